@@ -1,0 +1,1 @@
+//! Vocabulary and seams of the GO Feature Flag crates.

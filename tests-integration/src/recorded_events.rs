@@ -1,0 +1,88 @@
+//! What a relay proxy's file exporters have written: one JSON document a line.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+/// The two kinds of event that a relay proxy exports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// Evaluations.
+    Feature,
+    /// Tracking.
+    Tracking,
+}
+
+impl EventKind {
+    pub(crate) fn file_name(self) -> &'static str {
+        match self {
+            Self::Feature => "feature.jsonl",
+            Self::Tracking => "tracking.jsonl",
+        }
+    }
+}
+
+/// The file that events of one kind are appended to, about 100 ms after they arrived, in order.
+#[derive(Clone, Debug)]
+pub struct RecordedEvents {
+    path: PathBuf,
+}
+
+impl RecordedEvents {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// Everything written so far.
+    pub fn read(&self) -> Vec<Value> {
+        let text = fs::read_to_string(&self.path).unwrap_or_default();
+        // The last line may be half written.
+        let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
+        complete
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+            .collect()
+    }
+
+    /// The events of one user, as soon as there are `count`, or what there is after ten seconds.
+    pub async fn of_user(&self, user_key: &str, count: usize) -> Vec<Value> {
+        self.wait_for(count, |event| event["userKey"] == user_key)
+            .await
+    }
+
+    /// The events that `wanted` picks, as soon as there are `count`, or what there is after ten seconds.
+    pub async fn wait_for(&self, count: usize, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
+        let give_up = Instant::now() + Duration::from_secs(10);
+        loop {
+            let mut events = self.read();
+            events.retain(|event| wanted(event));
+            if events.len() >= count || Instant::now() > give_up {
+                return events;
+            }
+            // Another process writes the file, so there is nothing to wait on but time.
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_line_is_read_once_it_is_complete() {
+        let path = std::env::temp_dir().join(format!("goff-events-{}", std::process::id()));
+        let events = RecordedEvents::new(path.clone());
+        assert!(events.read().is_empty());
+        fs::write(&path, "{\"userKey\":\"a\"}\n{\"userKey\":\"b\"}\n{\"userK").unwrap();
+        assert_eq!(events.read().len(), 2);
+        assert_eq!(
+            events.of_user("b", 1).await,
+            [serde_json::json!({"userKey": "b"})]
+        );
+        fs::remove_file(path).unwrap();
+    }
+}

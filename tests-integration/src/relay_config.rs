@@ -1,0 +1,99 @@
+//! The kinds of relay proxy that tests ask for, and the keys that they accept.
+//!
+//! Each kind is one configuration file in `relay/`; the files are also what `docker compose up` serves.
+
+use std::fmt;
+
+/// A relay proxy configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instance {
+    /// Asks for no key.
+    Open,
+    /// Accepts [`EVALUATION_KEY`] and [`EVALUATION_KEY_TO_ESCAPE`].
+    Authenticated,
+    /// Two flag sets, chosen by [`TEAM_A_KEY`] and [`TEAM_B_KEY`]; [`KEY_WITHOUT_FLAG_SET`] has none.
+    FlagSets,
+    /// Asks for no key and indents every body.
+    Debug,
+    /// Asks for no key and listens on a Unix socket.
+    UnixSocket,
+}
+
+/// Accepted by the authenticated relay proxy.
+pub const EVALUATION_KEY: &str = "authorized_token";
+/// Accepted by the authenticated relay proxy; nearly every character has to be escaped in a URL.
+pub const EVALUATION_KEY_TO_ESCAPE: &str = "a+b&c d#e/=%2F?~";
+/// Selects the flag set in `flags-team-a.yaml`.
+pub const TEAM_A_KEY: &str = "team_a_token";
+/// Selects the flag set in `flags-team-b.yaml`.
+pub const TEAM_B_KEY: &str = "team_b_token";
+/// Authenticates with the relay proxy that has flag sets, but selects none.
+pub const KEY_WITHOUT_FLAG_SET: &str = "no_set_token";
+/// Lets a test force a reload of the flag files, on every relay proxy.
+pub const ADMIN_KEY: &str = "admin_token";
+
+impl Instance {
+    /// The name and the text of the configuration file.
+    pub(crate) fn configuration(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Open => ("open.yaml", include_str!("../relay/open.yaml")),
+            Self::Authenticated => (
+                "authenticated.yaml",
+                include_str!("../relay/authenticated.yaml"),
+            ),
+            Self::FlagSets => ("flag-sets.yaml", include_str!("../relay/flag-sets.yaml")),
+            Self::Debug => ("debug.yaml", include_str!("../relay/debug.yaml")),
+            Self::UnixSocket => (
+                "unix-socket.yaml",
+                include_str!("../relay/unix-socket.yaml"),
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Open => "an open relay proxy",
+            Self::Authenticated => "a relay proxy with keys",
+            Self::FlagSets => "a relay proxy with two flag sets",
+            Self::Debug => "a relay proxy at log level debug",
+            Self::UnixSocket => "a relay proxy on a Unix socket",
+        })
+    }
+}
+
+/// The flag files that the configurations name.
+pub(crate) const FLAG_FILES: [(&str, &str); 3] = [
+    ("flags.yaml", include_str!("../relay/flags.yaml")),
+    (
+        "flags-team-a.yaml",
+        include_str!("../relay/flags-team-a.yaml"),
+    ),
+    (
+        "flags-team-b.yaml",
+        include_str!("../relay/flags-team-b.yaml"),
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::Instance::{Authenticated, Debug, FlagSets, Open, UnixSocket};
+    use super::*;
+
+    #[test]
+    fn the_keys_are_those_of_the_configuration_files() {
+        let check = |instance: Instance, key: &str| {
+            let (name, text) = instance.configuration();
+            assert!(text.contains(key), "{name} does not name `{key}`");
+        };
+        check(Authenticated, EVALUATION_KEY);
+        check(Authenticated, EVALUATION_KEY_TO_ESCAPE);
+        check(FlagSets, TEAM_A_KEY);
+        check(FlagSets, TEAM_B_KEY);
+        check(FlagSets, KEY_WITHOUT_FLAG_SET);
+        for instance in [Open, Authenticated, FlagSets, Debug, UnixSocket] {
+            check(instance, ADMIN_KEY);
+        }
+    }
+}

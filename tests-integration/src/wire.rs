@@ -1,0 +1,91 @@
+//! One request, byte for byte as the test says, to see what a relay proxy answers without our client.
+
+use std::io;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST, HeaderMap};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+use crate::Address;
+
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON, or null if it is not.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
+/// Sends one request on a connection of its own: a POST of `body`, or a GET if there is none. `target` goes into
+/// the request line untouched; `headers` follow `Host` and `Content-Type`.
+///
+/// # Errors
+///
+/// If the request cannot be built, sent or answered.
+pub async fn request(
+    address: &Address,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: Option<&Value>,
+) -> io::Result<Answer> {
+    let mut request = Request::builder().uri(target).header(HOST, "localhost");
+    if body.is_some() {
+        request = request
+            .method("POST")
+            .header(CONTENT_TYPE, "application/json");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let bytes = body
+        .map(|body| Bytes::from(body.to_string()))
+        .unwrap_or_default();
+    let request = request.body(Full::new(bytes)).map_err(io::Error::other)?;
+    send(address, request).await
+}
+
+/// Sends a request as it is.
+pub(crate) async fn send(address: &Address, request: Request<Full<Bytes>>) -> io::Result<Answer> {
+    match address {
+        Address::Tcp(address) => send_over(TcpStream::connect(address).await?, request).await,
+        Address::Unix(path) => send_over(UnixStream::connect(path).await?, request).await,
+    }
+}
+
+async fn send_over<S>(stream: S, request: Request<Full<Bytes>>) -> io::Result<Answer>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(io::Error::other)?;
+    let exchange = async move {
+        let answer = sender.send_request(request).await?;
+        let (head, body) = answer.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok::<_, hyper::Error>(Answer {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    };
+    // The connection ends when `exchange` drops its sender.
+    let (answer, _) = tokio::join!(exchange, connection);
+    answer.map_err(io::Error::other)
+}

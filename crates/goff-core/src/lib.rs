@@ -1,1 +1,93 @@
-//! Vocabulary and seams of the GO Feature Flag crates.
+//! Vocabulary and seams of the GO Feature Flag crates: what the transports, the hooks, the client
+//! and the provider meet at.
+//!
+//! This crate opens no socket, reads no file, spawns nothing and knows no clock. It holds
+//!
+//! * the evaluation context, [`EvaluationContext`], and the view by which any context is read in
+//!   place, [`ContextView`];
+//! * what an evaluation gives: [`Resolution`], its projection into a Rust type ([`FlagType`]), the
+//!   errors with their one table of codes, and the [`Outcome`] with its [`Origin`];
+//! * the [`CacheKey`] that makes two evaluations the same one;
+//! * the seams: [`RelayClient`] (what a relay proxy can be asked), [`Connect`] (one stream to it),
+//!   [`EventSink`] (usage data), [`InvalidationSink`] (changed flags).
+//!
+//! # Features
+//!
+//! | feature | default | what it adds |
+//! |---|---|---|
+//! | `open-feature` | no | conversions to and from the OpenFeature SDK: its context as a `ContextView`, our errors as its errors |
+//!
+//! # Example
+//!
+//! A relay proxy of one's own, for a test or another transport:
+//!
+//! ```
+//! use goff_core::{BulkEvaluation, ContextView, Reason, RelayClient, RelayError, Resolution};
+//!
+//! #[derive(Debug)]
+//! struct AlwaysOn;
+//!
+//! #[async_trait::async_trait]
+//! impl RelayClient for AlwaysOn {
+//!     async fn evaluate(
+//!         &self,
+//!         _flag_key: &str,
+//!         _context: &dyn ContextView,
+//!     ) -> Result<Resolution, RelayError> {
+//!         Ok(Resolution {
+//!             value: true.into(),
+//!             reason: Reason::Static,
+//!             ..Resolution::default()
+//!         })
+//!     }
+//!
+//!     async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
+//!         Ok(BulkEvaluation::new())
+//!     }
+//! }
+//! ```
+
+mod api_key;
+mod attribute;
+mod cache_key;
+mod canonical;
+mod connect;
+mod context;
+mod context_json;
+mod context_view;
+mod endpoint;
+mod error;
+mod event;
+mod exporter_metadata;
+mod finite;
+mod flag_type;
+mod invalidation;
+mod outcome;
+mod relay;
+mod resolution;
+#[cfg(feature = "open-feature")]
+mod sdk;
+
+pub use api_key::{ApiKey, InvalidApiKey};
+pub use attribute::{
+    Attribute, AttributeRef, EXPORTER_METADATA, GOFEATUREFLAG, GoffRef, Unreadable, attribute,
+};
+pub use cache_key::{CacheKey, CacheKeyRef};
+pub use connect::{ByteStream, Connect};
+pub use context::{EvaluationContext, EvaluationContextBuilder};
+pub use context_json::{write_flat_form, write_nested_form};
+pub use context_view::{ContextError, ContextView};
+pub use endpoint::{Endpoint, EndpointError};
+pub use error::{BodyProblem, Cause, ErrorCode, EvaluationFailure, RelayError, ResolutionError};
+pub use event::{
+    ContextKind, Event, EventSink, EventSource, FeatureEvent, TrackingEvent,
+    UNDEFINED_TARGETING_KEY,
+};
+pub use exporter_metadata::{ExporterMetadata, InvalidExporterMetadata};
+pub use flag_type::{FlagType, Projection, project, project_with};
+pub use invalidation::{Invalidation, InvalidationSink, StreamState};
+pub use outcome::{Origin, Outcome, OutcomeSlot};
+pub use relay::{BulkEvaluation, RelayClient};
+pub use resolution::{Reason, Resolution, SDK_DEFAULT_VARIANT};
+#[cfg(feature = "open-feature")]
+pub use sdk::{FLAG_DISABLED, GoffAttribute, NULL_VALUE, is_disabled, resolution_details};

@@ -1,0 +1,154 @@
+//! What makes two evaluations the same one: the flag and the canonical context.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+use crate::context::EvaluationContext;
+use crate::context_view::{ContextError, ContextView};
+
+/// The key under which an answer is kept: flag key and context, without exporter metadata
+/// (GOFF-CACHE-004). The asked type and the caller's default are no part of it, because the answer
+/// is kept untyped.
+///
+/// Equal contexts are equal keys in whatever order their attributes were set; a hash finds, full
+/// and typed equality decides.
+#[derive(Debug, Clone)]
+pub struct CacheKey {
+    flag_key: Box<str>,
+    context: Arc<EvaluationContext>,
+    hash: u64,
+}
+
+impl CacheKey {
+    /// The flag's key.
+    #[must_use]
+    pub fn flag_key(&self) -> &str {
+        &self.flag_key
+    }
+
+    /// The context, shared with whoever sends the request.
+    #[must_use]
+    pub fn context(&self) -> &Arc<EvaluationContext> {
+        &self.context
+    }
+}
+
+impl PartialEq for CacheKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.hash == other.hash
+            && self.flag_key == other.flag_key
+            && self.context.is_same(&*other.context)
+    }
+}
+
+impl Eq for CacheKey {}
+
+impl Hash for CacheKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+/// A [`CacheKey`] that borrows flag key and context: what a look-up needs, without a copy.
+#[derive(Clone, Copy)]
+pub struct CacheKeyRef<'a> {
+    flag_key: &'a str,
+    context: &'a dyn ContextView,
+    hash: u64,
+}
+
+impl<'a> CacheKeyRef<'a> {
+    /// The key of evaluating `flag_key` for `context`.
+    ///
+    /// # Errors
+    /// A context with an attribute that cannot be read.
+    pub fn new(flag_key: &'a str, context: &'a dyn ContextView) -> Result<Self, ContextError> {
+        let hash = context.canonical_hash()?.rotate_left(1) ^ crate::canonical::hash_text(flag_key);
+        Ok(Self {
+            flag_key,
+            context,
+            hash,
+        })
+    }
+
+    /// Whether this is the key `owned`.
+    #[must_use]
+    pub fn matches(&self, owned: &CacheKey) -> bool {
+        self.hash == owned.hash
+            && *self.flag_key == *owned.flag_key
+            && owned.context.is_same(self.context)
+    }
+
+    /// Copies flag key and context: once for a miss.
+    #[must_use]
+    pub fn to_owned_key(&self) -> CacheKey {
+        CacheKey {
+            flag_key: self.flag_key.into(),
+            context: Arc::new(EvaluationContext::from_view(self.context)),
+            hash: self.hash,
+        }
+    }
+}
+
+impl Hash for CacheKeyRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl fmt::Debug for CacheKeyRef<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheKeyRef")
+            .field("flag_key", &self.flag_key)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::hash_map::RandomState;
+    use std::hash::BuildHasher;
+
+    use super::*;
+
+    fn context(age: i64) -> EvaluationContext {
+        EvaluationContext::builder()
+            .targeting_key("user-1")
+            .attribute("age", age)
+            .attribute("pro", true)
+            .build()
+    }
+
+    /// GOFF-CACHE-004, Python A.6 row 41: the flag key is part of the key.
+    #[test]
+    fn flag_key_and_context_both_count() {
+        let (thirty, forty) = (context(30), context(40));
+        let key = CacheKeyRef::new("flag", &thirty).unwrap();
+        let owned = key.to_owned_key();
+        assert!(key.matches(&owned));
+        assert!(!CacheKeyRef::new("flag", &forty).unwrap().matches(&owned));
+        assert!(!CacheKeyRef::new("other", &thirty).unwrap().matches(&owned));
+        assert_eq!(owned.flag_key(), "flag");
+        assert_eq!(**owned.context(), thirty);
+    }
+
+    #[test]
+    fn borrowed_and_owned_keys_hash_alike() {
+        let context = context(30);
+        let key = CacheKeyRef::new("flag", &context).unwrap();
+        let owned = key.to_owned_key();
+        let state = RandomState::new();
+        assert_eq!(state.hash_one(key), state.hash_one(&owned));
+        assert_eq!(owned, key.to_owned_key());
+    }
+
+    #[test]
+    fn context_that_cannot_be_read_has_no_key() {
+        let context = EvaluationContext::builder()
+            .attribute("rate", f64::INFINITY)
+            .build();
+        let error = CacheKeyRef::new("flag", &context).unwrap_err();
+        assert_eq!(error.attribute, "rate");
+    }
+}

@@ -1,0 +1,280 @@
+//! The JSON forms of an evaluation context, written straight from a view.
+
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::attribute::{AttributeRef, EXPORTER_METADATA, Unreadable};
+use crate::context_view::{ContextError, ContextView};
+
+/// Appends the form of the `/v1` endpoints to `out`: `{"key":"…","custom":{…}}`
+/// (upstream `cmd/relayproxy/model/user_request.go`). Without a targeting key, `key` is empty.
+///
+/// # Errors
+/// An attribute that cannot be read; `out` then holds half a document.
+pub fn write_nested_form(context: &dyn ContextView, out: &mut Vec<u8>) -> Result<(), ContextError> {
+    out.extend_from_slice(br#"{"key":"#);
+    write_json(context.targeting_key().unwrap_or_default(), out);
+    out.extend_from_slice(br#","custom":{"#);
+    write_attributes(context, Separator::None, out)?;
+    out.extend_from_slice(b"}}");
+    Ok(())
+}
+
+/// Appends the form of OFREP and of tracking events to `out`: `{"targetingKey":"…",…}`, flat
+/// (GOFF-CTX-001, GOFF-CTX-002). Without a targeting key there is no such member.
+///
+/// # Errors
+/// An attribute that cannot be read; `out` then holds half a document.
+pub fn write_flat_form(context: &dyn ContextView, out: &mut Vec<u8>) -> Result<(), ContextError> {
+    out.push(b'{');
+    let mut separator = Separator::None;
+    if let Some(key) = context.targeting_key() {
+        write_name(TARGETING_KEY, out);
+        write_json(key, out);
+        separator = Separator::Comma;
+    }
+    write_attributes(context, separator, out)?;
+    out.push(b'}');
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Separator {
+    None,
+    Comma,
+}
+
+impl Separator {
+    /// Writes what belongs before the next member.
+    fn next(&mut self, out: &mut Vec<u8>) {
+        if *self == Self::Comma {
+            out.push(b',');
+        }
+        *self = Self::Comma;
+    }
+}
+
+fn write_attributes(
+    context: &dyn ContextView,
+    mut separator: Separator,
+    out: &mut Vec<u8>,
+) -> Result<(), ContextError> {
+    let has_key = context.targeting_key().is_some();
+    let mut failed = None;
+    let _ = context.visit(&mut |name, attribute| {
+        // The real targeting key wins over an attribute that has its name (Python C43).
+        if has_key && name == TARGETING_KEY {
+            return ControlFlow::Continue(());
+        }
+        separator.next(out);
+        write_name(name, out);
+        match write_attribute(&attribute, out) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(reason) => {
+                failed = Some(ContextError {
+                    attribute: name.to_owned(),
+                    reason,
+                });
+                ControlFlow::Break(())
+            }
+        }
+    });
+    failed.map_or(Ok(()), Err)
+}
+
+fn write_attribute(attribute: &AttributeRef<'_>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+    match attribute {
+        AttributeRef::Null => out.extend_from_slice(b"null"),
+        AttributeRef::Bool(value) => write_json(value, out),
+        AttributeRef::Int(value) => write_json(value, out),
+        AttributeRef::Uint(value) => write_json(value, out),
+        AttributeRef::Float(value) if value.is_finite() => write_json(value, out),
+        AttributeRef::Float(_) => return Err(Unreadable::NotFinite),
+        AttributeRef::Text(text) => write_json(text.as_ref(), out),
+        AttributeRef::Json(value) => write_json(value, out),
+        AttributeRef::Map(map) => write_json(map, out),
+        AttributeRef::Texts(texts) => write_json(texts, out),
+        #[cfg(feature = "open-feature")]
+        AttributeRef::SdkStruct(fields) => crate::sdk::write_struct(fields, out)?,
+        #[cfg(feature = "open-feature")]
+        AttributeRef::SdkValue(value) => crate::sdk::write_value(value, out)?,
+        AttributeRef::Goff(goff) => {
+            out.push(b'{');
+            let mut separator = Separator::None;
+            let siblings = goff.siblings.as_deref().into_iter().flat_map(Map::iter);
+            for (name, value) in siblings.filter(|(name, _)| *name != EXPORTER_METADATA) {
+                separator.next(out);
+                write_name(name, out);
+                write_json::<Value>(value, out);
+            }
+            separator.next(out);
+            write_name(EXPORTER_METADATA, out);
+            write_json(goff.exporter_metadata, out);
+            out.push(b'}');
+        }
+        AttributeRef::Unreadable(why) => return Err(*why),
+    }
+    Ok(())
+}
+
+pub(crate) fn write_name(name: &str, out: &mut Vec<u8>) {
+    write_json(name, out);
+    out.push(b':');
+}
+
+pub(crate) fn write_json<T: ?Sized + Serialize>(value: &T, out: &mut Vec<u8>) {
+    // Writing to a `Vec` cannot fail, and neither can what is handed in here: scalars, strings
+    // and JSON values.
+    let _ = serde_json::to_writer(out, value);
+}
+
+const TARGETING_KEY: &str = "targetingKey";
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::attribute::{Attribute, GoffRef};
+    use crate::context::EvaluationContext;
+    use crate::exporter_metadata::ExporterMetadata;
+
+    type Writer = fn(&dyn ContextView, &mut Vec<u8>) -> Result<(), ContextError>;
+
+    fn written(write: Writer, context: &dyn ContextView) -> Value {
+        let mut out = Vec::new();
+        write(context, &mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    /// Python C1: attributes travel in `evaluationContext.custom`, `anonymous` among them.
+    #[test]
+    fn nested_form_has_key_and_custom() {
+        let context = EvaluationContext::builder()
+            .targeting_key("user-1")
+            .attribute("anonymous", true)
+            .attribute("age", 30)
+            .attribute("rate", 3.0)
+            .attribute("nothing", None::<bool>)
+            .attribute("labels", vec!["pro"])
+            .attribute("company", json!({"size": 120}))
+            .attribute("big", u64::MAX)
+            .build();
+        assert_eq!(
+            written(write_nested_form, &context),
+            json!({"key": "user-1", "custom": {
+                "anonymous": true, "age": 30, "rate": 3.0, "nothing": null,
+                "labels": ["pro"], "company": {"size": 120}, "big": u64::MAX,
+            }})
+        );
+    }
+
+    /// GOFF-CTX-001, GOFF-CTX-002, GOFF-CTX-003.
+    #[test]
+    fn flat_form_puts_attributes_beside_the_targeting_key() {
+        let context = EvaluationContext::builder().targeting_key("user-1");
+        assert_eq!(
+            written(write_flat_form, &context.clone().build()),
+            json!({"targetingKey": "user-1"})
+        );
+        assert_eq!(
+            written(write_flat_form, &context.attribute("age", 30).build()),
+            json!({"targetingKey": "user-1", "age": 30})
+        );
+        assert_eq!(
+            written(write_flat_form, &EvaluationContext::default()),
+            json!({})
+        );
+        assert_eq!(
+            written(write_nested_form, &EvaluationContext::default()),
+            json!({"key": "", "custom": {}})
+        );
+    }
+
+    /// Python C43.
+    #[test]
+    fn real_targeting_key_wins_over_an_attribute_of_that_name() {
+        let context = EvaluationContext::builder().attribute("targetingKey", "attribute");
+        assert_eq!(
+            written(write_flat_form, &context.clone().build()),
+            json!({"targetingKey": "attribute"})
+        );
+        assert_eq!(
+            written(write_flat_form, &context.targeting_key("real").build()),
+            json!({"targetingKey": "real"})
+        );
+    }
+
+    #[test]
+    fn unreadable_attribute_stops_the_writing() {
+        let context = EvaluationContext::builder()
+            .attribute("rate", f64::NAN)
+            .build();
+        for write in [write_nested_form as Writer, write_flat_form] {
+            let error = write(&context, &mut Vec::new()).unwrap_err();
+            assert_eq!(error.attribute, "rate");
+            assert_eq!(error.reason, Unreadable::NotFinite);
+        }
+    }
+
+    /// GOFF-CTX-006, GOFF-CTX-007, GOFF-CTX-009.
+    #[test]
+    fn enriched_attribute_keeps_siblings_and_sets_exporter_metadata() {
+        let metadata = ExporterMetadata::default();
+        let siblings = json!({"flagList": ["a"], "exporterMetadata": {"old": 1}});
+        let mut out = Vec::new();
+        let goff = AttributeRef::Goff(GoffRef {
+            siblings: siblings.as_object().map(Cow::Borrowed),
+            exporter_metadata: &metadata,
+        });
+        write_attribute(&goff, &mut out).unwrap();
+        let expected = json!({
+            "flagList": ["a"],
+            "exporterMetadata": {"provider": "rust", "openfeature": true},
+        });
+        assert_eq!(serde_json::from_slice::<Value>(&out).unwrap(), expected);
+        assert_eq!(goff.to_attribute(), Attribute::from(expected));
+    }
+
+    proptest! {
+        #[test]
+        fn forms_are_json_and_carry_every_attribute(
+            key in prop::option::of(".{0,8}"),
+            attributes in prop::collection::btree_map(".{0,8}", any_scalar(), 0..6),
+        ) {
+            let mut builder = EvaluationContext::builder();
+            let mut expected = Map::new();
+            for (name, value) in &attributes {
+                builder = builder.attribute(name.clone(), value.clone());
+                expected.insert(name.clone(), value.clone());
+            }
+            if let Some(key) = &key {
+                builder = builder.targeting_key(key.clone());
+            }
+            let context = builder.build();
+            prop_assert_eq!(
+                written(write_nested_form, &context),
+                json!({"key": key.clone().unwrap_or_default(), "custom": expected})
+            );
+            if let Some(key) = key {
+                expected.insert("targetingKey".to_owned(), key.into());
+            }
+            prop_assert_eq!(written(write_flat_form, &context), Value::Object(expected));
+        }
+    }
+
+    fn any_scalar() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from),
+            any::<u64>().prop_map(Value::from),
+            prop::num::f64::NORMAL.prop_map(Value::from),
+            ".{0,8}".prop_map(Value::from),
+        ]
+    }
+}

@@ -1,0 +1,291 @@
+//! The relay proxy's base URL: checked once, joined without losing its path prefix.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use http::Uri;
+
+/// Where a relay proxy answers: `http://`, `https://` or, for a Unix socket, `unix:///path`.
+///
+/// Trailing slashes are dropped, a path prefix is kept (GOFF-IP-003). Query, fragment and user
+/// information are refused, because a base URL with them would be cut or leaked when joined
+/// (GOFF-CFG-001).
+///
+/// ```
+/// # use goff_core::Endpoint;
+/// let endpoint: Endpoint = "https://gateway.example/flags/".parse().unwrap();
+/// assert_eq!(endpoint.join("/v1/allflags"), "https://gateway.example/flags/v1/allflags");
+/// assert_eq!(endpoint.port(), 443);
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    kind: EndpointKind,
+    /// What requests are joined to: scheme, authority and prefix, without a trailing slash.
+    base: Box<str>,
+    host: Box<str>,
+    port: u16,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum EndpointKind {
+    Http,
+    Https,
+    Unix(PathBuf),
+}
+
+impl Endpoint {
+    /// The URL of `path`, which begins with `/`. For a Unix socket the host is `localhost`.
+    #[must_use]
+    pub fn join(&self, path: &str) -> String {
+        let mut url = String::with_capacity(self.base.len() + path.len());
+        url.push_str(&self.base);
+        url.push_str(path);
+        url
+    }
+
+    /// Whether the connection is to be made over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        matches!(self.kind, EndpointKind::Https)
+    }
+
+    /// The socket's path, when the endpoint is a Unix socket.
+    #[must_use]
+    pub fn unix_socket(&self) -> Option<&Path> {
+        match &self.kind {
+            EndpointKind::Unix(path) => Some(path),
+            EndpointKind::Http | EndpointKind::Https => None,
+        }
+    }
+
+    /// The host to connect to; IPv6 addresses without their brackets.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.host
+            .strip_prefix('[')
+            .and_then(|host| host.strip_suffix(']'))
+            .unwrap_or(&self.host)
+    }
+
+    /// The port to connect to: 80 or 443 where the URL names none.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn unix(path: &str) -> Result<Self, EndpointError> {
+        if !path.starts_with('/') {
+            return Err(EndpointError(
+                "has no absolute socket path; write `unix:///path/to/socket`",
+            ));
+        }
+        if path.ends_with('/') {
+            return Err(EndpointError("names a directory instead of a socket"));
+        }
+        if path.contains('\0') {
+            return Err(EndpointError("holds a NUL character"));
+        }
+        Ok(Self {
+            kind: EndpointKind::Unix(PathBuf::from(path)),
+            base: "http://localhost".into(),
+            host: "localhost".into(),
+            port: 80,
+        })
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(url: &str) -> Result<Self, EndpointError> {
+        if url.is_empty() {
+            return Err(EndpointError("is empty"));
+        }
+        if let Some(path) = strip_scheme(url, "unix://") {
+            return Self::unix(path);
+        }
+        let (kind, default_port) = if strip_scheme(url, "http://").is_some() {
+            (EndpointKind::Http, 80)
+        } else if strip_scheme(url, "https://").is_some() {
+            (EndpointKind::Https, 443)
+        } else {
+            return Err(EndpointError(
+                "is no absolute URL that begins with `http://`, `https://` or `unix://`",
+            ));
+        };
+        // `http::Uri` drops a fragment without a word, so look before it parses.
+        if url.contains('#') {
+            return Err(EndpointError(
+                "has a fragment (`#…`), which no base URL can",
+            ));
+        }
+        if url.contains('?') {
+            return Err(EndpointError("has a query (`?…`), which no base URL can"));
+        }
+        let uri: Uri = url
+            .parse()
+            .map_err(|_| EndpointError("is no valid URL (non-ASCII hosts go in punycode)"))?;
+        let authority = uri.authority().ok_or(EndpointError("has no host"))?;
+        if authority.as_str().contains('@') {
+            return Err(EndpointError(
+                "has user information (`user:password@`); use the option `api_key`",
+            ));
+        }
+        if authority.host().is_empty() || authority.host() == "[]" {
+            return Err(EndpointError("has no host"));
+        }
+        let port = match authority.as_str().strip_prefix(authority.host()) {
+            None | Some("") => default_port,
+            Some(_) => match authority.port_u16() {
+                None | Some(0) => return Err(EndpointError("has no valid port")),
+                Some(port) => port,
+            },
+        };
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let prefix = uri.path().trim_end_matches('/');
+        Ok(Self {
+            kind,
+            base: format!("{scheme}://{authority}{prefix}").into(),
+            host: authority.host().into(),
+            port,
+        })
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            EndpointKind::Unix(path) => write!(f, "unix://{}", path.display()),
+            EndpointKind::Http | EndpointKind::Https => f.write_str(&self.base),
+        }
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Endpoint({self})")
+    }
+}
+
+fn strip_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
+    let (head, rest) = url.split_at_checked(scheme.len())?;
+    head.eq_ignore_ascii_case(scheme).then_some(rest)
+}
+
+/// Why a text is no [`Endpoint`]. It never quotes the text, which may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EndpointError(&'static str);
+
+impl fmt::Display for EndpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for EndpointError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refused(url: &str) -> String {
+        url.parse::<Endpoint>().unwrap_err().to_string()
+    }
+
+    /// GOFF-CFG-001.
+    #[test]
+    fn refuses_what_is_no_base_url_and_says_why() {
+        for (url, part) in [
+            ("", "is empty"),
+            ("not a url", "no absolute URL"),
+            ("/relative", "no absolute URL"),
+            ("//host", "no absolute URL"),
+            ("localhost:1031", "no absolute URL"),
+            ("ftp://host", "no absolute URL"),
+            ("ws://host", "no absolute URL"),
+            ("http:/host", "no absolute URL"),
+            ("http://", "valid URL"),
+            ("http:///path", "valid URL"),
+            ("http://ho st", "valid URL"),
+            ("http://хост", "valid URL"),
+            ("http://host?x=1", "query"),
+            ("http://host/p?", "query"),
+            ("http://host#f", "fragment"),
+            ("http://user:secret@host", "user information"),
+            ("http://host:", "port"),
+            ("http://host:0", "port"),
+            ("http://host:99999", "port"),
+            ("unix://relative.sock", "socket path"),
+            ("unix://", "socket path"),
+            ("unix:///run/", "directory"),
+            ("unix:///a\0b", "NUL"),
+        ] {
+            let message = refused(url);
+            assert!(message.contains(part), "`{url}`: {message}");
+            assert!(!message.contains("secret"));
+        }
+    }
+
+    #[test]
+    fn reads_scheme_host_and_port() {
+        for (url, host, port, https) in [
+            ("http://h", "h", 80, false),
+            ("https://h", "h", 443, true),
+            ("HTTPS://h:8443/x/", "h", 8443, true),
+            ("http://[::1]:1031", "::1", 1031, false),
+            ("http://127.0.0.1:1031/", "127.0.0.1", 1031, false),
+        ] {
+            let endpoint: Endpoint = url.parse().unwrap();
+            assert_eq!(endpoint.host(), host, "{url}");
+            assert_eq!(endpoint.port(), port, "{url}");
+            assert_eq!(endpoint.is_https(), https, "{url}");
+            assert_eq!(endpoint.unix_socket(), None);
+        }
+    }
+
+    /// Python A.6 row 33: a path prefix with a trailing slash is kept.
+    #[test]
+    fn join_keeps_the_prefix() {
+        let endpoint: Endpoint = "https://gofeatureflag.org/ff/".parse().unwrap();
+        assert_eq!(
+            endpoint.join("/v1/feature/bool_targeting_match/eval"),
+            "https://gofeatureflag.org/ff/v1/feature/bool_targeting_match/eval"
+        );
+    }
+
+    #[test]
+    fn unix_socket_requests_go_to_localhost() {
+        let endpoint: Endpoint = "unix:///run/goff/relay.sock".parse().unwrap();
+        assert_eq!(
+            endpoint.unix_socket(),
+            Some(Path::new("/run/goff/relay.sock"))
+        );
+        assert_eq!(endpoint.join("/health"), "http://localhost/health");
+        assert_eq!(endpoint.to_string(), "unix:///run/goff/relay.sock");
+    }
+
+    proptest! {
+        #[test]
+        fn joining_never_loses_or_doubles_anything(
+            host in "[a-z][a-z0-9]{0,8}",
+            port in proptest::option::of(1..=u16::MAX),
+            segments in prop::collection::vec("[A-Za-z0-9._~%-]{1,6}", 0..4),
+            slashes in 0..4usize,
+            path in "(/[a-z0-9]{1,5}){1,4}",
+        ) {
+            let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+            let prefix: String = segments.iter().map(|segment| format!("/{segment}")).collect();
+            let url = format!("http://{host}{port}{prefix}{}", "/".repeat(slashes));
+            let endpoint: Endpoint = url.parse().unwrap();
+            prop_assert_eq!(endpoint.join(&path), format!("http://{host}{port}{prefix}{path}"));
+        }
+
+        #[test]
+        fn parsing_never_panics(url in "(http|https|unix|ftp)?(:/{0,3})?.{0,20}") {
+            let _ = url.parse::<Endpoint>();
+        }
+    }
+}

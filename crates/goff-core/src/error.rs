@@ -1,0 +1,514 @@
+//! What can go wrong with an evaluation, and the one table from that to an error code.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::context_view::ContextError;
+use crate::outcome::Origin;
+use crate::resolution::Resolution;
+
+/// An OpenFeature error code. An open set: what is not listed travels as [`ErrorCode::Other`]
+/// and is `GENERAL` towards OpenFeature, with the raw code kept (GOFF-ERR-001, GOFF-ERR-002).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorCode {
+    /// The client is not initialised, or closed.
+    ProviderNotReady,
+    /// No such flag.
+    FlagNotFound,
+    /// The answer could not be read.
+    ParseError,
+    /// The flag's value is of another type than the one asked for.
+    TypeMismatch,
+    /// The flag needs a targeting key and the context has none.
+    TargetingKeyMissing,
+    /// The context cannot be used.
+    InvalidContext,
+    /// Anything else.
+    General,
+    /// Any other code, as it was sent; `FLAG_CONFIG` for example.
+    Other(Box<str>),
+}
+
+impl ErrorCode {
+    /// The code as it is spelled on the wire.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::ProviderNotReady => "PROVIDER_NOT_READY",
+            Self::FlagNotFound => "FLAG_NOT_FOUND",
+            Self::ParseError => "PARSE_ERROR",
+            Self::TypeMismatch => "TYPE_MISMATCH",
+            Self::TargetingKeyMissing => "TARGETING_KEY_MISSING",
+            Self::InvalidContext => "INVALID_CONTEXT",
+            Self::General => "GENERAL",
+            Self::Other(code) => code,
+        }
+    }
+}
+
+impl From<&str> for ErrorCode {
+    fn from(code: &str) -> Self {
+        match code {
+            "PROVIDER_NOT_READY" => Self::ProviderNotReady,
+            "FLAG_NOT_FOUND" => Self::FlagNotFound,
+            "PARSE_ERROR" => Self::ParseError,
+            "TYPE_MISMATCH" => Self::TypeMismatch,
+            "TARGETING_KEY_MISSING" => Self::TargetingKeyMissing,
+            "INVALID_CONTEXT" => Self::InvalidContext,
+            "GENERAL" => Self::General,
+            other => Self::Other(other.into()),
+        }
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why the relay proxy gave no resolution.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum RelayError {
+    /// The flag's key cannot be written into a request path; nothing was sent.
+    UnreachableFlagKey {
+        /// What about the key.
+        reason: &'static str,
+    },
+    /// The context cannot be sent; nothing was.
+    InvalidContext(ContextError),
+    /// The relay proxy, or a gateway before it, asked to wait; nothing was sent (GOFF-REM-004).
+    HeldBack {
+        /// How long still.
+        remaining: Duration,
+    },
+    /// No connection was made; nothing was sent.
+    NotConnected(Cause),
+    /// The connection broke after the request may have been written.
+    Interrupted(Cause),
+    /// No answer within the option `timeout`.
+    Timeout {
+        /// The whole time that was granted.
+        timeout: Duration,
+        /// Whether the request may have been written by then.
+        sent: bool,
+    },
+    /// A status that is no answer to an evaluation.
+    Status {
+        /// The HTTP status.
+        status: u16,
+        /// The path that was asked, without host, query or credentials.
+        path: String,
+        /// The server's own words, where it had any.
+        message: Option<String>,
+        /// What the status means for the caller.
+        code: ErrorCode,
+    },
+    /// A body that cannot be read.
+    Body {
+        /// What is wrong with it.
+        problem: BodyProblem,
+        /// The HTTP status it came with.
+        status: u16,
+    },
+    /// An answer with an error code: the relay proxy evaluated the flag and failed.
+    Evaluation(EvaluationFailure),
+}
+
+/// An evaluation that ended in an error code.
+#[derive(Debug, Clone)]
+pub struct EvaluationFailure {
+    /// The code, raw ones included.
+    pub code: ErrorCode,
+    /// The evaluator's own words; empty when it had none (GOFF-ERR-003).
+    pub details: String,
+    /// What else the answer said: reason, variant, metadata, version, trackability.
+    pub resolution: Arc<Resolution>,
+}
+
+/// What is wrong with a response body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyProblem {
+    /// There is none.
+    Empty,
+    /// It is no JSON document of the expected shape.
+    Unreadable {
+        /// What the decoder said, with line and column.
+        message: String,
+    },
+    /// It is larger than this client reads.
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+}
+
+/// The error beneath, shared so that everyone who waited for a request can have it.
+pub type Cause = Arc<dyn Error + Send + Sync>;
+
+impl RelayError {
+    /// The error code: with [`ResolutionError::code`] the one table from failures to codes.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnreachableFlagKey { .. } => ErrorCode::FlagNotFound,
+            Self::InvalidContext(_) => ErrorCode::InvalidContext,
+            Self::HeldBack { .. }
+            | Self::NotConnected(_)
+            | Self::Interrupted(_)
+            | Self::Timeout { .. } => ErrorCode::General,
+            Self::Status { code, .. } => code.clone(),
+            Self::Body { .. } => ErrorCode::ParseError,
+            Self::Evaluation(failure) => failure.code.clone(),
+        }
+    }
+
+    /// Who evaluated the flag, as far as this client can know: what usage data are decided by.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::UnreachableFlagKey { .. }
+            | Self::InvalidContext(_)
+            | Self::HeldBack { .. }
+            | Self::NotConnected(_)
+            | Self::Timeout { sent: false, .. } => Origin::NotEvaluated,
+            Self::Status { status, .. } if *status < 500 => Origin::NotEvaluated,
+            Self::Interrupted(_)
+            | Self::Timeout { sent: true, .. }
+            | Self::Status { .. }
+            | Self::Body { .. } => Origin::Unknown,
+            Self::Evaluation(failure) if failure.code == ErrorCode::InvalidContext => {
+                Origin::NotEvaluated
+            }
+            Self::Evaluation(_) => Origin::Relay,
+        }
+    }
+
+    /// The HTTP status of the answer, where there was one that is no success.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Status { status, .. } | Self::Body { status, .. } => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for RelayError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnreachableFlagKey { reason } => write!(
+                f,
+                "the relay proxy cannot be asked for this flag key over HTTP: it {reason}; \
+                 in-process evaluation can use it"
+            ),
+            Self::InvalidContext(error) => write!(f, "{error}"),
+            Self::HeldBack { remaining } => write!(
+                f,
+                "the relay proxy asked to wait (429 Retry-After); next request in {} s",
+                remaining.as_millis().div_ceil(1000)
+            ),
+            Self::NotConnected(cause) => write!(f, "no connection to the relay proxy: {cause}"),
+            Self::Interrupted(cause) => {
+                write!(f, "the connection to the relay proxy broke: {cause}")
+            }
+            Self::Timeout { timeout, sent } => write!(
+                f,
+                "no answer from the relay proxy within {} ms ({})",
+                timeout.as_millis(),
+                if *sent {
+                    "the request was sent"
+                } else {
+                    "no request was sent"
+                }
+            ),
+            Self::Status {
+                status,
+                path,
+                message,
+                ..
+            } => {
+                write!(f, "the relay proxy answered {status}")?;
+                if let Some(meaning) = status_meaning(*status) {
+                    write!(f, " ({meaning})")?;
+                }
+                write!(f, " to `{path}`")?;
+                match message {
+                    Some(message) => write!(f, ": {message}"),
+                    None => Ok(()),
+                }
+            }
+            Self::Body { problem, status } => {
+                write!(f, "the relay proxy answered {status} with ")?;
+                match problem {
+                    BodyProblem::Empty => f.write_str("an empty body"),
+                    BodyProblem::Unreadable { message } => {
+                        write!(f, "a body that is not the expected JSON: {message}")
+                    }
+                    BodyProblem::TooLarge { limit } => {
+                        write!(f, "a body of more than {limit} bytes")
+                    }
+                }
+            }
+            Self::Evaluation(failure) if failure.details.is_empty() => {
+                write!(f, "the evaluation failed with {}", failure.code)
+            }
+            Self::Evaluation(failure) => f.write_str(&failure.details),
+        }
+    }
+}
+
+impl Error for RelayError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::NotConnected(cause) | Self::Interrupted(cause) => Some(&**cause),
+            Self::InvalidContext(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// What a status says about the deployment (GOFF-ERR-004).
+fn status_meaning(status: u16) -> Option<&'static str> {
+    Some(match status {
+        300..=399 => "a redirect, which is refused; check the option `endpoint`",
+        401 => "unauthorized; check the option `api_key`",
+        403 => "forbidden; check the option `api_key`",
+        404 => "no such endpoint; check the path of the option `endpoint`",
+        413 => "the evaluation context is too large for a gateway",
+        429 => "too many requests",
+        500..=599 => "server error",
+        _ => return None,
+    })
+}
+
+/// Why an evaluation gave no value.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ResolutionError {
+    /// The client is not initialised, or was shut down (GOFF-LIFE-006).
+    NotReady {
+        /// Which of the two, and what to do.
+        reason: &'static str,
+    },
+    /// The relay proxy gave no resolution.
+    Relay(RelayError),
+    /// The flag's value is of another type than the one asked for (GOFF-EVAL-002 to -005).
+    TypeMismatch {
+        /// The flag's key.
+        flag_key: String,
+        /// The type asked for.
+        wanted: &'static str,
+        /// What the value is.
+        found: String,
+        /// The resolution whose value it was.
+        resolution: Arc<Resolution>,
+    },
+}
+
+impl ResolutionError {
+    /// The error code: with [`RelayError::code`] the one table from failures to codes.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotReady { .. } => ErrorCode::ProviderNotReady,
+            Self::Relay(error) => error.code(),
+            Self::TypeMismatch { .. } => ErrorCode::TypeMismatch,
+        }
+    }
+
+    /// What the flag's answer said beside the error, where there was an answer.
+    #[must_use]
+    pub fn resolution(&self) -> Option<&Arc<Resolution>> {
+        match self {
+            Self::Relay(RelayError::Evaluation(EvaluationFailure { resolution, .. }))
+            | Self::TypeMismatch { resolution, .. } => Some(resolution),
+            Self::NotReady { .. } | Self::Relay(_) => None,
+        }
+    }
+}
+
+impl From<RelayError> for ResolutionError {
+    fn from(error: RelayError) -> Self {
+        Self::Relay(error)
+    }
+}
+
+impl fmt::Display for ResolutionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotReady { reason } => f.write_str(reason),
+            Self::Relay(error) => write!(f, "{error}"),
+            Self::TypeMismatch {
+                flag_key,
+                wanted,
+                found,
+                ..
+            } => write!(f, "flag `{flag_key}` holds {found}, not {wanted}"),
+        }
+    }
+}
+
+impl Error for ResolutionError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Relay(error) => Some(error),
+            Self::NotReady { .. } | Self::TypeMismatch { .. } => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attribute::Unreadable;
+
+    fn status(status: u16) -> RelayError {
+        RelayError::Status {
+            status,
+            path: "/v1/feature/flag/eval".to_owned(),
+            message: None,
+            code: ErrorCode::General,
+        }
+    }
+
+    fn evaluation(code: &str) -> RelayError {
+        RelayError::Evaluation(EvaluationFailure {
+            code: code.into(),
+            details: String::new(),
+            resolution: Arc::default(),
+        })
+    }
+
+    fn context_error() -> ContextError {
+        ContextError {
+            attribute: "rate".to_owned(),
+            reason: Unreadable::NotFinite,
+        }
+    }
+
+    /// GOFF-ERR-001, GOFF-ERR-002.
+    #[test]
+    fn every_code_of_the_wire_has_its_own_name_and_others_pass_through() {
+        for wire in [
+            "PROVIDER_NOT_READY",
+            "FLAG_NOT_FOUND",
+            "PARSE_ERROR",
+            "TYPE_MISMATCH",
+            "TARGETING_KEY_MISSING",
+            "INVALID_CONTEXT",
+            "GENERAL",
+        ] {
+            assert_eq!(ErrorCode::from(wire).as_str(), wire);
+            assert!(!matches!(ErrorCode::from(wire), ErrorCode::Other(_)));
+        }
+        assert_eq!(
+            ErrorCode::from("FLAG_CONFIG"),
+            ErrorCode::Other("FLAG_CONFIG".into())
+        );
+        assert_eq!(ErrorCode::from("FLAG_CONFIG").to_string(), "FLAG_CONFIG");
+    }
+
+    /// The table of codes and origins, row by row.
+    #[test]
+    fn every_failure_has_a_code_and_an_origin() {
+        let cause = || -> Cause { Arc::new(std::io::Error::other("x")) };
+        let timeout = |sent| RelayError::Timeout {
+            timeout: Duration::from_secs(10),
+            sent,
+        };
+        let body = RelayError::Body {
+            problem: BodyProblem::Empty,
+            status: 200,
+        };
+        let key = RelayError::UnreachableFlagKey { reason: "is empty" };
+        let held = RelayError::HeldBack {
+            remaining: Duration::from_secs(1),
+        };
+        use ErrorCode::*;
+        for (error, code, origin) in [
+            (key, FlagNotFound, Origin::NotEvaluated),
+            (
+                RelayError::InvalidContext(context_error()),
+                InvalidContext,
+                Origin::NotEvaluated,
+            ),
+            (held, General, Origin::NotEvaluated),
+            (
+                RelayError::NotConnected(cause()),
+                General,
+                Origin::NotEvaluated,
+            ),
+            (RelayError::Interrupted(cause()), General, Origin::Unknown),
+            (timeout(false), General, Origin::NotEvaluated),
+            (timeout(true), General, Origin::Unknown),
+            (status(301), General, Origin::NotEvaluated),
+            (status(401), General, Origin::NotEvaluated),
+            (status(404), General, Origin::NotEvaluated),
+            (status(500), General, Origin::Unknown),
+            (status(502), General, Origin::Unknown),
+            (body, ParseError, Origin::Unknown),
+            (evaluation("FLAG_NOT_FOUND"), FlagNotFound, Origin::Relay),
+            (
+                evaluation("FLAG_CONFIG"),
+                Other("FLAG_CONFIG".into()),
+                Origin::Relay,
+            ),
+            (
+                evaluation("INVALID_CONTEXT"),
+                InvalidContext,
+                Origin::NotEvaluated,
+            ),
+        ] {
+            assert_eq!(error.code(), code, "{error}");
+            assert_eq!(error.origin(), origin, "{error}");
+            assert_eq!(ResolutionError::from(error.clone()).code(), code, "{error}");
+        }
+        let not_ready = ResolutionError::NotReady { reason: "why" };
+        assert_eq!(not_ready.code(), ProviderNotReady);
+    }
+
+    /// GOFF-ERR-004: statuses can be told apart by class, with advice.
+    #[test]
+    fn message_names_the_status_and_what_to_check() {
+        for (code, part) in [
+            (301, "redirect"),
+            (401, "api_key"),
+            (403, "api_key"),
+            (404, "`endpoint`"),
+            (413, "too large"),
+            (429, "too many requests"),
+            (503, "server error"),
+        ] {
+            let message = status(code).to_string();
+            assert!(message.contains(&code.to_string()), "{message}");
+            assert!(message.contains(part), "{message}");
+            assert!(message.contains("`/v1/feature/flag/eval`"), "{message}");
+        }
+    }
+
+    /// GOFF-ERR-003: the evaluator's own words are the message.
+    #[test]
+    fn details_of_a_failed_evaluation_are_the_message() {
+        let failure = |details: &str| {
+            RelayError::Evaluation(EvaluationFailure {
+                code: ErrorCode::TargetingKeyMissing,
+                details: details.to_owned(),
+                resolution: Arc::default(),
+            })
+        };
+        assert_eq!(
+            failure("Error: Empty targeting key").to_string(),
+            "Error: Empty targeting key"
+        );
+        assert_eq!(
+            failure("").to_string(),
+            "the evaluation failed with TARGETING_KEY_MISSING"
+        );
+    }
+}

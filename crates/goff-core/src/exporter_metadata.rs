@@ -1,0 +1,129 @@
+//! Exporter metadata: what identifies this application in the usage data.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+/// Metadata sent with every evaluation (`gofeatureflag.exporterMetadata`) and every batch of
+/// events (`meta`): the user's scalars plus `provider: "rust"` and `openfeature: true`, which win
+/// (GOFF-COLL-011, GOFF-COLL-012).
+///
+/// Cloning shares the map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExporterMetadata(Arc<Map<String, Value>>);
+
+impl ExporterMetadata {
+    /// Checks the user's entries and adds the reserved ones.
+    ///
+    /// # Errors
+    /// An entry that is no string, boolean or finite number (GOFF-COLL-013).
+    pub fn new(
+        entries: impl IntoIterator<Item = (String, Value)>,
+    ) -> Result<Self, InvalidExporterMetadata> {
+        let mut map = Map::new();
+        for (key, value) in entries {
+            let found = match &value {
+                Value::String(_) | Value::Bool(_) | Value::Number(_) => {
+                    map.insert(key, value);
+                    continue;
+                }
+                // `Value::from(f64::NAN)` is null, so both arrive here as one.
+                Value::Null => "null, NaN or infinite",
+                Value::Array(_) => "a list",
+                Value::Object(_) => "an object",
+            };
+            return Err(InvalidExporterMetadata { key, found });
+        }
+        map.insert("provider".to_owned(), Value::from(PROVIDER));
+        map.insert("openfeature".to_owned(), Value::from(true));
+        Ok(Self(Arc::new(map)))
+    }
+
+    /// The entries, reserved ones included.
+    #[must_use]
+    pub fn as_map(&self) -> &Map<String, Value> {
+        &self.0
+    }
+}
+
+impl Default for ExporterMetadata {
+    /// Only the reserved entries.
+    fn default() -> Self {
+        let reserved = [
+            ("provider".to_owned(), Value::from(PROVIDER)),
+            ("openfeature".to_owned(), Value::from(true)),
+        ];
+        Self(Arc::new(reserved.into_iter().collect()))
+    }
+}
+
+impl serde::Serialize for ExporterMetadata {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+/// An entry that cannot be exporter metadata. It names the key, never the value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidExporterMetadata {
+    key: String,
+    found: &'static str,
+}
+
+impl fmt::Display for InvalidExporterMetadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { key, found } = self;
+        write!(
+            f,
+            "entry `{key}` is {found}; only strings, booleans and finite numbers are possible"
+        )
+    }
+}
+
+impl std::error::Error for InvalidExporterMetadata {}
+
+const PROVIDER: &str = "rust";
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entries(value: Value) -> impl Iterator<Item = (String, Value)> {
+        [("entry".to_owned(), value)].into_iter()
+    }
+
+    /// GOFF-COLL-013, Python C22: scalars only, on a copy.
+    #[test]
+    fn accepts_scalars_and_refuses_the_rest_by_name() {
+        for scalar in [json!("x"), json!(true), json!(1), json!(-1.5)] {
+            let metadata = ExporterMetadata::new(entries(scalar.clone())).unwrap();
+            assert_eq!(metadata.as_map()["entry"], scalar);
+        }
+        for other in [json!(null), json!(f64::NAN), json!([1]), json!({"a": 1})] {
+            let error = ExporterMetadata::new(entries(other)).unwrap_err();
+            assert!(error.to_string().contains("`entry`"), "{error}");
+        }
+    }
+
+    /// GOFF-COLL-011, GOFF-COLL-012: the reserved entries are always there and always win.
+    #[test]
+    fn reserved_entries_win() {
+        let metadata = ExporterMetadata::new([
+            ("provider".to_owned(), json!("python")),
+            ("openfeature".to_owned(), json!(false)),
+            ("service".to_owned(), json!("checkout")),
+        ])
+        .unwrap();
+        assert_eq!(
+            serde_json::to_value(&metadata).unwrap(),
+            json!({"provider": "rust", "openfeature": true, "service": "checkout"})
+        );
+        assert_eq!(
+            ExporterMetadata::default(),
+            ExporterMetadata::new([]).unwrap()
+        );
+    }
+}

@@ -1,0 +1,306 @@
+//! The one place where a flag's JSON value becomes a Rust value, or a type mismatch.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde_json::{Map, Value};
+
+use crate::error::ResolutionError;
+use crate::resolution::Resolution;
+
+/// A type that a flag's value can have. It never coerces: a boolean is no number, a fraction no
+/// integer (GOFF-EVAL-002 to -005).
+pub trait FlagType: Sized {
+    /// What the type is called in an error message.
+    const NAME: &'static str;
+
+    /// The value as this type.
+    ///
+    /// # Errors
+    /// What the value is instead.
+    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>>;
+}
+
+/// A resolution once it is projected into the asked type.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Projection<T> {
+    /// The flag's value.
+    Value(T),
+    /// The flag is switched off: the caller's default applies (GOFF-EVAL-008).
+    Disabled,
+    /// The flag gave null: the caller's default applies (GOFF-EVAL-006).
+    Null,
+}
+
+/// Projects a resolution into the asked type. Disabled and null are seen before the type, because
+/// neither is a value.
+///
+/// # Errors
+/// [`ResolutionError::TypeMismatch`].
+pub fn project<T: FlagType>(
+    flag_key: &str,
+    resolution: &Arc<Resolution>,
+) -> Result<Projection<T>, ResolutionError> {
+    project_with(flag_key, resolution, T::NAME, T::from_json)
+}
+
+/// Projects a resolution with a conversion of the caller's own; `wanted` is the type's name.
+///
+/// # Errors
+/// [`ResolutionError::TypeMismatch`], with what `convert` says the value is.
+pub fn project_with<T>(
+    flag_key: &str,
+    resolution: &Arc<Resolution>,
+    wanted: &'static str,
+    convert: impl FnOnce(&Value) -> Result<T, Cow<'static, str>>,
+) -> Result<Projection<T>, ResolutionError> {
+    if resolution.is_disabled() {
+        return Ok(Projection::Disabled);
+    }
+    if resolution.value.is_null() {
+        return Ok(Projection::Null);
+    }
+    match convert(&resolution.value) {
+        Ok(value) => Ok(Projection::Value(value)),
+        Err(found) => Err(ResolutionError::TypeMismatch {
+            flag_key: flag_key.to_owned(),
+            wanted,
+            found: found.into_owned(),
+            resolution: Arc::clone(resolution),
+        }),
+    }
+}
+
+impl FlagType for bool {
+    const NAME: &'static str = "a boolean";
+
+    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
+        value.as_bool().ok_or_else(|| found(value))
+    }
+}
+
+impl FlagType for i64 {
+    const NAME: &'static str = "a 64-bit integer";
+
+    /// `100.0` is an integer too, since JSON makes no difference.
+    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
+        let whole = |float: f64| {
+            // Both bounds are exact as doubles; the upper one is the first that does not fit.
+            let fits = float.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&float);
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "whole and within the range of i64"
+            )]
+            fits.then_some(float as Self)
+        };
+        match value {
+            Value::Number(number) => number
+                .as_i64()
+                .or_else(|| number.as_f64().filter(|_| !number.is_u64()).and_then(whole)),
+            _ => None,
+        }
+        .ok_or_else(|| found(value))
+    }
+}
+
+impl FlagType for f64 {
+    const NAME: &'static str = "a number";
+
+    /// A whole number is a number (GOFF-EVAL-003, Python C10).
+    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
+        value.as_f64().ok_or_else(|| found(value))
+    }
+}
+
+impl FlagType for String {
+    const NAME: &'static str = "a string";
+
+    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
+        value
+            .as_str()
+            .map(ToOwned::to_owned)
+            .ok_or_else(|| found(value))
+    }
+}
+
+impl FlagType for Map<String, Value> {
+    const NAME: &'static str = "an object";
+
+    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
+        value.as_object().cloned().ok_or_else(|| found(value))
+    }
+}
+
+impl FlagType for Value {
+    const NAME: &'static str = "a JSON value";
+
+    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
+        Ok(value.clone())
+    }
+}
+
+/// What a value is, for an error message; never the value itself.
+pub(crate) fn found(value: &Value) -> Cow<'static, str> {
+    Cow::Borrowed(match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(number) if number.is_i64() => "an integer",
+        Value::Number(number) if number.is_u64() => "an integer beyond 64 bits with sign",
+        Value::Number(number) if number.as_f64().is_some_and(|float| float.fract() == 0.0) => {
+            "a whole number"
+        }
+        Value::Number(_) => "a number with a fraction",
+        Value::String(_) => "a string",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    })
+}
+
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::error::ErrorCode;
+    use crate::resolution::Reason;
+
+    fn resolution(value: Value) -> Arc<Resolution> {
+        Arc::new(Resolution {
+            value,
+            reason: Reason::Static,
+            ..Resolution::default()
+        })
+    }
+
+    fn typed<T: FlagType>(value: Value) -> Result<T, String> {
+        match project::<T>("flag", &resolution(value)) {
+            Ok(Projection::Value(value)) => Ok(value),
+            Ok(Projection::Disabled | Projection::Null) => Err("no value".to_owned()),
+            Err(error) => {
+                assert_eq!(error.code(), ErrorCode::TypeMismatch);
+                Err(error.to_string())
+            }
+        }
+    }
+
+    fn refused<T: FlagType + std::fmt::Debug>(value: Value, message: &str) {
+        assert_eq!(typed::<T>(value).unwrap_err(), message);
+    }
+
+    #[test]
+    fn each_type_takes_its_own_values() {
+        assert_eq!(typed(json!(true)), Ok(true));
+        assert_eq!(typed(json!("x")), Ok("x".to_owned()));
+        assert_eq!(typed(json!(7)), Ok(7_i64));
+        assert_eq!(typed(json!(7.5)), Ok(7.5));
+        assert_eq!(typed(json!([1])), Ok(json!([1])));
+        assert_eq!(typed(json!({"a": 1})), Ok(json!({"a": 1})));
+        assert_eq!(
+            typed::<Map<String, Value>>(json!({"a": null})).unwrap()["a"],
+            json!(null)
+        );
+    }
+
+    /// GOFF-EVAL-004: a boolean never satisfies a number, nor anything else.
+    #[test]
+    fn booleans_strings_and_numbers_never_stand_for_each_other() {
+        refused::<i64>(
+            json!(true),
+            "flag `flag` holds a boolean, not a 64-bit integer",
+        );
+        refused::<f64>(json!(false), "flag `flag` holds a boolean, not a number");
+        refused::<bool>(json!(1), "flag `flag` holds an integer, not a boolean");
+        refused::<bool>(json!("true"), "flag `flag` holds a string, not a boolean");
+        refused::<i64>(
+            json!("1"),
+            "flag `flag` holds a string, not a 64-bit integer",
+        );
+        refused::<String>(json!(1), "flag `flag` holds an integer, not a string");
+        refused::<String>(json!({}), "flag `flag` holds an object, not a string");
+        refused::<Map<String, Value>>(json!([]), "flag `flag` holds a list, not an object");
+        refused::<Map<String, Value>>(
+            json!(1.5),
+            "flag `flag` holds a number with a fraction, not an object",
+        );
+    }
+
+    /// GOFF-EVAL-003: whole JSON numbers are numbers. C10: and `100.0` is an integer.
+    #[test]
+    fn float_accepts_whole_numbers_and_integer_accepts_integral_floats() {
+        assert_eq!(typed(json!(100)), Ok(100.0));
+        assert_eq!(typed(json!(u64::MAX)), Ok(18_446_744_073_709_551_615.0));
+        assert_eq!(typed(json!(100.0)), Ok(100_i64));
+        assert_eq!(typed(json!(-0.0)), Ok(0_i64));
+        assert_eq!(typed(json!(i64::MIN)), Ok(i64::MIN));
+        assert_eq!(typed(json!(i64::MAX)), Ok(i64::MAX));
+        assert_eq!(typed(json!(-TWO_TO_63)), Ok(i64::MIN));
+    }
+
+    /// GOFF-EVAL-005: never truncated, rounded or wrapped.
+    #[test]
+    fn integer_refuses_fractions_and_what_does_not_fit() {
+        refused::<i64>(
+            json!(100.25),
+            "flag `flag` holds a number with a fraction, not a 64-bit integer",
+        );
+        for beyond in [json!(u64::MAX), json!(i64::MAX as u64 + 1)] {
+            refused::<i64>(
+                beyond,
+                "flag `flag` holds an integer beyond 64 bits with sign, not a 64-bit integer",
+            );
+        }
+        for beyond in [json!(1e30), json!(TWO_TO_63), json!(-1e19)] {
+            refused::<i64>(
+                beyond,
+                "flag `flag` holds a whole number, not a 64-bit integer",
+            );
+        }
+    }
+
+    /// GOFF-EVAL-006, GOFF-EVAL-008: neither is ever a zero value, or a mismatch.
+    #[test]
+    fn disabled_and_null_are_seen_before_the_type() {
+        for value in [json!(null), json!(false), json!("x"), json!(1)] {
+            let disabled = Arc::new(Resolution {
+                value,
+                reason: Reason::Disabled,
+                ..Resolution::default()
+            });
+            assert_eq!(
+                project::<bool>("flag", &disabled).unwrap(),
+                Projection::Disabled
+            );
+            assert_eq!(
+                project::<Value>("flag", &disabled).unwrap(),
+                Projection::Disabled
+            );
+        }
+        assert_eq!(
+            project::<bool>("flag", &resolution(json!(null))).unwrap(),
+            Projection::Null
+        );
+        assert_eq!(
+            project::<Value>("flag", &resolution(json!(null))).unwrap(),
+            Projection::Null
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn integers_survive_and_fractions_never_pass(int in any::<i64>(), float in any::<f64>()) {
+            prop_assert_eq!(typed(json!(int)), Ok(int));
+            if float.is_finite() {
+                prop_assert_eq!(typed(json!(float)), Ok(float));
+                if let Ok(int) = typed::<i64>(json!(float)) {
+                    prop_assert!(float.fract() == 0.0);
+                    #[expect(clippy::cast_precision_loss, reason = "it came from this float")]
+                    let back = int as f64;
+                    prop_assert!(back == float);
+                }
+            }
+        }
+    }
+}

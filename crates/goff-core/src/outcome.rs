@@ -1,0 +1,83 @@
+//! A result and who evaluated it: what usage data are decided by.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::ResolutionError;
+use crate::resolution::Resolution;
+
+/// What an evaluation gave, and where it came from.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The resolution, or why there is none.
+    pub result: Result<Arc<Resolution>, ResolutionError>,
+    /// Who evaluated the flag.
+    pub origin: Origin,
+}
+
+impl Outcome {
+    /// What the flag's answer said, whether it is a value or an error.
+    #[must_use]
+    pub fn resolution(&self) -> Option<&Arc<Resolution>> {
+        match &self.result {
+            Ok(resolution) => Some(resolution),
+            Err(error) => error.resolution(),
+        }
+    }
+}
+
+/// Who evaluated a flag, as far as this client can know. The relay proxy records what it
+/// evaluated itself, so the origin decides whether this client records it too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Origin {
+    /// The relay proxy, for this very call.
+    Relay,
+    /// This client's cache.
+    Cache,
+    /// The relay proxy, for another caller whose request this one shared.
+    Shared,
+    /// This process.
+    InProcess,
+    /// The relay proxy, because this process could not.
+    Fallback,
+    /// Certainly nobody: the evaluation was refused before it was sent, or answered with a status
+    /// that evaluates nothing.
+    NotEvaluated,
+    /// Perhaps the relay proxy: the request was sent and its answer was lost or unreadable.
+    Unknown,
+}
+
+/// Carries one outcome from a resolver to a hook. The resolver fills it once; whoever takes it
+/// first has it, everybody else finds it empty.
+#[derive(Debug, Default)]
+pub struct OutcomeSlot(Mutex<Option<Outcome>>);
+
+impl OutcomeSlot {
+    /// Puts the outcome in.
+    pub fn fill(&self, outcome: Outcome) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+    }
+
+    /// Takes the outcome out.
+    #[must_use]
+    pub fn take(&self) -> Option<Outcome> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slot_gives_its_outcome_once() {
+        let slot = OutcomeSlot::default();
+        assert!(slot.take().is_none());
+        slot.fill(Outcome {
+            result: Ok(Arc::default()),
+            origin: Origin::Cache,
+        });
+        assert_eq!(slot.take().unwrap().origin, Origin::Cache);
+        assert!(slot.take().is_none());
+    }
+}

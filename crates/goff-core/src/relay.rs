@@ -1,0 +1,36 @@
+//! The seam between evaluation and transport: what a relay proxy can be asked.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+
+use crate::context_view::ContextView;
+use crate::error::{EvaluationFailure, RelayError};
+use crate::resolution::Resolution;
+
+/// A relay proxy, by whatever transport. `goff-http` implements it over HTTP; a test scripts one.
+///
+/// Called concurrently, from any task, once per uncached evaluation. An implementation bounds its
+/// own time (GOFF-REM-006), does not retry (GOFF-REM-005), never panics, and blocks no thread.
+#[async_trait]
+pub trait RelayClient: fmt::Debug + Send + Sync {
+    /// Evaluates one flag.
+    ///
+    /// # Errors
+    /// [`RelayError`]; an answer that carries an error code is one, whatever its HTTP status.
+    async fn evaluate(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+    ) -> Result<Resolution, RelayError>;
+
+    /// Evaluates every flag, or those that `gofeatureflag.flagList` in the context names.
+    ///
+    /// # Errors
+    /// [`RelayError`] when the request as a whole failed.
+    async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError>;
+}
+
+/// The flags of one bulk evaluation by key: each with its resolution, or its own failure.
+pub type BulkEvaluation = BTreeMap<String, Result<Resolution, EvaluationFailure>>;

@@ -1,0 +1,239 @@
+//! The SDK's evaluation context, read in place.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use open_feature::{EvaluationContext, EvaluationContextFieldValue, StructValue};
+use serde_json::{Map, Value};
+use time::UtcOffset;
+use time::format_description::well_known::Rfc3339;
+
+use crate::attribute::{Attribute, AttributeRef, Unreadable};
+use crate::context_view::ContextView;
+use crate::sdk::goff_attribute::GoffAttribute;
+use crate::sdk::value::value_ref;
+
+/// Of the opaque type inside `EvaluationContextFieldValue::Struct` these are read:
+/// `serde_json::Value` and `Map<String, Value>`, the SDK's `Value` and `StructValue`,
+/// `Vec<String>`, what [`attribute`](crate::attribute()) wraps, and [`GoffAttribute`]. Any other
+/// is `INVALID_CONTEXT`, naming the attribute.
+impl ContextView for EvaluationContext {
+    fn targeting_key(&self) -> Option<&str> {
+        self.targeting_key.as_deref()
+    }
+
+    fn attribute(&self, name: &str) -> Option<AttributeRef<'_>> {
+        self.custom_fields.get(name).map(field_ref)
+    }
+
+    fn visit(
+        &self,
+        visitor: &mut dyn FnMut(&str, AttributeRef<'_>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.custom_fields
+            .iter()
+            .try_for_each(|(name, field)| visitor(name, field_ref(field)))
+    }
+}
+
+/// A field of the SDK's context as an attribute.
+pub(crate) fn field_ref(field: &EvaluationContextFieldValue) -> AttributeRef<'_> {
+    match field {
+        EvaluationContextFieldValue::Bool(value) => AttributeRef::Bool(*value),
+        EvaluationContextFieldValue::Int(value) => AttributeRef::Int(*value),
+        EvaluationContextFieldValue::Float(value) if value.is_finite() => {
+            AttributeRef::Float(*value)
+        }
+        EvaluationContextFieldValue::Float(_) => AttributeRef::Unreadable(Unreadable::NotFinite),
+        EvaluationContextFieldValue::String(text) => AttributeRef::Text(Cow::Borrowed(text)),
+        EvaluationContextFieldValue::DateTime(date) => date
+            .checked_to_offset(UtcOffset::UTC)
+            .and_then(|utc| utc.format(&Rfc3339).ok())
+            .map_or(AttributeRef::Unreadable(Unreadable::NotADate), |text| {
+                AttributeRef::Text(Cow::Owned(text))
+            }),
+        EvaluationContextFieldValue::Struct(opaque) => opaque_ref(&**opaque),
+    }
+}
+
+/// What is inside a `Struct` field as an attribute.
+pub(crate) fn opaque_ref(opaque: &(dyn Any + Send + Sync)) -> AttributeRef<'_> {
+    if let Some(goff) = opaque.downcast_ref::<GoffAttribute>() {
+        AttributeRef::Goff(goff.as_ref())
+    } else if let Some(value) = opaque.downcast_ref::<Value>() {
+        AttributeRef::Json(value)
+    } else if let Some(map) = opaque.downcast_ref::<Map<String, Value>>() {
+        AttributeRef::Map(map)
+    } else if let Some(attribute) = opaque.downcast_ref::<Attribute>() {
+        attribute.as_ref()
+    } else if let Some(fields) = opaque.downcast_ref::<StructValue>() {
+        AttributeRef::SdkStruct(fields)
+    } else if let Some(value) = opaque.downcast_ref::<open_feature::Value>() {
+        value_ref(value)
+    } else if let Some(texts) = opaque.downcast_ref::<Vec<String>>() {
+        AttributeRef::Texts(texts)
+    } else {
+        AttributeRef::Unreadable(Unreadable::UnknownType)
+    }
+}
+
+impl From<Attribute> for EvaluationContextFieldValue {
+    fn from(attribute: Attribute) -> Self {
+        Self::new_struct(attribute)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use time::{Date, Month, OffsetDateTime, Time};
+
+    use super::*;
+    use crate::attribute::attribute;
+    use crate::context_json::{write_flat_form, write_nested_form};
+    use crate::{ContextError, EvaluationContext as OwnContext};
+
+    fn with(field: impl Into<EvaluationContextFieldValue>) -> EvaluationContext {
+        EvaluationContext::default().with_custom_field("field", field)
+    }
+
+    fn opaque<T: Any + Send + Sync>(value: T) -> EvaluationContext {
+        with(EvaluationContextFieldValue::new_struct(value))
+    }
+
+    fn date(year: i32, hour: u8, offset: i8) -> OffsetDateTime {
+        Date::from_calendar_date(year, Month::March, 1)
+            .unwrap()
+            .with_time(Time::from_hms(hour, 2, 3).unwrap())
+            .assume_offset(UtcOffset::from_hms(offset, 0, 0).unwrap())
+    }
+
+    fn written(context: &EvaluationContext) -> Result<Value, ContextError> {
+        let mut out = Vec::new();
+        write_flat_form(context, &mut out)?;
+        Ok(serde_json::from_slice(&out).unwrap())
+    }
+
+    fn refused(context: &EvaluationContext, reason: Unreadable) {
+        let error = written(context).unwrap_err();
+        assert_eq!((error.attribute.as_str(), error.reason), ("field", reason));
+        assert_eq!(context.canonical_hash().unwrap_err(), error);
+        assert_eq!(
+            OwnContext::from_view(context).canonical_hash().unwrap_err(),
+            error
+        );
+    }
+
+    /// Every value that the SDK's context can hold and this client can read, with its JSON form.
+    /// Python D5: dates are RFC 3339 in UTC, opaque types come from a closed list.
+    #[test]
+    fn every_readable_field_has_one_json_form() {
+        let structure = StructValue::default()
+            .with_field("size", 120)
+            .with_field("tags", vec!["a", "b"])
+            .with_field("rate", 1.5);
+        let structure_json = json!({"size": 120, "tags": ["a", "b"], "rate": 1.5});
+        for (context, expected) in [
+            (with(true), json!(true)),
+            (with(30), json!(30)),
+            (with(3.0), json!(3.0)),
+            (with("text"), json!("text")),
+            (with(date(2026, 0, 2)), json!("2026-02-28T22:02:03Z")),
+            (opaque(json!({"a": [1, null]})), json!({"a": [1, null]})),
+            (opaque(json!("scalar")), json!("scalar")),
+            (
+                opaque(json!({"a": 1}).as_object().unwrap().clone()),
+                json!({"a": 1}),
+            ),
+            (opaque(structure.clone()), structure_json.clone()),
+            (
+                opaque(open_feature::Value::Struct(structure)),
+                structure_json,
+            ),
+            (
+                opaque(open_feature::Value::Array(vec![1.into(), "x".into()])),
+                json!([1, "x"]),
+            ),
+            (opaque(open_feature::Value::Int(7)), json!(7)),
+            (
+                opaque(vec!["a".to_owned(), "b".to_owned()]),
+                json!(["a", "b"]),
+            ),
+            (with(attribute(vec![1, 2])), json!([1, 2])),
+            (with(attribute("text")), json!("text")),
+        ] {
+            assert_eq!(written(&context).unwrap(), json!({"field": expected}));
+            // The copy that a cache keeps is the same context, and writes the same.
+            let copy = OwnContext::from_view(&context);
+            assert!(copy.is_same(&context), "{expected}");
+            assert_eq!(
+                copy.canonical_hash().unwrap(),
+                context.canonical_hash().unwrap(),
+                "{expected}"
+            );
+            let other = OwnContext::builder()
+                .attribute("field", expected.clone())
+                .build();
+            assert!(other.is_same(&context), "{expected}");
+            assert_eq!(
+                other.canonical_hash().unwrap(),
+                context.canonical_hash().unwrap(),
+                "{expected}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named_and_never_shown() {
+        #[derive(Debug)]
+        struct Opaque(#[expect(dead_code, reason = "only its type matters")] &'static str);
+        refused(&opaque(Opaque("secret")), Unreadable::UnknownType);
+        refused(&with(f64::NAN), Unreadable::NotFinite);
+        refused(&with(f64::INFINITY), Unreadable::NotFinite);
+        refused(&with(attribute(f64::NAN)), Unreadable::NotFinite);
+        refused(
+            &opaque(open_feature::Value::Array(vec![f64::NAN.into()])),
+            Unreadable::NotFinite,
+        );
+        refused(
+            &opaque(StructValue::default().with_field("a", f64::INFINITY)),
+            Unreadable::NotFinite,
+        );
+        refused(
+            &opaque(open_feature::Value::Float(f64::NAN)),
+            Unreadable::NotFinite,
+        );
+        refused(&with(date(-5, 0, 0)), Unreadable::NotADate);
+        let message = written(&opaque(Opaque("secret"))).unwrap_err().to_string();
+        assert!(!message.contains("secret"));
+        assert!(message.contains("`goff_core::attribute`"));
+    }
+
+    #[test]
+    fn sdk_and_own_contexts_with_the_same_content_are_the_same() {
+        let sdk = EvaluationContext::default()
+            .with_targeting_key("user-1")
+            .with_custom_field("age", 30)
+            .with_custom_field("rate", 3.25)
+            .with_custom_field("pro", true)
+            .with_custom_field("name", "john");
+        let own = OwnContext::builder()
+            .targeting_key("user-1")
+            .attribute("name", "john")
+            .attribute("pro", true)
+            .attribute("age", 30)
+            .attribute("rate", 3.25);
+        assert!(own.clone().build().is_same(&sdk));
+        assert_eq!(own.clone().build().canonical_hash(), sdk.canonical_hash());
+        assert!(!own.clone().attribute("age", 30.0).build().is_same(&sdk));
+        assert!(!own.attribute("more", 1).build().is_same(&sdk));
+        let mut out = Vec::new();
+        write_nested_form(&sdk, &mut out).unwrap();
+        assert_eq!(
+            serde_json::from_slice::<Value>(&out).unwrap(),
+            json!({"key": "user-1",
+                "custom": {"age": 30, "rate": 3.25, "pro": true, "name": "john"}})
+        );
+    }
+}

@@ -1,0 +1,251 @@
+//! Resolutions and errors as the SDK spells them.
+
+use std::fmt::Write;
+
+use open_feature::provider::ResolutionDetails;
+use open_feature::{
+    EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata,
+    FlagMetadataValue,
+};
+use serde_json::{Map, Value};
+
+use crate::error::{ErrorCode, ResolutionError};
+use crate::flag_type::Projection;
+use crate::resolution::{Reason, Resolution};
+
+/// The code of a disabled flag towards the SDK, `EvaluationErrorCode::General("FLAG_DISABLED")`.
+/// The SDK passes no default to a provider; an error is how the caller's default stays in force
+/// (GOFF-EVAL-008).
+pub const FLAG_DISABLED: &str = "FLAG_DISABLED";
+
+/// The code of a null value towards the SDK, `EvaluationErrorCode::General("NULL_VALUE")`
+/// (GOFF-EVAL-006).
+pub const NULL_VALUE: &str = "NULL_VALUE";
+
+/// Whether an error only says that the flag is switched off, so that the caller's default is the
+/// right value and nothing went wrong.
+#[must_use]
+pub fn is_disabled(error: &EvaluationError) -> bool {
+    matches!(&error.code, EvaluationErrorCode::General(code) if code == FLAG_DISABLED)
+}
+
+/// A projected resolution as the SDK wants it.
+///
+/// # Errors
+/// [`FLAG_DISABLED`] and [`NULL_VALUE`], which are no failures, but leave the caller its default.
+pub fn resolution_details<T>(
+    flag_key: &str,
+    projection: Projection<T>,
+    resolution: &Resolution,
+) -> EvaluationResult<ResolutionDetails<T>> {
+    let no_value = |code: &str, what: &str| EvaluationError {
+        code: EvaluationErrorCode::General(code.to_owned()),
+        message: Some(format!("flag `{flag_key}` {what}; use your default")),
+    };
+    match projection {
+        Projection::Value(value) => Ok(ResolutionDetails {
+            value,
+            variant: resolution.variant.clone(),
+            reason: Some(EvaluationReason::from(&resolution.reason)),
+            flag_metadata: (!resolution.metadata.is_empty())
+                .then(|| flag_metadata(flag_key, &resolution.metadata)),
+        }),
+        Projection::Disabled => Err(no_value(FLAG_DISABLED, "is disabled")),
+        Projection::Null => Err(no_value(NULL_VALUE, "has no value (null)")),
+    }
+}
+
+/// The SDK's metadata hold scalars only: null, lists, objects and integers beyond `i64` are left
+/// out (GOFF-EVAL-009); the native client hands out all of it.
+fn flag_metadata(flag_key: &str, metadata: &Map<String, Value>) -> FlagMetadata {
+    let mut values = FlagMetadata::default();
+    values.values.reserve(metadata.len());
+    for (key, value) in metadata {
+        let value = match value {
+            Value::Bool(value) => FlagMetadataValue::Bool(*value),
+            Value::String(text) => FlagMetadataValue::String(text.clone()),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(int), _) => FlagMetadataValue::Int(int),
+                (None, Some(float)) if !number.is_u64() => FlagMetadataValue::Float(float),
+                _ => {
+                    left_out(flag_key, key);
+                    continue;
+                }
+            },
+            Value::Null | Value::Array(_) | Value::Object(_) => {
+                left_out(flag_key, key);
+                continue;
+            }
+        };
+        values.values.insert(key.clone(), value);
+    }
+    values
+}
+
+fn left_out(flag_key: &str, key: &str) {
+    tracing::debug!(
+        flag_key,
+        key,
+        "metadata that the SDK cannot hold is left out"
+    );
+}
+
+impl From<&Reason> for EvaluationReason {
+    fn from(reason: &Reason) -> Self {
+        match reason {
+            Reason::Static => Self::Static,
+            Reason::Default => Self::Default,
+            Reason::TargetingMatch => Self::TargetingMatch,
+            Reason::Split => Self::Split,
+            Reason::Cached => Self::Cached,
+            Reason::Disabled => Self::Disabled,
+            Reason::Error => Self::Error,
+            Reason::Unknown => Self::Unknown,
+            other => Self::Other(other.as_str().to_owned()),
+        }
+    }
+}
+
+impl From<&ErrorCode> for EvaluationErrorCode {
+    /// Codes that the SDK does not know are `General` with the raw code.
+    fn from(code: &ErrorCode) -> Self {
+        match code {
+            ErrorCode::ProviderNotReady => Self::ProviderNotReady,
+            ErrorCode::FlagNotFound => Self::FlagNotFound,
+            ErrorCode::ParseError => Self::ParseError,
+            ErrorCode::TypeMismatch => Self::TypeMismatch,
+            ErrorCode::TargetingKeyMissing => Self::TargetingKeyMissing,
+            ErrorCode::InvalidContext => Self::InvalidContext,
+            ErrorCode::General | ErrorCode::Other(_) => Self::General(code.as_str().to_owned()),
+        }
+    }
+}
+
+impl From<&ResolutionError> for EvaluationError {
+    fn from(error: &ResolutionError) -> Self {
+        let mut message = String::new();
+        // Writing to a `String` cannot fail.
+        let _ = write!(message, "{error}");
+        Self {
+            code: (&error.code()).into(),
+            message: Some(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn resolution(metadata: Value) -> Resolution {
+        Resolution {
+            reason: Reason::TargetingMatch,
+            variant: Some("True".to_owned()),
+            metadata: metadata.as_object().unwrap().clone(),
+            ..Resolution::default()
+        }
+    }
+
+    #[test]
+    fn value_keeps_variant_reason_and_scalar_metadata() {
+        let resolution = resolution(json!({
+            "test": "test1", "test2": false, "test3": 123.3, "test4": 7,
+            "null": null, "list": [1], "object": {"a": 1}, "big": u64::MAX,
+        }));
+        let details = resolution_details("flag", Projection::Value(true), &resolution).unwrap();
+        assert!(details.value);
+        assert_eq!(details.variant.as_deref(), Some("True"));
+        assert_eq!(details.reason, Some(EvaluationReason::TargetingMatch));
+        assert_eq!(
+            details.flag_metadata.unwrap(),
+            FlagMetadata::default()
+                .with_value("test", "test1")
+                .with_value("test2", false)
+                .with_value("test3", 123.3)
+                .with_value("test4", 7)
+        );
+    }
+
+    /// GOFF-EVAL-006, GOFF-EVAL-008, Python D1: never `Ok` with a zero value.
+    #[test]
+    fn disabled_and_null_are_errors_that_name_the_flag() {
+        let resolution = resolution(json!({}));
+        let disabled =
+            resolution_details("flag", Projection::<bool>::Disabled, &resolution).unwrap_err();
+        assert!(is_disabled(&disabled));
+        assert_eq!(
+            disabled.message.as_deref(),
+            Some("flag `flag` is disabled; use your default")
+        );
+        let null = resolution_details("flag", Projection::<bool>::Null, &resolution).unwrap_err();
+        assert!(!is_disabled(&null));
+        assert_eq!(
+            null.code,
+            EvaluationErrorCode::General(NULL_VALUE.to_owned())
+        );
+        assert_eq!(
+            null.message.as_deref(),
+            Some("flag `flag` has no value (null); use your default")
+        );
+    }
+
+    /// GOFF-EVAL-007, Python D11.
+    #[test]
+    fn reasons_the_sdk_does_not_know_keep_their_spelling() {
+        for wire in [
+            "STATIC",
+            "DEFAULT",
+            "TARGETING_MATCH",
+            "TARGETING_MATCH_SPLIT",
+            "SPLIT",
+            "CACHED",
+            "DISABLED",
+            "ERROR",
+            "UNKNOWN",
+            "OFFLINE",
+            "CUSTOM_REASON",
+        ] {
+            assert_eq!(
+                EvaluationReason::from(&Reason::from(wire)).to_string(),
+                wire
+            );
+        }
+        assert_eq!(
+            EvaluationReason::from(&Reason::from("OFFLINE")),
+            EvaluationReason::Other("OFFLINE".to_owned())
+        );
+    }
+
+    /// GOFF-ERR-001, GOFF-ERR-002, Python D10.
+    #[test]
+    fn codes_the_sdk_does_not_know_are_general_with_the_raw_code() {
+        for wire in [
+            "PROVIDER_NOT_READY",
+            "FLAG_NOT_FOUND",
+            "PARSE_ERROR",
+            "TYPE_MISMATCH",
+            "TARGETING_KEY_MISSING",
+            "INVALID_CONTEXT",
+        ] {
+            let code = EvaluationErrorCode::from(&ErrorCode::from(wire));
+            assert_eq!(code.to_string(), wire);
+            assert!(!matches!(code, EvaluationErrorCode::General(_)), "{wire}");
+        }
+        for wire in ["GENERAL", "FLAG_CONFIG"] {
+            assert_eq!(
+                EvaluationErrorCode::from(&ErrorCode::from(wire)),
+                EvaluationErrorCode::General(wire.to_owned())
+            );
+        }
+        let error = ResolutionError::NotReady { reason: "why" };
+        assert_eq!(
+            EvaluationError::from(&error),
+            EvaluationError {
+                code: EvaluationErrorCode::ProviderNotReady,
+                message: Some("why".to_owned()),
+            }
+        );
+    }
+}

@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::sync::OnceLock;
 use std::thread;
 
-use crate::{Instance, RelayProxy, RelaySource};
+use crate::{Instance, RelayProxy, RelaySource, StartError};
 
 /// A relay proxy to evaluate against, shared with other tests of the binary.
 ///
@@ -63,8 +63,10 @@ fn shared(instance: Instance, source: &RelaySource) -> &'static RelayProxy {
     clippy::panic,
     reason = "a test cannot go on without the relay proxy it asked for"
 )]
-fn or_panic<E: std::fmt::Display>(started: Result<RelayProxy, E>) -> RelayProxy {
-    started.unwrap_or_else(|error| panic!("{error}"))
+fn or_panic(started: Result<RelayProxy, StartError>) -> RelayProxy {
+    let relay = started.unwrap_or_else(|error| panic!("{error}"));
+    report(&format!("server: relay proxy {}\n", relay.version()));
+    relay
 }
 
 #[expect(clippy::panic, reason = "in CI a test that cannot run has failed")]
@@ -82,18 +84,24 @@ fn leave_out<T>(needs: &str) -> Option<T> {
 }
 
 /// Says why a test is left out, on standard error itself, since the test runner hides what a passing test
-/// prints through macros, and in the file that `cargo xtask integration` collects them from.
+/// prints through macros.
 fn say<T>(reason: &str) -> Option<T> {
     let thread = thread::current();
     let line = format!(
         "left out: {}: {reason}\n",
         thread.name().unwrap_or("a test")
     );
-    // Where neither can be written to, there is nobody to tell.
+    // If it cannot be written to, there is nobody to tell.
     let _ = io::stderr().write_all(line.as_bytes());
-    if let Some(path) = env::var_os("GOFF_RELAY_LEFT_OUT") {
+    report(&line);
+    None
+}
+
+/// Adds a line to what `cargo xtask integration` prints at the end.
+fn report(line: &str) {
+    if let Some(path) = env::var_os("GOFF_RELAY_REPORT") {
         let file = OpenOptions::new().create(true).append(true).open(path);
+        // Only the summary would lack it.
         let _ = file.and_then(|mut file| file.write_all(line.as_bytes()));
     }
-    None
 }

@@ -23,6 +23,7 @@ use crate::{EventKind, Instance, RecordedEvents, RelaySource};
 pub struct RelayProxy {
     endpoint: String,
     address: Address,
+    version: String,
     running: Option<Running>,
 }
 
@@ -74,10 +75,11 @@ impl RelayProxy {
             .next()
             .ok_or_else(|| refused("the host has no address"))?;
         let address = Address::Tcp(address);
-        get(&address, "/info").map_err(|error| refused(&error.to_string()))?;
+        let info = get(&address, "/info").map_err(|error| refused(&error.to_string()))?;
         Ok(Self {
             endpoint: format!("http://{authority}"),
             address,
+            version: info.version(),
             running: None,
         })
     }
@@ -90,6 +92,11 @@ impl RelayProxy {
     /// Where it listens.
     pub fn address(&self) -> &Address {
         &self.address
+    }
+
+    /// The version that it says it has; empty if it does not say.
+    pub fn version(&self) -> &str {
+        &self.version
     }
 
     /// The directory it runs in, with its flag files; `None` if somebody else runs it.
@@ -128,10 +135,11 @@ impl RelayProxy {
             (Address::Tcp(address), format!("http://{address}"))
         };
         let running = Running::spawn(source, directory, name, &address).map_err(failed)?;
-        running.wait_until_loaded(&address, PATIENCE)?;
+        let version = running.wait_until_loaded(&address, PATIENCE)?.version();
         Ok(Self {
             endpoint,
             address,
+            version,
             running: Some(running),
         })
     }
@@ -211,7 +219,7 @@ impl Running {
                     .args(["docker", "compose", "--file"])
                     .arg(compose_file);
                 command
-                    .args(["run", "--rm", "--no-TTY", "--name"])
+                    .args(["run", "--rm", "-T", "--name"])
                     .arg(&container);
                 command.args(["--user", &format!("{}:{}", owner.uid(), owner.gid())]);
                 command.args(["--volume", &format!("{}:/goff", directory.display())]);
@@ -247,32 +255,24 @@ impl Running {
         })
     }
 
-    fn wait_until_loaded(&self, address: &Address, patience: Duration) -> Result<(), StartError> {
+    fn wait_until_loaded(&self, address: &Address, patience: Duration) -> Result<Info, StartError> {
         let give_up = Instant::now() + patience;
         loop {
-            let exit_status =
-                fs::read_to_string(self.directory.join("exit-status")).unwrap_or_default();
+            let exit_status = self.directory.join("exit-status");
+            let exit_status = fs::read_to_string(exit_status).unwrap_or_default();
             if !exit_status.is_empty() {
                 let reason = format!("it ended with status {}", exit_status.trim());
                 return Err(StartError::new(reason, self.log()));
             }
-            // Its own liveness answer says nothing about flags; this one says when they were loaded, for each
-            // flag set, and year 1 when they were not.
-            let state = get(address, "/info");
-            if state
-                .as_ref()
-                .is_ok_and(|body| body.contains("cacheRefresh") && !body.contains("\"0001-"))
-            {
-                return Ok(());
+            let info = get(address, "/info");
+            match info {
+                Ok(info) if info.is_loaded() => return Ok(info),
+                info if Instant::now() > give_up => {
+                    let reason = format!("not ready after {patience:?}: {info:?}");
+                    return Err(StartError::new(reason, self.log()));
+                }
+                _ => thread::sleep(Duration::from_millis(10)),
             }
-            if Instant::now() > give_up {
-                let seen = state.unwrap_or_else(|error| error.to_string());
-                return Err(StartError::new(
-                    format!("not ready after {patience:?}: {seen}"),
-                    self.log(),
-                ));
-            }
-            thread::sleep(Duration::from_millis(10));
         }
     }
 
@@ -307,8 +307,31 @@ fn free_port() -> io::Result<SocketAddr> {
     TcpListener::bind(("127.0.0.1", 0))?.local_addr()
 }
 
-/// The body of a 200 answer.
-fn get(address: &Address, path: &str) -> io::Result<String> {
+/// A 200 answer.
+#[derive(Debug)]
+struct Info {
+    head: String,
+    body: String,
+}
+
+impl Info {
+    /// The liveness answer says nothing about flags; this one says when they were loaded, for each flag set,
+    /// and year 1 when they were not.
+    fn is_loaded(&self) -> bool {
+        self.body.contains("cacheRefresh") && !self.body.contains("\"0001-")
+    }
+
+    fn version(&self) -> String {
+        let header = self.head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("X-Gofeatureflag-Version")
+                .then(|| value.trim())
+        });
+        header.unwrap_or_default().to_owned()
+    }
+}
+
+fn get(address: &Address, path: &str) -> io::Result<Info> {
     const TIMEOUT: Option<Duration> = Some(Duration::from_secs(2));
     match address {
         Address::Tcp(address) => {
@@ -324,7 +347,7 @@ fn get(address: &Address, path: &str) -> io::Result<String> {
     }
 }
 
-fn get_over(mut stream: impl Read + Write, path: &str) -> io::Result<String> {
+fn get_over(mut stream: impl Read + Write, path: &str) -> io::Result<Info> {
     write!(stream, "GET {path} HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
@@ -332,7 +355,10 @@ fn get_over(mut stream: impl Read + Write, path: &str) -> io::Result<String> {
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(unexpected)?;
     let status = head.split_whitespace().nth(1).ok_or_else(unexpected)?;
     if status == "200" {
-        Ok(body.to_owned())
+        Ok(Info {
+            head: head.to_owned(),
+            body: body.to_owned(),
+        })
     } else {
         Err(unexpected())
     }

@@ -5,22 +5,79 @@
     reason = "a command-line tool talks to its user on the standard streams"
 )]
 
+mod ci;
+mod integration;
+mod program;
+mod relay_proxy;
+mod tidy;
+mod workspace;
+
 use std::process::ExitCode;
 
-const USAGE: &str = "\
-usage: cargo xtask COMMAND
-";
+use program::{Failure, Program};
+
+/// Name, arguments, what it does, and the function that does it.
+type Command = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&[String]) -> Result<(), Failure>,
+);
+
+const COMMANDS: &[Command] = &[
+    ("test", "[ARGS]", "every test that needs only Rust", test),
+    (
+        "integration",
+        "[--relay SOURCE] [-- ARGS]",
+        "the tests against a real relay proxy; SOURCE is auto, docker, go, binary=PATH or endpoint=URL",
+        integration::run,
+    ),
+    (
+        "tidy",
+        "",
+        "the checks of the project's structure",
+        tidy::run,
+    ),
+    (
+        "ci",
+        "",
+        "everything that CI runs, with the time of each part",
+        ci::run,
+    ),
+];
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    match arguments.next().as_deref() {
-        None | Some("help" | "--help" | "-h") => {
-            print!("{USAGE}");
-            ExitCode::SUCCESS
-        }
-        Some(unknown) => {
-            eprintln!("unknown command `{unknown}`\n\n{USAGE}");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (name, rest) = match arguments.split_first() {
+        None => ("help", Default::default()),
+        Some((name, rest)) => (name.as_str(), rest),
+    };
+    if let "help" | "--help" | "-h" = name {
+        print!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
+    let Some((.., run)) = COMMANDS.iter().find(|(known, ..)| *known == name) else {
+        eprint!("unknown command `{name}`\n\n{}", usage());
+        return ExitCode::FAILURE;
+    };
+    match run(rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("cargo xtask {name}: {failure}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn usage() -> String {
+    let mut usage = String::from("usage: cargo xtask COMMAND\n\n");
+    for (name, arguments, what, _) in COMMANDS {
+        usage.push_str(&format!("{name} {arguments}\n    {what}\n"));
+    }
+    usage
+}
+
+/// The default members leave out what needs more than Rust.
+fn test(arguments: &[String]) -> Result<(), Failure> {
+    Program::cargo(["test"]).args(arguments).run()
 }

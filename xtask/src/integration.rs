@@ -1,0 +1,238 @@
+//! `cargo xtask integration`: the tests against a real relay proxy.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::program::{Failure, Program};
+use crate::{relay_proxy, workspace};
+
+/// Runs the command.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    let options = Options::parse(arguments)?;
+    run_against(&options.relay.resolve()?, &options.test_arguments)
+}
+
+/// Runs the tests; `Relay::Auto` must have been resolved.
+pub(crate) fn run_against(relay: &Relay, test_arguments: &[String]) -> Result<(), Failure> {
+    let directory = workspace::root().join(".relay");
+    fs::create_dir_all(&directory)?;
+    let report = directory.join("report.txt");
+    // Absent unless there was an earlier run.
+    let _ = fs::remove_file(&report);
+    // A relay proxy configured by hand must not take the place of the one asked for. With CI set, a test that
+    // finds none fails.
+    let mut tests = Program::cargo([
+        "test",
+        "--package",
+        "goff-tests-integration",
+        "--no-fail-fast",
+    ])
+    .args(test_arguments)
+    .env("CI", "true")
+    .env("GOFF_RELAY_REPORT", &report);
+    for name in [
+        "GOFF_RELAY_BINARY",
+        "GOFF_RELAY_COMPOSE_FILE",
+        "GOFF_RELAY_ENDPOINT",
+    ] {
+        tests = tests.env_remove(name);
+    }
+    let compose_file = workspace::root().join("docker-compose.yml");
+    let (tests, server) = match relay {
+        Relay::Docker => {
+            let image = format!("docker compose, relay proxy {}", relay_proxy::VERSION);
+            Program::new("docker")
+                .args([
+                    "compose",
+                    "--profile",
+                    "integration",
+                    "pull",
+                    "--quiet",
+                    "relay",
+                ])
+                .run()?;
+            (tests.env("GOFF_RELAY_COMPOSE_FILE", &compose_file), image)
+        }
+        Relay::Go | Relay::Auto => {
+            let binary = relay_proxy::build()?;
+            let server = format!("relay proxy {}, built with Go", relay_proxy::VERSION);
+            (tests.env("GOFF_RELAY_BINARY", binary), server)
+        }
+        Relay::Binary(path) => {
+            let path = std::path::absolute(path)?;
+            if !path.is_file() {
+                return Err(Failure::new(format!("`{}` is not a file", path.display())));
+            }
+            let server = format!("the relay proxy {}", path.display());
+            (tests.env("GOFF_RELAY_BINARY", path), server)
+        }
+        Relay::Endpoint(url) => {
+            let server = format!(
+                "the relay proxy at {url}; it must serve tests-integration/relay/flags.yaml"
+            );
+            (tests.env("GOFF_RELAY_ENDPOINT", url), server)
+        }
+    };
+    println!("Integration tests against {server}.");
+    let outcome = tests.run();
+    print_summary(&fs::read_to_string(report).unwrap_or_default(), &server);
+    outcome
+}
+
+/// What the tests reported: which version answered, and which of them did not run.
+fn print_summary(report: &str, server: &str) {
+    let lines = |kind: &str| -> Vec<&str> {
+        report
+            .lines()
+            .filter_map(|line| line.strip_prefix(kind))
+            .collect()
+    };
+    let left_out = lines("left out: ");
+    if !left_out.is_empty() {
+        println!(
+            "{} tests were left out, and counted as passed above:",
+            left_out.len()
+        );
+        for line in left_out {
+            println!("  {line}");
+        }
+    }
+    let mut versions = lines("server: ");
+    versions.sort_unstable();
+    versions.dedup();
+    println!(
+        "Ran against {server}; it says it is {}.",
+        versions.join(" and ")
+    );
+}
+
+/// Where the relay proxy comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Relay {
+    /// Docker if a daemon answers, else Go.
+    Auto,
+    /// The service `relay` of docker-compose.yml.
+    Docker,
+    /// Built with Go from tests-integration/relay.
+    Go,
+    /// A binary that somebody built.
+    Binary(PathBuf),
+    /// A relay proxy that somebody runs.
+    Endpoint(String),
+}
+
+impl Relay {
+    pub(crate) fn resolve(self) -> Result<Self, Failure> {
+        if self != Self::Auto {
+            return Ok(self);
+        }
+        let docker = |arguments: &[&str]| Program::new("docker").args(arguments).succeeds();
+        if docker(&["compose", "version"]) && docker(&["info"]) {
+            Ok(Self::Docker)
+        } else if relay_proxy::go_is_installed() {
+            Ok(Self::Go)
+        } else {
+            Err(Failure::new(
+                "a relay proxy is needed: install Docker with the compose plugin and start its daemon, or \
+                 install Go (https://go.dev/dl), or name a relay proxy with --relay binary=PATH or endpoint=URL",
+            ))
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    relay: Relay,
+    test_arguments: Vec<String>,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self, Failure> {
+        let mut relay = Relay::Auto;
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let value = match argument.as_str() {
+                "--" => {
+                    let test_arguments = arguments.cloned().collect();
+                    return Ok(Self {
+                        relay,
+                        test_arguments,
+                    });
+                }
+                "--relay" => arguments.next().map_or("", String::as_str),
+                other => other.strip_prefix("--relay=").ok_or_else(|| {
+                    Failure::new(format!(
+                        "unknown argument `{other}`; arguments of the tests go behind `--`"
+                    ))
+                })?,
+            };
+            relay = parse_relay(value)?;
+        }
+        Ok(Self {
+            relay,
+            test_arguments: Vec::new(),
+        })
+    }
+}
+
+fn parse_relay(value: &str) -> Result<Relay, Failure> {
+    match value.split_once('=') {
+        None if value == "auto" => Ok(Relay::Auto),
+        None if value == "docker" => Ok(Relay::Docker),
+        None if value == "go" => Ok(Relay::Go),
+        Some(("binary", path)) if !path.is_empty() => Ok(Relay::Binary(path.into())),
+        Some(("endpoint", url)) if !url.is_empty() => Ok(Relay::Endpoint(url.to_owned())),
+        _ => Err(Failure::new(format!(
+            "`--relay {value}`: expected auto, docker, go, binary=PATH or endpoint=URL"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_source_and_arguments_for_the_tests_are_understood() {
+        let check = |arguments: &[&str], relay: Relay, test_arguments: &[&str]| {
+            let arguments: Vec<String> = arguments
+                .iter()
+                .map(|&argument| argument.to_owned())
+                .collect();
+            let options = Options::parse(&arguments).unwrap();
+            assert_eq!(options.relay, relay);
+            assert_eq!(options.test_arguments, test_arguments);
+        };
+        check(&[], Relay::Auto, &[]);
+        check(&["--relay", "auto"], Relay::Auto, &[]);
+        check(&["--relay", "docker"], Relay::Docker, &[]);
+        check(
+            &["--relay=go", "--", "keys", "--relay"],
+            Relay::Go,
+            &["keys", "--relay"],
+        );
+        check(&["--relay", "binary=a=b"], Relay::Binary("a=b".into()), &[]);
+        check(
+            &["--relay", "endpoint=http://h:1"],
+            Relay::Endpoint("http://h:1".to_owned()),
+            &[],
+        );
+    }
+
+    #[test]
+    fn anything_else_is_refused_by_name() {
+        let check = |arguments: &[&str], named: &str| {
+            let arguments: Vec<String> = arguments
+                .iter()
+                .map(|&argument| argument.to_owned())
+                .collect();
+            let failure = Options::parse(&arguments).unwrap_err().to_string();
+            assert!(failure.contains(named), "{failure}");
+        };
+        check(&["--relay"], "`--relay `");
+        check(&["--relay", "embedded"], "`--relay embedded`");
+        check(&["--relay", "binary="], "`--relay binary=`");
+        check(&["--relay", "go=1"], "`--relay go=1`");
+        check(&["keys"], "`keys`");
+    }
+}

@@ -1,0 +1,147 @@
+//! Running other programs, and what a command ends with when it fails.
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::workspace;
+
+/// Why a command failed, for its user to read.
+#[derive(Debug)]
+pub(crate) struct Failure(String);
+
+impl Failure {
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+/// A program to run at the root of the workspace, with our standard streams.
+#[derive(Debug)]
+pub(crate) struct Program {
+    command: Command,
+}
+
+impl Program {
+    pub(crate) fn new(name: impl AsRef<OsStr>) -> Self {
+        let mut command = Command::new(name);
+        command.current_dir(workspace::root());
+        Self { command }
+    }
+
+    /// The cargo that runs us.
+    pub(crate) fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
+        Self::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).args(arguments)
+    }
+
+    pub(crate) fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub(crate) fn env_remove(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    pub(crate) fn directory(mut self, directory: &Path) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
+    /// Runs it, printing it first; a failure to start it or a status other than 0 is a failure.
+    pub(crate) fn run(mut self) -> Result<(), Failure> {
+        println!("$ {self}");
+        let status = self
+            .command
+            .status()
+            .map_err(|error| self.cannot_start(&error))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(Failure(format!("`{self}` failed: {status}")))
+        }
+    }
+
+    /// Runs it silently and returns what it printed.
+    pub(crate) fn output(mut self) -> Result<String, Failure> {
+        let output = self.command.stdin(Stdio::null()).output();
+        let output = output.map_err(|error| self.cannot_start(&error))?;
+        if !output.status.success() {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            return Err(Failure(format!(
+                "`{self}` failed: {}\n{errors}",
+                output.status
+            )));
+        }
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Whether it can be run and ends with status 0; prints nothing.
+    pub(crate) fn succeeds(self) -> bool {
+        self.output().is_ok()
+    }
+
+    fn cannot_start(&self, error: &io::Error) -> Failure {
+        Failure(format!("`{self}` cannot be started: {error}"))
+    }
+}
+
+impl fmt::Display for Program {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let program = Path::new(self.command.get_program());
+        write!(
+            formatter,
+            "{}",
+            program.file_name().unwrap_or_default().display()
+        )?;
+        for argument in self.command.get_args() {
+            write!(formatter, " {}", argument.display())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_names_the_program_its_arguments_and_the_status() {
+        let failure = Program::new("sh")
+            .args(["-c", "echo words >&2; exit 3"])
+            .output()
+            .unwrap_err();
+        let text = failure.to_string();
+        assert!(
+            text.contains("sh -c") && text.contains("exit status: 3") && text.contains("words"),
+            "{text}"
+        );
+        let failure = Program::new("no-such-program").run().unwrap_err();
+        assert!(
+            failure
+                .to_string()
+                .contains("`no-such-program` cannot be started"),
+            "{failure}"
+        );
+    }
+}

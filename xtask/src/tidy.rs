@@ -1,0 +1,81 @@
+//! `cargo xtask tidy`: what the compiler does not check about the project's structure.
+
+mod dependency_table;
+mod relay_version;
+mod sources;
+
+use std::fs;
+
+use crate::program::Failure;
+use crate::workspace;
+
+/// Runs the checks; hints are printed, faults fail the command.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    if let Some(argument) = arguments.first() {
+        return Err(Failure::new(format!("unknown argument `{argument}`")));
+    }
+    let findings = check()?;
+    for hint in &findings.hints {
+        println!("hint: {hint}");
+    }
+    for fault in &findings.faults {
+        println!("fault: {fault}");
+    }
+    match findings.faults.len() {
+        0 => Ok(()),
+        count => Err(Failure::new(format!("{count} faults"))),
+    }
+}
+
+/// What the checks found.
+#[derive(Debug, Default)]
+struct Findings {
+    /// Must be put right.
+    faults: Vec<String>,
+    /// Worth a look.
+    hints: Vec<String>,
+}
+
+fn check() -> Result<Findings, Failure> {
+    let root = workspace::root();
+    let packages = workspace::packages()?;
+    let mut sources = Vec::new();
+    for package in packages.values() {
+        sources.extend(sources::of_package(package)?);
+    }
+    let mut findings = Findings::default();
+
+    let rows = dependency_table::parse(&fs::read_to_string(root.join("ARCHITECTURE.md"))?)?;
+    findings
+        .faults
+        .extend(dependency_table::against_packages(&rows, &packages));
+    for row in rows.iter().filter(|row| packages.contains_key(&row.name)) {
+        findings.faults.extend(dependency_table::against_tree(
+            row,
+            &workspace::tree(&row.name)?,
+        ));
+        findings
+            .faults
+            .extend(dependency_table::against_sources(row, &sources));
+    }
+    for source in &sources {
+        findings
+            .faults
+            .extend(sources::without_documentation(source));
+        findings.hints.extend(sources::too_long(source));
+    }
+    findings.faults.extend(relay_version::differences(
+        &fs::read_to_string(root.join("docker-compose.yml"))?,
+        &fs::read_to_string(root.join("tests-integration/relay/go.mod"))?,
+    ));
+    Ok(findings)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_project_is_tidy() {
+        let findings = super::check().unwrap();
+        assert!(findings.faults.is_empty(), "{:#?}", findings.faults);
+    }
+}

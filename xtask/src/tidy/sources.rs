@@ -1,0 +1,146 @@
+//! Every module says what it is for, and a long file is asked whether it holds two things.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::workspace::{self, Package};
+
+/// A Rust file of a package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) package: String,
+    /// Relative to the root.
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+}
+
+impl Source {
+    /// The text up to the unit tests at its end.
+    pub(crate) fn before_tests(&self) -> &str {
+        self.text
+            .split("\n#[cfg(test)]\nmod tests")
+            .next()
+            .unwrap_or_default()
+    }
+
+    /// Whether it is part of the library or program, not of its tests, examples or benchmarks.
+    pub(crate) fn is_shipped(&self) -> bool {
+        let is = |name: &str| {
+            self.path
+                .components()
+                .any(|component| component.as_os_str() == name)
+        };
+        is("src") && self.path.file_name().is_none_or(|name| name != "tests.rs")
+    }
+}
+
+pub(crate) fn of_package(package: &Package) -> io::Result<Vec<Source>> {
+    let root = workspace::root();
+    let mut sources = Vec::new();
+    for folder in ["src", "tests", "examples", "benches"] {
+        let mut waiting = vec![package.directory.join(folder)];
+        while let Some(path) = waiting.pop() {
+            let full = root.join(&path);
+            if full.is_dir() {
+                for entry in fs::read_dir(full)? {
+                    waiting.push(path.join(entry?.file_name()));
+                }
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push(Source {
+                    package: package.name.clone(),
+                    text: fs::read_to_string(full)?,
+                    path,
+                });
+            }
+        }
+    }
+    sources.sort_by(|one, other| one.path.cmp(&other.path));
+    Ok(sources)
+}
+
+pub(crate) fn without_documentation(source: &Source) -> Option<String> {
+    let first = source
+        .text
+        .lines()
+        .map(str::trim)
+        .find(|line| !line.is_empty() && !line.starts_with("#!["));
+    let documented = first.is_some_and(|line| line.starts_with("//!"));
+    // The module's own `//!` documents a file of unit tests: `mod tests;` is private and says it all.
+    (!documented && !is_unit_tests(&source.path)).then(|| {
+        format!(
+            "{} does not open with `//!`, which says what the module is for",
+            source.path.display()
+        )
+    })
+}
+
+pub(crate) fn too_long(source: &Source) -> Option<String> {
+    const MANY: usize = 400;
+    let lines = source.before_tests().lines().count();
+    (lines > MANY && source.is_shipped()).then(|| {
+        format!(
+            "{} has {lines} lines before its tests: two concepts?",
+            source.path.display()
+        )
+    })
+}
+
+fn is_unit_tests(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "tests.rs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(path: &str, text: &str) -> Source {
+        Source {
+            package: "ours".to_owned(),
+            path: path.into(),
+            text: text.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_module_without_documentation_is_named() {
+        let check = |path: &str, text: &str, fault: bool| {
+            assert_eq!(
+                without_documentation(&source(path, text)).is_some(),
+                fault,
+                "{text}"
+            );
+        };
+        check("src/a.rs", "//! What it is.\n", false);
+        check("src/a.rs", "#![expect(x)]\n\n//! What it is.\n", false);
+        check("src/a.rs", "", true);
+        check("src/a.rs", "use std::fmt;\n//! Too late.\n", true);
+        check("src/a.rs", "// A comment.\n", true);
+        check("src/a.rs", "/// A docstring.\nstruct A;\n", true);
+        check("tests/a.rs", "use std::fmt;\n", true);
+        check("src/a/tests.rs", "use super::*;\n", false);
+        let fault = without_documentation(&source("src/a.rs", "")).unwrap();
+        assert!(fault.starts_with("src/a.rs "), "{fault}");
+    }
+
+    #[test]
+    fn length_is_counted_before_the_tests() {
+        let long = "//! A\n".repeat(401);
+        let tests = format!("//! A\n#[cfg(test)]\nmod tests {{\n{long}}}\n");
+        assert!(too_long(&source("src/a.rs", &long)).is_some());
+        assert!(too_long(&source("src/a.rs", &tests)).is_none());
+        assert!(too_long(&source("tests/a.rs", &long)).is_none());
+        assert!(too_long(&source("src/a/tests.rs", &long)).is_none());
+    }
+
+    #[test]
+    fn the_sources_of_a_package_include_this_one() {
+        let package = workspace::packages().unwrap().remove("xtask").unwrap();
+        let sources = of_package(&package).unwrap();
+        assert!(
+            sources
+                .iter()
+                .any(|source| source.path == Path::new("xtask/src/tidy/sources.rs"))
+        );
+    }
+}

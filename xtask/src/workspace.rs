@@ -1,0 +1,136 @@
+//! The workspace as cargo sees it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::env;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::program::{Failure, Program};
+
+/// The directory with the workspace's manifest.
+pub(crate) fn root() -> PathBuf {
+    // Cargo says where xtask is; a binary that is run without cargo remembers where it was built.
+    let xtask = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    xtask.parent().map_or(xtask.clone(), PathBuf::from)
+}
+
+/// A member of the workspace.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    /// Relative to the root.
+    pub(crate) directory: PathBuf,
+    /// Without `default`.
+    pub(crate) features: Vec<String>,
+    pub(crate) has_library: bool,
+    /// Those needed to build and run it, optional ones and those of one platform included.
+    pub(crate) dependencies: BTreeSet<String>,
+}
+
+/// All members of the workspace, by name.
+pub(crate) fn packages() -> Result<BTreeMap<String, Package>, Failure> {
+    let metadata = Program::cargo(["metadata", "--format-version=1", "--no-deps"]).output()?;
+    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| {
+        Failure::new(format!(
+            "`cargo metadata` printed something that is not JSON: {error}"
+        ))
+    })?;
+    Ok(list(&metadata, "packages")
+        .iter()
+        .map(package)
+        .map(|package| (package.name.clone(), package))
+        .collect())
+}
+
+/// The crates that a build of this package with its default features contains, itself among them.
+pub(crate) fn tree(package: &str) -> Result<BTreeSet<String>, Failure> {
+    let tree = Program::cargo(["tree", "--package", package, "--edges=normal,build"])
+        .args(["--prefix=none", "--format={p}"])
+        .output()?;
+    Ok(tree
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(str::to_owned)
+        .collect())
+}
+
+fn package(json: &Value) -> Package {
+    let manifest = PathBuf::from(text(json, "manifest_path"));
+    let directory = manifest
+        .parent()
+        .and_then(|directory| directory.strip_prefix(root()).ok());
+    Package {
+        name: text(json, "name"),
+        directory: directory.unwrap_or(&manifest).to_owned(),
+        features: json
+            .get("features")
+            .and_then(Value::as_object)
+            .map(|features| {
+                features
+                    .keys()
+                    .filter(|name| *name != "default")
+                    .cloned()
+                    .collect()
+            })
+            .unwrap_or_default(),
+        has_library: list(json, "targets")
+            .iter()
+            .any(|target| list(target, "kind").contains(&"lib".into())),
+        dependencies: list(json, "dependencies")
+            .iter()
+            .filter(|dependency| text(dependency, "kind") != "dev")
+            .map(|dependency| text(dependency, "name"))
+            .collect(),
+    }
+}
+
+/// Empty if there is no such member, or it is not a string.
+fn text(json: &Value, member: &str) -> String {
+    json.get(member)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+/// Empty if there is no such member, or it is not an array.
+fn list<'a>(json: &'a Value, member: &str) -> &'a [Value] {
+    json.get(member)
+        .and_then(Value::as_array)
+        .map(Vec::as_slice)
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_package_has_its_features_and_the_dependencies_that_are_not_for_tests_only() {
+        let package = package(&json!({
+            "name": "ours", "manifest_path": root().join("crates/ours/Cargo.toml"),
+            "features": {"default": ["a"], "a": [], "b": []},
+            "targets": [{"kind": ["lib"]}, {"kind": ["test"]}],
+            "dependencies": [
+                {"name": "normal", "kind": null}, {"name": "optional", "kind": null, "optional": true},
+                {"name": "at-build-time", "kind": "build"}, {"name": "for-tests", "kind": "dev"},
+            ],
+        }));
+        assert_eq!(package.directory, PathBuf::from("crates/ours"));
+        assert_eq!(package.features, ["a", "b"]);
+        assert!(package.has_library);
+        let dependencies: Vec<_> = package.dependencies.iter().map(String::as_str).collect();
+        assert_eq!(dependencies, ["at-build-time", "normal", "optional"]);
+    }
+
+    #[test]
+    fn a_tree_contains_the_package_and_what_it_needs() {
+        let tree = tree("xtask").unwrap();
+        assert!(
+            tree.contains("xtask") && tree.contains("serde_json"),
+            "{tree:?}"
+        );
+    }
+}

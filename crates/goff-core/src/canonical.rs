@@ -96,7 +96,7 @@ fn hash_attribute(name: &str, attribute: AttributeRef<'_>) -> Result<u64, Unread
 }
 
 fn same(left: &AttributeRef<'_>, right: &AttributeRef<'_>) -> bool {
-    use AttributeRef::{Bool, Float, Int, Json, Map, Null, Text, Texts, Uint};
+    use AttributeRef::{Bool, Float, Goff, Int, Json, Map, Null, Text, Texts, Uint};
     match (scalar(left), scalar(right)) {
         (Null, Null) => true,
         (Bool(left), Bool(right)) => left == right,
@@ -117,6 +117,7 @@ fn same(left: &AttributeRef<'_>, right: &AttributeRef<'_>) -> bool {
                     .all(|(text, item)| item.as_str() == Some(text))
         }
         (Texts(left), Texts(right)) => left == right,
+        (Goff(goff), other) | (other, Goff(goff)) => same(&Map(&goff.to_map()), &other),
         #[cfg(feature = "open-feature")]
         (AttributeRef::SdkStruct(fields), Json(Value::Object(map)))
         | (Json(Value::Object(map)), AttributeRef::SdkStruct(fields)) => {

@@ -1,0 +1,85 @@
+//! Remembers the events and invalidations it is given.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use goff_core::{Event, EventSink, Invalidation, InvalidationSink, StreamState};
+
+/// An [`EventSink`] and [`InvalidationSink`] that a test reads back. Clones share one record.
+#[derive(Debug, Clone, Default)]
+pub struct RecordingSink(Arc<Mutex<Record>>);
+
+#[derive(Debug, Default)]
+struct Record {
+    events: Vec<Event>,
+    invalidations: Vec<Invalidation>,
+    stream_states: Vec<StreamState>,
+}
+
+impl RecordingSink {
+    /// Every event so far, in order.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        self.lock().events.clone()
+    }
+
+    /// Every invalidation so far, in order.
+    #[must_use]
+    pub fn invalidations(&self) -> Vec<Invalidation> {
+        self.lock().invalidations.clone()
+    }
+
+    /// Every state of the stream so far, in order.
+    #[must_use]
+    pub fn stream_states(&self) -> Vec<StreamState> {
+        self.lock().stream_states.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Record> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventSink for RecordingSink {
+    fn record(&self, event: Event) {
+        self.lock().events.push(event);
+    }
+}
+
+impl InvalidationSink for RecordingSink {
+    fn invalidate(&self, invalidation: Invalidation) {
+        self.lock().invalidations.push(invalidation);
+    }
+
+    fn stream_state(&self, state: StreamState) {
+        self.lock().stream_states.push(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use goff_core::TrackingEvent;
+
+    use super::*;
+
+    #[test]
+    fn remembers_in_order() {
+        let sink = RecordingSink::default();
+        let event = |name: &str| {
+            Event::Tracking(TrackingEvent {
+                context_kind: goff_core::ContextKind::User,
+                user_key: "user".to_owned(),
+                creation_date_seconds: 0,
+                name: name.to_owned(),
+                evaluation_context: serde_json::Map::new(),
+                details: serde_json::Map::new(),
+            })
+        };
+        sink.record(event("first"));
+        sink.clone().record(event("second"));
+        sink.invalidate(Invalidation::All);
+        sink.stream_state(StreamState::Open);
+        assert_eq!(sink.events(), [event("first"), event("second")]);
+        assert_eq!(sink.invalidations(), [Invalidation::All]);
+        assert_eq!(sink.stream_states(), [StreamState::Open]);
+    }
+}

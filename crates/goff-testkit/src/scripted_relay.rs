@@ -1,0 +1,239 @@
+//! A relay proxy in memory: it answers what a test told it to, and remembers what it was asked.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use goff_core::{
+    BulkEvaluation, ContextError, ContextView, ErrorCode, EvaluationContext, EvaluationFailure,
+    Reason, RelayClient, RelayError, Resolution, SDK_DEFAULT_VARIANT,
+};
+use serde_json::Value;
+use tokio::sync::Semaphore;
+
+/// A [`RelayClient`] without a wire: flags with the answers a test gives them. Clones share one
+/// script.
+///
+/// It answers as a real relay proxy does: an unknown flag is `FLAG_NOT_FOUND`, a context that
+/// cannot be sent is `INVALID_CONTEXT`.
+///
+/// ```
+/// # use goff_testkit::ScriptedRelay;
+/// # use goff_core::{EvaluationContext, RelayClient};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// let relay = ScriptedRelay::new().with_value("new-checkout", true);
+/// let context = EvaluationContext::builder().targeting_key("user-1").build();
+/// assert_eq!(relay.evaluate("new-checkout", &context).await.unwrap().value, true);
+/// assert_eq!(relay.requests()[0].flag_key, "new-checkout");
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct ScriptedRelay {
+    script: Arc<Mutex<Script>>,
+    /// Closed to answer freely; else a permit lets one request through.
+    gate: Arc<Semaphore>,
+}
+
+#[derive(Debug, Default)]
+struct Script {
+    answers: HashMap<String, Result<Resolution, RelayError>>,
+    requests: Vec<ScriptedRequest>,
+}
+
+/// One evaluation that a [`ScriptedRelay`] was asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ScriptedRequest {
+    /// The flag's key.
+    pub flag_key: String,
+    /// The context as it was seen, enrichment included.
+    pub context: EvaluationContext,
+}
+
+impl ScriptedRelay {
+    /// A relay proxy without flags.
+    #[must_use]
+    pub fn new() -> Self {
+        let gate = Semaphore::new(0);
+        gate.close();
+        Self {
+            script: Arc::default(),
+            gate: Arc::new(gate),
+        }
+    }
+
+    /// Adds a flag that gives `value` as a cacheable static answer with variant `scripted`.
+    #[must_use]
+    pub fn with_value(self, flag_key: &str, value: impl Into<Value>) -> Self {
+        self.with_answer(
+            flag_key,
+            Ok(Resolution {
+                value: value.into(),
+                reason: Reason::Static,
+                variant: Some("scripted".to_owned()),
+                cacheable: true,
+                ..Resolution::default()
+            }),
+        )
+    }
+
+    /// Adds a flag that gives `answer`.
+    #[must_use]
+    pub fn with_answer(self, flag_key: &str, answer: Result<Resolution, RelayError>) -> Self {
+        self.set_answer(flag_key, answer);
+        self
+    }
+
+    /// Changes what a flag gives from now on.
+    pub fn set_answer(&self, flag_key: &str, answer: Result<Resolution, RelayError>) {
+        self.lock().answers.insert(flag_key.to_owned(), answer);
+    }
+
+    /// Makes every request wait until [`release`](Self::release) lets it through.
+    #[must_use]
+    pub fn held(mut self) -> Self {
+        self.gate = Arc::new(Semaphore::new(0));
+        self
+    }
+
+    /// Lets `count` held requests through. Without effect on a relay that is not
+    /// [`held`](Self::held).
+    pub fn release(&self, count: usize) {
+        self.gate.add_permits(count);
+    }
+
+    /// Every evaluation asked for so far, in order.
+    #[must_use]
+    pub fn requests(&self) -> Vec<ScriptedRequest> {
+        self.lock().requests.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers the request, then waits at the gate.
+    async fn admit(&self, flag_key: &str, context: &dyn ContextView) -> Result<(), ContextError> {
+        let context = EvaluationContext::from_view(context);
+        context.canonical_hash()?;
+        self.lock().requests.push(ScriptedRequest {
+            flag_key: flag_key.to_owned(),
+            context,
+        });
+        if let Ok(permit) = self.gate.acquire().await {
+            permit.forget();
+        }
+        Ok(())
+    }
+}
+
+impl Default for ScriptedRelay {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[async_trait]
+impl RelayClient for ScriptedRelay {
+    async fn evaluate(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+    ) -> Result<Resolution, RelayError> {
+        self.admit(flag_key, context)
+            .await
+            .map_err(RelayError::InvalidContext)?;
+        self.lock()
+            .answers
+            .get(flag_key)
+            .cloned()
+            .unwrap_or_else(|| Err(not_found()))
+    }
+
+    /// Every scripted flag; an answer that is no evaluation is left out.
+    async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
+        self.admit("", context)
+            .await
+            .map_err(RelayError::InvalidContext)?;
+        Ok(self
+            .lock()
+            .answers
+            .iter()
+            .filter_map(|(flag_key, answer)| {
+                let answer = match answer.clone() {
+                    Ok(resolution) => Ok(resolution),
+                    Err(RelayError::Evaluation(failure)) => Err(failure),
+                    Err(_) => return None,
+                };
+                Some((flag_key.clone(), answer))
+            })
+            .collect())
+    }
+}
+
+fn not_found() -> RelayError {
+    RelayError::Evaluation(EvaluationFailure {
+        code: ErrorCode::FlagNotFound,
+        details: String::new(),
+        resolution: Arc::new(Resolution {
+            reason: Reason::Error,
+            variant: Some(SDK_DEFAULT_VARIANT.to_owned()),
+            ..Resolution::default()
+        }),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn answers_by_script_and_remembers_requests() {
+        let relay = ScriptedRelay::new().with_value("flag", 7);
+        let context = EvaluationContext::builder().targeting_key("user").build();
+        assert_eq!(relay.evaluate("flag", &context).await.unwrap().value, 7);
+        let error = relay.evaluate("other", &context).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::FlagNotFound);
+        relay.set_answer("flag", Err(RelayError::UnreachableFlagKey { reason: "x" }));
+        assert!(relay.evaluate("flag", &context).await.is_err());
+        assert!(relay.evaluate_all(&context).await.unwrap().is_empty());
+        let asked: Vec<_> = relay
+            .requests()
+            .into_iter()
+            .map(|request| request.flag_key)
+            .collect();
+        assert_eq!(asked, ["flag", "other", "flag", ""]);
+    }
+
+    #[tokio::test]
+    async fn refuses_a_context_that_cannot_be_sent() {
+        let relay = ScriptedRelay::new().with_value("flag", true);
+        let context = EvaluationContext::builder()
+            .attribute("rate", f64::NAN)
+            .build();
+        let error = relay.evaluate("flag", &context).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidContext);
+        assert!(relay.requests().is_empty());
+    }
+
+    #[tokio::test]
+    async fn held_requests_wait_for_their_release() {
+        let relay = ScriptedRelay::new().with_value("flag", true).held();
+        let asking = tokio::spawn({
+            let relay = relay.clone();
+            async move {
+                relay
+                    .evaluate("flag", &EvaluationContext::default())
+                    .await
+                    .unwrap()
+                    .value
+            }
+        });
+        while relay.requests().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert!(!asking.is_finished());
+        relay.release(1);
+        assert_eq!(asking.await.unwrap(), true);
+    }
+}

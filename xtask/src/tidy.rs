@@ -22,7 +22,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         println!("fault: {fault}");
     }
     match findings.faults.len() {
-        0 => Ok(()),
+        0 => {
+            println!("tidy: no faults, {} hints", findings.hints.len());
+            Ok(())
+        }
         count => Err(Failure::new(format!("{count} faults"))),
     }
 }

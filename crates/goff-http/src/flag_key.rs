@@ -1,0 +1,147 @@
+//! Writing a flag key into a request path.
+//!
+//! The relay proxy reads the key from the path undecoded unless the path is escaped exactly as Go
+//! would escape it, so one byte too many or too few makes the flag silently unknown
+//! (relay-protocol section 5).
+
+use goff_core::RelayError;
+
+/// Appends `flag_key` to `path`, escaped as Go escapes a path segment (Python C6).
+///
+/// # Errors
+/// A key that no path can carry: empty, `.`, `..`, or with a `/` in it.
+pub(crate) fn write_escaped(flag_key: &str, path: &mut String) -> Result<(), RelayError> {
+    let reason = match flag_key {
+        "" => "is empty",
+        "." | ".." => "is a dot segment, which gateways remove",
+        key if key.contains('/') => "holds a `/`",
+        _ => {
+            for byte in flag_key.bytes() {
+                if is_literal(byte) {
+                    path.push(char::from(byte));
+                } else {
+                    path.push('%');
+                    path.push(hex_digit(byte >> 4));
+                    path.push(hex_digit(byte & 0xF));
+                }
+            }
+            return Ok(());
+        }
+    };
+    Err(RelayError::UnreachableFlagKey { reason })
+}
+
+/// What Go's `url.PathEscape` leaves alone.
+fn is_literal(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~$&+,:;=@".contains(&byte)
+}
+
+fn hex_digit(nibble: u8) -> char {
+    char::from(if nibble < 10 {
+        b'0' + nibble
+    } else {
+        b'A' + nibble - 10
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn escaped(key: &str) -> String {
+        let mut path = String::new();
+        write_escaped(key, &mut path).unwrap();
+        path
+    }
+
+    /// The table of relay-protocol section 5, row by row, and what its text says besides.
+    #[test]
+    fn keys_are_escaped_as_go_does() {
+        for (key, expected) in [
+            ("my-flag_v1.2~x", "my-flag_v1.2~x"),
+            ("my flag", "my%20flag"),
+            ("team:x", "team:x"),
+            ("a+b", "a+b"),
+            ("flag!", "flag%21"),
+            ("my flag!", "my%20flag%21"),
+            ("é", "%C3%A9"),
+            ("a%b", "a%25b"),
+            ("a?b", "a%3Fb"),
+            ("a#b", "a%23b"),
+            ("a'b", "a%27b"),
+            ("a(b)*", "a%28b%29%2A"),
+            ("$&+,:;=@", "$&+,:;=@"),
+            ("a|[b]", "a%7C%5Bb%5D"),
+            ("a%2Fb", "a%252Fb"),
+            ("\\\"<>^`{}", "%5C%22%3C%3E%5E%60%7B%7D"),
+            ("a\r\nb\0", "a%0D%0Ab%00"),
+            ("...", "..."),
+            (".a", ".a"),
+        ] {
+            assert_eq!(escaped(key), expected, "`{key}`");
+        }
+    }
+
+    #[test]
+    fn unreachable_keys_are_refused_with_the_reason() {
+        for (key, part) in [
+            ("", "is empty"),
+            (".", "dot segment"),
+            ("..", "dot segment"),
+            ("a/b", "holds a `/`"),
+            ("/", "holds a `/`"),
+            ("../admin", "holds a `/`"),
+        ] {
+            let mut path = String::new();
+            let error = write_escaped(key, &mut path).unwrap_err();
+            assert!(error.to_string().contains(part), "`{key}`: {error}");
+            assert!(error.to_string().contains("in-process"), "{error}");
+            assert_eq!(error.code(), goff_core::ErrorCode::FlagNotFound);
+            assert_eq!(path, "", "`{key}`");
+        }
+    }
+
+    fn decoded(escaped: &str) -> Vec<u8> {
+        let mut bytes = escaped.bytes();
+        let mut out = Vec::new();
+        while let Some(byte) = bytes.next() {
+            if byte == b'%' {
+                let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
+                assert!(
+                    digits
+                        .iter()
+                        .all(|d| matches!(d, b'0'..=b'9' | b'A'..=b'F'))
+                );
+                let digits = std::str::from_utf8(&digits).unwrap();
+                out.push(u8::from_str_radix(digits, 16).unwrap());
+            } else {
+                out.push(byte);
+            }
+        }
+        out
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_gives_the_key_back(key in "[^/]{1,24}") {
+            prop_assume!(key != "." && key != "..");
+            prop_assert_eq!(decoded(&escaped(&key)), key.as_bytes());
+        }
+
+        #[test]
+        fn allowed_bytes_stay_and_no_other_appears(key in "[^/]{1,24}") {
+            prop_assume!(key != "." && key != "..");
+            let literal = |byte: &u8| is_literal(*byte);
+            let escaped = escaped(&key);
+            prop_assert!(escaped.bytes().all(|byte| byte == b'%' || is_literal(byte)));
+            // What may stand literally does: only the other bytes were escaped.
+            let others = key.bytes().filter(|byte| !is_literal(*byte)).count();
+            prop_assert_eq!(escaped.matches('%').count(), others);
+            let kept: Vec<u8> = key.bytes().filter(literal).collect();
+            let unescaped: Vec<u8> = decoded(&escaped).into_iter().filter(literal).collect();
+            prop_assert_eq!(kept, unescaped);
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The headers that every request carries, checked and built once.
+
+use goff_core::ApiKey;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+use crate::client::InvalidOption;
+use crate::secrets::Secrets;
+
+/// The headers of every request: content type, product, the caller's own, and the API key
+/// (GOFF-AUTH-001, GOFF-AUTH-003, GOFF-AUTH-004).
+///
+/// # Errors
+/// A header that cannot be sent, or must not be. The error names the header, never its value.
+pub(crate) fn request_headers(
+    custom: &[(String, String)],
+    api_key: Option<&ApiKey>,
+    secrets: &mut Secrets,
+) -> Result<HeaderMap, InvalidOption> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in custom {
+        let (name, value) = custom_header(name, value)?;
+        headers.append(name, value);
+    }
+    for (_, value) in custom {
+        secrets.add(value);
+        // `Bearer token` is a secret for the sake of the token.
+        if let Some((_, credential)) = value.split_once(' ') {
+            secrets.add(credential);
+        }
+    }
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    // Gateways with a firewall refuse requests that do not name their product.
+    headers
+        .entry(header::USER_AGENT)
+        .or_insert(HeaderValue::from_static(concat!(
+            "goff-rs/",
+            env!("CARGO_PKG_VERSION")
+        )));
+    if let Some(key) = api_key {
+        secrets.add(key.expose());
+        let bearer = format!("Bearer {}", key.expose());
+        let mut value = HeaderValue::from_bytes(bearer.as_bytes())
+            .map_err(|_| InvalidOption::new("api_key", "cannot travel in an HTTP header"))?;
+        value.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, value);
+        // The relay proxy reads it first, so that it would beat the API key (relay-protocol 3).
+        headers.remove(X_API_KEY);
+    }
+    Ok(headers)
+}
+
+fn custom_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), InvalidOption> {
+    let refused = |shown: &str, reason: &str| {
+        InvalidOption::new("custom_headers", format!("header `{shown}` {reason}"))
+    };
+    let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+        // Whoever put a whole header line into the name has put a secret into it.
+        let end = name.find(|c: char| !c.is_ascii_graphic() || c == ':');
+        let shown = end.map_or(name, |end| name.get(..end).unwrap_or_default());
+        refused(shown, "has a name that is no HTTP header name")
+    })?;
+    if let Some((_, why)) = OURS.iter().find(|(ours, _)| *ours == parsed) {
+        return Err(refused(parsed.as_str(), why));
+    }
+    let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+        refused(
+            parsed.as_str(),
+            "has a value with a line break or another control character in it",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok((parsed, value))
+}
+
+const X_API_KEY: &str = "x-api-key";
+
+/// Headers that a caller cannot set, because the message would no longer be what it says.
+const OURS: [(HeaderName, &str); 12] = [
+    (
+        header::ACCEPT_ENCODING,
+        "asks for an encoding that this client does not read",
+    ),
+    (header::CONNECTION, "belongs to the connection"),
+    (header::CONTENT_ENCODING, "would misname the body"),
+    (header::CONTENT_LENGTH, "follows from the body"),
+    (header::CONTENT_TYPE, "is always `application/json`"),
+    (header::EXPECT, "belongs to the connection"),
+    (header::HOST, "follows from the option `endpoint`"),
+    (header::IF_NONE_MATCH, "belongs to one request"),
+    (header::TE, "belongs to the connection"),
+    (header::TRAILER, "belongs to the connection"),
+    (header::TRANSFER_ENCODING, "belongs to the connection"),
+    (header::UPGRADE, "belongs to the connection"),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(custom: &[(&str, &str)], key: Option<&str>) -> Result<HeaderMap, InvalidOption> {
+        let custom: Vec<_> = custom
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        let key = key.and_then(|key| ApiKey::new(key).unwrap());
+        request_headers(&custom, key.as_ref(), &mut Secrets::default())
+    }
+
+    /// GOFF-AUTH-001, GOFF-AUTH-003.
+    #[test]
+    fn api_key_is_a_bearer_token_and_no_key_is_no_header() {
+        let with = headers(&[], Some("ключ+&=")).unwrap();
+        let value = with.get("authorization").unwrap();
+        assert_eq!(value.as_bytes(), "Bearer ключ+&=".as_bytes());
+        assert!(value.is_sensitive());
+        assert_eq!(with.get("content-type").unwrap(), "application/json");
+        for key in [None, Some("")] {
+            assert!(!headers(&[], key).unwrap().contains_key("authorization"));
+        }
+    }
+
+    /// GOFF-AUTH-004: the key wins over custom headers, whichever way they would replace it.
+    #[test]
+    fn api_key_wins_over_custom_credentials() {
+        let custom = [("Authorization", "Basic eHk6eg=="), ("X-API-Key", "other")];
+        let with_key = headers(&custom, Some("key")).unwrap();
+        assert_eq!(with_key.get_all("authorization").iter().count(), 1);
+        assert_eq!(with_key.get("authorization").unwrap(), "Bearer key");
+        assert!(!with_key.contains_key("x-api-key"));
+        let without = headers(&custom, None).unwrap();
+        assert_eq!(without.get("authorization").unwrap(), "Basic eHk6eg==");
+        assert_eq!(without.get("x-api-key").unwrap(), "other");
+    }
+
+    #[test]
+    fn custom_headers_are_kept_and_are_secrets() {
+        let built = headers(&[("x-a", "1"), ("X-A", "2"), ("user-agent", "mine")], None).unwrap();
+        assert_eq!(built.get_all("x-a").iter().count(), 2);
+        assert_eq!(built.get("user-agent").unwrap(), "mine");
+        assert_eq!(format!("{:?}", built.get("x-a").unwrap()), "Sensitive");
+        let ours = headers(&[], None).unwrap();
+        assert!(
+            ours.get("user-agent")
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .starts_with("goff-rs/")
+        );
+    }
+
+    #[test]
+    fn unsendable_headers_are_refused_by_name() {
+        for (name, value, shown, part) in [
+            ("x-a", "secret\r\nx-injected: 1", "`x-a`", "line break"),
+            ("x-a", "secret\0", "`x-a`", "control character"),
+            ("", "secret", "``", "no HTTP header name"),
+            ("x a", "secret", "`x`", "no HTTP header name"),
+            (
+                "Authorization: Bearer secret",
+                "",
+                "`Authorization`",
+                "no HTTP header name",
+            ),
+            ("x\r\nb: secret", "1", "`x`", "no HTTP header name"),
+            ("é", "secret", "``", "no HTTP header name"),
+            ("Host", "secret", "`host`", "`endpoint`"),
+            (
+                "Content-Length",
+                "7",
+                "`content-length`",
+                "follows from the body",
+            ),
+            (
+                "content-type",
+                "text/plain",
+                "`content-type`",
+                "application/json",
+            ),
+            (
+                "Transfer-Encoding",
+                "chunked",
+                "`transfer-encoding`",
+                "connection",
+            ),
+            ("Connection", "close", "`connection`", "connection"),
+            ("Accept-Encoding", "gzip", "`accept-encoding`", "encoding"),
+        ] {
+            let error = headers(&[(name, value)], None).unwrap_err();
+            assert_eq!(error.option, "custom_headers");
+            let message = error.to_string();
+            assert!(
+                message.contains(shown) && message.contains(part),
+                "{message}"
+            );
+            assert!(!message.contains("secret"), "{message}");
+        }
+    }
+}

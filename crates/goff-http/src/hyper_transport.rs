@@ -1,0 +1,345 @@
+//! [`HyperTransport`]: HTTP/1.1 over pooled keep-alive connections.
+//!
+//! When to send a request a second time is decided by order, not by the kind of error: a shared
+//! counter ticks when a request begins to be written and when a connection reads a byte. A
+//! connection that has read something, but nothing since this request began, was in use before and
+//! died before any response byte.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use goff_core::{ByteStream, Connect};
+use http::{Extensions, Request, StatusCode, Uri};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::client::legacy::{Client, Error as ClientError};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tower_service::Service;
+
+use crate::transport::{HttpRequest, HttpResponse, HttpTransport, SendProgress, TransportError};
+
+/// Sends requests with hyper, over the connections that a [`Connect`] opens.
+///
+/// Idle connections are kept for 90 s, at most 128 of them. No proxy and no environment variable
+/// is looked at (GOFF-CFG-005), no redirect followed, no cookie kept. What belongs to a
+/// connection ends with the transport.
+pub struct HyperTransport {
+    client: Client<PooledConnect, RequestBody>,
+    ticks: Arc<Ticks>,
+}
+
+impl HyperTransport {
+    /// A transport over `connect`. Nothing is opened yet.
+    #[must_use]
+    pub fn new(connect: Arc<dyn Connect>) -> Self {
+        let ticks = Arc::new(Ticks::default());
+        let connect = PooledConnect {
+            connect,
+            ticks: Arc::clone(&ticks),
+        };
+        let client = Client::builder(TokioExecutor::new())
+            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_max_idle_per_host(MAX_IDLE)
+            .pool_timer(TokioTimer::new())
+            // What hyper-util resends here, it resends until it succeeds; see `send`.
+            .retry_canceled_requests(false)
+            .build(connect);
+        Self { client, ticks }
+    }
+
+    async fn attempt(&self, request: HttpRequest) -> Result<HttpResponse, Failure> {
+        let HttpRequest {
+            method,
+            uri,
+            headers,
+            body,
+            max_response_size,
+            progress,
+            ..
+        } = request;
+        progress.waiting();
+        let mut message = Request::new(RequestBody {
+            bytes: (!body.is_empty()).then_some(body),
+            progress: Arc::clone(&progress),
+            ticks: Arc::clone(&self.ticks),
+        });
+        if message.body().bytes.is_none() {
+            // hyper never asks an empty body for its bytes.
+            progress.sending_at(self.ticks.next());
+        }
+        *message.method_mut() = method;
+        *message.uri_mut() = uri;
+        *message.headers_mut() = headers;
+        let response = self
+            .client
+            .request(message)
+            .await
+            .map_err(|error| Failure::of_request(error, &progress))?;
+        let (head, body) = response.into_parts();
+        let body = read_body(body, head.status, max_response_size).await?;
+        Ok(HttpResponse {
+            status: head.status,
+            headers: head.headers,
+            body,
+        })
+    }
+}
+
+#[async_trait]
+impl HttpTransport for HyperTransport {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let again = request.may_resend.then(|| request.clone());
+        match (self.attempt(request).await, again) {
+            (
+                Err(Failure {
+                    died_unused: true, ..
+                }),
+                Some(request),
+            ) => Ok(self.attempt(request).await?),
+            (outcome, _) => Ok(outcome?),
+        }
+    }
+}
+
+impl fmt::Debug for HyperTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HyperTransport").finish_non_exhaustive()
+    }
+}
+
+async fn read_body(
+    mut body: Incoming,
+    status: StatusCode,
+    max_size: usize,
+) -> Result<Bytes, TransportError> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > max_size {
+        return Err(TransportError::TooLarge { status });
+    }
+    let mut first = Bytes::new();
+    let mut whole = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| TransportError::Interrupted(Arc::new(error)))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let received = first.len().max(whole.len());
+        if data.len() > max_size - received {
+            return Err(TransportError::TooLarge { status });
+        }
+        // Nearly every body comes in one piece, which is then never copied.
+        if received == 0 {
+            first = data;
+            continue;
+        }
+        if whole.is_empty() {
+            whole.reserve(announced.max(received + data.len()));
+            whole.extend_from_slice(&first);
+        }
+        whole.extend_from_slice(&data);
+    }
+    Ok(if whole.is_empty() {
+        first
+    } else {
+        whole.freeze()
+    })
+}
+
+/// A failed attempt.
+struct Failure {
+    error: TransportError,
+    /// Whether the connection had served another request and gave no byte for this one.
+    died_unused: bool,
+}
+
+impl Failure {
+    fn of_request(error: ClientError, progress: &SendProgress) -> Self {
+        let last_read = error.connect_info().and_then(last_read).unwrap_or(0);
+        let died_unused =
+            last_read != 0 && progress.sent_tick().is_none_or(|sent| last_read < sent);
+        let cause = Arc::new(error);
+        Self {
+            error: if progress.may_be_sent() {
+                TransportError::Interrupted(cause)
+            } else {
+                TransportError::NotConnected(cause)
+            },
+            died_unused,
+        }
+    }
+}
+
+impl From<TransportError> for Failure {
+    fn from(error: TransportError) -> Self {
+        Self {
+            error,
+            died_unused: false,
+        }
+    }
+}
+
+impl From<Failure> for TransportError {
+    fn from(failure: Failure) -> Self {
+        failure.error
+    }
+}
+
+/// A counter that only goes up, from 1.
+#[derive(Debug, Default)]
+struct Ticks(AtomicU64);
+
+impl Ticks {
+    fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed) + 1
+    }
+}
+
+/// The tick at which a connection last read a byte of an answer; 0 before its first. What comes
+/// before the first request answers nothing.
+#[derive(Debug, Clone, Default)]
+struct LastRead(Arc<AtomicU64>);
+
+fn last_read(connected: &Connected) -> Option<u64> {
+    let mut extensions = Extensions::new();
+    connected.get_extras(&mut extensions);
+    let LastRead(tick) = extensions.get()?;
+    Some(tick.load(Ordering::Relaxed))
+}
+
+/// A body of known length, that reports when hyper begins to write the request.
+struct RequestBody {
+    bytes: Option<Bytes>,
+    progress: Arc<SendProgress>,
+    ticks: Arc<Ticks>,
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let bytes = self.bytes.take();
+        if bytes.is_some() {
+            // hyper asks for the body before it flushes the head that it has written into its
+            // buffer, in the task that reads the connection as well.
+            self.progress.sending_at(self.ticks.next());
+        }
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+/// A [`Connect`] as hyper-util wants it.
+#[derive(Clone)]
+struct PooledConnect {
+    connect: Arc<dyn Connect>,
+    ticks: Arc<Ticks>,
+}
+
+impl Service<Uri> for PooledConnect {
+    type Response = TokioIo<PooledStream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// The endpoint is the connector's own; the URL cannot name another.
+    fn call(&mut self, _: Uri) -> Self::Future {
+        let Self { connect, ticks } = self.clone();
+        Box::pin(async move {
+            Ok(TokioIo::new(PooledStream {
+                stream: connect.connect().await?,
+                written: false,
+                last_read: LastRead::default(),
+                ticks,
+            }))
+        })
+    }
+}
+
+struct PooledStream {
+    stream: Box<dyn ByteStream>,
+    /// Whether a request was begun.
+    written: bool,
+    last_read: LastRead,
+    ticks: Arc<Ticks>,
+}
+
+impl Connection for PooledStream {
+    fn connected(&self) -> Connected {
+        Connected::new().extra(self.last_read.clone())
+    }
+}
+
+impl AsyncRead for PooledStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
+        if self.written && buf.filled().len() > before {
+            self.last_read.0.store(self.ticks.next(), Ordering::Relaxed);
+        }
+        outcome
+    }
+}
+
+impl AsyncWrite for PooledStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.written = true;
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.written = true;
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+const MAX_IDLE: usize = 128;

@@ -1,0 +1,182 @@
+//! One function per endpoint: which path, and which body.
+
+use bytes::Bytes;
+use goff_core::{ContextView, RelayError, write_flat_form, write_nested_form};
+use http::Method;
+
+use crate::flag_key;
+
+/// Which of the relay proxy's two evaluation protocols to speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum RemoteProtocol {
+    /// GO Feature Flag's own: `POST /v1/feature/{flag}/eval` and `POST /v1/allflags`.
+    ///
+    /// Its answers carry the flag's version, whether usage may be recorded, and the engine's own
+    /// words about a failed evaluation.
+    #[default]
+    FeatureEval,
+    /// The OpenFeature Remote Evaluation Protocol: `POST /ofrep/v1/evaluate/flags/{flag}` and
+    /// `POST /ofrep/v1/evaluate/flags` (GOFF-REM-001).
+    Ofrep,
+}
+
+/// A request as its endpoint defines it, before it is addressed and signed.
+#[derive(Debug)]
+pub(crate) struct EndpointRequest {
+    pub(crate) method: Method,
+    /// What follows the endpoint's base URL.
+    pub(crate) path: String,
+    pub(crate) body: Bytes,
+    /// Whether sending it twice does no harm beyond a second record on the server.
+    pub(crate) may_resend: bool,
+}
+
+impl EndpointRequest {
+    fn post(path: String, body: Vec<u8>) -> Self {
+        Self {
+            method: Method::POST,
+            path,
+            body: body.into(),
+            may_resend: true,
+        }
+    }
+}
+
+/// The evaluation of one flag (relay-protocol 7 and 9, GOFF-REM-001, GOFF-REM-002).
+///
+/// # Errors
+/// A flag key that no path can carry, or a context that cannot be sent.
+pub(crate) fn evaluate(
+    protocol: RemoteProtocol,
+    flag_key: &str,
+    context: &dyn ContextView,
+) -> Result<EndpointRequest, RelayError> {
+    let (before, after) = match protocol {
+        RemoteProtocol::FeatureEval => ("/v1/feature/", "/eval"),
+        RemoteProtocol::Ofrep => ("/ofrep/v1/evaluate/flags/", ""),
+    };
+    let mut path = String::with_capacity(before.len() + flag_key.len() + after.len());
+    path.push_str(before);
+    flag_key::write_escaped(flag_key, &mut path)?;
+    path.push_str(after);
+    let body = match protocol {
+        // The SDK hands no default to a provider, and a client applies its caller's by itself.
+        RemoteProtocol::FeatureEval => nested_body(context, br#","defaultValue":null}"#)?,
+        RemoteProtocol::Ofrep => flat_body(context)?,
+    };
+    Ok(EndpointRequest::post(path, body))
+}
+
+/// The evaluation of all flags, or of those in `gofeatureflag.flagList` (relay-protocol 8 and 10).
+///
+/// # Errors
+/// A context that cannot be sent.
+pub(crate) fn evaluate_all(
+    protocol: RemoteProtocol,
+    context: &dyn ContextView,
+) -> Result<EndpointRequest, RelayError> {
+    let (path, body) = match protocol {
+        RemoteProtocol::FeatureEval => ("/v1/allflags", nested_body(context, b"}")?),
+        RemoteProtocol::Ofrep => ("/ofrep/v1/evaluate/flags", flat_body(context)?),
+    };
+    Ok(EndpointRequest::post(path.to_owned(), body))
+}
+
+fn nested_body(context: &dyn ContextView, rest: &[u8]) -> Result<Vec<u8>, RelayError> {
+    let mut body = Vec::with_capacity(USUAL_BODY);
+    // Not the `user` form, in which the server overwrites `anonymous` (Python C1).
+    body.extend_from_slice(br#"{"evaluationContext":"#);
+    write_nested_form(context, &mut body).map_err(RelayError::InvalidContext)?;
+    body.extend_from_slice(rest);
+    Ok(body)
+}
+
+fn flat_body(context: &dyn ContextView) -> Result<Vec<u8>, RelayError> {
+    let mut body = Vec::with_capacity(USUAL_BODY);
+    body.extend_from_slice(br#"{"context":"#);
+    write_flat_form(context, &mut body).map_err(RelayError::InvalidContext)?;
+    body.push(b'}');
+    Ok(body)
+}
+
+/// What most bodies fit into.
+const USUAL_BODY: usize = 512;
+
+#[cfg(test)]
+mod tests {
+    use goff_core::{ErrorCode, EvaluationContext};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn context() -> EvaluationContext {
+        EvaluationContext::builder()
+            .targeting_key("user-1")
+            .attribute("anonymous", true)
+            .build()
+    }
+
+    fn check(request: EndpointRequest, path: &str, body: Value) {
+        assert_eq!(request.method, Method::POST);
+        assert_eq!(request.path, path);
+        assert_eq!(
+            serde_json::from_slice::<Value>(&request.body).unwrap(),
+            body
+        );
+        assert!(request.may_resend);
+    }
+
+    /// Relay-protocol 7 and 8, Python C1.
+    #[test]
+    fn feature_eval_sends_the_nested_form() {
+        let nested = json!({"key": "user-1", "custom": {"anonymous": true}});
+        check(
+            evaluate(RemoteProtocol::FeatureEval, "a b", &context()).unwrap(),
+            "/v1/feature/a%20b/eval",
+            json!({"evaluationContext": nested, "defaultValue": null}),
+        );
+        check(
+            evaluate_all(RemoteProtocol::FeatureEval, &context()).unwrap(),
+            "/v1/allflags",
+            json!({"evaluationContext": nested}),
+        );
+    }
+
+    /// GOFF-REM-001, GOFF-REM-002: the context is sent even when it is empty.
+    #[test]
+    fn ofrep_sends_the_flat_form() {
+        let flat = json!({"context": {"targetingKey": "user-1", "anonymous": true}});
+        check(
+            evaluate(RemoteProtocol::Ofrep, "a:b", &context()).unwrap(),
+            "/ofrep/v1/evaluate/flags/a:b",
+            flat.clone(),
+        );
+        check(
+            evaluate_all(RemoteProtocol::Ofrep, &context()).unwrap(),
+            "/ofrep/v1/evaluate/flags",
+            flat,
+        );
+        check(
+            evaluate(RemoteProtocol::Ofrep, "f", &EvaluationContext::default()).unwrap(),
+            "/ofrep/v1/evaluate/flags/f",
+            json!({"context": {}}),
+        );
+    }
+
+    #[test]
+    fn unsendable_context_names_the_attribute() {
+        let context = EvaluationContext::builder()
+            .attribute("rate", f64::NAN)
+            .build();
+        for protocol in [RemoteProtocol::FeatureEval, RemoteProtocol::Ofrep] {
+            for error in [
+                evaluate(protocol, "f", &context).unwrap_err(),
+                evaluate_all(protocol, &context).unwrap_err(),
+            ] {
+                assert_eq!(error.code(), ErrorCode::InvalidContext);
+                assert!(error.to_string().contains("`rate`"), "{error}");
+            }
+        }
+    }
+}

@@ -1,0 +1,528 @@
+use http::HeaderMap;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn response(status: u16, body: impl Into<Vec<u8>>) -> HttpResponse {
+    HttpResponse {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers: HeaderMap::new(),
+        body: body.into().into(),
+    }
+}
+
+fn single(status: u16, body: impl Into<Vec<u8>>) -> Result<Resolution, RelayError> {
+    read_evaluation(&response(status, body), "/path", &Secrets::default())
+}
+
+fn bulk(body: &Value) -> Result<BulkEvaluation, RelayError> {
+    read_bulk_evaluation(
+        &response(200, body.to_string()),
+        "/path",
+        &Secrets::default(),
+    )
+}
+
+fn failure(status: u16, body: &Value) -> EvaluationFailure {
+    match single(status, body.to_string()) {
+        Err(RelayError::Evaluation(failure)) => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn metadata(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+/// Relay-protocol 7: the recorded answer of a rule that matched.
+#[test]
+fn feature_eval_answer_keeps_every_member() {
+    let body = json!({
+        "trackEvents": false, "variationType": "True", "failed": false, "version": "1.2.3",
+        "reason": "TARGETING_MATCH", "errorCode": "", "value": true, "cacheable": true,
+        "metadata": {"description": "this is a test", "nested": {"a": [1]}},
+    });
+    let expected = Resolution {
+        value: true.into(),
+        reason: Reason::TargetingMatch,
+        variant: Some("True".to_owned()),
+        metadata: metadata(json!({"description": "this is a test", "nested": {"a": [1]}})),
+        version: Some("1.2.3".to_owned()),
+        track_events: false,
+        cacheable: true,
+    };
+    assert_eq!(single(200, body.to_string()).unwrap(), expected);
+    // A server at log level debug indents (relay-protocol 2.6).
+    let indented = serde_json::to_string_pretty(&body).unwrap() + "\n";
+    assert_eq!(single(200, indented).unwrap(), expected);
+}
+
+/// Relay-protocol 9, GOFF-REM-003: cacheable is what the metadata say, and they stay verbatim.
+#[test]
+fn ofrep_answer_keeps_every_member() {
+    let body = json!({
+        "key": "f", "value": 100, "reason": "STATIC", "variant": "A",
+        "metadata": {"pr": 1, "gofeatureflag_cacheable": true},
+    });
+    let expected = Resolution {
+        value: 100.into(),
+        reason: Reason::Static,
+        variant: Some("A".to_owned()),
+        metadata: metadata(json!({"pr": 1, "gofeatureflag_cacheable": true})),
+        cacheable: true,
+        ..Resolution::default()
+    };
+    assert_eq!(single(200, body.to_string()).unwrap(), expected);
+    for not_true in [json!(false), json!("true"), json!(1), json!(null)] {
+        let mut body = body.clone();
+        body["metadata"]["gofeatureflag_cacheable"] = not_true.clone();
+        let resolution = single(200, body.to_string()).unwrap();
+        assert!(!resolution.cacheable, "{not_true}");
+        assert_eq!(resolution.metadata["gofeatureflag_cacheable"], not_true);
+    }
+}
+
+/// Relay-protocol 7: older servers lack members, and null stands for nothing.
+#[test]
+fn every_member_but_value_and_reason_has_a_default() {
+    let expected = Resolution {
+        value: Value::Null,
+        reason: Reason::Other("OFFLINE".into()),
+        ..Resolution::default()
+    };
+    for body in [
+        json!({"value": null, "reason": "OFFLINE"}),
+        json!({"value": null, "reason": "OFFLINE", "variationType": "", "version": "",
+               "errorCode": "", "unknown": [{}]}),
+        json!({"value": null, "reason": "OFFLINE", "variationType": null, "version": null,
+               "errorCode": null, "errorDetails": null, "trackEvents": null, "cacheable": null,
+               "metadata": null, "key": null}),
+    ] {
+        assert_eq!(single(200, body.to_string()).unwrap(), expected, "{body}");
+    }
+}
+
+/// Python C9, C41: a disabled flag is known by its reason; its value is null or the sender's.
+#[test]
+fn disabled_flag_keeps_reason_variant_and_metadata() {
+    let body = json!({"value": null, "reason": "DISABLED", "variant": "SdkDefault",
+                      "metadata": {"d": "x"}});
+    let resolution = single(200, body.to_string()).unwrap();
+    assert!(resolution.is_disabled());
+    assert_eq!(resolution.variant.as_deref(), Some("SdkDefault"));
+    assert_eq!(resolution.metadata, metadata(json!({"d": "x"})));
+}
+
+#[test]
+fn numbers_and_nested_values_are_exact() {
+    for text in [
+        "9007199254740993",
+        "18446744073709551615",
+        "-9223372036854775808",
+        "100.25",
+        r#"[1,{"a":null}]"#,
+    ] {
+        let body = format!(r#"{{"value":{text},"reason":"STATIC"}}"#);
+        let value = single(200, body).unwrap().value;
+        assert_eq!(value.to_string(), text);
+    }
+}
+
+#[test]
+fn last_of_two_equal_members_counts() {
+    let body = r#"{"value":1,"reason":"STATIC","value":2}"#;
+    assert_eq!(single(200, body).unwrap().value, json!(2));
+}
+
+/// Python C11, GOFF-ERR-001, GOFF-ERR-002: whatever the status, an error code is an error.
+#[test]
+fn error_code_decides_before_the_status() {
+    let codes = [
+        "FLAG_NOT_FOUND",
+        "TARGETING_KEY_MISSING",
+        "PARSE_ERROR",
+        "TYPE_MISMATCH",
+        "PROVIDER_NOT_READY",
+        "INVALID_CONTEXT",
+        "GENERAL",
+        "FLAG_CONFIG",
+    ];
+    for code in codes {
+        for status in [200, 204, 301, 400, 401, 404, 429, 500] {
+            let body = json!({"errorCode": code, "errorDetails": "why", "key": "f"});
+            let failure = failure(status, &body);
+            assert_eq!(failure.code, ErrorCode::from(code), "{status}");
+            assert_eq!(failure.details, "why");
+            assert_eq!(failure.resolution.reason, Reason::Error);
+        }
+    }
+}
+
+/// GOFF-ERR-003, relay-protocol 7: a failed evaluation carries the rest of its answer.
+#[test]
+fn failure_carries_what_else_the_answer_said() {
+    let body = json!({
+        "trackEvents": false, "variationType": "SdkDefault", "failed": true, "version": "2",
+        "reason": "ERROR", "errorCode": "TARGETING_KEY_MISSING",
+        "errorDetails": "Error: Empty targeting key", "value": false, "cacheable": true,
+        "metadata": {"a": 1},
+    });
+    for status in [200, 400] {
+        let failure = failure(status, &body);
+        assert_eq!(failure.details, "Error: Empty targeting key");
+        let resolution = &*failure.resolution;
+        assert_eq!(resolution.variant.as_deref(), Some("SdkDefault"));
+        assert_eq!(resolution.version.as_deref(), Some("2"));
+        assert_eq!(resolution.metadata, metadata(json!({"a": 1})));
+        assert!(!resolution.track_events);
+        assert!(!resolution.cacheable, "errors are never kept");
+    }
+    // The code is believed even where the rest is no answer of a relay proxy.
+    let failure = failure(200, &json!({"errorCode": "GENERAL", "version": 3}));
+    assert_eq!(failure.code, ErrorCode::General);
+    assert_eq!(failure.details, "");
+}
+
+/// Python C9: what cannot be read is `PARSE_ERROR`.
+#[test]
+fn unreadable_success_says_what_is_wrong() {
+    for (body, part) in [
+        (r#"{"value":1,"reason":"STAT"#, "EOF"),
+        (r#"{"value":1}"#, "missing member `reason`"),
+        (r#"{"value":1,"reason":null}"#, "missing member `reason`"),
+        (r#"{"value":1,"reason":7}"#, "expected a string"),
+        (r#"{"reason":"STATIC"}"#, "missing member `value`"),
+        (r#"{}"#, "missing member `value`"),
+        (
+            r#"{"value":1,"reason":"STATIC","cacheable":"yes"}"#,
+            "expected a boolean",
+        ),
+        (
+            r#"{"value":1,"reason":"STATIC","metadata":[]}"#,
+            "expected a map",
+        ),
+        (
+            r#"{"value":1,"reason":"STATIC","errorCode":7}"#,
+            "expected a string",
+        ),
+        (r#"{"value":1,"reason":"STATIC"} x"#, "trailing characters"),
+        (r#"{"value":1e999,"reason":"STATIC"}"#, "out of range"),
+        (
+            r#"["f",1,"STATIC"]"#,
+            "expected the answer to an evaluation",
+        ),
+        ("null", "expected the answer to an evaluation"),
+        ("7", "expected the answer to an evaluation"),
+        ("<html>welcome</html>", "expected value"),
+        ("\u{feff}{}", "expected value"),
+    ] {
+        let error = single(200, body).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::ParseError, "{body}");
+        let RelayError::Body {
+            problem: BodyProblem::Unreadable { message },
+            status: 200,
+        } = error
+        else {
+            panic!("{body}: {error:?}");
+        };
+        assert!(message.contains(part), "{body}: {message}");
+    }
+    let deep = format!(r#"{{"value":{},"reason":"STATIC"}}"#, "[".repeat(100_000));
+    assert_eq!(single(200, deep).unwrap_err().code(), ErrorCode::ParseError);
+}
+
+#[test]
+fn success_without_body_is_empty() {
+    for (status, body) in [(200, ""), (200, " \r\n"), (204, ""), (202, "")] {
+        let error = single(status, body).unwrap_err();
+        assert!(
+            matches!(&error, RelayError::Body { problem: BodyProblem::Empty, status: s } if *s == status),
+            "{status}: {error:?}"
+        );
+        assert_eq!(error.code(), ErrorCode::ParseError);
+    }
+}
+
+/// Relay-protocol 2.6 and 4, Python C7, E6, E7, GOFF-ERR-004.
+#[test]
+fn statuses_without_error_code_mean_what_they_mean() {
+    use ErrorCode::{General, InvalidContext};
+    let html = "<html><body>Not Found</body></html>";
+    let flag_set = "error while getting flagset: flagset not found for API key";
+    for (status, body, code, message) in [
+        (301, "", General, None),
+        (302, html, General, None),
+        (304, "", General, None),
+        (
+            400,
+            r#"{"message":"Syntax error: offset=2"}"#,
+            InvalidContext,
+            Some("invalid context: Syntax error: offset=2"),
+        ),
+        (
+            400,
+            r#"{"errorDetails":"no user"}"#,
+            InvalidContext,
+            Some("invalid context: no user"),
+        ),
+        (
+            400,
+            "{}",
+            InvalidContext,
+            Some("invalid context: no error message given"),
+        ),
+        (
+            400,
+            r#"{"message":["x"],"errorCode":null}"#,
+            InvalidContext,
+            Some("invalid context: no error message given"),
+        ),
+        (
+            400,
+            &json!({"message": flag_set}).to_string(),
+            General,
+            Some(flag_set),
+        ),
+        (
+            400,
+            r#"{"message":"no Flag Set associated to the API key"}"#,
+            General,
+            Some("no Flag Set associated to the API key"),
+        ),
+        (400, html, General, None),
+        (400, r#"["message"]"#, General, None),
+        (400, r#"{"message":"#, General, None),
+        (400, "", General, None),
+        (
+            401,
+            r#"{"message":"invalid key"}"#,
+            General,
+            Some("invalid key"),
+        ),
+        (403, html, General, None),
+        (
+            404,
+            r#"{"message":"Not Found"}"#,
+            General,
+            Some("Not Found"),
+        ),
+        (404, html, General, None),
+        (413, "too large", General, None),
+        (
+            415,
+            r#"{"message":"Unsupported Media Type"}"#,
+            General,
+            Some("Unsupported Media Type"),
+        ),
+        (429, "", General, None),
+        (
+            500,
+            r#"{"message":"Internal Server Error","error":"internal"}"#,
+            General,
+            Some("Internal Server Error"),
+        ),
+        (502, html, General, None),
+        (
+            503,
+            r#"{"message":"a\u0000b\r\nc"}"#,
+            General,
+            Some("a b c"),
+        ),
+    ] {
+        let error = single(status, body).unwrap_err();
+        let RelayError::Status {
+            status: s,
+            path,
+            message: m,
+            code: c,
+        } = &error
+        else {
+            panic!("{status} {body}: {error:?}");
+        };
+        assert_eq!(
+            (*s, path.as_str(), c, m.as_deref()),
+            (status, "/path", &code, message),
+            "{status} {body}"
+        );
+    }
+}
+
+#[test]
+fn long_and_secret_texts_are_not_copied() {
+    let mut secrets = Secrets::default();
+    secrets.add("team-a-key");
+    let long = "x".repeat(10_000);
+    for body in [
+        json!({"message": format!("bad key team-a-key {long}")}),
+        json!({"errorCode": "GENERAL", "errorDetails": format!("bad key team-a-key {long}")}),
+        json!({"value": 1, "reason": {"bad": format!("team-a-key {long}")}}),
+        json!({"value": 1, "reason": "STATIC", "cacheable": format!("team-a-key {long}")}),
+    ] {
+        for status in [200, 500] {
+            let response = response(status, body.to_string());
+            let error = read_evaluation(&response, "/path", &secrets).unwrap_err();
+            for shown in [error.to_string(), format!("{error:?}")] {
+                assert!(!shown.contains("team-a-key"), "{shown}");
+                assert!(shown.len() < 1000, "{shown}");
+            }
+        }
+    }
+}
+
+/// Relay-protocol 8 and 10: two shapes, one meaning.
+#[test]
+fn bulk_answers_are_read_flag_by_flag() {
+    let static_flag = json!({"value": "a", "timestamp": 1_795_333_949, "variationType": "A",
+        "trackEvents": false, "errorCode": "", "reason": "STATIC"});
+    let disabled = json!({"value": null, "variationType": "", "trackEvents": true,
+        "errorCode": "", "reason": "DISABLED", "metadata": {"description": "d"}});
+    let failed = json!({"value": null, "variationType": "", "errorCode": "TARGETING_KEY_MISSING",
+        "errorDetails": "Error: Empty targeting key", "reason": "ERROR"});
+    let own = json!({"flags": {"static": static_flag, "off": disabled, "bucket": failed},
+        "valid": false});
+    let ofrep = json!({"flags": [
+        {"key": "static", "value": "a", "reason": "STATIC", "variant": "A"},
+        {"key": "off", "value": null, "reason": "DISABLED", "variant": "",
+         "metadata": {"description": "d"}},
+        {"key": "bucket", "value": null, "reason": "ERROR", "variant": "",
+         "errorCode": "TARGETING_KEY_MISSING", "errorDetails": "Error: Empty targeting key"},
+    ]});
+    for (body, tracked) in [(own, false), (ofrep, true)] {
+        let flags = bulk(&body).unwrap();
+        assert_eq!(
+            flags.keys().collect::<Vec<_>>(),
+            ["bucket", "off", "static"]
+        );
+        assert_eq!(
+            flags["static"].as_ref().unwrap(),
+            &Resolution {
+                value: "a".into(),
+                reason: Reason::Static,
+                variant: Some("A".to_owned()),
+                track_events: tracked,
+                ..Resolution::default()
+            }
+        );
+        let off = flags["off"].as_ref().unwrap();
+        assert!(off.is_disabled());
+        assert_eq!(off.variant, None);
+        assert_eq!(off.metadata, metadata(json!({"description": "d"})));
+        let failure = flags["bucket"].as_ref().unwrap_err();
+        assert_eq!(failure.code, ErrorCode::TargetingKeyMissing);
+        assert_eq!(failure.details, "Error: Empty targeting key");
+        assert_eq!(failure.resolution.variant, None);
+    }
+}
+
+/// Relay-protocol 20.2.
+#[test]
+fn bulk_answer_without_flags_is_empty() {
+    for body in [
+        json!({"valid": true}),
+        json!({}),
+        json!({"flags": null}),
+        json!({"flags": {}}),
+        json!({"flags": []}),
+    ] {
+        assert!(bulk(&body).unwrap().is_empty(), "{body}");
+    }
+}
+
+#[test]
+fn one_unreadable_flag_does_not_spoil_the_others() {
+    let flags = bulk(&json!({"flags": {"bad": {"reason": "STATIC"},
+        "good": {"value": 1, "reason": "STATIC"}}}))
+    .unwrap();
+    assert!(flags["good"].is_ok());
+    let failure = flags["bad"].as_ref().unwrap_err();
+    assert_eq!(failure.code, ErrorCode::ParseError);
+    assert!(failure.details.contains("`value`"), "{}", failure.details);
+}
+
+#[test]
+fn bulk_answer_of_another_shape_is_an_error() {
+    for body in [
+        json!([]),
+        json!({"flags": 7}),
+        json!({"flags": [{"value": 1, "reason": "STATIC"}]}),
+        json!({"flags": {"f": 7}}),
+        json!({"flags": {"f": ["STATIC"]}}),
+    ] {
+        let error = bulk(&body).unwrap_err();
+        assert_eq!(error.code(), ErrorCode::ParseError, "{body}");
+    }
+    let error = bulk(&json!({"errorCode": "INVALID_CONTEXT", "errorDetails": "no context"}));
+    assert_eq!(error.unwrap_err().code(), ErrorCode::InvalidContext);
+}
+
+proptest! {
+    #[test]
+    fn reading_arbitrary_bytes_never_panics(
+        status in 100..600u16,
+        body in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let response = response(status, body);
+        let _ = read_evaluation(&response, "/", &Secrets::default());
+        let _ = read_bulk_evaluation(&response, "/", &Secrets::default());
+    }
+
+    #[test]
+    fn reading_arbitrary_json_never_panics(status in 100..600u16, body in any_answer()) {
+        let cut = body.to_string();
+        for end in [cut.len(), cut.len() / 2] {
+            let response = response(status, &cut.as_bytes()[..end]);
+            let single = read_evaluation(&response, "/", &Secrets::default());
+            let _ = read_bulk_evaluation(&response, "/", &Secrets::default());
+            // Never a value from an answer with an error code.
+            if end == cut.len() && body["errorCode"].as_str().is_some_and(|code| !code.is_empty()) {
+                prop_assert!(matches!(single, Err(RelayError::Evaluation(_))));
+            }
+        }
+    }
+}
+
+fn any_answer() -> impl Strategy<Value = Value> {
+    let member = prop::sample::select(vec![
+        "key",
+        "value",
+        "reason",
+        "variant",
+        "variationType",
+        "version",
+        "errorCode",
+        "errorDetails",
+        "trackEvents",
+        "cacheable",
+        "metadata",
+        "flags",
+        "message",
+        "x",
+    ]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    let object = |inner: BoxedStrategy<Value>, member: BoxedStrategy<&'static str>| {
+        prop::collection::vec((member, inner), 0..6).prop_map(|members| {
+            Value::Object(
+                members
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value))
+                    .collect(),
+            )
+        })
+    };
+    let member = member.boxed();
+    let names = member.clone();
+    let value = leaf.prop_recursive(3, 24, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            object(inner.boxed(), names.clone()),
+        ]
+    });
+    object(value.boxed(), member)
+}

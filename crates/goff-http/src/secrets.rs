@@ -1,0 +1,82 @@
+//! Keeping credentials, and what is too long to read, out of messages.
+
+use std::fmt;
+
+/// The texts that must not appear in an error or a log line, for a server or gateway may quote
+/// what it was sent.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets(Vec<Box<str>>);
+
+impl Secrets {
+    /// Notes a secret. One shorter than [`SHORTEST`] is not looked for: it would blot out words.
+    pub(crate) fn add(&mut self, secret: &str) {
+        let secret = secret.trim();
+        if secret.len() >= SHORTEST {
+            self.0.push(secret.into());
+        }
+    }
+
+    /// A server's text as it may be shown: without secrets and control characters, cut at
+    /// [`LONGEST`] characters. `None` when nothing is left.
+    pub(crate) fn presentable(&self, text: &str) -> Option<String> {
+        let mut text = text.to_owned();
+        for secret in &self.0 {
+            if text.contains(&**secret) {
+                text = text.replace(&**secret, "[redacted]");
+            }
+        }
+        let mut shown = String::new();
+        let mut length = 0;
+        for word in text.split(|c: char| c.is_control() || c.is_whitespace()) {
+            if word.is_empty() {
+                continue;
+            }
+            if !shown.is_empty() {
+                shown.push(' ');
+                length += 1;
+            }
+            for character in word.chars() {
+                if length == LONGEST {
+                    shown.push('…');
+                    return Some(shown);
+                }
+                shown.push(character);
+                length += 1;
+            }
+        }
+        (!shown.is_empty()).then_some(shown)
+    }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secrets(redacted)")
+    }
+}
+
+const SHORTEST: usize = 4;
+const LONGEST: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_and_control_characters_go_and_long_texts_are_cut() {
+        let mut secrets = Secrets::default();
+        secrets.add("s3cret");
+        secrets.add("abc");
+        let shown = |text: &str| secrets.presentable(text);
+        assert_eq!(
+            shown("invalid key\r\n s3cret\u{1b}[31m abc").as_deref(),
+            Some("invalid key [redacted] [31m abc")
+        );
+        assert_eq!(shown(" \n\t"), None);
+        assert_eq!(shown(""), None);
+        let long = shown(&"é".repeat(1000)).unwrap();
+        assert_eq!(long.chars().count(), LONGEST + 1);
+        assert!(long.ends_with('…'));
+        assert_eq!(shown(&"x".repeat(LONGEST)).unwrap().len(), LONGEST);
+        assert!(!format!("{secrets:?}").contains("s3cret"));
+    }
+}

@@ -1,0 +1,309 @@
+//! The native API over a scripted relay proxy: what a caller gets for every kind of answer.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+
+use goff_client::{
+    Attribute, ErrorCode, EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, Origin, Reason,
+    RelayError, Resolution, ResolutionError, Status,
+};
+use goff_core::EvaluationFailure;
+use goff_testkit::ScriptedRelay;
+use serde_json::{Map, Value, json};
+
+async fn goff(relay: &ScriptedRelay) -> GoFeatureFlag {
+    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
+    GoFeatureFlag::connect(options).await.unwrap()
+}
+
+fn context() -> EvaluationContext {
+    EvaluationContext::builder()
+        .targeting_key("user-1")
+        .attribute("age", 30)
+        .build()
+}
+
+fn metadata() -> Map<String, Value> {
+    json!({"owner": "team-a", "nested": {"a": [1, null]}})
+        .as_object()
+        .unwrap()
+        .clone()
+}
+
+fn answer(value: Value, reason: Reason) -> Result<Resolution, RelayError> {
+    Ok(Resolution {
+        value,
+        reason,
+        variant: Some("A".to_owned()),
+        metadata: metadata(),
+        version: Some("1.2.3".to_owned()),
+        ..Resolution::default()
+    })
+}
+
+fn failure(code: &str) -> Result<Resolution, RelayError> {
+    Err(RelayError::Evaluation(EvaluationFailure {
+        code: code.into(),
+        details: format!("details of {code}"),
+        resolution: Arc::default(),
+    }))
+}
+
+#[tokio::test]
+async fn value_comes_with_variant_reason_version_and_whole_metadata() {
+    let relay = ScriptedRelay::new()
+        .with_answer("flag", answer(json!("on"), Reason::Other("OFFLINE".into())));
+    let goff = goff(&relay).await;
+    let details = goff.evaluate("flag", &context(), "off".to_owned()).await;
+    assert_eq!(details.value, "on");
+    assert_eq!(details.reason().as_str(), "OFFLINE");
+    assert_eq!(details.variant(), Some("A"));
+    assert_eq!(details.version(), Some("1.2.3"));
+    assert_eq!(*details.metadata(), metadata());
+    assert!(details.error().is_none());
+    assert!(!details.is_disabled());
+}
+
+/// GOFF-EVAL-006, GOFF-EVAL-008: the caller's default, with everything the answer said and no
+/// error; the sender's value of a disabled answer is never used.
+#[tokio::test]
+async fn disabled_and_null_give_the_default_without_an_error() {
+    let relay = ScriptedRelay::new()
+        .with_answer("disabled", answer(json!(false), Reason::Disabled))
+        .with_answer("null", answer(Value::Null, Reason::TargetingMatch));
+    let goff = goff(&relay).await;
+    for (flag_key, reason) in [
+        ("disabled", Reason::Disabled),
+        ("null", Reason::TargetingMatch),
+    ] {
+        let details = goff.evaluate(flag_key, &context(), true).await;
+        assert!(details.value, "{flag_key}");
+        assert_eq!(*details.reason(), reason);
+        assert_eq!(details.variant(), Some("A"));
+        assert_eq!(*details.metadata(), metadata());
+        assert!(details.error().is_none());
+        assert_eq!(details.is_disabled(), reason == Reason::Disabled);
+        let any_json = goff.evaluate(flag_key, &context(), json!({"d": 1})).await;
+        assert_eq!(any_json.value, json!({"d": 1}));
+    }
+}
+
+/// GOFF-EVAL-011, GOFF-ERR-001 to -003.
+#[tokio::test]
+async fn every_error_gives_the_default_with_its_code_and_text() {
+    for wire in [
+        "PROVIDER_NOT_READY",
+        "FLAG_NOT_FOUND",
+        "PARSE_ERROR",
+        "TYPE_MISMATCH",
+        "TARGETING_KEY_MISSING",
+        "INVALID_CONTEXT",
+        "GENERAL",
+        "FLAG_CONFIG",
+        "SOMETHING_NEW",
+    ] {
+        let relay = ScriptedRelay::new().with_answer("flag", failure(wire));
+        let details = goff(&relay).await.evaluate("flag", &context(), 7_i64).await;
+        assert_eq!(details.value, 7);
+        assert_eq!(*details.reason(), Reason::Error);
+        assert_eq!(details.variant(), None);
+        let error = details.error().unwrap();
+        assert_eq!(error.code(), ErrorCode::from(wire));
+        assert_eq!(error.to_string(), format!("details of {wire}"));
+    }
+}
+
+#[tokio::test]
+async fn wrong_type_gives_the_default_and_keeps_the_metadata() {
+    let relay = ScriptedRelay::new().with_answer("flag", answer(json!("on"), Reason::Static));
+    let details = goff(&relay).await.evaluate("flag", &context(), true).await;
+    assert!(details.value);
+    assert_eq!(details.error().unwrap().code(), ErrorCode::TypeMismatch);
+    assert_eq!(
+        details.error().unwrap().to_string(),
+        "flag `flag` holds a string, not a boolean"
+    );
+    assert_eq!(*details.metadata(), metadata());
+}
+
+#[derive(Debug, PartialEq, serde::Deserialize)]
+struct Limits {
+    requests: u32,
+    window_seconds: f64,
+}
+
+#[tokio::test]
+async fn value_deserialises_into_a_type_of_the_callers_own() {
+    let relay = ScriptedRelay::new()
+        .with_value("limits", json!({"requests": 5, "window_seconds": 0.5}))
+        .with_value("broken", json!({"requests": "many"}))
+        .with_answer("disabled", answer(json!({}), Reason::Disabled));
+    let goff = goff(&relay).await;
+    let default = || Limits {
+        requests: 1,
+        window_seconds: 1.0,
+    };
+    let limits = goff.evaluate_as("limits", &context(), default()).await;
+    assert_eq!(
+        limits.value,
+        Limits {
+            requests: 5,
+            window_seconds: 0.5
+        }
+    );
+    let broken = goff.evaluate_as("broken", &context(), default()).await;
+    assert_eq!(broken.value, default());
+    let error = broken.error().unwrap();
+    assert_eq!(error.code(), ErrorCode::TypeMismatch);
+    assert!(error.to_string().contains("u32"), "{error}");
+    let disabled = goff.evaluate_as("disabled", &context(), default()).await;
+    assert_eq!(disabled.value, default());
+    assert!(disabled.error().is_none());
+}
+
+#[tokio::test]
+async fn bulk_evaluation_gives_each_flag_its_value_or_its_error() {
+    let relay = ScriptedRelay::new()
+        .with_answer("on", answer(json!(true), Reason::Static))
+        .with_answer("disabled", answer(json!(true), Reason::Disabled))
+        .with_answer("failed", failure("TARGETING_KEY_MISSING"));
+    let goff = goff(&relay).await;
+    let flags = goff.evaluate_all(&context()).await.unwrap();
+    assert_eq!(flags.len(), 3);
+    assert_eq!(flags["on"].value, json!(true));
+    assert_eq!(flags["on"].variant(), Some("A"));
+    assert_eq!(flags["disabled"].value, Value::Null);
+    assert!(flags["disabled"].is_disabled());
+    assert_eq!(flags["failed"].value, Value::Null);
+    assert_eq!(
+        flags["failed"].error().unwrap().code(),
+        ErrorCode::TargetingKeyMissing
+    );
+    assert!(relay.requests()[0].context == context());
+}
+
+/// GOFF-LIFE-006; Python C23: safe at any time, in any order.
+#[tokio::test]
+async fn client_refuses_before_and_answers_after_initialisation() {
+    let relay = ScriptedRelay::new().with_value("flag", true);
+    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
+    let goff = GoFeatureFlag::new(options).unwrap();
+    assert_eq!(goff.status(), Status::NotReady);
+    let details = goff.evaluate("flag", &context(), false).await;
+    assert!(!details.value);
+    assert_eq!(details.error().unwrap().code(), ErrorCode::ProviderNotReady);
+    let error = goff.evaluate_all(&context()).await.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::ProviderNotReady);
+    let outcome = goff.resolve("flag", &context()).await;
+    assert_eq!(outcome.origin, Origin::NotEvaluated);
+    assert!(matches!(
+        outcome.result,
+        Err(ResolutionError::NotReady { .. })
+    ));
+    assert!(relay.requests().is_empty());
+
+    // GOFF-LIFE-002: twice is once.
+    goff.initialize().await.unwrap();
+    goff.clone().initialize().await.unwrap();
+    assert_eq!(goff.status(), Status::Ready);
+    assert!(goff.evaluate("flag", &context(), false).await.value);
+}
+
+/// GOFF-CTX-006, GOFF-CTX-007: natively enriched, with siblings kept; `resolve` takes it as it is.
+#[tokio::test]
+async fn evaluation_is_enriched_and_resolution_is_not() {
+    let relay = ScriptedRelay::new().with_value("flag", true);
+    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()))
+        .exporter_metadata("service", "checkout");
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let context = EvaluationContext::builder()
+        .targeting_key("user-1")
+        .attribute("gofeatureflag", json!({"flagList": ["flag"]}))
+        .build();
+    goff.evaluate("flag", &context, false).await;
+    goff.evaluate_all(&context).await.unwrap();
+    goff.resolve("flag", &context).await.result.unwrap();
+    let seen: Vec<Attribute> = relay
+        .requests()
+        .iter()
+        .map(|request| {
+            goff_client::ContextView::attribute(&request.context, "gofeatureflag")
+                .unwrap()
+                .to_attribute()
+        })
+        .collect();
+    let enriched = Attribute::from(json!({
+        "flagList": ["flag"],
+        "exporterMetadata": {"service": "checkout", "provider": "rust", "openfeature": true},
+    }));
+    let plain = Attribute::from(json!({"flagList": ["flag"]}));
+    assert_eq!(seen, [enriched.clone(), enriched, plain]);
+}
+
+#[tokio::test]
+async fn origin_tells_who_evaluated() {
+    let relay = ScriptedRelay::new()
+        .with_value("value", 1)
+        .with_answer("failed", failure("FLAG_CONFIG"))
+        .with_answer("refused", failure("INVALID_CONTEXT"))
+        .with_answer(
+            "unreachable",
+            Err(RelayError::UnreachableFlagKey { reason: "is empty" }),
+        );
+    let goff = goff(&relay).await;
+    for (flag_key, origin) in [
+        ("value", Origin::Relay),
+        ("failed", Origin::Relay),
+        ("refused", Origin::NotEvaluated),
+        ("unreachable", Origin::NotEvaluated),
+        ("unknown", Origin::Relay),
+    ] {
+        let outcome = goff.resolve(flag_key, &context()).await;
+        assert_eq!(outcome.origin, origin, "{flag_key}");
+    }
+    let nan = EvaluationContext::builder()
+        .attribute("rate", f64::NAN)
+        .build();
+    let outcome = goff.resolve("value", &nan).await;
+    assert_eq!(outcome.origin, Origin::NotEvaluated);
+    let error = outcome.result.unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidContext);
+    assert!(error.to_string().contains("`rate`"), "{error}");
+}
+
+/// GOFF-EVAL-011: cancelling an evaluation leaves the client as it was.
+#[tokio::test]
+async fn dropped_evaluation_disturbs_nobody() {
+    let relay = ScriptedRelay::new().with_value("flag", true).held();
+    let goff = goff(&relay).await;
+    let given_up = tokio::spawn({
+        let goff = goff.clone();
+        async move { goff.evaluate("flag", &context(), false).await.value }
+    });
+    while relay.requests().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    given_up.abort();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+    relay.release(1);
+    assert!(goff.evaluate("flag", &context(), false).await.value);
+}
+
+#[tokio::test]
+async fn two_clients_share_nothing() {
+    let (first, second) = (
+        ScriptedRelay::new().with_value("flag", "first"),
+        ScriptedRelay::new().with_value("flag", "second"),
+    );
+    let (a, b) = (goff(&first).await, goff(&second).await);
+    let default = String::new;
+    assert_eq!(
+        a.evaluate("flag", &context(), default()).await.value,
+        "first"
+    );
+    assert_eq!(
+        b.evaluate("flag", &context(), default()).await.value,
+        "second"
+    );
+    assert_eq!((first.requests().len(), second.requests().len()), (1, 1));
+}

@@ -1,0 +1,185 @@
+//! Options: defaults, effects, and what is refused before any network use.
+#![cfg(feature = "http")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use goff_client::{
+    EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, InitializeError, RemoteProtocol,
+};
+use goff_testkit::ScriptedRelay;
+use serde_json::json;
+
+fn options() -> GoFeatureFlagOptions {
+    GoFeatureFlagOptions::new("http://localhost:1031")
+}
+
+#[track_caller]
+fn refused(options: GoFeatureFlagOptions, option: &str, reason: &str) {
+    let error = GoFeatureFlag::new(options).unwrap_err();
+    assert_eq!(error.option(), option, "{error}");
+    assert!(error.reason().contains(reason), "{error}");
+    let shown = format!("{error} {error:?}");
+    assert!(shown.contains(&format!("`{option}`")), "{shown}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+}
+
+/// GOFF-CFG-001.
+#[test]
+fn endpoint_must_be_a_base_url() {
+    for (endpoint, reason) in [
+        ("", "is empty"),
+        ("localhost", "no absolute URL"),
+        ("/flags", "no absolute URL"),
+        ("ftp://localhost", "no absolute URL"),
+        ("http://localhost?key=s3cret", "query"),
+        ("http://localhost#s3cret", "fragment"),
+        ("http://user:s3cret@localhost", "user information"),
+        ("http://", "valid URL"),
+    ] {
+        refused(GoFeatureFlagOptions::new(endpoint), "endpoint", reason);
+    }
+}
+
+#[test]
+fn keys_and_headers_that_would_inject_are_refused() {
+    refused(
+        options().api_key("s3cret\r\nx-admin: 1"),
+        "api_key",
+        "control character",
+    );
+    refused(options().api_key(" s3cret"), "api_key", "white space");
+    for (name, value) in [
+        ("x-gateway", "s3cret\r\nx-admin: 1"),
+        ("x-gateway", "s3cret\n"),
+        ("x-gateway", "s3cret\0"),
+        ("x-gateway\r\nx-admin", "s3cret"),
+        ("x gateway", "s3cret"),
+        ("", "s3cret"),
+        ("content-length", "s3cret"),
+        ("Host", "s3cret"),
+    ] {
+        refused(
+            options().custom_header(name, value),
+            "custom_header",
+            "header `",
+        );
+    }
+}
+
+/// GOFF-COLL-013.
+#[test]
+fn exporter_metadata_are_scalars() {
+    for value in [json!(null), json!([1]), json!({"a": 1}), json!(f64::NAN)] {
+        refused(
+            options().exporter_metadata("entry", value),
+            "exporter_metadata",
+            "`entry`",
+        );
+    }
+    let scalars = options()
+        .exporter_metadata("text", "x")
+        .exporter_metadata("flag", true)
+        .exporter_metadata("int", 1)
+        .exporter_metadata("float", 1.5);
+    assert!(GoFeatureFlag::new(scalars).is_ok());
+}
+
+#[test]
+fn timeout_must_be_longer_than_zero() {
+    refused(
+        options().timeout(Duration::ZERO),
+        "timeout",
+        "longer than zero",
+    );
+}
+
+/// GOFF-CFG-009: an option that could have no effect is refused rather than ignored.
+#[test]
+fn options_of_the_connection_do_not_go_with_a_relay_client() {
+    let own = || GoFeatureFlagOptions::with_relay_client(Arc::new(ScriptedRelay::new()));
+    for (option, options) in [
+        ("api_key", own().api_key("s3cret")),
+        (
+            "remote_protocol",
+            own().remote_protocol(RemoteProtocol::Ofrep),
+        ),
+        ("timeout", own().timeout(Duration::from_secs(1))),
+        ("custom_header", own().custom_header("x-gateway", "s3cret")),
+        ("debug", own().debug(true)),
+    ] {
+        refused(options, option, "beside `with_relay_client`");
+    }
+    assert!(GoFeatureFlag::new(own().exporter_metadata("service", "x")).is_ok());
+}
+
+/// GOFF-CFG-004: the options remain the caller's.
+#[test]
+fn options_are_not_changed_by_use() {
+    let options = options().exporter_metadata("provider", "mine");
+    let before = format!("{options:?}");
+    let client = GoFeatureFlag::new(options.clone()).unwrap();
+    assert_eq!(client.exporter_metadata().as_map()["provider"], "rust");
+    assert_eq!(format!("{options:?}"), before);
+}
+
+/// GOFF-CFG-003: the defaults of what exists so far; GOFF-CFG-005: nothing comes from elsewhere.
+#[test]
+fn defaults_are_those_of_the_specification() {
+    let client = GoFeatureFlag::new(options()).unwrap();
+    let shown = format!("{client:?}");
+    for part in [
+        "timeout: 10s",
+        "FeatureEval",
+        "debug: false",
+        "localhost:1031",
+    ] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    assert_eq!(
+        serde_json::to_value(client.exporter_metadata()).unwrap(),
+        json!({"provider": "rust", "openfeature": true})
+    );
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let options = GoFeatureFlagOptions::new("http://user:s3cret@localhost")
+        .api_key("s3cret-key")
+        .custom_header("x-gateway", "s3cret-header");
+    let shown = format!("{options:?}");
+    assert!(!shown.contains("s3cret"), "{shown}");
+    assert!(shown.contains("x-gateway"), "{shown}");
+}
+
+#[tokio::test]
+async fn connect_reports_the_option() {
+    let error = GoFeatureFlag::connect(GoFeatureFlagOptions::new(""))
+        .await
+        .unwrap_err();
+    let InitializeError::Options(cause) = &error else {
+        panic!("{error:?}");
+    };
+    assert_eq!(cause.option(), "endpoint");
+    assert_eq!(error.to_string(), "option `endpoint` is empty");
+}
+
+/// Nobody listens there: the error comes with the first evaluation, not before (Python A22).
+#[tokio::test]
+async fn unreachable_relay_proxy_is_noticed_by_the_first_evaluation() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(endpoint))
+        .await
+        .unwrap();
+    let context = EvaluationContext::default();
+    let details = goff.evaluate("flag", &context, true).await;
+    assert!(details.value);
+    let error = details.error().unwrap().to_string();
+    assert!(
+        error.starts_with("no connection to the relay proxy"),
+        "{error}"
+    );
+}

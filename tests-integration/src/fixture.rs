@@ -43,6 +43,21 @@ pub fn relay_under_control(instance: Instance) -> Option<&'static RelayProxy> {
     }
 }
 
+/// Where to start relay proxies of the test's own from, with [`RelayProxy::start`].
+///
+/// `None` means that none can be started, and that this has been said: the test then returns.
+///
+/// # Panics
+///
+/// If no relay proxy is configured and `CI` is set.
+pub fn relay_source() -> Option<RelaySource> {
+    match RelaySource::from_environment() {
+        None => none_configured(),
+        Some(RelaySource::Endpoint(_)) => leave_out("a relay proxy of its own"),
+        source => source,
+    }
+}
+
 fn shared(instance: Instance, source: &RelaySource) -> &'static RelayProxy {
     static OPEN: OnceLock<RelayProxy> = OnceLock::new();
     static AUTHENTICATED: OnceLock<RelayProxy> = OnceLock::new();

@@ -49,12 +49,25 @@ impl RelayProxy {
         for _ in 0..ATTEMPTS {
             // The relay proxy cannot bind port 0 and report the port, and the port found free may be taken
             // again by the time it binds.
-            match Self::start_once(instance, source) {
+            match Self::start_once(instance, source, None) {
                 Ok(started) => return Ok(started),
                 Err(error) => failure = Some(error),
             }
         }
         Err(failure.unwrap_or_else(|| StartError::new("no attempt was made", String::new())))
+    }
+
+    /// Starts a relay proxy where another one was: at the port that a stopped one had.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), after one attempt.
+    pub fn start_at(
+        port: SocketAddr,
+        instance: Instance,
+        source: &RelaySource,
+    ) -> Result<Self, StartError> {
+        Self::start_once(instance, source, Some(port))
     }
 
     /// The relay proxy that somebody else runs at an `http:` URL.
@@ -117,7 +130,11 @@ impl RelayProxy {
         self.running.as_ref().map(Running::log).unwrap_or_default()
     }
 
-    fn start_once(instance: Instance, source: &RelaySource) -> Result<Self, StartError> {
+    fn start_once(
+        instance: Instance,
+        source: &RelaySource,
+        port: Option<SocketAddr>,
+    ) -> Result<Self, StartError> {
         let failed = |error: io::Error| StartError::new(error.to_string(), String::new());
         let directory = new_directory().map_err(failed)?;
         let (name, text) = instance.configuration();
@@ -131,7 +148,7 @@ impl RelayProxy {
             let endpoint = format!("unix://{}", path.display());
             (Address::Unix(path), endpoint)
         } else {
-            let address = free_port().map_err(failed)?;
+            let address = port.map_or_else(free_port, Ok).map_err(failed)?;
             (Address::Tcp(address), format!("http://{address}"))
         };
         let running = Running::spawn(source, directory, name, &address).map_err(failed)?;

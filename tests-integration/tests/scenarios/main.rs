@@ -3,4 +3,30 @@
 
 // The attribute lets clippy see tests: their helpers may unwrap.
 #[cfg(test)]
+mod authentication;
+#[cfg(test)]
+mod bulk;
+#[cfg(test)]
+mod context;
+#[cfg(test)]
+mod debug_level;
+#[cfg(test)]
+mod exporter_metadata;
+#[cfg(test)]
+mod flag_keys;
+#[cfg(test)]
+mod flag_sets;
+#[cfg(test)]
 mod instances;
+#[cfg(test)]
+mod load;
+#[cfg(test)]
+mod outage;
+#[cfg(test)]
+mod path_prefix;
+#[cfg(test)]
+mod surfaces;
+#[cfg(test)]
+mod types;
+#[cfg(test)]
+mod values;

@@ -1,13 +1,14 @@
 //! Vocabulary and seams of the GO Feature Flag crates: what the transports, the hooks, the client
 //! and the provider meet at.
 //!
-//! This crate opens no socket, reads no file, spawns nothing and knows no clock. It holds
+//! This crate opens no socket, reads no file and spawns nothing by itself. It holds
 //!
 //! * the evaluation context, [`EvaluationContext`], and the view by which any context is read in
 //!   place, [`ContextView`];
 //! * what an evaluation gives: [`Resolution`], its projection into a Rust type ([`FlagType`]), the
 //!   errors with their one table of codes, and the [`Outcome`] with its [`Origin`];
 //! * the [`CacheKey`] that makes two evaluations the same one;
+//! * [`BackgroundTask`], by which every task of these crates is owned and stopped;
 //! * the seams: [`RelayClient`] (what a relay proxy can be asked), [`Connect`] (one stream to it),
 //!   [`EventSink`] (usage data), [`InvalidationSink`] (changed flags).
 //!
@@ -22,7 +23,9 @@
 //! A relay proxy of one's own, for a test or another transport:
 //!
 //! ```
-//! use goff_core::{BulkEvaluation, ContextView, Reason, RelayClient, RelayError, Resolution};
+//! use goff_core::{
+//!     BulkEvaluation, ContextView, EventBatch, Reason, RelayClient, RelayError, Resolution,
+//! };
 //!
 //! #[derive(Debug)]
 //! struct AlwaysOn;
@@ -44,11 +47,16 @@
 //!     async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
 //!         Ok(BulkEvaluation::new())
 //!     }
+//!
+//!     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
+//!         Ok(())
+//!     }
 //! }
 //! ```
 
 mod api_key;
 mod attribute;
+mod background;
 mod cache_key;
 mod canonical;
 mod connect;
@@ -72,6 +80,7 @@ pub use api_key::{ApiKey, InvalidApiKey};
 pub use attribute::{
     Attribute, AttributeRef, EXPORTER_METADATA, GOFEATUREFLAG, GoffRef, Unreadable, attribute,
 };
+pub use background::{BackgroundTask, NoRuntime, StopSignal, Stopped};
 pub use cache_key::{CacheKey, CacheKeyRef};
 pub use connect::{ByteStream, Connect};
 pub use context::{EvaluationContext, EvaluationContextBuilder};
@@ -80,7 +89,7 @@ pub use context_view::{ContextError, ContextView};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BodyProblem, Cause, ErrorCode, EvaluationFailure, RelayError, ResolutionError};
 pub use event::{
-    ContextKind, Event, EventSink, EventSource, FeatureEvent, TrackingEvent,
+    ContextKind, Event, EventBatch, EventSink, EventSource, FeatureEvent, TrackingEvent,
     UNDEFINED_TARGETING_KEY,
 };
 pub use exporter_metadata::{ExporterMetadata, InvalidExporterMetadata};

@@ -184,6 +184,7 @@ impl GoFeatureFlag {
     pub async fn resolve(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
         if let Err(error) = self.refuse_unless_ready() {
             return Outcome {
+                flag_key: flag_key.into(),
                 result: Err(error),
                 origin: Origin::NotEvaluated,
             };

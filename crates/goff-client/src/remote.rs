@@ -16,15 +16,17 @@ impl RemoteEvaluator {
     }
 
     pub(crate) async fn resolve(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
-        match self.relay.evaluate(flag_key, context).await {
-            Ok(resolution) => Outcome {
-                result: Ok(Arc::new(resolution)),
-                origin: Origin::Relay,
-            },
-            Err(error) => Outcome {
-                origin: error.origin(),
-                result: Err(error.into()),
-            },
+        let (result, origin) = match self.relay.evaluate(flag_key, context).await {
+            Ok(resolution) => (Ok(Arc::new(resolution)), Origin::Relay),
+            Err(error) => {
+                let origin = error.origin();
+                (Err(error.into()), origin)
+            }
+        };
+        Outcome {
+            flag_key: flag_key.into(),
+            result,
+            origin,
         }
     }
 

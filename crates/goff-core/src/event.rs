@@ -1,8 +1,13 @@
 //! Usage data as the relay proxy's data collector reads them (upstream
 //! `exporter/feature_event.go`, `exporter/tracking_event.go`).
 
-use serde::Serialize;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+
+use crate::exporter_metadata::ExporterMetadata;
+use crate::resolution::{Resolution, SDK_DEFAULT_VARIANT};
 
 /// One event of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -15,34 +20,93 @@ pub enum Event {
     Tracking(TrackingEvent),
 }
 
-/// One evaluation. The collector coerces nothing: a member of the wrong type drops the event
-/// without a word, so the types here are the wire's (GOFF-COLL-003 to -010).
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", rename = "feature", rename_all = "camelCase")]
+/// One evaluation. It shares the flag's key and resolution with whoever evaluated, so that
+/// recording one copies no more than the user's key; `variation`, `value` and `version` follow
+/// from it when it is written.
+///
+/// The collector coerces nothing, and a member of the wrong type drops the event without a word;
+/// the types here are the wire's (GOFF-COLL-003 to -010).
+#[derive(Debug, Clone, PartialEq)]
 pub struct FeatureEvent {
     /// Known user or anonymous one.
     pub context_kind: ContextKind,
     /// The targeting key, or [`UNDEFINED_TARGETING_KEY`].
     pub user_key: String,
     /// Unix time in seconds.
-    #[serde(rename = "creationDate")]
     pub creation_date_seconds: i64,
     /// The flag's key.
-    #[serde(rename = "key")]
-    pub flag_key: String,
-    /// The variant, or [`SDK_DEFAULT_VARIANT`](crate::SDK_DEFAULT_VARIANT).
-    #[serde(rename = "variation")]
-    pub variant: String,
-    /// The value that was served.
-    pub value: Value,
+    pub flag_key: Arc<str>,
+    /// What the flag's answer said, where there was one.
+    pub resolution: Option<Arc<Resolution>>,
+    /// What was served instead of the flag's own value; `None` where that was served.
+    pub served_instead: Option<Value>,
     /// Whether the evaluation failed.
-    #[serde(rename = "default")]
     pub failed: bool,
-    /// The flag's version, where it is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
     /// Who evaluated.
     pub source: EventSource,
+}
+
+impl FeatureEvent {
+    /// The variant served; `SdkDefault` for disabled flags and failures (GOFF-COLL-008).
+    #[must_use]
+    pub fn variant(&self) -> &str {
+        match &self.resolution {
+            Some(resolution) if !self.failed && !resolution.is_disabled() => {
+                resolution.variant.as_deref().unwrap_or(SDK_DEFAULT_VARIANT)
+            }
+            _ => SDK_DEFAULT_VARIANT,
+        }
+    }
+
+    /// The value served.
+    #[must_use]
+    pub fn value(&self) -> &Value {
+        match (&self.served_instead, &self.resolution) {
+            (Some(value), _) => value,
+            (None, Some(resolution)) => &resolution.value,
+            (None, None) => &Value::Null,
+        }
+    }
+
+    /// The flag's version, where the answer carried one (GOFF-COLL-009).
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        self.resolution.as_ref()?.version.as_deref()
+    }
+}
+
+impl Serialize for FeatureEvent {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        FeatureEventWire {
+            kind: "feature",
+            context_kind: self.context_kind,
+            user_key: &self.user_key,
+            creation_date: self.creation_date_seconds,
+            key: &self.flag_key,
+            variation: self.variant(),
+            value: self.value(),
+            default: self.failed,
+            version: self.version(),
+            source: self.source,
+        }
+        .serialize(serializer)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct FeatureEventWire<'a> {
+    kind: &'static str,
+    context_kind: ContextKind,
+    user_key: &'a str,
+    creation_date: i64,
+    key: &'a str,
+    variation: &'a str,
+    value: &'a Value,
+    default: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    source: EventSource,
 }
 
 /// Something that happened to a user (GOFF-TRACK-004, GOFF-TRACK-005).
@@ -87,6 +151,15 @@ pub enum EventSource {
     InProcess,
 }
 
+/// What one request to the data collector carries.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EventBatch {
+    /// Attached to every feature event by the relay proxy (GOFF-COLL-002, GOFF-COLL-011).
+    pub meta: ExporterMetadata,
+    /// The events, oldest first.
+    pub events: Vec<Event>,
+}
+
 /// Takes usage data. Called inside evaluations, from any thread: it never waits, never fails and
 /// never panics; what does not fit is dropped and counted by the sink. Events recorded after the
 /// sink was shut down are dropped.
@@ -104,38 +177,96 @@ mod tests {
 
     use super::*;
 
-    /// GOFF-COLL-003 to GOFF-COLL-010.
-    #[test]
-    fn feature_event_is_spelled_as_the_collector_reads_it() {
-        let mut event = FeatureEvent {
+    fn event(resolution: Option<Resolution>) -> FeatureEvent {
+        FeatureEvent {
             context_kind: ContextKind::AnonymousUser,
             user_key: "user-1".to_owned(),
             creation_date_seconds: 1_795_333_949,
-            flag_key: "flag".to_owned(),
-            variant: "True".to_owned(),
-            value: json!(true),
+            flag_key: "flag".into(),
+            resolution: resolution.map(Arc::new),
+            served_instead: None,
             failed: false,
-            version: Some("1.2.3".to_owned()),
             source: EventSource::ProviderCache,
-        };
+        }
+    }
+
+    fn resolution(reason: &str) -> Resolution {
+        Resolution {
+            value: json!(true),
+            reason: reason.into(),
+            variant: Some("True".to_owned()),
+            version: Some("1.2.3".to_owned()),
+            ..Resolution::default()
+        }
+    }
+
+    fn wire(event: FeatureEvent) -> Value {
+        serde_json::to_value(Event::Feature(event)).unwrap()
+    }
+
+    /// GOFF-COLL-003 to GOFF-COLL-010.
+    #[test]
+    fn feature_event_is_spelled_as_the_collector_reads_it() {
         let mut expected = json!({
             "kind": "feature", "contextKind": "anonymousUser", "userKey": "user-1",
             "creationDate": 1_795_333_949, "key": "flag", "variation": "True", "value": true,
             "default": false, "version": "1.2.3", "source": "PROVIDER_CACHE",
         });
-        assert_eq!(
-            serde_json::to_value(Event::Feature(event.clone())).unwrap(),
-            expected
-        );
-        event.version = None;
-        event.source = EventSource::InProcess;
-        event.context_kind = ContextKind::User;
+        assert_eq!(wire(event(Some(resolution("CACHED")))), expected);
         expected["source"] = json!("INPROCESS");
         expected["contextKind"] = json!("user");
         expected.as_object_mut().unwrap().remove("version");
         assert_eq!(
-            serde_json::to_value(Event::Feature(event)).unwrap(),
+            wire(FeatureEvent {
+                source: EventSource::InProcess,
+                context_kind: ContextKind::User,
+                ..event(Some(Resolution {
+                    version: None,
+                    ..resolution("STATIC")
+                }))
+            }),
             expected
+        );
+    }
+
+    /// GOFF-COLL-008: a variant only where the flag chose one.
+    #[test]
+    fn disabled_flags_and_failures_have_the_default_variant_and_null_keeps_its_own() {
+        let served = |resolution, failed| {
+            let event = FeatureEvent {
+                served_instead: Some(json!("default")),
+                failed,
+                ..event(resolution)
+            };
+            let wire = wire(event);
+            (wire["variation"].clone(), wire["value"].clone())
+        };
+        let default = json!("default");
+        let sdk_default = json!("SdkDefault");
+        for (resolution, failed, variant) in [
+            (Some(resolution("DISABLED")), false, &sdk_default),
+            (Some(resolution("ERROR")), true, &sdk_default),
+            (None, true, &sdk_default),
+            (Some(resolution("STATIC")), false, &json!("True")),
+        ] {
+            assert_eq!(
+                served(resolution, failed),
+                (variant.clone(), default.clone())
+            );
+        }
+        assert_eq!(wire(event(None))["value"], Value::Null);
+    }
+
+    /// GOFF-COLL-002: the envelope.
+    #[test]
+    fn batch_has_meta_and_events() {
+        let batch = EventBatch {
+            meta: ExporterMetadata::default(),
+            events: Vec::new(),
+        };
+        assert_eq!(
+            serde_json::to_value(batch).unwrap(),
+            json!({"meta": {"provider": "rust", "openfeature": true}, "events": []})
         );
     }
 

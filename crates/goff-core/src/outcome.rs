@@ -8,6 +8,8 @@ use crate::resolution::Resolution;
 /// What an evaluation gave, and where it came from.
 #[derive(Debug, Clone)]
 pub struct Outcome {
+    /// The flag's key.
+    pub flag_key: Arc<str>,
     /// The resolution, or why there is none.
     pub result: Result<Arc<Resolution>, ResolutionError>,
     /// Who evaluated the flag.
@@ -74,6 +76,7 @@ mod tests {
         let slot = OutcomeSlot::default();
         assert!(slot.take().is_none());
         slot.fill(Outcome {
+            flag_key: "flag".into(),
             result: Ok(Arc::default()),
             origin: Origin::Cache,
         });

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 
 use crate::context_view::ContextView;
 use crate::error::{EvaluationFailure, RelayError};
+use crate::event::EventBatch;
 use crate::resolution::Resolution;
 
 /// A relay proxy, by whatever transport. `goff-http` implements it over HTTP; a test scripts one.
 ///
-/// Called concurrently, from any task, once per uncached evaluation. An implementation bounds its
+/// Called concurrently, from any task, once per uncached evaluation and once per batch of usage data. An implementation bounds its
 /// own time (GOFF-REM-006), does not retry (GOFF-REM-005), never panics, and blocks no thread.
 #[async_trait]
 pub trait RelayClient: fmt::Debug + Send + Sync {
@@ -30,6 +31,13 @@ pub trait RelayClient: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`RelayError`] when the request as a whole failed.
     async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError>;
+
+    /// Delivers usage data. Never sent twice by itself: the wire has no deduplication key.
+    ///
+    /// # Errors
+    /// [`RelayError`]; unless its [`origin`](RelayError::origin) is
+    /// [`NotEvaluated`](crate::Origin::NotEvaluated), the batch may have arrived.
+    async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError>;
 }
 
 /// The flags of one bulk evaluation by key: each with its resolution, or its own failure.

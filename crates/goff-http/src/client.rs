@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use goff_core::{
-    ApiKey, BodyProblem, BulkEvaluation, Connect, ContextView, Endpoint, RelayClient, RelayError,
-    Resolution,
+    ApiKey, BodyProblem, BulkEvaluation, Connect, ContextView, Endpoint, EventBatch, RelayClient,
+    RelayError, Resolution,
 };
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, StatusCode};
@@ -208,6 +208,11 @@ impl RelayClient for HttpRelayClient {
     async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
         let request = request::evaluate_all(self.protocol, context)?;
         self.send(request, response::read_bulk_evaluation).await
+    }
+
+    async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
+        self.send(request::collect(batch), response::read_collection)
+            .await
     }
 }
 

@@ -1,7 +1,7 @@
 //! One function per endpoint: which path, and which body.
 
 use bytes::Bytes;
-use goff_core::{ContextView, RelayError, write_flat_form, write_nested_form};
+use goff_core::{ContextView, EventBatch, RelayError, write_flat_form, write_nested_form};
 use http::Method;
 
 use crate::flag_key;
@@ -81,6 +81,17 @@ pub(crate) fn evaluate_all(
         RemoteProtocol::Ofrep => ("/ofrep/v1/evaluate/flags", flat_body(context)?),
     };
     Ok(EndpointRequest::post(path.to_owned(), body))
+}
+
+/// A batch of usage data (relay-protocol 14, GOFF-COLL-001). It is never sent twice, because the
+/// data collector does not notice.
+pub(crate) fn collect(batch: &EventBatch) -> EndpointRequest {
+    // Events hold strings, numbers and JSON values, which all serialise.
+    let body = serde_json::to_vec(batch).unwrap_or_default();
+    EndpointRequest {
+        may_resend: false,
+        ..EndpointRequest::post("/v1/data/collector".to_owned(), body)
+    }
 }
 
 fn nested_body(context: &dyn ContextView, rest: &[u8]) -> Result<Vec<u8>, RelayError> {

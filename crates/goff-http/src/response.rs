@@ -53,6 +53,24 @@ pub(crate) fn read_bulk_evaluation(
         .collect())
 }
 
+/// Reads the answer to a batch of events (relay-protocol 14.4). A page that some gateway answers
+/// with 200 is no delivery; an empty success is one, for a gateway may drop the body.
+pub(crate) fn read_collection(
+    response: &HttpResponse,
+    path: &str,
+    secrets: &Secrets,
+) -> Result<(), RelayError> {
+    #[derive(Deserialize)]
+    struct Collection {
+        #[serde(rename = "ingestedContentCount")]
+        _count: IgnoredAny,
+    }
+    if response.status.is_success() && response.body.trim_ascii().is_empty() {
+        return Ok(());
+    }
+    read_success::<Collection>(response, path, secrets).map(|_| ())
+}
+
 /// Reads the body of a success as `T`, after looking for an error code in any other answer.
 fn read_success<T: for<'de> Deserialize<'de>>(
     response: &HttpResponse,

@@ -144,7 +144,11 @@ fn project_outcome<T: FlagType>(
     flag_key: &str,
     outcome: Outcome,
 ) -> (EvaluationResult<ResolutionDetails<T>>, Outcome) {
-    let Outcome { result, origin } = outcome;
+    let Outcome {
+        flag_key: key,
+        result,
+        origin,
+    } = outcome;
     let projected = result.and_then(|resolution| {
         let projection: Projection<T> = project(flag_key, &resolution)?;
         Ok((projection, resolution))
@@ -156,7 +160,14 @@ fn project_outcome<T: FlagType>(
         ),
         Err(error) => (Err(EvaluationError::from(&error)), Err(error)),
     };
-    (answer, Outcome { result, origin })
+    (
+        answer,
+        Outcome {
+            flag_key: key,
+            result,
+            origin,
+        },
+    )
 }
 
 /// The SDK's hooks have no `Debug`.

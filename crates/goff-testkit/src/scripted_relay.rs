@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use goff_core::{
     BulkEvaluation, ContextError, ContextView, ErrorCode, EvaluationContext, EvaluationFailure,
-    Reason, RelayClient, RelayError, Resolution, SDK_DEFAULT_VARIANT,
+    EventBatch, Reason, RelayClient, RelayError, Resolution, SDK_DEFAULT_VARIANT,
 };
 use serde_json::Value;
 use tokio::sync::Semaphore;
@@ -39,6 +39,9 @@ pub struct ScriptedRelay {
 struct Script {
     answers: HashMap<String, Result<Resolution, RelayError>>,
     requests: Vec<ScriptedRequest>,
+    batches: Vec<EventBatch>,
+    refused_batches: usize,
+    collector_failure: Option<RelayError>,
 }
 
 /// One evaluation that a [`ScriptedRelay`] was asked for.
@@ -108,6 +111,23 @@ impl ScriptedRelay {
         self.lock().requests.clone()
     }
 
+    /// Makes the data collector refuse batches with `failure`, or take them again.
+    pub fn set_collector_failure(&self, failure: Option<RelayError>) {
+        self.lock().collector_failure = failure;
+    }
+
+    /// Every batch of usage data that was taken, in order.
+    #[must_use]
+    pub fn batches(&self) -> Vec<EventBatch> {
+        self.lock().batches.clone()
+    }
+
+    /// How many batches were refused.
+    #[must_use]
+    pub fn refused_batches(&self) -> usize {
+        self.lock().refused_batches
+    }
+
     fn lock(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -169,6 +189,20 @@ impl RelayClient for ScriptedRelay {
             })
             .collect())
     }
+
+    async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
+        let mut script = self.lock();
+        match script.collector_failure.clone() {
+            Some(error) => {
+                script.refused_batches += 1;
+                Err(error)
+            }
+            None => {
+                script.batches.push(batch.clone());
+                Ok(())
+            }
+        }
+    }
 }
 
 fn not_found() -> RelayError {
@@ -214,6 +248,20 @@ mod tests {
         let error = relay.evaluate("flag", &context).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidContext);
         assert!(relay.requests().is_empty());
+    }
+
+    #[tokio::test]
+    async fn collector_takes_or_refuses_batches() {
+        let relay = ScriptedRelay::new();
+        let batch = EventBatch {
+            meta: goff_core::ExporterMetadata::default(),
+            events: Vec::new(),
+        };
+        relay.set_collector_failure(Some(RelayError::UnreachableFlagKey { reason: "x" }));
+        assert!(relay.collect(&batch).await.is_err());
+        relay.set_collector_failure(None);
+        relay.collect(&batch).await.unwrap();
+        assert_eq!((relay.refused_batches(), relay.batches().len()), (1, 1));
     }
 
     #[tokio::test]

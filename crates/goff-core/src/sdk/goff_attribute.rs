@@ -170,6 +170,7 @@ mod tests {
         let plain = EvaluationContext::default();
         let context = enriched(None);
         GoffAttribute::find(&context).unwrap().slot().fill(Outcome {
+            flag_key: "flag".into(),
             result: Ok(Arc::default()),
             origin: Origin::Relay,
         });

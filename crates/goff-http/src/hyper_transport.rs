@@ -6,6 +6,7 @@
 //! died before any response byte.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::io;
@@ -130,7 +131,8 @@ async fn read_body(
     let mut first = Bytes::new();
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| TransportError::Interrupted(Arc::new(error)))?;
+        let frame =
+            frame.map_err(|error| TransportError::Interrupted(Arc::new(BodyError(error))))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
@@ -168,7 +170,7 @@ impl Failure {
         let last_read = error.connect_info().and_then(last_read).unwrap_or(0);
         let died_unused =
             last_read != 0 && progress.sent_tick().is_none_or(|sent| last_read < sent);
-        let cause = Arc::new(error);
+        let cause = Arc::new(RequestError(error));
         Self {
             error: if progress.may_be_sent() {
                 TransportError::Interrupted(cause)
@@ -193,6 +195,52 @@ impl From<Failure> for TransportError {
     fn from(failure: Failure) -> Self {
         failure.error
     }
+}
+
+/// A failed request. hyper-util's own text says no more than that it failed.
+#[derive(Debug)]
+struct RequestError(ClientError);
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.source() {
+            Some(cause) => write_chain(cause, f),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+impl Error for RequestError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// A body that broke off.
+#[derive(Debug)]
+struct BodyError(hyper::Error);
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_chain(&self.0, f)
+    }
+}
+
+impl Error for BodyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Writes an error with what caused it, which hyper leaves out of its texts.
+fn write_chain(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "{error}")?;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        write!(f, ": {error}")?;
+        cause = error.source();
+    }
+    Ok(())
 }
 
 /// A counter that only goes up, from 1.

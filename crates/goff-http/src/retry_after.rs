@@ -31,40 +31,43 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 /// Keeps a client from sending before the time it was told.
 #[derive(Debug)]
 pub(crate) struct HoldBack {
-    /// What `until_ms` counts from.
+    /// What `until_nanos` counts from.
     origin: Instant,
-    /// Milliseconds after `origin`; 0 when nothing is held back.
-    until_ms: AtomicU64,
+    /// Nanoseconds after `origin`; 0 when nothing is held back.
+    until_nanos: AtomicU64,
 }
 
 impl HoldBack {
     pub(crate) fn new() -> Self {
         Self {
             origin: Instant::now(),
-            until_ms: AtomicU64::new(0),
+            until_nanos: AtomicU64::new(0),
         }
     }
 
     /// Holds back until `wait` is over. A later end wins.
     pub(crate) fn hold(&self, wait: Duration) {
-        let until = self.origin.elapsed() + wait;
-        let until_ms = u64::try_from(until.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX);
-        self.until_ms.fetch_max(until_ms, Ordering::Relaxed);
+        let until = (self.origin.elapsed() + wait).as_nanos();
+        let until_nanos = u64::try_from(until).unwrap_or(u64::MAX);
+        self.until_nanos.fetch_max(until_nanos, Ordering::Relaxed);
     }
 
     /// # Errors
     /// [`RelayError::HeldBack`] while the wait lasts.
     pub(crate) fn check(&self) -> Result<(), RelayError> {
-        let until_ms = self.until_ms.load(Ordering::Relaxed);
-        if until_ms == 0 {
+        let until_nanos = self.until_nanos.load(Ordering::Relaxed);
+        if until_nanos == 0 {
             return Ok(());
         }
-        let remaining = Duration::from_millis(until_ms).saturating_sub(self.origin.elapsed());
+        let remaining = Duration::from_nanos(until_nanos).saturating_sub(self.origin.elapsed());
         if remaining.is_zero() {
             // A hold that came in between stays: only the one that has ended is cleared.
-            let _ =
-                self.until_ms
-                    .compare_exchange(until_ms, 0, Ordering::Relaxed, Ordering::Relaxed);
+            let _ = self.until_nanos.compare_exchange(
+                until_nanos,
+                0,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
             return Ok(());
         }
         Err(RelayError::HeldBack { remaining })
@@ -142,6 +145,6 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         hold_back.check().unwrap();
         hold_back.check().unwrap();
-        assert_eq!(hold_back.until_ms.load(Ordering::Relaxed), 0);
+        assert_eq!(hold_back.until_nanos.load(Ordering::Relaxed), 0);
     }
 }

@@ -1,0 +1,60 @@
+//! 429 with `Retry-After` (GOFF-REM-004, GOFF-REM-005).
+
+use goff_core::{ErrorCode, Origin, RelayClient, RelayError};
+
+use crate::*;
+
+async fn evaluate(client: &HttpRelayClient) -> RelayError {
+    client.evaluate("flag", &context()).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn client_waits_as_long_as_it_was_told() {
+    let held = Answer::with_headers(429, &[("retry-after", "30")], r#"{"message":"slow down"}"#);
+    let server = server([held]).await;
+    let client = client(&server);
+    let error = evaluate(&client).await;
+    assert!(error.to_string().contains("slow down"), "{error}");
+    assert!(
+        matches!(error, RelayError::Status { status: 429, .. }),
+        "{error:?}"
+    );
+    for error in [
+        evaluate(&client).await,
+        client.evaluate_all(&context()).await.unwrap_err(),
+    ] {
+        let RelayError::HeldBack { remaining } = error else {
+            panic!("{error:?}");
+        };
+        assert!(remaining <= Duration::from_secs(30) && remaining > Duration::from_secs(20));
+        assert_eq!(error.code(), ErrorCode::General);
+        assert_eq!(error.origin(), Origin::NotEvaluated);
+        assert!(error.to_string().contains("30 s"), "{error}");
+    }
+    assert_eq!(server.requests().len(), 1);
+    // Another client of the same relay proxy is not concerned.
+    let other = builder(&server.url()).build().unwrap();
+    assert_eq!(evaluate(&other).await.status(), Some(429));
+}
+
+#[tokio::test]
+async fn answer_without_usable_header_holds_nothing_back() {
+    for headers in [&[][..], &[("retry-after", "soon")], &[("retry-after", "0")]] {
+        let server = server([Answer::with_headers(429, headers, "")]).await;
+        let client = client(&server);
+        for _ in 0..2 {
+            assert_eq!(evaluate(&client).await.status(), Some(429));
+        }
+        assert_eq!(server.requests().len(), 2);
+    }
+}
+
+/// Only a 429 asks to wait; a 503 with the same header does not (GOFF-REM-005).
+#[tokio::test]
+async fn other_statuses_hold_nothing_back() {
+    let server = server([Answer::with_headers(503, &[("retry-after", "30")], "")]).await;
+    let client = client(&server);
+    for _ in 0..2 {
+        assert_eq!(evaluate(&client).await.status(), Some(503));
+    }
+}

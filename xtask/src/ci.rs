@@ -51,26 +51,26 @@ fn clippy_with_all_features() -> Result<(), Failure> {
 
 /// Each library alone, so that no other member's features help it: without features, and with each of its own.
 fn clippy_with_each_feature() -> Result<(), Failure> {
+    let mut failures = Vec::new();
     for package in workspace::packages()?
         .values()
         .filter(|package| package.has_library)
     {
         let none = String::new();
         for feature in [&none].into_iter().chain(&package.features) {
-            Program::cargo([
-                "clippy",
-                "--quiet",
-                "--package",
-                &package.name,
-                "--lib",
-                "--no-default-features",
-            ])
-            .args([format!("--features={feature}")])
-            .args(DENY_WARNINGS)
-            .run()?;
+            let outcome =
+                Program::cargo(["clippy", "--quiet", "--package", &package.name, "--lib"])
+                    .args(["--no-default-features", &format!("--features={feature}")])
+                    .args(DENY_WARNINGS)
+                    .run();
+            failures.extend(outcome.err().map(|failure| failure.to_string()));
         }
     }
-    Ok(())
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::new(failures.join("\n")))
+    }
 }
 
 fn documentation() -> Result<(), Failure> {

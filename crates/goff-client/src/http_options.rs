@@ -94,12 +94,12 @@ impl From<InvalidOption> for OptionsError {
 
 impl fmt::Debug for HttpOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<_> = self.custom_headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("HttpOptions")
             .field("api_key", &self.api_key.as_ref().map(|_| "redacted"))
             .field("remote_protocol", &self.remote_protocol)
             .field("timeout", &self.timeout)
-            .field("custom_headers", &headers)
+            // Not even their names, which nobody has checked yet.
+            .field("custom_headers", &self.custom_headers.len())
             .field("tls", &self.tls)
             .field("connector", &self.connector)
             .field("transport", &self.transport)

@@ -362,13 +362,13 @@ impl HttpRelayClientBuilder {
 
 impl fmt::Debug for HttpRelayClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.custom_headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("HttpRelayClientBuilder")
             .field("endpoint", &self.endpoint)
             .field("protocol", &self.protocol)
             .field("api_key", &self.api_key)
             .field("timeout", &self.timeout)
-            .field("custom_headers", &names)
+            // Not even their names, which nobody has checked yet.
+            .field("custom_headers", &self.custom_headers.len())
             .field("debug", &self.debug)
             .field("tls", &self.tls)
             .finish_non_exhaustive()

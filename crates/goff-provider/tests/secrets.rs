@@ -1,0 +1,211 @@
+//! Nothing that is a secret appears in any log at any level, in an error, or in `Debug`.
+//!
+//! A test binary of its own, because it captures everything that the process logs, through
+//! `tracing` and through `log`, from this project's crates and from those beneath.
+#![cfg(feature = "http")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fmt::{Debug, Write};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use goff_provider::{
+    EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, RemoteProtocol,
+};
+use goff_testkit::{Answer, FaultyServer};
+use open_feature::OpenFeature;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Metadata, Subscriber};
+
+const API_KEY: &str = "s3cret-key+with/odd&parts";
+const ESCAPED_API_KEY: &str = "s3cret-key%2Bwith%2Fodd%26parts";
+const HEADER_VALUE: &str = "s3cret-header-value";
+const ATTRIBUTE: &str = "s3cret-attribute";
+
+static CAPTURED: Mutex<String> = Mutex::new(String::new());
+
+fn capture(text: &str) {
+    let mut captured = CAPTURED.lock().unwrap_or_else(PoisonError::into_inner);
+    captured.push_str(text);
+    captured.push('\n');
+}
+
+struct CaptureTracing;
+
+struct Fields(String);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, " {field}={value:?}").unwrap();
+    }
+}
+
+impl Subscriber for CaptureTracing {
+    fn enabled(&self, _: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut fields = Fields(format!("span {}", span.metadata().name()));
+        span.record(&mut fields);
+        capture(&fields.0);
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        let mut fields = Fields("record".to_owned());
+        values.record(&mut fields);
+        capture(&fields.0);
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields(format!("{}", event.metadata().target()));
+        event.record(&mut fields);
+        capture(&fields.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+struct CaptureLog;
+
+impl log::Log for CaptureLog {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        capture(&format!("{} {}", record.target(), record.args()));
+    }
+
+    fn flush(&self) {}
+}
+
+fn options(endpoint: String) -> GoFeatureFlagOptions {
+    GoFeatureFlagOptions::new(endpoint)
+        .api_key(API_KEY)
+        .custom_header("x-gateway-token", HEADER_VALUE)
+        .custom_header("authorization", format!("Basic {HEADER_VALUE}"))
+        .timeout(Duration::from_millis(300))
+        .debug(true)
+}
+
+/// What a server or gateway may answer, the last ones quoting what they were sent.
+fn answers() -> Vec<Answer> {
+    let echo = format!(r#"{{"message":"key {API_KEY} and {HEADER_VALUE} are unknown"}}"#);
+    vec![
+        Answer::new(200, r#"{"value":true,"reason":"STATIC"}"#),
+        Answer::new(200, r#"{"value":1,"reason":"STATIC"}"#),
+        Answer::new(200, "{"),
+        Answer::new(500, "<html>"),
+        Answer::nothing().then_reset(),
+        Answer::nothing().then_silence(),
+        Answer::new(401, echo.clone()),
+        Answer::new(400, echo.clone()),
+        Answer::new(
+            200,
+            format!(
+                r#"{{"value":null,"reason":"ERROR","errorCode":"GENERAL","errorDetails":"{API_KEY}"}}"#
+            ),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn no_secret_reaches_a_log_an_error_or_debug() {
+    tracing::subscriber::set_global_default(CaptureTracing).unwrap();
+    log::set_logger(&CaptureLog).unwrap();
+    log::set_max_level(log::LevelFilter::Trace);
+    log::trace!("capturing log works");
+    tracing::trace!("capturing tracing works");
+
+    // Options that are refused, with the secret in every place it can stand.
+    for options in [
+        options("http://localhost?key=s3cret".to_owned()),
+        options("http://user:s3cret-password@localhost".to_owned()),
+        options(String::new()).api_key("s3cret\r\nx: y"),
+        options("http://localhost".to_owned()).api_key("s3cret\n"),
+        options("http://localhost".to_owned()).custom_header("x", "s3cret\r\n"),
+        options("http://localhost".to_owned()).custom_header("x: s3cret", "v"),
+    ] {
+        capture(&format!("{options:?}"));
+        let error = GoFeatureFlag::new(options).unwrap_err();
+        capture(&format!("{error} {error:?}"));
+    }
+
+    let context = EvaluationContext::builder()
+        .targeting_key("user-1")
+        .attribute("token", ATTRIBUTE)
+        .build();
+    for protocol in [RemoteProtocol::FeatureEval, RemoteProtocol::Ofrep] {
+        let server = FaultyServer::start(answers()).await.unwrap();
+        let options = options(server.url()).remote_protocol(protocol);
+        capture(&format!("{options:?}"));
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        capture(&format!("{goff:?}"));
+        for _ in answers() {
+            let details = goff.evaluate("flag", &context, false).await;
+            capture(&format!("{:?}", details.error()));
+            if let Some(error) = details.error() {
+                capture(&error.to_string());
+                let mut source = std::error::Error::source(error);
+                while let Some(cause) = source {
+                    capture(&format!("{cause} {cause:?}"));
+                    source = cause.source();
+                }
+            }
+        }
+        assert_eq!(
+            server.requests()[0].header("authorization"),
+            Some(format!("Bearer {API_KEY}").as_str()),
+            "the test would prove nothing if the key were not sent"
+        );
+        assert_eq!(
+            server.requests()[0].header("x-gateway-token"),
+            Some(HEADER_VALUE)
+        );
+    }
+
+    // Nobody listens, and the name does not exist.
+    for endpoint in [
+        FaultyServer::refusing_url().await.unwrap(),
+        "http://name.invalid".to_owned(),
+    ] {
+        let goff = GoFeatureFlag::connect(options(endpoint)).await.unwrap();
+        let details = goff.evaluate("flag", &context, false).await;
+        capture(&format!(
+            "{} {:?}",
+            details.error().unwrap(),
+            details.error()
+        ));
+    }
+
+    // Through the SDK.
+    let server = FaultyServer::start(answers()).await.unwrap();
+    let provider = GoFeatureFlagProvider::new(options(server.url())).unwrap();
+    capture(&format!("{provider:?}"));
+    let mut api = OpenFeature::default();
+    api.set_provider(provider).await;
+    let client = api.create_client();
+    let context = open_feature::EvaluationContext::default()
+        .with_targeting_key("user-1")
+        .with_custom_field("token", ATTRIBUTE);
+    for _ in answers() {
+        let result = client.get_bool_details("flag", Some(&context), None).await;
+        capture(&format!("{result:?}"));
+    }
+
+    let captured = CAPTURED.lock().unwrap_or_else(PoisonError::into_inner);
+    assert!(captured.contains("capturing log works"));
+    assert!(captured.contains("capturing tracing works"));
+    assert!(captured.contains("asked the relay proxy"), "{captured}");
+    for secret in [API_KEY, ESCAPED_API_KEY, HEADER_VALUE, ATTRIBUTE, "s3cret"] {
+        let found = captured.lines().find(|line| line.contains(secret));
+        assert_eq!(found, None, "`{secret}` was shown");
+    }
+}

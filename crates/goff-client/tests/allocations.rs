@@ -1,0 +1,75 @@
+//! How often one evaluation allocates, above what the transport does: it must not depend on the
+//! context, which is never copied.
+#![cfg(feature = "http")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, HttpTransport};
+use goff_http::{HttpRequest, HttpResponse, TransportError};
+
+/// Answers without allocating anything of its own but the future that the trait boxes.
+#[derive(Debug)]
+struct CannedTransport;
+
+#[async_trait]
+impl HttpTransport for CannedTransport {
+    async fn send(&self, _: HttpRequest) -> Result<HttpResponse, TransportError> {
+        Ok(HttpResponse {
+            status: http::StatusCode::OK,
+            headers: http::HeaderMap::new(),
+            body: Bytes::from_static(
+                br#"{"trackEvents":true,"variationType":"True","failed":false,"version":"",
+                    "reason":"TARGETING_MATCH","errorCode":"","value":true,"cacheable":true}"#,
+            ),
+        })
+    }
+}
+
+fn context(attributes: usize) -> EvaluationContext {
+    (0..attributes)
+        .fold(
+            EvaluationContext::builder().targeting_key("user-1"),
+            |builder, n| builder.attribute(format!("attribute-{n}"), "value"),
+        )
+        .build()
+}
+
+fn allocations(goff: &GoFeatureFlag, context: &EvaluationContext) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        // Once unmeasured: what is made lazily is made then.
+        assert!(goff.evaluate("flag", context, false).await.value);
+    });
+    let mut value = false;
+    let counted = allocation_counter::measure(|| {
+        runtime.block_on(async {
+            value = goff.evaluate("flag", context, false).await.value;
+        });
+    });
+    assert!(value);
+    counted.count_total
+}
+
+#[test]
+fn uncached_evaluation_allocates_the_same_for_any_context() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let options = GoFeatureFlagOptions::new("http://localhost").http_transport(CannedTransport);
+    let goff = runtime.block_on(GoFeatureFlag::connect(options)).unwrap();
+    let few = allocations(&goff, &context(1));
+    let more = allocations(&goff, &context(12));
+    assert_eq!(few, more, "an attribute costs an allocation");
+    assert!(
+        few <= MOST,
+        "one uncached evaluation allocates {few} times above its transport, more than {MOST}"
+    );
+}
+
+/// Stated, so that an increase is noticed: path, URL, body, headers, progress, the boxed futures
+/// (one of them the transport's), the answer's strings, the outcome.
+const MOST: u64 = 14;

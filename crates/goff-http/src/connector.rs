@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,49 +12,104 @@ use tokio::task::JoinSet;
 
 use crate::client::InvalidOption;
 use crate::tls::TlsOptions;
+#[cfg(feature = "tls")]
+use crate::tls_handshake::TlsHandshake;
 
-/// Opens streams to one endpoint over TCP.
+/// Opens streams to one endpoint: over TCP for `http`, TLS for `https`, or a Unix socket.
 ///
 /// Every address of the host is tried: the next one when the one before failed or has not answered
 /// within a quarter of a second, and the first to connect wins. A `Connector` has no timeout of its
-/// own; whoever waits for it drops it.
+/// own; whoever waits for it drops it. No proxy and no environment variable is looked at
+/// (GOFF-CFG-005; but see [`TlsRoots::Platform`](crate::TlsRoots::Platform)).
 #[derive(Debug)]
-pub struct Connector {
-    host: Box<str>,
-    port: u16,
+pub struct Connector(Target);
+
+#[derive(Debug)]
+enum Target {
+    Tcp {
+        host: Box<str>,
+        port: u16,
+    },
+    #[cfg(feature = "tls")]
+    Tls {
+        host: Box<str>,
+        port: u16,
+        handshake: TlsHandshake,
+    },
+    #[cfg(all(unix, feature = "unix"))]
+    Unix(std::path::PathBuf),
 }
 
 impl Connector {
-    /// A connector to `endpoint`. Nothing is resolved or opened yet.
+    /// A connector to `endpoint`. Nothing is resolved or opened yet; for `https` the certificate
+    /// authorities are read, those of the platform from its files. `tls` has no effect otherwise.
     ///
     /// # Errors
-    /// [`InvalidOption`]: an endpoint that this build cannot reach.
-    pub fn new(endpoint: &Endpoint, _tls: &TlsOptions) -> Result<Self, InvalidOption> {
+    /// [`InvalidOption`] for the option `endpoint` (its scheme needs a feature that this build does
+    /// not have) or `tls` (a certificate or key that cannot be used).
+    pub fn new(endpoint: &Endpoint, tls: &TlsOptions) -> Result<Self, InvalidOption> {
+        if let Some(path) = endpoint.unix_socket() {
+            return unix_target(path).map(Self);
+        }
+        let (host, port) = (endpoint.host(), endpoint.port());
         if endpoint.is_https() {
-            return Err(InvalidOption::new(
-                "endpoint",
-                "begins with `https://`, which needs the feature `tls` of goff-http",
-            ));
+            return tls_target(host, port, tls).map(Self);
         }
-        if endpoint.unix_socket().is_some() {
-            return Err(InvalidOption::new(
-                "endpoint",
-                "begins with `unix://`, which needs the feature `unix` of goff-http",
-            ));
-        }
-        Ok(Self {
-            host: endpoint.host().into(),
-            port: endpoint.port(),
-        })
+        Ok(Self(Target::Tcp {
+            host: host.into(),
+            port,
+        }))
     }
 }
 
 #[async_trait]
 impl Connect for Connector {
     async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
-        let stream = connect_tcp(&self.host, self.port).await?;
-        Ok(Box::new(stream))
+        match &self.0 {
+            Target::Tcp { host, port } => Ok(Box::new(connect_tcp(host, *port).await?)),
+            #[cfg(feature = "tls")]
+            Target::Tls {
+                host,
+                port,
+                handshake,
+            } => {
+                let stream = connect_tcp(host, *port).await?;
+                Ok(Box::new(handshake.shake(stream).await?))
+            }
+            #[cfg(all(unix, feature = "unix"))]
+            Target::Unix(path) => Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
+        }
     }
+}
+
+#[cfg(feature = "tls")]
+fn tls_target(host: &str, port: u16, tls: &TlsOptions) -> Result<Target, InvalidOption> {
+    Ok(Target::Tls {
+        host: host.into(),
+        port,
+        handshake: TlsHandshake::new(host, tls)?,
+    })
+}
+
+#[cfg(not(feature = "tls"))]
+fn tls_target(_: &str, _: u16, _: &TlsOptions) -> Result<Target, InvalidOption> {
+    Err(InvalidOption::new(
+        "endpoint",
+        "begins with `https://`, which needs the feature `tls` of goff-http",
+    ))
+}
+
+#[cfg(all(unix, feature = "unix"))]
+fn unix_target(path: &Path) -> Result<Target, InvalidOption> {
+    Ok(Target::Unix(path.to_owned()))
+}
+
+#[cfg(not(all(unix, feature = "unix")))]
+fn unix_target(_: &Path) -> Result<Target, InvalidOption> {
+    Err(InvalidOption::new(
+        "endpoint",
+        "begins with `unix://`, which needs the feature `unix` of goff-http, and a Unix system",
+    ))
 }
 
 async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {

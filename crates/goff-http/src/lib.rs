@@ -15,11 +15,13 @@ mod response;
 mod retry_after;
 mod secrets;
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_handshake;
 mod transport;
 
 pub use client::{HttpRelayClient, HttpRelayClientBuilder, InvalidOption, MAX_RESPONSE_SIZE};
 pub use connector::Connector;
 pub use hyper_transport::HyperTransport;
 pub use request::RemoteProtocol;
-pub use tls::TlsOptions;
+pub use tls::{TlsOptions, TlsRoots};
 pub use transport::{HttpRequest, HttpResponse, HttpTransport, SendProgress, TransportError};

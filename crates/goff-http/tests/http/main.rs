@@ -7,12 +7,15 @@
 )]
 
 mod connection_reuse;
+mod endpoints;
 mod requests;
 mod retry_after;
 mod seams;
 mod secrets;
 mod server_answers;
 mod timeouts;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::time::Duration;
 

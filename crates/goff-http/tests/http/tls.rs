@@ -1,0 +1,270 @@
+//! `https` endpoints, against a gateway on loopback with certificates of its own.
+
+use std::sync::Arc;
+
+use goff_core::{Origin, RelayClient, RelayError, Resolution};
+use goff_http::{TlsOptions, TlsRoots};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+
+use crate::*;
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+fn authority() -> Authority {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// A certificate for `name` and its key, in PEM.
+fn certificate(name: &str, authority: &Authority) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new([name.to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, authority).unwrap();
+    (certificate.pem(), key.serialize_pem())
+}
+
+/// A gateway that ends TLS before a plain server. Dropping it ends its connections.
+struct Gateway {
+    server: FaultyServer,
+    url: String,
+    _forwarding: JoinSet<()>,
+}
+
+impl Gateway {
+    /// One whose certificate is for `name`, and which asks for a client certificate of `clients`.
+    async fn start(name: &str, authority: &Authority, clients: Option<&Authority>) -> Self {
+        let (chain, key) = certificate(name, authority);
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(clients) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(clients.der().clone()).unwrap();
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+                builder.with_client_cert_verifier(verifier.build().unwrap())
+            }
+        };
+        let chain = vec![CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()];
+        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+        let mut config = builder.with_single_cert(chain, key).unwrap();
+        // Whoever wants HTTP/2 here gets it, and then no answer.
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+
+        let server = server([Answer::new(200, STATIC)]).await;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let url = format!(
+            "https://localhost:{}",
+            listener.local_addr().unwrap().port()
+        );
+        let address = server.address();
+        let mut forwarding = JoinSet::new();
+        forwarding.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                connections.spawn(async move {
+                    // A client that refuses the certificate hangs up here.
+                    let Ok(mut near) = acceptor.accept(stream).await else {
+                        return;
+                    };
+                    let mut far = TcpStream::connect(address).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                    let _ = near.shutdown().await;
+                });
+            }
+        });
+        Self {
+            server,
+            url,
+            _forwarding: forwarding,
+        }
+    }
+
+    async fn evaluate(&self, tls: TlsOptions) -> Result<Resolution, RelayError> {
+        let client = builder(&self.url).tls(tls).build().unwrap();
+        client.evaluate("flag", &context()).await
+    }
+
+    async fn refuses(&self, tls: TlsOptions) -> String {
+        let error = self.evaluate(tls).await.unwrap_err();
+        assert!(matches!(error, RelayError::NotConnected(_)), "{error:?}");
+        assert_eq!(error.origin(), Origin::NotEvaluated);
+        assert_eq!(self.server.requests().len(), 0);
+        error.to_string()
+    }
+}
+
+fn trusting(authority: &Authority) -> TlsOptions {
+    TlsOptions::new()
+        .roots(TlsRoots::Empty)
+        .certificate_authority(authority.pem())
+}
+
+#[tokio::test]
+async fn own_certificate_authority_is_trusted() {
+    let authority = authority();
+    let gateway = Gateway::start("localhost", &authority, None).await;
+    gateway.evaluate(trusting(&authority)).await.unwrap();
+    let requests = gateway.server.requests();
+    assert_eq!(requests[0].path, "/v1/feature/flag/eval");
+    let host = gateway.url.strip_prefix("https://");
+    assert_eq!(requests[0].header("host"), host);
+}
+
+#[cfg(all(feature = "tls-platform-roots", feature = "tls-bundled-roots"))]
+#[tokio::test]
+async fn own_certificate_authority_adds_to_the_roots() {
+    let authority = authority();
+    let gateway = Gateway::start("localhost", &authority, None).await;
+    for roots in [TlsRoots::Platform, TlsRoots::Bundled] {
+        let options = TlsOptions::new().roots(roots);
+        let with = options.clone().certificate_authority(authority.pem());
+        gateway.evaluate(with).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn unknown_authority_is_not_connected() {
+    let gateway = Gateway::start("localhost", &authority(), None).await;
+    let message = gateway.refuses(trusting(&authority())).await;
+    assert!(message.contains("certificate"), "{message}");
+    #[cfg(feature = "tls-platform-roots")]
+    gateway.refuses(TlsOptions::new()).await;
+    #[cfg(feature = "tls-bundled-roots")]
+    gateway
+        .refuses(TlsOptions::new().roots(TlsRoots::Bundled))
+        .await;
+}
+
+#[tokio::test]
+async fn certificate_of_another_host_is_not_connected() {
+    let authority = authority();
+    let gateway = Gateway::start("other.example", &authority, None).await;
+    let message = gateway.refuses(trusting(&authority)).await;
+    assert!(message.contains("certificate"), "{message}");
+}
+
+#[tokio::test]
+async fn client_certificate_is_presented_where_one_is_required() {
+    let (authority, clients) = (authority(), authority());
+    let gateway = Gateway::start("localhost", &authority, Some(&clients)).await;
+    // TLS 1.3 learns of the refusal after its handshake, so that it may look like a broken
+    // connection; it never looks like an answer.
+    let error = gateway.evaluate(trusting(&authority)).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            RelayError::NotConnected(_) | RelayError::Interrupted(_)
+        ),
+        "{error:?}"
+    );
+    assert_eq!(gateway.server.requests().len(), 0);
+
+    let (chain, key) = certificate("client", &clients);
+    let with = trusting(&authority).client_certificate(chain, key);
+    gateway.evaluate(with).await.unwrap();
+}
+
+#[tokio::test]
+async fn server_without_tls_is_not_connected() {
+    let server = server([Answer::raw("HTTP/1.1 400 \r\n\r\n")
+        .on_connect()
+        .then_close()])
+    .await;
+    let url = server.url().replace("http://", "https://");
+    let client = builder(&url).tls(trusting(&authority())).build().unwrap();
+    let error = client.evaluate("flag", &context()).await.unwrap_err();
+    assert!(matches!(error, RelayError::NotConnected(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn silent_handshake_is_given_up_and_known_not_to_have_sent() {
+    let server = server([]).await;
+    let url = server.url().replace("http://", "https://");
+    let client = builder(&url)
+        .timeout(Duration::from_millis(200))
+        .tls(trusting(&authority()))
+        .build()
+        .unwrap();
+    let error = client.evaluate("flag", &context()).await.unwrap_err();
+    assert!(
+        matches!(error, RelayError::Timeout { sent: false, .. }),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn unusable_options_are_refused_before_any_use_and_not_shown() {
+    let authority = authority();
+    let (chain, key) = certificate("client", &authority);
+    let (_, other_key) = certificate("client", &authority);
+    let secret = "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n";
+    let trusting = trusting(&authority);
+    for (tls, part) in [
+        (
+            TlsOptions::new().roots(TlsRoots::Empty),
+            "no certificate authority is trusted",
+        ),
+        (
+            trusting.clone().certificate_authority("s3cret"),
+            "holds no PEM certificate",
+        ),
+        (
+            trusting
+                .clone()
+                .certificate_authority("-----BEGIN CERTIFICATE-----\ns3cret"),
+            "no PEM",
+        ),
+        (
+            trusting.clone().client_certificate("s3cret", &*key),
+            "holds no PEM certificate",
+        ),
+        (
+            trusting.clone().client_certificate(&*chain, "s3cret"),
+            "holds no PEM private key",
+        ),
+        (
+            trusting.clone().client_certificate(&*chain, secret),
+            "private key",
+        ),
+        (
+            trusting.clone().client_certificate(&*chain, &*other_key),
+            "cannot be used",
+        ),
+    ] {
+        let builder = builder("https://localhost").tls(tls);
+        assert!(!format!("{builder:?}").contains("s3cret"));
+        let error = builder.build().unwrap_err();
+        assert_eq!(error.option, "tls");
+        assert!(error.reason.contains(part), "{error}");
+        assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+}
+
+#[cfg(not(feature = "tls-platform-roots"))]
+#[test]
+fn platform_roots_without_the_feature_name_it() {
+    let error = builder("https://localhost").build().unwrap_err();
+    assert!(error.reason.contains("`tls-platform-roots`"), "{error}");
+}
+
+#[cfg(not(feature = "tls-bundled-roots"))]
+#[test]
+fn bundled_roots_without_the_feature_name_it() {
+    let tls = TlsOptions::new().roots(TlsRoots::Bundled);
+    let error = builder("https://localhost").tls(tls).build().unwrap_err();
+    assert!(error.reason.contains("`tls-bundled-roots`"), "{error}");
+}

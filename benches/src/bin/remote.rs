@@ -1,0 +1,355 @@
+//! Uncached remote evaluation on loopback, beside a bare hyper client and the generic OFREP
+//! provider. The server runs in a process of its own: this program, called with `--serve`.
+
+use std::convert::Infallible;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use goff_benches::{Budget, Comparison, Measure, Suite};
+use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use open_feature::OpenFeature;
+use open_feature_ofrep::{OfrepOptions, OfrepProvider};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<ExitCode, Failure> {
+    if std::env::args().nth(1).as_deref() == Some("--serve") {
+        runtime()?.block_on(serve())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut suite = Suite::from_arguments()?;
+    if !suite.wants("remote uncached") {
+        return suite.finish().map_err(Into::into);
+    }
+    let server = Server::start()?;
+    let runtime = runtime()?;
+    let context = Arc::new(native_context());
+
+    let goff = Arc::new(
+        runtime.block_on(GoFeatureFlag::connect(GoFeatureFlagOptions::new(
+            server.url(),
+        )))?,
+    );
+    let bare = Arc::new(Bare::new(&server));
+    let ofrep = Arc::new(Ofrep::new(&runtime, &server)?);
+
+    for (in_flight, requests) in [(1, 2_000), (64, 8_000)] {
+        let mut ours = |requests| {
+            let (goff, context) = (Arc::clone(&goff), Arc::clone(&context));
+            run(&runtime, requests, in_flight, move || {
+                let (goff, context) = (Arc::clone(&goff), Arc::clone(&context));
+                async move {
+                    let details = goff.evaluate(FLAG, &*context, false).await;
+                    assert!(details.value, "{:?}", details.error());
+                }
+            });
+        };
+        let mut theirs = |requests| {
+            let bare = Arc::clone(&bare);
+            run(&runtime, requests, in_flight, move || {
+                let bare = Arc::clone(&bare);
+                async move { assert!(bare.evaluate().await.unwrap_or(false)) }
+            });
+        };
+        suite.compare(Comparison {
+            name: &format!("remote uncached, {in_flight} in flight, bare client"),
+            measure: Measure::OperationsPerSecond,
+            operations: requests,
+            subject: &mut ours,
+            baseline_name: "bare hyper-util client",
+            baseline: &mut theirs,
+            budget: if in_flight == 1 {
+                Budget::Stated
+            } else {
+                Budget::AtLeast(0.92)
+            },
+        });
+        let mut generic = |requests| {
+            let ofrep = Arc::clone(&ofrep);
+            run(&runtime, requests, in_flight, move || {
+                let ofrep = Arc::clone(&ofrep);
+                async move { assert!(ofrep.evaluate().await) }
+            });
+        };
+        suite.compare(Comparison {
+            name: &format!("remote uncached, {in_flight} in flight, open-feature-ofrep"),
+            measure: Measure::OperationsPerSecond,
+            operations: requests,
+            subject: &mut ours,
+            baseline_name: "open-feature-ofrep",
+            baseline: &mut generic,
+            budget: if in_flight == 1 {
+                Budget::Stated
+            } else {
+                Budget::AtLeast(1.6)
+            },
+        });
+    }
+    suite.finish().map_err(Into::into)
+}
+
+/// Keeps `in_flight` requests going until `requests` are done.
+fn run<F, Fut>(runtime: &Runtime, requests: u64, in_flight: u64, evaluate: F)
+where
+    F: Fn() -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + Send + 'static,
+{
+    runtime.block_on(async {
+        let tasks: Vec<_> = (0..in_flight)
+            .map(|_| {
+                let evaluate = evaluate.clone();
+                tokio::spawn(async move {
+                    for _ in 0..requests / in_flight {
+                        evaluate().await;
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            assert!(task.await.is_ok(), "a request failed");
+        }
+    });
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+}
+
+const FLAG: &str = "bool_targeting_match";
+const KEY: &str = "d45e303a-38c2-11ed-a261-0242ac120002";
+
+/// The attributes of every contestant.
+fn attributes() -> Map<String, Value> {
+    let attributes = json!({
+        "email": "john.doe@gofeatureflag.org", "firstname": "john", "lastname": "doe",
+        "anonymous": false, "professional": true, "rate": 3.25, "age": 30, "visits": 1200,
+        "score": 0.5, "beta": true,
+    });
+    match attributes {
+        Value::Object(map) => map,
+        _ => Map::new(),
+    }
+}
+
+fn native_context() -> EvaluationContext {
+    attributes()
+        .into_iter()
+        .fold(
+            EvaluationContext::builder().targeting_key(KEY),
+            |builder, (name, value)| builder.attribute(name, value),
+        )
+        .build()
+}
+
+fn sdk_context() -> open_feature::EvaluationContext {
+    let context = open_feature::EvaluationContext::default().with_targeting_key(KEY);
+    attributes()
+        .into_iter()
+        .fold(context, |context, (name, value)| match value {
+            Value::Bool(value) => context.with_custom_field(name, value),
+            Value::String(text) => context.with_custom_field(name, text),
+            Value::Number(number) => match number.as_i64() {
+                Some(int) => context.with_custom_field(name, int),
+                None => context.with_custom_field(name, number.as_f64().unwrap_or_default()),
+            },
+            _ => context,
+        })
+}
+
+/// The least that a client can do: write the context with serde_json, post it, parse the answer.
+struct Bare {
+    client: Client<HttpConnector, Full<Bytes>>,
+    url: String,
+    custom: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(dead_code, reason = "a client that evaluates has to read them all")]
+struct Answer {
+    value: Value,
+    reason: String,
+    variation_type: String,
+    error_code: String,
+    version: String,
+    track_events: bool,
+    cacheable: bool,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+}
+
+impl Bare {
+    fn new(server: &Server) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let mut custom = attributes();
+        custom.insert(
+            "gofeatureflag".to_owned(),
+            json!({"exporterMetadata": {"provider": "rust", "openfeature": true}}),
+        );
+        Self {
+            client: Client::builder(TokioExecutor::new()).build(connector),
+            url: format!("{}/v1/feature/{FLAG}/eval", server.url()),
+            custom,
+        }
+    }
+
+    async fn evaluate(&self) -> Result<bool, Failure> {
+        #[derive(serde::Serialize)]
+        struct Body<'a> {
+            #[serde(rename = "evaluationContext")]
+            context: Context<'a>,
+            #[serde(rename = "defaultValue")]
+            default: (),
+        }
+        #[derive(serde::Serialize)]
+        struct Context<'a> {
+            key: &'a str,
+            custom: &'a Map<String, Value>,
+        }
+        let body = serde_json::to_vec(&Body {
+            context: Context {
+                key: KEY,
+                custom: &self.custom,
+            },
+            default: (),
+        })?;
+        let request = Request::post(self.url.as_str())
+            .header("content-type", "application/json")
+            .body(Full::from(body))?;
+        let response = self.client.request(request).await?;
+        let body = response.into_body().collect().await?.to_bytes();
+        let answer: Answer = serde_json::from_slice(&body)?;
+        Ok(answer.value == true)
+    }
+}
+
+/// What a Rust application uses today.
+struct Ofrep {
+    client: open_feature::Client,
+    context: open_feature::EvaluationContext,
+}
+
+impl Ofrep {
+    fn new(runtime: &Runtime, server: &Server) -> Result<Self, Failure> {
+        runtime.block_on(async {
+            let provider = OfrepProvider::new(OfrepOptions {
+                base_url: server.url(),
+                ..OfrepOptions::default()
+            })
+            .await
+            .map_err(|error| error.to_string())?;
+            let mut api = OpenFeature::default();
+            api.set_provider(provider).await;
+            Ok(Self {
+                client: api.create_client(),
+                context: sdk_context(),
+            })
+        })
+    }
+
+    async fn evaluate(&self) -> bool {
+        self.client
+            .get_bool_value(FLAG, Some(&self.context), None)
+            .await
+            .unwrap_or(false)
+    }
+}
+
+/// The server process; it ends when its standard input does.
+struct Server {
+    process: Child,
+    address: SocketAddr,
+}
+
+impl Server {
+    fn start() -> Result<Self, Failure> {
+        let mut process = Command::new(std::env::current_exe()?)
+            .arg("--serve")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let output = process.stdout.take().ok_or("the server has no output")?;
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        Ok(Self {
+            address: line.trim().parse()?,
+            process,
+        })
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.process.stdin.take());
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+async fn serve() -> Result<(), Failure> {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+    let mut output = std::io::stdout();
+    writeln!(output, "{}", listener.local_addr()?)?;
+    output.flush()?;
+    // The parent's death closes the pipe.
+    let parent = tokio::task::spawn_blocking(|| std::io::stdin().read(&mut [0]));
+    tokio::select! {
+        _ = parent => Ok(()),
+        result = accept(listener) => result,
+    }
+}
+
+async fn accept(listener: TcpListener) -> Result<(), Failure> {
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(async move {
+            let service = service_fn(answer);
+            // A client that goes away is no failure of the server.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let body = if request.uri().path().starts_with("/ofrep/") {
+        OFREP_ANSWER
+    } else {
+        ANSWER
+    };
+    // A keep-alive connection wants its request read whole.
+    let _ = request.into_body().collect().await;
+    let mut response = Response::new(Full::from(body));
+    response.headers_mut().insert(
+        hyper::header::CONTENT_TYPE,
+        hyper::header::HeaderValue::from_static("application/json"),
+    );
+    Ok(response)
+}
+
+const ANSWER: &str = r#"{"trackEvents":true,"variationType":"True","failed":false,"version":"1.0.0","reason":"TARGETING_MATCH","errorCode":"","value":true,"cacheable":true,"metadata":{"description":"this is a test","pr_link":"https://github.com/thomaspoignant/go-feature-flag/pull/916"}}"#;
+const OFREP_ANSWER: &str = r#"{"key":"bool_targeting_match","value":true,"reason":"TARGETING_MATCH","variant":"True","metadata":{"description":"this is a test","gofeatureflag_cacheable":true,"pr_link":"https://github.com/thomaspoignant/go-feature-flag/pull/916"}}"#;

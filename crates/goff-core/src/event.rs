@@ -166,6 +166,10 @@ pub struct EventBatch {
 pub trait EventSink: Send + Sync {
     /// Takes one event.
     fn record(&self, event: Event);
+
+    /// Counts an evaluation that is not recorded because nobody knows whether the relay proxy
+    /// recorded it. Nothing is sent.
+    fn note_unknown(&self) {}
 }
 
 /// The user key of a context without targeting key (GOFF-COLL-006).

@@ -65,6 +65,7 @@ mod context_json;
 mod context_view;
 mod endpoint;
 mod error;
+mod evaluation_type;
 mod event;
 mod exporter_metadata;
 mod finite;
@@ -88,6 +89,7 @@ pub use context_json::{write_flat_form, write_nested_form};
 pub use context_view::{ContextError, ContextView};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BodyProblem, Cause, ErrorCode, EvaluationFailure, RelayError, ResolutionError};
+pub use evaluation_type::EvaluationType;
 pub use event::{
     ContextKind, Event, EventBatch, EventSink, EventSource, FeatureEvent, TrackingEvent,
     UNDEFINED_TARGETING_KEY,
@@ -95,7 +97,7 @@ pub use event::{
 pub use exporter_metadata::{ExporterMetadata, InvalidExporterMetadata};
 pub use flag_type::{FlagType, Projection, project, project_with};
 pub use invalidation::{Invalidation, InvalidationSink, StreamState};
-pub use outcome::{Origin, Outcome, OutcomeSlot};
+pub use outcome::{FallbackOrigin, Origin, Outcome, OutcomeSlot};
 pub use relay::{BulkEvaluation, RelayClient};
 pub use resolution::{Reason, Resolution, SDK_DEFAULT_VARIANT};
 #[cfg(feature = "open-feature")]

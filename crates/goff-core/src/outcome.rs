@@ -29,8 +29,9 @@ impl Outcome {
 
 /// Who evaluated a flag, as far as this client can know. The relay proxy records what it
 /// evaluated itself, so the origin decides whether this client records it too.
+///
+/// Exhaustive on purpose: whoever decides by it has decided for every origin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
 pub enum Origin {
     /// The relay proxy, for this very call.
     Relay,
@@ -40,12 +41,24 @@ pub enum Origin {
     Shared,
     /// This process.
     InProcess,
-    /// The relay proxy, because this process could not.
-    Fallback,
+    /// The relay proxy was asked because this process could not.
+    Fallback(FallbackOrigin),
     /// Certainly nobody: the evaluation was refused before it was sent, or answered with a status
     /// that evaluates nothing.
     NotEvaluated,
     /// Perhaps the relay proxy: the request was sent and its answer was lost or unreadable.
+    Unknown,
+}
+
+/// Who evaluated a flag when the relay proxy was asked in place of this process
+/// (GOFF-FALLBACK-006).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum FallbackOrigin {
+    /// The relay proxy answered, be it with an error.
+    Answered,
+    /// Certainly not the relay proxy, so that only this process tried.
+    NotEvaluated,
+    /// Perhaps the relay proxy: its answer was lost or unreadable.
     Unknown,
 }
 

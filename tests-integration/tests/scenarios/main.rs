@@ -29,4 +29,6 @@ mod surfaces;
 #[cfg(test)]
 mod types;
 #[cfg(test)]
+mod unix_socket;
+#[cfg(test)]
 mod values;

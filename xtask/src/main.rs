@@ -5,6 +5,7 @@
     reason = "a command-line tool talks to its user on the standard streams"
 )]
 
+mod bench;
 mod ci;
 mod integration;
 mod program;
@@ -31,6 +32,12 @@ const COMMANDS: &[Command] = &[
         "[--relay SOURCE] [-- ARGS]",
         "the tests against a real relay proxy; SOURCE is auto, docker, go, binary=PATH or endpoint=URL",
         integration::run,
+    ),
+    (
+        "bench",
+        "[FILTER] [--json FILE]",
+        "the benchmarks beside their baselines",
+        bench::run,
     ),
     (
         "tidy",

@@ -180,7 +180,7 @@ impl StartError {
 
 impl fmt::Display for StartError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "the relay proxy did not start: {}", self.reason)?;
+        write!(formatter, "no relay proxy: {}", self.reason)?;
         if !self.log.is_empty() {
             write!(formatter, "\n--- its log ---\n{}\n---", self.log.trim_end())?;
         }

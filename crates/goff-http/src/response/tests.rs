@@ -1,3 +1,4 @@
+use goff_core::{EvaluationFailure, Reason};
 use http::HeaderMap;
 use proptest::prelude::*;
 use serde_json::json;

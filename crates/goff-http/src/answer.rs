@@ -1,0 +1,282 @@
+//! The relay proxy's answers as they are on the wire, and what they say.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use goff_core::{BodyProblem, ErrorCode, EvaluationFailure, Reason, RelayError, Resolution};
+use http::StatusCode;
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use crate::secrets::Secrets;
+
+/// One flag's answer as it is on the wire, whichever endpoint it came from.
+///
+/// `visit_map` is written by hand: a derived one would take a JSON array for a struct, refuse a
+/// member that is there twice, and not tell an absent `value` from a null one.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    key: Option<String>,
+    value: Option<Value>,
+    reason: Option<String>,
+    variant: Option<String>,
+    version: Option<String>,
+    pub(crate) error_code: Option<String>,
+    pub(crate) details: Option<String>,
+    pub(crate) message: Option<String>,
+    track_events: Option<bool>,
+    cacheable: Option<bool>,
+    metadata: Option<Map<String, Value>>,
+}
+
+/// The members of upstream `modules/core/model/variation_result.go`,
+/// `cmd/relayproxy/model/ofrep_responses.go` and `internal/flagstate`.
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "camelCase")]
+enum Member {
+    Key,
+    Value,
+    Reason,
+    #[serde(alias = "variationType")]
+    Variant,
+    Version,
+    ErrorCode,
+    ErrorDetails,
+    TrackEvents,
+    Cacheable,
+    Metadata,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Answer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AnswerVisitor;
+
+        impl<'de> Visitor<'de> for AnswerVisitor {
+            type Value = Answer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the answer to an evaluation")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Answer, A::Error> {
+                let mut answer = Answer::default();
+                while let Some(member) = map.next_key()? {
+                    match member {
+                        Member::Key => answer.key = map.next_value()?,
+                        Member::Value => answer.value = Some(map.next_value()?),
+                        Member::Reason => answer.reason = map.next_value()?,
+                        Member::Variant => answer.variant = map.next_value()?,
+                        Member::Version => answer.version = map.next_value()?,
+                        Member::ErrorCode => answer.error_code = map.next_value()?,
+                        Member::ErrorDetails => answer.details = map.next_value()?,
+                        Member::TrackEvents => answer.track_events = map.next_value()?,
+                        Member::Cacheable => answer.cacheable = map.next_value()?,
+                        Member::Metadata => answer.metadata = map.next_value()?,
+                        Member::Other => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(answer)
+            }
+        }
+
+        deserializer.deserialize_map(AnswerVisitor)
+    }
+}
+
+impl Answer {
+    /// What an error's body says, whoever wrote it: members of another type are left out.
+    pub(crate) fn from_error(mut body: Map<String, Value>) -> Self {
+        let mut text = |name| match body.remove(name) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text),
+            _ => None,
+        };
+        Self {
+            key: None,
+            value: None,
+            reason: text("reason"),
+            variant: text("variant").or_else(|| text("variationType")),
+            version: text("version"),
+            error_code: text("errorCode"),
+            details: text("errorDetails"),
+            message: text("message"),
+            track_events: body.get("trackEvents").and_then(Value::as_bool),
+            cacheable: None,
+            metadata: match body.remove("metadata") {
+                Some(Value::Object(metadata)) => Some(metadata),
+                _ => None,
+            },
+        }
+    }
+
+    pub(crate) fn into_result(self) -> Result<Resolution, Problem> {
+        if self
+            .error_code
+            .as_deref()
+            .is_some_and(|code| !code.is_empty())
+        {
+            return Err(Problem::Failed(Box::new(self)));
+        }
+        if self.value.is_none() {
+            return Err(Problem::missing("value"));
+        }
+        if self.reason.is_none() {
+            return Err(Problem::missing("reason"));
+        }
+        Ok(self.into_resolution())
+    }
+
+    fn into_resolution(self) -> Resolution {
+        let metadata = self.metadata.unwrap_or_default();
+        Resolution {
+            value: self.value.unwrap_or_default(),
+            reason: self.reason.as_deref().map_or(Reason::Error, Reason::from),
+            variant: self.variant.filter(|variant| !variant.is_empty()),
+            version: self.version.filter(|version| !version.is_empty()),
+            track_events: self.track_events.unwrap_or(true),
+            cacheable: self.cacheable.unwrap_or(false)
+                || metadata.get(CACHEABLE) == Some(&Value::Bool(true)),
+            metadata,
+        }
+    }
+
+    pub(crate) fn into_failure(mut self, secrets: &Secrets) -> EvaluationFailure {
+        let code = self.error_code.take().unwrap_or_default();
+        let details = self.details.take().unwrap_or_default();
+        EvaluationFailure {
+            code: code.as_str().into(),
+            details: secrets.presentable(&details).unwrap_or_default(),
+            resolution: Arc::new(Resolution {
+                cacheable: false,
+                ..self.into_resolution()
+            }),
+        }
+    }
+}
+
+/// Why an answer of the right shape gives no resolution.
+pub(crate) enum Problem {
+    /// It has an error code.
+    Failed(Box<Answer>),
+    /// It lacks what it must have.
+    Unreadable(String),
+}
+
+impl Problem {
+    fn missing(member: &str) -> Self {
+        Self::Unreadable(format!("missing member `{member}`"))
+    }
+
+    pub(crate) fn into_relay_error(self, status: StatusCode, secrets: &Secrets) -> RelayError {
+        match self {
+            Self::Failed(answer) => RelayError::Evaluation(answer.into_failure(secrets)),
+            Self::Unreadable(message) => RelayError::Body {
+                problem: BodyProblem::Unreadable {
+                    message: secrets.presentable(&message).unwrap_or_default(),
+                },
+                status: status.as_u16(),
+            },
+        }
+    }
+
+    pub(crate) fn into_failure(self, secrets: &Secrets) -> EvaluationFailure {
+        match self {
+            Self::Failed(answer) => answer.into_failure(secrets),
+            Self::Unreadable(details) => EvaluationFailure {
+                code: ErrorCode::ParseError,
+                details,
+                resolution: Arc::new(Resolution {
+                    reason: Reason::Error,
+                    ..Resolution::default()
+                }),
+            },
+        }
+    }
+}
+
+/// A bulk answer: `{"flags":{"key":{…}}}`, or in OFREP `{"flags":[{"key":"key",…}]}`.
+#[derive(Debug, Default)]
+pub(crate) struct BulkAnswer {
+    pub(crate) flags: Option<Flags>,
+}
+
+impl<'de> Deserialize<'de> for BulkAnswer {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BulkVisitor;
+
+        impl<'de> Visitor<'de> for BulkVisitor {
+            type Value = BulkAnswer;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the answer to a bulk evaluation")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BulkAnswer, A::Error> {
+                let mut answer = BulkAnswer::default();
+                while let Some(name) = map.next_key::<Cow<'de, str>>()? {
+                    match &*name {
+                        "flags" => answer.flags = map.next_value()?,
+                        "errorCode" => {
+                            let code: Option<String> = map.next_value()?;
+                            if code.is_some_and(|code| !code.is_empty()) {
+                                return Err(serde::de::Error::custom("an error code"));
+                            }
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(answer)
+            }
+        }
+
+        deserializer.deserialize_map(BulkVisitor)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Flags(pub(crate) BTreeMap<String, Answer>);
+
+impl<'de> Deserialize<'de> for Flags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FlagsVisitor;
+
+        impl<'de> Visitor<'de> for FlagsVisitor {
+            type Value = Flags;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map or a list of flags")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Flags, A::Error> {
+                let mut flags = BTreeMap::new();
+                while let Some((key, answer)) = map.next_entry()? {
+                    flags.insert(key, answer);
+                }
+                Ok(Flags(flags))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Flags, A::Error> {
+                let mut flags = BTreeMap::new();
+                while let Some(mut answer) = list.next_element::<Answer>()? {
+                    let key = answer.key.take();
+                    let key = key.ok_or_else(|| serde::de::Error::missing_field("key"))?;
+                    flags.insert(key, answer);
+                }
+                Ok(Flags(flags))
+            }
+        }
+
+        deserializer.deserialize_any(FlagsVisitor)
+    }
+}
+
+/// What OFREP answers carry in their metadata when they may be cached; never sent as false.
+const CACHEABLE: &str = "gofeatureflag_cacheable";

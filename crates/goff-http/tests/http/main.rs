@@ -7,6 +7,7 @@
 )]
 
 mod connection_reuse;
+mod diagnostics;
 mod endpoints;
 mod requests;
 mod retry_after;

@@ -1,0 +1,91 @@
+//! One line a request, and at which level.
+
+use std::fmt::{Debug, Write};
+use std::sync::{Arc, Mutex};
+
+use goff_core::RelayClient;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::*;
+
+/// Keeps what this crate says.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("goff_http")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        self.0
+            .lock()
+            .unwrap()
+            .push((*event.metadata().level(), line.0));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, " {}={value:?}", field.name()).unwrap();
+    }
+}
+
+/// What one good and one bad answer leave in the log.
+async fn lines(debug: bool) -> Vec<(Level, String)> {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let server = server([Answer::new(200, STATIC), Answer::new(502, "")]).await;
+    let client = builder(&server.url()).debug(debug).build().unwrap();
+    client.evaluate("flag", &context()).await.unwrap();
+    client.evaluate_all(&context()).await.unwrap_err();
+    lines.0.lock().unwrap().clone()
+}
+
+/// Option `debug`: this client's own diagnostics come at INFO instead of DEBUG.
+#[tokio::test]
+async fn every_request_is_one_line() {
+    for (debug, level) in [(false, Level::DEBUG), (true, Level::INFO)] {
+        let lines = lines(debug).await;
+        let [good, bad] = &*lines else {
+            panic!("{lines:?}");
+        };
+        for ((l, line), parts) in [
+            (
+                good,
+                [
+                    "path=\"/v1/feature/flag/eval\"",
+                    "status=200",
+                    "duration_ms=",
+                ],
+            ),
+            (
+                bad,
+                [
+                    "path=\"/v1/allflags\"",
+                    "status=502",
+                    "error=the relay proxy answered 502",
+                ],
+            ),
+        ] {
+            assert_eq!(*l, level);
+            assert!(parts.iter().all(|part| line.contains(part)), "{line}");
+        }
+        assert!(!good.1.contains("error="), "{}", good.1);
+    }
+}

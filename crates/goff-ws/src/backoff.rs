@@ -1,0 +1,105 @@
+//! How long to wait before the next attempt to connect: pure, the random number comes from outside.
+
+use std::time::Duration;
+
+/// Full-jitter exponential backoff: each pause is drawn evenly from zero to a ceiling that starts
+/// at [`FIRST_CEILING`], doubles with every pause and ends at a cap. No pause is shorter than
+/// [`SHORTEST`], so that whatever the server does there is no tight loop.
+///
+/// Clients that lost the same server must not come back together (Python part C, C12).
+#[derive(Debug)]
+pub(crate) struct Backoff {
+    cap: Duration,
+    ceiling: Duration,
+}
+
+impl Backoff {
+    /// A backoff whose pauses never exceed `cap`, which itself never exceeds a day.
+    pub(crate) fn new(cap: Duration) -> Self {
+        let cap = cap.clamp(SHORTEST, LONGEST);
+        Self {
+            cap,
+            ceiling: FIRST_CEILING.min(cap),
+        }
+    }
+
+    /// The pause before the next attempt; `random` is any number, evenly distributed.
+    pub(crate) fn pause(&mut self, random: u64) -> Duration {
+        // The ceiling is at most a day, so that the product of two 64-bit numbers fits.
+        let drawn = (self.ceiling.as_nanos() * u128::from(random)) >> u64::BITS;
+        self.ceiling = self.ceiling.saturating_mul(2).min(self.cap);
+        Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX)).max(SHORTEST)
+    }
+
+    /// Notes how long a connection lasted. Only one that was stable makes the next outage a new
+    /// one: a server that accepts and closes at once is waited for longer and longer.
+    pub(crate) fn connection_lasted(&mut self, lasted: Duration) {
+        if lasted >= STABLE {
+            self.ceiling = FIRST_CEILING.min(self.cap);
+        }
+    }
+}
+
+const FIRST_CEILING: Duration = Duration::from_millis(100);
+const SHORTEST: Duration = Duration::from_millis(10);
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const STABLE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The longest pauses that the backoff can draw, in milliseconds.
+    fn ceilings(backoff: &mut Backoff, count: usize) -> Vec<u128> {
+        let rounded = |pause: Duration| (pause + Duration::from_micros(1)).as_millis();
+        (0..count)
+            .map(|_| rounded(backoff.pause(u64::MAX)))
+            .collect()
+    }
+
+    /// Python part C, C12.
+    #[test]
+    fn ceiling_doubles_from_100_ms_to_the_cap() {
+        let mut backoff = Backoff::new(Duration::from_secs(60));
+        assert_eq!(
+            ceilings(&mut backoff, 12),
+            [
+                100, 200, 400, 800, 1_600, 3_200, 6_400, 12_800, 25_600, 51_200, 60_000, 60_000
+            ]
+        );
+    }
+
+    #[test]
+    fn stable_minute_starts_the_backoff_again_and_less_does_not() {
+        let mut backoff = Backoff::new(Duration::from_secs(1));
+        assert_eq!(ceilings(&mut backoff, 3), [100, 200, 400]);
+        backoff.connection_lasted(Duration::from_millis(59_999));
+        assert_eq!(ceilings(&mut backoff, 1), [800]);
+        backoff.connection_lasted(Duration::from_secs(60));
+        assert_eq!(ceilings(&mut backoff, 2), [100, 200]);
+    }
+
+    #[test]
+    fn pauses_are_drawn_evenly() {
+        let mut halves = Backoff::new(Duration::from_millis(100));
+        assert_eq!(halves.pause(1 << 63), Duration::from_millis(50));
+        assert_eq!(halves.pause(3 << 62), Duration::from_millis(75));
+    }
+
+    proptest! {
+        #[test]
+        fn pauses_stay_within_bounds(
+            cap in any::<Duration>(),
+            draws in prop::collection::vec(any::<u64>(), 1..100),
+        ) {
+            let mut backoff = Backoff::new(cap);
+            for random in draws {
+                let pause = backoff.pause(random);
+                prop_assert!(pause >= SHORTEST);
+                prop_assert!(pause <= cap.max(SHORTEST));
+            }
+        }
+    }
+}

@@ -219,6 +219,32 @@ impl<'a> AttributeRef<'a> {
         }
     }
 
+    /// The attribute as a JSON value.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn to_json(&self) -> Result<Value, Unreadable> {
+        match self {
+            Self::Null => Ok(Value::Null),
+            Self::Bool(value) => Ok((*value).into()),
+            Self::Int(value) => Ok((*value).into()),
+            Self::Uint(value) => Ok((*value).into()),
+            Self::Float(value) => Number::from_f64(*value)
+                .map(Value::Number)
+                .ok_or(Unreadable::NotFinite),
+            Self::Text(text) => Ok(text.as_ref().into()),
+            Self::Json(value) => Ok((*value).clone()),
+            Self::Map(map) => Ok(Value::Object((*map).clone())),
+            Self::Texts(texts) => Ok((*texts).into()),
+            #[cfg(feature = "open-feature")]
+            Self::SdkStruct(fields) => crate::sdk::struct_to_json(fields).map(Value::Object),
+            #[cfg(feature = "open-feature")]
+            Self::SdkValue(value) => crate::sdk::value_to_json(value),
+            Self::Goff(goff) => Ok(Value::Object(goff.to_map())),
+            Self::Unreadable(why) => Err(*why),
+        }
+    }
+
     /// The attribute as a map of JSON values, where it is one; copied only out of SDK types.
     #[must_use]
     pub fn into_map(self) -> Option<Cow<'a, Map<String, Value>>> {
@@ -347,6 +373,31 @@ mod tests {
             assert_eq!(
                 unreadable(&attribute(HashMap::from([("deep", vec![Some(bad)])]))),
                 Some(Unreadable::NotFinite)
+            );
+        }
+    }
+
+    #[test]
+    fn attribute_is_the_json_value_that_it_was_made_from() {
+        for value in [
+            json!(null),
+            json!(true),
+            json!(-7),
+            json!(u64::MAX),
+            json!(1.5),
+            json!("text"),
+            json!([1, null]),
+            json!({"a": [1.0]}),
+        ] {
+            assert_eq!(AttributeRef::Json(&value).to_json(), Ok(value.clone()));
+            assert_eq!(Attribute::from(value.clone()).as_ref().to_json(), Ok(value));
+        }
+        let texts = ["a".to_owned(), "b".to_owned()];
+        assert_eq!(AttributeRef::Texts(&texts).to_json(), Ok(json!(["a", "b"])));
+        for float in [f64::NAN, f64::INFINITY] {
+            assert_eq!(
+                AttributeRef::Float(float).to_json(),
+                Err(Unreadable::NotFinite)
             );
         }
     }

@@ -42,7 +42,11 @@
 #[cfg(feature = "open-feature")]
 mod enrich_context;
 mod enriched;
+mod tracking;
+mod usage;
 
 #[cfg(feature = "open-feature")]
 pub use enrich_context::{EnrichEvaluationContextHook, provider_hooks};
 pub use enriched::Enriched;
+pub use tracking::tracking_event;
+pub use usage::{Usage, unix_seconds, usage};

@@ -1,0 +1,134 @@
+//! Tracking events: what happened to a user, for experiments to count.
+
+use std::ops::ControlFlow;
+
+use goff_core::{ContextError, ContextView, TrackingEvent};
+use serde_json::{Map, Value};
+
+use crate::usage::{context_kind, user_key};
+
+/// A tracking event (GOFF-TRACK-004, GOFF-TRACK-005).
+///
+/// The context is the enriched one, [`Enriched`](crate::Enriched): the collector attaches no
+/// metadata to tracking events, so they come from there. `details` is an object, as the collector
+/// wants it.
+///
+/// # Errors
+/// An attribute of the context that cannot be read.
+pub fn tracking_event(
+    name: &str,
+    context: &dyn ContextView,
+    details: Map<String, Value>,
+    now_seconds: i64,
+) -> Result<TrackingEvent, ContextError> {
+    Ok(TrackingEvent {
+        context_kind: context_kind(context),
+        user_key: user_key(context).to_owned(),
+        creation_date_seconds: now_seconds,
+        name: name.to_owned(),
+        evaluation_context: flat(context)?,
+        details,
+    })
+}
+
+/// The context as one object; the real targeting key wins over an attribute of that name.
+fn flat(context: &dyn ContextView) -> Result<Map<String, Value>, ContextError> {
+    let mut map = Map::new();
+    let mut unreadable = None;
+    let _ = context.visit(&mut |name, attribute| match attribute.to_json() {
+        Ok(value) => {
+            map.insert(name.to_owned(), value);
+            ControlFlow::Continue(())
+        }
+        Err(reason) => {
+            unreadable = Some(ContextError {
+                attribute: name.to_owned(),
+                reason,
+            });
+            ControlFlow::Break(())
+        }
+    });
+    if let Some(error) = unreadable {
+        return Err(error);
+    }
+    if let Some(key) = context.targeting_key() {
+        map.insert("targetingKey".to_owned(), key.into());
+    }
+    Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use goff_core::{EvaluationContext, Event, ExporterMetadata, Unreadable};
+    use serde_json::json;
+
+    use super::*;
+    use crate::enriched::Enriched;
+
+    fn wire(context: &EvaluationContext) -> Value {
+        let metadata = ExporterMetadata::new([("service".to_owned(), json!("checkout"))]).unwrap();
+        let details = json!({"amount": 12.5}).as_object().unwrap().clone();
+        let enriched = Enriched::new(context, &metadata);
+        let event = tracking_event("paid", &enriched, details, 1_795_333_949).unwrap();
+        serde_json::to_value(Event::Tracking(event)).unwrap()
+    }
+
+    /// GOFF-TRACK-004, GOFF-TRACK-005.
+    #[test]
+    fn event_carries_the_flat_enriched_context_and_the_details() {
+        let context = EvaluationContext::builder()
+            .targeting_key("user-1")
+            .attribute("anonymous", true)
+            .attribute("company", json!({"size": 120}))
+            .attribute("targetingKey", "not the real one")
+            .attribute("gofeatureflag", json!({"flagList": ["a"]}))
+            .build();
+        assert_eq!(
+            wire(&context),
+            json!({
+                "kind": "tracking", "contextKind": "anonymousUser", "userKey": "user-1",
+                "creationDate": 1_795_333_949, "key": "paid",
+                "evaluationContext": {
+                    "targetingKey": "user-1", "anonymous": true, "company": {"size": 120},
+                    "gofeatureflag": {
+                        "flagList": ["a"],
+                        "exporterMetadata":
+                            {"service": "checkout", "provider": "rust", "openfeature": true},
+                    },
+                },
+                "trackingEventDetails": {"amount": 12.5},
+            })
+        );
+    }
+
+    /// GOFF-COLL-006.
+    #[test]
+    fn user_without_targeting_key_is_called_so() {
+        let event = wire(&EvaluationContext::default());
+        assert_eq!(event["userKey"], "undefined-targetingKey");
+        assert!(event["evaluationContext"].get("targetingKey").is_none());
+    }
+
+    #[test]
+    fn unreadable_attribute_is_named() {
+        let context = EvaluationContext::builder()
+            .attribute("rate", f64::NAN)
+            .build();
+        let error = tracking_event("paid", &context, Map::new(), 0).unwrap_err();
+        assert_eq!(
+            (error.attribute.as_str(), error.reason),
+            ("rate", Unreadable::NotFinite)
+        );
+    }
+
+    /// The decoder's limit of nesting is no limit here.
+    #[test]
+    fn deep_attribute_is_carried_whole() {
+        let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
+        let context = EvaluationContext::builder()
+            .attribute("deep", deep.clone())
+            .build();
+        let event = tracking_event("paid", &context, Map::new(), 0).unwrap();
+        assert_eq!(event.evaluation_context["deep"], deep);
+    }
+}

@@ -42,11 +42,13 @@
 #[cfg(feature = "open-feature")]
 mod enrich_context;
 mod enriched;
+mod event_buffer;
 mod tracking;
 mod usage;
 
 #[cfg(feature = "open-feature")]
 pub use enrich_context::{EnrichEvaluationContextHook, provider_hooks};
 pub use enriched::Enriched;
+pub use event_buffer::{EventBuffer, EventCounts};
 pub use tracking::tracking_event;
 pub use usage::{Usage, unix_seconds, usage};

@@ -1,0 +1,428 @@
+//! A bounded queue of events that knows what became of each.
+
+use std::collections::VecDeque;
+
+use goff_core::Event;
+
+/// Events in the order in which they were recorded, at most `capacity` of them (GOFF-COLL-019,
+/// Python C16).
+///
+/// At the cap the oldest error event is dropped, or the oldest event if no error is buffered: an
+/// outage, which makes every evaluation an error, does not push out what came before it. A batch
+/// that is taken stays [in flight](EventCounts::in_flight) until it is delivered or put back, so
+/// that nothing is ever uncounted:
+///
+/// `recorded = delivered + dropped + in flight + buffered`
+///
+/// It is pure: no clock, no lock. Every operation takes constant time for each event that it
+/// touches; dropping one searches for nothing.
+#[derive(Debug)]
+pub struct EventBuffer {
+    capacity: usize,
+    /// Apart from each other, so that the oldest of either kind is at hand. Numbers give the order
+    /// between the two.
+    errors: VecDeque<Numbered>,
+    others: VecDeque<Numbered>,
+    /// The number that the next recorded event gets.
+    next_last: i64,
+    /// The number that the next event put back gets; below every other.
+    next_first: i64,
+    counts: EventCounts,
+}
+
+#[derive(Debug)]
+struct Numbered {
+    number: i64,
+    event: Event,
+}
+
+/// How many events a buffer has seen, and what became of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct EventCounts {
+    /// All that were pushed or refused.
+    pub recorded: u64,
+    /// Those that were taken and not put back.
+    pub delivered: u64,
+    /// Those that found no room, or were refused.
+    pub dropped: u64,
+    /// Those that are taken, and neither delivered nor put back yet.
+    pub in_flight: u64,
+}
+
+impl EventBuffer {
+    /// An empty buffer. It allocates as events come, not in advance.
+    #[must_use]
+    pub fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            errors: VecDeque::new(),
+            others: VecDeque::new(),
+            next_last: 0,
+            next_first: -1,
+            counts: EventCounts::default(),
+        }
+    }
+
+    /// How many events are buffered.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.errors.len() + self.others.len()
+    }
+
+    /// Whether none is.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.errors.is_empty() && self.others.is_empty()
+    }
+
+    /// What became of every event so far.
+    #[must_use]
+    pub fn counts(&self) -> EventCounts {
+        self.counts
+    }
+
+    /// Appends an event. At the cap it gives back the event that had to go, counted as dropped, so
+    /// that the caller can free it after unlocking.
+    pub fn push(&mut self, event: Event) -> Option<Event> {
+        self.counts.recorded += 1;
+        let mut evicted = None;
+        if self.len() >= self.capacity {
+            self.counts.dropped += 1;
+            // An error takes the place of an older error or of none.
+            evicted = if is_error(&event) {
+                self.errors.pop_front().map(|numbered| numbered.event)
+            } else {
+                self.evict()
+            };
+            if evicted.is_none() {
+                return Some(event);
+            }
+        }
+        let number = self.next_last;
+        self.next_last += 1;
+        self.queue_of(&event).push_back(Numbered { number, event });
+        evicted
+    }
+
+    /// Counts an event that is not taken in.
+    pub fn refuse(&mut self) {
+        self.counts.recorded += 1;
+        self.counts.dropped += 1;
+    }
+
+    /// Takes the oldest events, at most `limit`. They are in flight until
+    /// [`delivered`](Self::delivered) or [`put_back`](Self::put_back).
+    #[must_use]
+    pub fn take(&mut self, limit: usize) -> Vec<Event> {
+        let count = limit.min(self.len());
+        let mut taken = Vec::with_capacity(count);
+        while taken.len() < count && !self.errors.is_empty() {
+            taken.extend(self.pop_first());
+        }
+        let rest = count - taken.len();
+        taken.extend(self.others.drain(..rest).map(|numbered| numbered.event));
+        self.counts.in_flight += as_u64(taken.len());
+        taken
+    }
+
+    /// Ends the flight of `count` events that arrived.
+    pub fn delivered(&mut self, count: usize) {
+        let count = as_u64(count);
+        self.counts.in_flight = self.counts.in_flight.saturating_sub(count);
+        self.counts.delivered += count;
+    }
+
+    /// Puts events that did not arrive back in front, in their order (GOFF-COLL-018). What then
+    /// exceeds the cap is given back, counted as dropped.
+    pub fn put_back(&mut self, events: Vec<Event>) -> Vec<Event> {
+        self.counts.in_flight = self.counts.in_flight.saturating_sub(as_u64(events.len()));
+        for event in events.into_iter().rev() {
+            let number = self.next_first;
+            self.next_first -= 1;
+            self.queue_of(&event).push_front(Numbered { number, event });
+        }
+        let excess = self.len().saturating_sub(self.capacity);
+        self.counts.dropped += as_u64(excess);
+        (0..excess).filter_map(|_| self.evict()).collect()
+    }
+
+    fn evict(&mut self) -> Option<Event> {
+        let evicted = self.errors.pop_front().or_else(|| self.others.pop_front());
+        evicted.map(|numbered| numbered.event)
+    }
+
+    fn pop_first(&mut self) -> Option<Event> {
+        let error_is_older = match (self.errors.front(), self.others.front()) {
+            (Some(error), Some(other)) => error.number < other.number,
+            (error, _) => error.is_some(),
+        };
+        let queue = if error_is_older {
+            &mut self.errors
+        } else {
+            &mut self.others
+        };
+        queue.pop_front().map(|numbered| numbered.event)
+    }
+
+    fn queue_of(&mut self, event: &Event) -> &mut VecDeque<Numbered> {
+        if is_error(event) {
+            &mut self.errors
+        } else {
+            &mut self.others
+        }
+    }
+}
+
+fn is_error(event: &Event) -> bool {
+    matches!(event, Event::Feature(event) if event.failed)
+}
+
+fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use goff_core::{ContextKind, EventSource, FeatureEvent, TrackingEvent};
+    use proptest::prelude::*;
+    use serde_json::Map;
+
+    use super::*;
+
+    fn feature(id: i64, failed: bool) -> Event {
+        Event::Feature(FeatureEvent {
+            context_kind: ContextKind::User,
+            user_key: String::new(),
+            creation_date_seconds: id,
+            flag_key: "flag".into(),
+            resolution: None,
+            served_instead: None,
+            failed,
+            source: EventSource::ProviderCache,
+        })
+    }
+
+    fn tracking(id: i64) -> Event {
+        Event::Tracking(TrackingEvent {
+            context_kind: ContextKind::User,
+            user_key: String::new(),
+            creation_date_seconds: id,
+            name: String::new(),
+            evaluation_context: Map::new(),
+            details: Map::new(),
+        })
+    }
+
+    fn id(event: &Event) -> i64 {
+        match event {
+            Event::Feature(event) => event.creation_date_seconds,
+            Event::Tracking(event) => event.creation_date_seconds,
+            _ => unreachable!(),
+        }
+    }
+
+    fn ids(events: &[Event]) -> Vec<i64> {
+        events.iter().map(id).collect()
+    }
+
+    /// GOFF-COLL-019.
+    #[test]
+    fn oldest_event_goes_at_the_cap() {
+        let mut buffer = EventBuffer::new(3);
+        for n in 0..3 {
+            assert!(buffer.push(feature(n, false)).is_none());
+        }
+        assert_eq!(id(&buffer.push(feature(3, false)).unwrap()), 0);
+        assert_eq!(id(&buffer.push(tracking(4)).unwrap()), 1);
+        assert_eq!(ids(&buffer.take(9)), [2, 3, 4]);
+        assert_eq!(buffer.counts().dropped, 2);
+    }
+
+    #[test]
+    fn errors_of_an_outage_leave_what_came_before_it() {
+        let mut buffer = EventBuffer::new(4);
+        for (n, failed) in [(0, false), (1, true), (2, false), (3, false)] {
+            assert!(buffer.push(feature(n, failed)).is_none());
+        }
+        assert_eq!(id(&buffer.push(feature(4, true)).unwrap()), 1);
+        assert_eq!(id(&buffer.push(feature(5, false)).unwrap()), 4);
+        // No older error left: the new one itself is the oldest.
+        assert_eq!(id(&buffer.push(feature(6, true)).unwrap()), 6);
+        assert_eq!(ids(&buffer.take(9)), [0, 2, 3, 5]);
+    }
+
+    /// GOFF-COLL-018.
+    #[test]
+    fn failed_batch_returns_to_its_place() {
+        let mut buffer = EventBuffer::new(6);
+        for n in 0..4 {
+            buffer.push(feature(n, n % 2 == 1));
+        }
+        let batch = buffer.take(3);
+        assert_eq!(ids(&batch), [0, 1, 2]);
+        buffer.push(feature(4, false));
+        assert!(buffer.put_back(batch).is_empty());
+        assert_eq!(ids(&buffer.take(9)), [0, 1, 2, 3, 4]);
+    }
+
+    /// GOFF-COLL-019: the cap applies after re-queueing as well.
+    #[test]
+    fn cap_holds_for_what_is_put_back() {
+        let mut buffer = EventBuffer::new(3);
+        for n in 0..3 {
+            buffer.push(feature(n, n == 2));
+        }
+        let batch = buffer.take(3);
+        for n in 3..5 {
+            buffer.push(feature(n, false));
+        }
+        assert_eq!(ids(&buffer.put_back(batch)), [2, 0]);
+        assert_eq!(ids(&buffer.take(9)), [1, 3, 4]);
+    }
+
+    #[test]
+    fn buffer_without_room_drops_everything() {
+        let mut buffer = EventBuffer::new(0);
+        assert!(buffer.push(feature(0, false)).is_some());
+        assert!(buffer.push(feature(1, true)).is_some());
+        assert!(buffer.take(1).is_empty());
+        let counts = buffer.counts();
+        assert_eq!((counts.recorded, counts.dropped), (2, 2));
+    }
+
+    /// At the cap a push costs the same however much is buffered. A buffer that searched for the
+    /// oldest error would take a thousand times as long with a thousand times as many events.
+    #[test]
+    fn dropping_takes_constant_time() {
+        let time = |capacity: i64, failed: fn(i64) -> bool| -> Duration {
+            let mut buffer = EventBuffer::new(usize::try_from(capacity).unwrap());
+            for n in 0..capacity {
+                buffer.push(feature(n, false));
+            }
+            let start = Instant::now();
+            for n in 0..100_000 {
+                buffer.push(feature(n, failed(n)));
+            }
+            start.elapsed()
+        };
+        for failed in [|_| false, |_| true, |n| n % 2 == 0] {
+            let small = time(200, failed);
+            let large = time(200_000, failed);
+            assert!(large < small * 50, "{small:?} and {large:?}");
+        }
+    }
+
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Push { failed: bool },
+        Refuse,
+        Take(usize),
+        Deliver,
+        PutBack,
+        Split(usize),
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            6 => any::<bool>().prop_map(|failed| Step::Push { failed }),
+            1 => Just(Step::Refuse),
+            2 => (0_usize..6).prop_map(Step::Take),
+            1 => Just(Step::Deliver),
+            2 => Just(Step::PutBack),
+            1 => (0_usize..4).prop_map(Step::Split),
+        ]
+    }
+
+    /// The obvious buffer: one list, searched.
+    #[derive(Default)]
+    struct Model {
+        events: Vec<(i64, bool)>,
+        dropped: Vec<i64>,
+    }
+
+    impl Model {
+        fn trim(&mut self, capacity: usize) {
+            while self.events.len() > capacity {
+                let index = self
+                    .events
+                    .iter()
+                    .position(|(_, failed)| *failed)
+                    .unwrap_or(0);
+                self.dropped.push(self.events.remove(index).0);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn behaves_as_a_searched_list(
+            capacity in 0_usize..8,
+            steps in prop::collection::vec(step(), 0..80),
+        ) {
+            let mut buffer = EventBuffer::new(capacity);
+            let mut model = Model::default();
+            let (mut flying, mut flying_model) = (Vec::new(), Vec::new());
+            let (mut dropped, mut delivered, mut recorded, mut refused) = (Vec::new(), 0, 0, 0);
+            for step in steps {
+                match step {
+                    Step::Push { failed } => {
+                        dropped.extend(buffer.push(feature(recorded, failed)).iter().map(id));
+                        model.events.push((recorded, failed));
+                        recorded += 1;
+                    }
+                    Step::Refuse => {
+                        buffer.refuse();
+                        refused += 1;
+                    }
+                    // One batch at a time, as the publisher does it.
+                    Step::Take(limit) if flying.is_empty() => {
+                        flying = buffer.take(limit);
+                        let count = limit.min(model.events.len());
+                        flying_model = model.events.drain(..count).collect();
+                    }
+                    Step::Take(_) => {}
+                    Step::Deliver => {
+                        buffer.delivered(flying.len());
+                        delivered += flying.len();
+                        flying.clear();
+                        flying_model.clear();
+                    }
+                    Step::PutBack => {
+                        let events = std::mem::take(&mut flying);
+                        dropped.extend(ids(&buffer.put_back(events)));
+                        model.events.splice(0..0, flying_model.drain(..));
+                    }
+                    Step::Split(at) => {
+                        let at = at.min(flying.len());
+                        dropped.extend(ids(&buffer.put_back(flying.split_off(at))));
+                        model.events.splice(0..0, flying_model.drain(at..));
+                    }
+                }
+                model.trim(capacity);
+                let flying_ids: Vec<_> = flying_model.iter().map(|(id, _)| *id).collect();
+                prop_assert_eq!(ids(&flying), flying_ids);
+                prop_assert_eq!(buffer.len(), model.events.len());
+                prop_assert_eq!(buffer.is_empty(), model.events.is_empty());
+                prop_assert_eq!(&dropped, &model.dropped);
+                let counts = buffer.counts();
+                prop_assert_eq!(
+                    counts,
+                    EventCounts {
+                        recorded: recorded as u64 + refused,
+                        delivered: delivered as u64,
+                        dropped: dropped.len() as u64 + refused,
+                        in_flight: flying.len() as u64,
+                    }
+                );
+                prop_assert_eq!(
+                    counts.recorded,
+                    counts.delivered + counts.dropped + counts.in_flight + buffer.len() as u64
+                );
+            }
+            let expected: Vec<_> = model.events.iter().map(|(id, _)| *id).collect();
+            prop_assert_eq!(ids(&buffer.take(usize::MAX)), expected);
+        }
+    }
+}

@@ -43,6 +43,7 @@
 mod enrich_context;
 mod enriched;
 mod event_buffer;
+mod event_publisher;
 mod tracking;
 mod usage;
 
@@ -50,5 +51,6 @@ mod usage;
 pub use enrich_context::{EnrichEvaluationContextHook, provider_hooks};
 pub use enriched::Enriched;
 pub use event_buffer::{EventBuffer, EventCounts};
+pub use event_publisher::{DeliveryReport, EventPublisher, EventPublisherOptions, UsageStats};
 pub use tracking::tracking_event;
 pub use usage::{Usage, unix_seconds, usage};

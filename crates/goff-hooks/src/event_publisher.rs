@@ -1,0 +1,400 @@
+//! Delivers events: on an interval, when many are buffered, when asked, and at shutdown.
+
+use std::fmt;
+use std::mem;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use goff_core::{
+    BackgroundTask, Event, EventSink, ExporterMetadata, NoRuntime, RelayClient, RelayError,
+};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout};
+
+use self::delivery::Delivery;
+use crate::event_buffer::EventBuffer;
+
+mod delivery;
+
+/// The sink that sends events to a relay proxy.
+///
+/// [`record`](EventSink::record) takes a lock, appends, and returns. A task of its own delivers:
+/// every flush interval, as soon as `max_pending_events` are buffered, on [`flush`](Self::flush)
+/// and at [`shutdown`](Self::shutdown); never at start, never an empty batch, one batch at a time
+/// (GOFF-COLL-014 to -018). Delivery is at least once: a batch whose answer was lost is sent again,
+/// because the collector has no key by which to tell.
+///
+/// A batch that is refused stays in front of the buffer, in order. After that, reaching
+/// `max_pending_events` sends nothing until the interval, a flush or the shutdown has delivered a
+/// batch again. The buffer holds twice `max_pending_events` (GOFF-COLL-019); see [`EventBuffer`]
+/// for what is dropped then. An outage is told by one warning when it begins and one line when it
+/// is over.
+///
+/// Dropped without `shutdown` it leaves no task behind and loses what is buffered. A runtime that
+/// goes away first only ends delivery.
+pub struct EventPublisher {
+    shared: Arc<Shared>,
+    running: Mutex<Option<Running>>,
+}
+
+/// How an [`EventPublisher`] delivers. Setters take and return the options and never fail.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct EventPublisherOptions {
+    exporter_metadata: ExporterMetadata,
+    flush_interval: Duration,
+    max_pending_events: usize,
+    debug: bool,
+}
+
+/// What became of every event since the publisher was made:
+/// `recorded = delivered + dropped + buffered`.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct DeliveryReport {
+    /// Events that were recorded.
+    pub recorded: u64,
+    /// Events that the collector took.
+    pub delivered: u64,
+    /// Events that were lost: they exceeded the cap, or came while the publisher did not run.
+    pub dropped: u64,
+    /// Events that are still here, one batch on its way included. A publisher that is started
+    /// again delivers them.
+    pub buffered: u64,
+    /// Why the last batch was not taken, if so.
+    pub error: Option<RelayError>,
+}
+
+/// What became of every evaluation and event so far:
+/// `recorded = delivered + dropped + in_flight + buffered`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UsageStats {
+    /// Events that were recorded.
+    pub recorded: u64,
+    /// Events that the collector took.
+    pub delivered: u64,
+    /// Events that were lost: they exceeded the cap, or came while the publisher did not run.
+    pub dropped: u64,
+    /// Events that are on their way.
+    pub in_flight: u64,
+    /// Events that wait.
+    pub buffered: u64,
+    /// Evaluations that were not recorded because nobody knows whether the relay proxy did.
+    pub unknown: u64,
+    /// Events for which there is no relay proxy that collects them. A publisher has one, so it
+    /// counts none; a client without one counts here.
+    pub not_collected: u64,
+}
+
+impl EventPublisher {
+    /// A publisher that does not run yet: what is recorded before [`start`](Self::start) is
+    /// dropped.
+    #[must_use]
+    pub fn new(collector: Arc<dyn RelayClient>, options: EventPublisherOptions) -> Self {
+        let capacity = options.max_pending_events.saturating_mul(2);
+        Self {
+            shared: Arc::new(Shared {
+                collector,
+                options,
+                state: Mutex::new(State {
+                    buffer: EventBuffer::new(capacity),
+                    accepting: false,
+                    generation: 0,
+                    refusal_told: false,
+                    flush_wanted: false,
+                    resting: false,
+                    error: None,
+                }),
+                unknown: AtomicU64::new(0),
+                many_buffered: Notify::new(),
+                closed: Notify::new(),
+            }),
+            running: Mutex::new(None),
+        }
+    }
+
+    /// Starts delivery on the current runtime. On a publisher that runs it does nothing; after
+    /// [`shutdown`](Self::shutdown) it starts afresh with what is still buffered.
+    ///
+    /// # Errors
+    /// When called outside a tokio runtime.
+    pub fn start(&self) -> Result<(), NoRuntime> {
+        let mut running = lock(&self.running);
+        if let Some(running) = &*running
+            && !running.task.is_finished()
+        {
+            return Ok(());
+        }
+        let (flushes, flush_requests) = mpsc::unbounded_channel();
+        let (cut_off, cut_off_receiver) = watch::channel(None);
+        let task = BackgroundTask::spawn(|stop| {
+            let shared = Arc::clone(&self.shared);
+            Delivery::new(shared, flush_requests, cut_off_receiver, stop).run()
+        })?;
+        let mut state = self.shared.lock();
+        state.accepting = true;
+        state.generation += 1;
+        state.refusal_told = false;
+        *running = Some(Running {
+            task,
+            flushes,
+            cut_off,
+            generation: state.generation,
+        });
+        Ok(())
+    }
+
+    /// Delivers what was recorded so far, and returns when that is done or has failed, at the
+    /// latest after `deadline`; a batch on its way then goes on by itself. Without effect on a
+    /// publisher that does not run.
+    pub async fn flush(&self, deadline: Duration) -> DeliveryReport {
+        let (reply, done) = oneshot::channel();
+        let is_asked = lock(&self.running)
+            .as_ref()
+            .is_some_and(|running| running.flushes.send(reply).is_ok());
+        if is_asked {
+            // Whether it is done, late, or given up by a task that ended: the report says.
+            let _ = timeout(deadline, done).await;
+        }
+        self.shared.report()
+    }
+
+    /// Delivers what is buffered, ends the task, and refuses events from then on. It returns
+    /// within `deadline` and a few milliseconds; a batch that is on its way then is cut off and
+    /// counts as still buffered. To shut down twice, also at once, does no harm.
+    pub async fn shutdown(&self, deadline: Duration) -> DeliveryReport {
+        let closed = self.shared.closed.notified();
+        let Some(running) = lock(&self.running).take() else {
+            if self.shared.lock().accepting {
+                let _ = timeout(deadline, closed).await;
+            }
+            return self.shared.report();
+        };
+        let closing = Closing {
+            shared: &self.shared,
+            generation: running.generation,
+        };
+        running.cut_off.send_replace(Some(instant_after(deadline)));
+        running
+            .task
+            .stop(deadline.saturating_add(CUT_OFF_GRACE))
+            .await;
+        drop(closing);
+        let report = self.shared.report();
+        self.shared.tell_shutdown(&report);
+        report
+    }
+
+    /// What became of every evaluation and event so far.
+    #[must_use]
+    pub fn stats(&self) -> UsageStats {
+        let state = self.shared.lock();
+        let counts = state.buffer.counts();
+        UsageStats {
+            recorded: counts.recorded,
+            delivered: counts.delivered,
+            dropped: counts.dropped,
+            in_flight: counts.in_flight,
+            buffered: as_u64(state.buffer.len()),
+            unknown: self.shared.unknown.load(Ordering::Relaxed),
+            not_collected: 0,
+        }
+    }
+}
+
+impl EventSink for EventPublisher {
+    fn record(&self, event: Event) {
+        let (evicted, then) = self.shared.lock().record(event, &self.shared.options);
+        // Freed, like everything that follows, after unlocking.
+        drop(evicted);
+        match then {
+            Then::Nothing => {}
+            Then::Wake => self.shared.many_buffered.notify_one(),
+            Then::TellRefusal => tracing::warn!(
+                "usage data are dropped, because their publisher is not started or is shut down"
+            ),
+        }
+    }
+
+    fn note_unknown(&self) {
+        self.shared.unknown.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for EventPublisher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventPublisher")
+            .field("options", &self.shared.options)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+impl EventPublisherOptions {
+    /// What labels this application's events. Default: only the reserved entries.
+    pub fn exporter_metadata(mut self, exporter_metadata: ExporterMetadata) -> Self {
+        self.exporter_metadata = exporter_metadata;
+        self
+    }
+
+    /// The time between two deliveries. Default: 60 s; at least 1 ms.
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.flush_interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// How many buffered events start a delivery by themselves, and at most how many one batch
+    /// has. Twice as many are kept. Default: 10,000; at least 1.
+    pub fn max_pending_events(mut self, count: usize) -> Self {
+        self.max_pending_events = count.max(1);
+        self
+    }
+
+    /// Whether deliveries are logged at INFO instead of DEBUG. Default: `false`.
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.debug = debug;
+        self
+    }
+}
+
+impl Default for EventPublisherOptions {
+    fn default() -> Self {
+        Self {
+            exporter_metadata: ExporterMetadata::default(),
+            flush_interval: Duration::from_secs(60),
+            max_pending_events: 10_000,
+            debug: false,
+        }
+    }
+}
+
+/// What the task and its owner share.
+struct Shared {
+    collector: Arc<dyn RelayClient>,
+    options: EventPublisherOptions,
+    state: Mutex<State>,
+    unknown: AtomicU64,
+    many_buffered: Notify,
+    closed: Notify,
+}
+
+struct State {
+    buffer: EventBuffer,
+    accepting: bool,
+    /// Which start this is, so that the end of an earlier one does not close a later one.
+    generation: u64,
+    refusal_told: bool,
+    /// The task was woken because many events are buffered, and has not begun yet.
+    flush_wanted: bool,
+    /// The last delivery failed, so that many events are no reason for the next.
+    resting: bool,
+    error: Option<RelayError>,
+}
+
+struct Running {
+    task: BackgroundTask,
+    flushes: mpsc::UnboundedSender<oneshot::Sender<()>>,
+    cut_off: watch::Sender<Option<Instant>>,
+    generation: u64,
+}
+
+enum Then {
+    Nothing,
+    Wake,
+    TellRefusal,
+}
+
+impl State {
+    /// What had to go, and what is left to do.
+    fn record(&mut self, event: Event, options: &EventPublisherOptions) -> (Option<Event>, Then) {
+        if !self.accepting {
+            self.buffer.refuse();
+            let then = if mem::replace(&mut self.refusal_told, true) {
+                Then::Nothing
+            } else {
+                Then::TellRefusal
+            };
+            return (Some(event), then);
+        }
+        let evicted = self.buffer.push(event);
+        let wake =
+            !self.flush_wanted && !self.resting && self.buffer.len() >= options.max_pending_events;
+        self.flush_wanted |= wake;
+        (evicted, if wake { Then::Wake } else { Then::Nothing })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    fn report(&self) -> DeliveryReport {
+        let state = self.lock();
+        let counts = state.buffer.counts();
+        DeliveryReport {
+            recorded: counts.recorded,
+            delivered: counts.delivered,
+            dropped: counts.dropped,
+            buffered: counts.in_flight + as_u64(state.buffer.len()),
+            error: state.error.clone(),
+        }
+    }
+
+    fn tell_shutdown(&self, report: &DeliveryReport) {
+        let DeliveryReport {
+            delivered,
+            dropped,
+            buffered,
+            ..
+        } = report;
+        if *dropped > 0 || *buffered > 0 {
+            tracing::warn!(
+                delivered,
+                dropped,
+                buffered,
+                "usage data were not all delivered by the time of shutdown"
+            );
+        } else {
+            tracing::debug!(delivered, "usage data are all delivered at shutdown");
+        }
+    }
+}
+
+/// Refuses events when a shutdown ends, also one that is dropped half-way.
+struct Closing<'a> {
+    shared: &'a Shared,
+    generation: u64,
+}
+
+impl Drop for Closing<'_> {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        if state.generation == self.generation {
+            state.accepting = false;
+        }
+        drop(state);
+        self.shared.closed.notify_waiters();
+    }
+}
+
+fn instant_after(duration: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(duration).unwrap_or(now + FAR)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// How long a task that was cut off at the deadline may take to end.
+const CUT_OFF_GRACE: Duration = Duration::from_millis(50);
+
+/// A deadline beyond reach.
+const FAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

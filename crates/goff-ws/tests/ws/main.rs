@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod diagnostics;
 mod handshake;
 mod liveness;
 mod messages;
@@ -9,3 +10,4 @@ mod reconnecting;
 mod server;
 mod sink;
 mod stopping;
+mod transports;

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// Fails the test when something that must happen does not.
 pub(crate) async fn within<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(600), future)
+    tokio::time::timeout(Duration::from_secs(120), future)
         .await
         .expect("it must happen in time")
 }

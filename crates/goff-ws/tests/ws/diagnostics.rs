@@ -1,0 +1,144 @@
+//! What the listener logs, how often and at which level.
+
+use std::fmt::{Debug, Write as _};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use goff_core::{ByteStream, Connect};
+use goff_ws::{ChangeListener, ListenerOptions};
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use crate::server::MemoryServer;
+use crate::sink::{ALL, DOWN, OPEN, flags, sink};
+
+/// Keeps what this crate says.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
+
+impl Lines {
+    fn at(&self, level: Level) -> Vec<String> {
+        let lines = self.0.lock().unwrap();
+        let lines = lines.iter().filter(|(found, _)| *found == level);
+        lines.map(|(_, line)| line.clone()).collect()
+    }
+}
+
+impl Subscriber for Lines {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("goff_ws")
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        let mut lines = self.0.lock().unwrap();
+        lines.push((*event.metadata().level(), line.0));
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+struct Line(String);
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, "{}={value:?} ", field.name()).unwrap();
+    }
+}
+
+/// Refuses some connections before it lets any through.
+#[derive(Debug)]
+struct Reluctant {
+    refusals: AtomicUsize,
+    then: Arc<dyn Connect>,
+}
+
+#[async_trait]
+impl Connect for Reluctant {
+    async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
+        let left = self
+            .refusals
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+                left.checked_sub(1)
+            });
+        match left {
+            Ok(_) => Err(io::ErrorKind::ConnectionRefused.into()),
+            Err(_) => self.then.connect().await,
+        }
+    }
+}
+
+/// Two outages: one with a refused key in it, one that is only a closed connection.
+async fn lines(debug: bool) -> Lines {
+    let lines = Lines::default();
+    let _guard = tracing::subscriber::set_default(lines.clone());
+    let (mut server, then) = MemoryServer::start();
+    let (sink, mut calls) = sink();
+    let connect = Reluctant {
+        refusals: AtomicUsize::new(3),
+        then,
+    };
+    let options = ListenerOptions::new("http://relay".parse().unwrap()).debug(debug);
+    let _listener = ChangeListener::start(&options, Arc::new(connect), sink).unwrap();
+    for status in [401, 403, 500] {
+        server.accept().await.refuse(status).await;
+    }
+    let mut socket = server.accept().await.open().await;
+    socket.text(r#"{"added":{"x":{}}}"#).await;
+    calls.expect(&[ALL, OPEN, flags(&["x"])]).await;
+    drop(socket);
+    let _socket = server.accept().await.open().await;
+    calls.expect(&[DOWN, ALL, OPEN]).await;
+    // The line behind the call.
+    tokio::task::yield_now().await;
+    lines
+}
+
+/// Python part C, C24.
+#[tokio::test(start_paused = true)]
+async fn outage_is_one_warning_and_its_end_one_line() {
+    let lines = lines(false).await;
+    let warnings = lines.at(Level::WARN);
+    let [refused, key, closed] = &*warnings else {
+        panic!("{warnings:?}");
+    };
+    assert!(refused.contains("cannot connect"), "{refused}");
+    assert!(key.contains("401"), "{key}");
+    assert!(closed.contains("closed the connection"), "{closed}");
+    let back = lines.at(Level::INFO);
+    assert_eq!(back.len(), 2, "{back:?}");
+    assert!(lines.at(Level::ERROR).is_empty());
+    let rest = lines.at(Level::DEBUG).concat();
+    for part in [
+        "/stream/v1/ws/flag/change",
+        "pause_ms=",
+        "403",
+        "500",
+        "\"x\"",
+    ] {
+        assert!(rest.contains(part), "{part}: {rest}");
+    }
+}
+
+/// Option `debug`.
+#[tokio::test(start_paused = true)]
+async fn debug_raises_every_line_to_info() {
+    let (quiet, loud) = (lines(false).await, lines(true).await);
+    assert!(loud.at(Level::DEBUG).is_empty());
+    assert_eq!(
+        loud.at(Level::INFO).len(),
+        quiet.at(Level::INFO).len() + quiet.at(Level::DEBUG).len()
+    );
+    assert_eq!(loud.at(Level::WARN).len(), quiet.at(Level::WARN).len());
+}

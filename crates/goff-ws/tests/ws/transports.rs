@@ -1,0 +1,131 @@
+//! The stream over goff-http's connector: TLS and Unix sockets, with the settings of HTTP.
+
+use std::sync::Arc;
+
+use goff_core::{ApiKey, Endpoint};
+use goff_http::{Connector, TlsOptions, TlsRoots};
+use goff_ws::{ChangeListener, ListenerOptions};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use crate::server::{PONG, Peer, TcpServer, within};
+use crate::sink::{ALL, Calls, OPEN, flags, sink};
+
+fn listen(endpoint: &Endpoint, tls: &TlsOptions) -> (ChangeListener, Calls) {
+    let (sink, calls) = sink();
+    let connector = Connector::new(endpoint, tls).unwrap();
+    let options = ListenerOptions::new(endpoint.clone()).api_key(ApiKey::new("a+b").unwrap());
+    let listener = ChangeListener::start(&options, Arc::new(connector), sink).unwrap();
+    (listener, calls)
+}
+
+/// A gateway with a certificate for `localhost`, and the authority that it is of.
+struct Gateway {
+    server: TcpServer,
+    acceptor: TlsAcceptor,
+    authority: String,
+}
+
+impl Gateway {
+    async fn start() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(["localhost".to_owned()])
+            .unwrap()
+            .signed_by(&key, &authority)
+            .unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from_pem_slice(certificate.pem().as_bytes()).unwrap()],
+                PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap(),
+            )
+            .unwrap();
+        // A WebSocket cannot be opened the same way in HTTP/2.
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self {
+            server: TcpServer::start().await,
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+            authority: authority.pem(),
+        }
+    }
+
+    fn endpoint(&self) -> Endpoint {
+        let port = self.server.endpoint("").port();
+        format!("https://localhost:{port}/http/ff").parse().unwrap()
+    }
+
+    fn trusted(&self) -> TlsOptions {
+        TlsOptions::new()
+            .roots(TlsRoots::Empty)
+            .certificate_authority(self.authority.clone())
+    }
+
+    async fn accept(&self) -> std::io::Result<Peer<TlsStream<TcpStream>>> {
+        let Peer(stream) = self.server.accept().await;
+        within(self.acceptor.accept(stream)).await.map(Peer)
+    }
+}
+
+/// Python part C, C14: the scheme alone decides between `ws` and `wss`.
+#[tokio::test]
+async fn https_endpoint_is_followed_over_tls() {
+    let gateway = Gateway::start().await;
+    let (_listener, mut calls) = listen(&gateway.endpoint(), &gateway.trusted());
+    let peer = gateway.accept().await.unwrap();
+    let (request, mut socket) = peer.upgrade_with(b"").await;
+    assert_eq!(
+        request.target(),
+        "/http/ff/stream/v1/ws/flag/change?apiKey=a%2Bb"
+    );
+    let host = format!("localhost:{}", gateway.endpoint().port());
+    assert_eq!(request.header("host"), Some(&*host));
+    socket.ping().await;
+    assert_eq!(socket.receive().await.0, PONG);
+    calls.expect(&[ALL, OPEN]).await;
+    socket.text(r#"{"added":{"x":{}}}"#).await;
+    calls.expect(&[flags(&["x"])]).await;
+}
+
+#[tokio::test]
+async fn unknown_authority_gets_no_request() {
+    let gateway = Gateway::start().await;
+    let (listener, mut calls) = listen(&gateway.endpoint(), &Gateway::start().await.trusted());
+    for _ in 0..2 {
+        assert!(gateway.accept().await.is_err());
+    }
+    let error = listener.stats().last_error.unwrap();
+    assert!(error.starts_with("cannot connect"), "{error}");
+    assert_eq!(calls.so_far(), []);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn unix_socket_is_followed_like_any_other_endpoint() {
+    let path = format!(
+        "{}/stream-{}.sock",
+        env!("CARGO_TARGET_TMPDIR"),
+        std::process::id()
+    );
+    let server = tokio::net::UnixListener::bind(&path).unwrap();
+    let endpoint: Endpoint = format!("unix://{path}").parse().unwrap();
+    let (_listener, mut calls) = listen(&endpoint, &TlsOptions::new());
+    let (stream, _) = within(server.accept()).await.unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let (request, mut socket) = Peer(stream).upgrade_with(b"").await;
+    assert_eq!(request.target(), "/stream/v1/ws/flag/change?apiKey=a%2Bb");
+    assert_eq!(request.header("host"), Some("localhost"));
+    socket.ping().await;
+    assert_eq!(socket.receive().await.0, PONG);
+    calls.expect(&[ALL, OPEN]).await;
+}

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use goff_core::{ExporterMetadata, GOFEATUREFLAG, GoffAttribute};
+use goff_core::{EvaluationType, EventSink, ExporterMetadata, GOFEATUREFLAG, GoffAttribute};
 use open_feature::{
     EvaluationContext, EvaluationContextFieldValue, EvaluationDetails, EvaluationError, Hook,
     HookContext, HookHints, HookWrapper, Value,
 };
+
+use crate::data_collector::DataCollectorHook;
 
 /// Adds the exporter metadata to the `gofeatureflag` attribute before each evaluation, so that the
 /// relay proxy records it with the evaluation (GOFF-HOOK-003, GOFF-HOOK-004, GOFF-CTX-006 to -009).
@@ -30,14 +32,24 @@ enum Form {
 }
 
 /// The hooks of this project's own provider, in the order in which they are registered
-/// (GOFF-HOOK-001): enrichment. The resolver finds a [`GoffAttribute`] in the context and fills
-/// its slot with the outcome.
+/// (GOFF-HOOK-001): enrichment, then the data collector. The resolver finds a [`GoffAttribute`] in
+/// the context and fills its slot with the outcome, which the collector takes.
+///
+/// Disabled data collection is no `sink`: both hooks are there all the same (GOFF-HOOK-003,
+/// GOFF-HOOK-006). `evaluation_type` is the client's.
 #[must_use]
-pub fn provider_hooks(exporter_metadata: &ExporterMetadata) -> Vec<HookWrapper> {
-    vec![HookWrapper::new(EnrichEvaluationContextHook {
-        exporter_metadata: exporter_metadata.clone(),
-        form: Form::WithSlot,
-    })]
+pub fn provider_hooks(
+    exporter_metadata: &ExporterMetadata,
+    sink: Option<Arc<dyn EventSink>>,
+    evaluation_type: EvaluationType,
+) -> Vec<HookWrapper> {
+    vec![
+        HookWrapper::new(EnrichEvaluationContextHook {
+            exporter_metadata: exporter_metadata.clone(),
+            form: Form::WithSlot,
+        }),
+        HookWrapper::new(DataCollectorHook::with_slot(sink, evaluation_type)),
+    ]
 }
 
 impl EnrichEvaluationContextHook {
@@ -192,7 +204,7 @@ mod tests {
     /// went through an earlier one.
     #[tokio::test]
     async fn provider_form_has_a_fresh_slot_for_every_evaluation() {
-        let hooks = provider_hooks(&metadata());
+        let hooks = provider_hooks(&metadata(), None, EvaluationType::Remote);
         let context = EvaluationContext::default();
         let first = before(&*hooks[0], &context).await;
         let second = before(&*hooks[0], &first).await;

@@ -40,6 +40,8 @@
 //! ```
 
 #[cfg(feature = "open-feature")]
+mod data_collector;
+#[cfg(feature = "open-feature")]
 mod enrich_context;
 mod enriched;
 mod event_buffer;
@@ -47,6 +49,8 @@ mod event_publisher;
 mod tracking;
 mod usage;
 
+#[cfg(feature = "open-feature")]
+pub use data_collector::DataCollectorHook;
 #[cfg(feature = "open-feature")]
 pub use enrich_context::{EnrichEvaluationContextHook, provider_hooks};
 pub use enriched::Enriched;

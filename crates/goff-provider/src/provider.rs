@@ -2,7 +2,9 @@
 
 use async_trait::async_trait;
 use goff_client::{GoFeatureFlag, GoFeatureFlagOptions, OptionsError, Status};
-use goff_core::{FlagType, GoffAttribute, Outcome, Projection, project, resolution_details};
+use goff_core::{
+    EvaluationType, FlagType, GoffAttribute, Outcome, Projection, project, resolution_details,
+};
 use goff_hooks::provider_hooks;
 use open_feature::provider::{
     FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails,
@@ -66,7 +68,11 @@ impl From<&GoFeatureFlag> for GoFeatureFlagProvider {
     /// A provider over a client that the application keeps.
     fn from(client: &GoFeatureFlag) -> Self {
         Self {
-            hooks: Hooks(provider_hooks(client.exporter_metadata())),
+            hooks: Hooks(provider_hooks(
+                client.exporter_metadata(),
+                None,
+                EvaluationType::Remote,
+            )),
             metadata: ProviderMetadata::new(PROVIDER_NAME),
             client: client.clone(),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_core::{
@@ -42,6 +43,7 @@ struct Script {
     batches: Vec<EventBatch>,
     refused_batches: usize,
     collector_failure: Option<RelayError>,
+    collector_delay: Option<Duration>,
 }
 
 /// One evaluation that a [`ScriptedRelay`] was asked for.
@@ -114,6 +116,12 @@ impl ScriptedRelay {
     /// Makes the data collector refuse batches with `failure`, or take them again.
     pub fn set_collector_failure(&self, failure: Option<RelayError>) {
         self.lock().collector_failure = failure;
+    }
+
+    /// Makes the data collector answer each later batch after `delay`, or at once. A batch that is
+    /// given up meanwhile is not taken.
+    pub fn set_collector_delay(&self, delay: Option<Duration>) {
+        self.lock().collector_delay = delay;
     }
 
     /// Every batch of usage data that was taken, in order.
@@ -191,6 +199,10 @@ impl RelayClient for ScriptedRelay {
     }
 
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
+        let delay = self.lock().collector_delay;
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
+        }
         let mut script = self.lock();
         match script.collector_failure.clone() {
             Some(error) => {
@@ -262,6 +274,23 @@ mod tests {
         relay.set_collector_failure(None);
         relay.collect(&batch).await.unwrap();
         assert_eq!((relay.refused_batches(), relay.batches().len()), (1, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn collector_takes_its_time() {
+        let relay = ScriptedRelay::new();
+        let batch = EventBatch {
+            meta: goff_core::ExporterMetadata::default(),
+            events: Vec::new(),
+        };
+        let delay = Duration::from_secs(5);
+        relay.set_collector_delay(Some(delay));
+        let given_up = tokio::time::timeout(delay / 2, relay.collect(&batch)).await;
+        assert!(given_up.is_err());
+        assert!(relay.batches().is_empty());
+        let start = tokio::time::Instant::now();
+        relay.collect(&batch).await.unwrap();
+        assert_eq!((start.elapsed(), relay.batches().len()), (delay, 1));
     }
 
     #[tokio::test]

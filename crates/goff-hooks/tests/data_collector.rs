@@ -1,5 +1,6 @@
 //! The data-collector hook in both forms, through the OpenFeature client.
 #![cfg(feature = "open-feature")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 

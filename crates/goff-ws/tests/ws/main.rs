@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod any_bytes;
 mod diagnostics;
 mod handshake;
 mod liveness;

@@ -1,0 +1,40 @@
+//! Prints flag changes as they are announced, until it is interrupted.
+//!
+//! `cargo run -p goff-ws --example follow -- http://localhost:1031 [API key]`
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
+use std::env;
+use std::error::Error;
+use std::future;
+use std::sync::Arc;
+
+use goff_core::{ApiKey, Endpoint, Invalidation, InvalidationSink, StreamState};
+use goff_ws::{ChangeListener, ListenerOptions, TcpConnector};
+
+struct Printer;
+
+impl InvalidationSink for Printer {
+    fn invalidate(&self, invalidation: Invalidation) {
+        println!("{invalidation:?}");
+    }
+
+    fn stream_state(&self, state: StreamState) {
+        println!("the stream is {state:?}");
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let endpoint = arguments.next();
+    let endpoint: Endpoint = endpoint
+        .as_deref()
+        .unwrap_or("http://localhost:1031")
+        .parse()?;
+    let api_key = ApiKey::new(arguments.next().unwrap_or_default())?;
+
+    let connector = Arc::new(TcpConnector::new(&endpoint)?);
+    let options = ListenerOptions::new(endpoint).api_key(api_key);
+    let _listener = ChangeListener::start(&options, connector, Arc::new(Printer))?;
+    future::pending().await
+}

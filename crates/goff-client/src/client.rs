@@ -3,24 +3,34 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use goff_core::{
-    ContextView, EvaluationFailure, ExporterMetadata, FlagType, Origin, Outcome, Projection,
-    RelayError, Resolution, ResolutionError, project, project_with,
+    ContextView, EvaluationFailure, EvaluationType, Event, EventSink, ExporterMetadata, FlagType,
+    InvalidationSink, Origin, Outcome, Projection, RelayError, Resolution, ResolutionError,
+    project, project_with,
 };
-use goff_hooks::Enriched;
+use goff_hooks::{DeliveryReport, Enriched, tracking_event, unix_seconds, usage};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use crate::client_event::Subscription;
 use crate::evaluation::EvaluationDetails;
-use crate::options::{GoFeatureFlagOptions, InitializeError, OptionsError, Settings};
-use crate::remote::RemoteEvaluator;
-use crate::status::{Status, StatusCell};
+use crate::lifecycle::Lifecycle;
+use crate::options::{GoFeatureFlagOptions, InitializeError, OptionsError};
+use crate::running::Running;
+use crate::stats::Stats;
+use crate::status::{State, Status};
 
 /// A client of one relay proxy. Clones are handles to the same client; what two clients do in one
 /// process is never shared.
 ///
+/// Shut it down before the process ends: [`shutdown`](Self::shutdown) delivers the usage data that
+/// are still buffered. Dropping the last handle instead loses those and leaves no task behind.
+///
 /// ```no_run
+/// use std::time::Duration;
+///
 /// use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
@@ -31,20 +41,14 @@ use crate::status::{Status, StatusCell};
 /// let context = EvaluationContext::builder().targeting_key("user-1").build();
 /// let new_checkout = goff.evaluate("new-checkout", &context, false).await;
 /// println!("{} because {}", new_checkout.value, new_checkout.reason());
+/// goff.shutdown(Duration::from_secs(5)).await;
 /// # }
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Debug, Clone)]
 pub struct GoFeatureFlag {
-    shared: Arc<Shared>,
-}
-
-#[derive(Debug)]
-struct Shared {
-    evaluator: RemoteEvaluator,
-    exporter_metadata: ExporterMetadata,
-    status: StatusCell,
+    lifecycle: Arc<Lifecycle>,
 }
 
 impl GoFeatureFlag {
@@ -54,32 +58,22 @@ impl GoFeatureFlag {
     /// # Errors
     /// The first option that cannot be used, and why (GOFF-CFG-001).
     pub fn new(options: GoFeatureFlagOptions) -> Result<Self, OptionsError> {
-        let Settings {
-            relay,
-            exporter_metadata,
-        } = options.check()?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                evaluator: RemoteEvaluator::new(relay),
-                exporter_metadata,
-                status: StatusCell::default(),
-            }),
-        })
+        let lifecycle = Arc::new(Lifecycle::new(options.check()?));
+        Ok(Self { lifecycle })
     }
 
-    /// Makes the client ready. Remote evaluation needs no I/O for that (Python A22); an
-    /// unreachable relay proxy is noticed by the first evaluation. On a client that is ready it
-    /// does nothing, so that one handle can serve several OpenFeature domains (GOFF-LIFE-002).
+    /// Makes the client ready: an empty cache, the change stream and the delivery of usage data.
+    /// Remote evaluation waits for no I/O (Python A22); an unreachable relay proxy is noticed by
+    /// the first evaluation.
+    ///
+    /// On a client that is ready it does nothing, so that one handle can serve several OpenFeature
+    /// domains (GOFF-LIFE-002). After [`shutdown`](Self::shutdown) it starts afresh, with whatever
+    /// usage data are still buffered (GOFF-LIFE-003).
     ///
     /// # Errors
-    /// None in remote mode.
-    #[expect(
-        clippy::unused_async,
-        reason = "other modes of evaluation load a configuration here"
-    )]
+    /// [`InitializeError::NoRuntime`], outside a tokio runtime.
     pub async fn initialize(&self) -> Result<(), InitializeError> {
-        self.shared.status.set(Status::Ready);
-        Ok(())
+        self.lifecycle.initialize().await
     }
 
     /// [`new`](Self::new) and [`initialize`](Self::initialize) in one.
@@ -95,13 +89,43 @@ impl GoFeatureFlag {
     /// How the client is doing.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.shared.status.get()
+        self.lifecycle.status()
+    }
+
+    /// What the client has done so far.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.lifecycle.stats()
+    }
+
+    /// Waits until evaluations are answered, at most for `deadline`; tells whether they are.
+    pub async fn wait_until_ready(&self, deadline: Duration) -> bool {
+        self.lifecycle.wait_until_ready(deadline).await
+    }
+
+    /// Events of this client from now on (GOFF-EVT-001).
+    #[must_use]
+    pub fn subscribe(&self) -> Subscription {
+        self.lifecycle.subscribe()
     }
 
     /// What is sent with every evaluation to label usage data.
     #[must_use]
     pub fn exporter_metadata(&self) -> &ExporterMetadata {
-        &self.shared.exporter_metadata
+        self.lifecycle.exporter_metadata()
+    }
+
+    /// Where usage data of this client go; none with `disable_data_collection`.
+    #[must_use]
+    pub fn event_sink(&self) -> Option<Arc<dyn EventSink>> {
+        self.lifecycle.event_sink()
+    }
+
+    /// Takes changes that the caller has learned of in its own way: the named flags are not served
+    /// from the cache any more. It does nothing while the client is not initialised.
+    #[must_use]
+    pub fn invalidation_sink(&self) -> Arc<dyn InvalidationSink> {
+        Lifecycle::invalidation_sink(&self.lifecycle)
     }
 
     /// Evaluates a flag as a `bool`, `i64`, `f64`, `String`, JSON object (`serde_json::Map`) or
@@ -114,12 +138,13 @@ impl GoFeatureFlag {
         context: &dyn ContextView,
         default: T,
     ) -> EvaluationDetails<T> {
-        self.evaluate_with(flag_key, context, default, project::<T>)
+        self.evaluate_with(flag_key, context, default, project::<T>, T::to_json)
             .await
     }
 
     /// Evaluates a flag as a type of the caller's own. A value that does not deserialise is
-    /// `TYPE_MISMATCH` with the decoder's words.
+    /// `TYPE_MISMATCH` with the decoder's words. Where the default is served, usage data have null
+    /// for a value, since the type need not serialise.
     ///
     /// ```no_run
     /// # use goff_client::{EvaluationContext, GoFeatureFlag};
@@ -137,13 +162,14 @@ impl GoFeatureFlag {
         context: &dyn ContextView,
         default: T,
     ) -> EvaluationDetails<T> {
-        self.evaluate_with(flag_key, context, default, |flag_key, resolution| {
+        let project = |flag_key: &str, resolution: &Arc<Resolution>| {
             project_with(flag_key, resolution, "the asked type", |value| {
                 T::deserialize(value)
                     .map_err(|error| Cow::Owned(format!("a value of another shape ({error})")))
             })
-        })
-        .await
+        };
+        self.evaluate_with(flag_key, context, default, project, |_| Value::Null)
+            .await
     }
 
     /// Evaluates every flag, or those that the context's `gofeatureflag.flagList` names, in one
@@ -156,9 +182,12 @@ impl GoFeatureFlag {
         &self,
         context: &dyn ContextView,
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
-        self.refuse_unless_ready()?;
-        let enriched = Enriched::new(context, &self.shared.exporter_metadata);
-        let flags = self.shared.evaluator.resolve_all(&enriched).await?;
+        let running = self.running()?;
+        let enriched = Enriched::new(context, self.exporter_metadata());
+        let flags = running
+            .until_cut_off(running.evaluator.ask_all(&enriched))
+            .await
+            .ok_or(CLOSED)??;
         let details = |result: Result<Resolution, EvaluationFailure>| match result {
             Ok(resolution) => {
                 let resolution = Arc::new(resolution);
@@ -180,16 +209,65 @@ impl GoFeatureFlag {
     }
 
     /// The untyped evaluation beneath [`evaluate`](Self::evaluate) and the OpenFeature provider.
-    /// It takes the context as it is: enrichment is the caller's.
+    /// It takes the context as it is and records nothing: enrichment and usage data are the
+    /// caller's.
     pub async fn resolve(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
-        if let Err(error) = self.refuse_unless_ready() {
-            return Outcome {
-                flag_key: flag_key.into(),
-                result: Err(error),
-                origin: Origin::NotEvaluated,
-            };
-        }
-        self.shared.evaluator.resolve(flag_key, context).await
+        // A hit takes no reference to what is running: on many cores that would be contended.
+        let asking = match self.lifecycle.running_now().as_ref() {
+            None => Err(self.not_running()),
+            Some(running) => match running.evaluator.look_up(flag_key, context) {
+                Some(outcome) => return outcome,
+                None => Ok(Arc::clone(running)),
+            },
+        };
+        let outcome = match asking {
+            Ok(running) => {
+                let asking = running.evaluator.ask(flag_key, context);
+                running.until_cut_off(asking).await.ok_or(CLOSED)
+            }
+            Err(error) => Err(error),
+        };
+        outcome.unwrap_or_else(|error| Outcome {
+            flag_key: flag_key.into(),
+            result: Err(error),
+            origin: Origin::NotEvaluated,
+        })
+    }
+
+    /// Records that something happened to a user, for experiments (GOFF-TRACK-001 to -005). It is
+    /// delivered with the usage data of evaluations. Nothing is recorded with
+    /// `disable_data_collection`.
+    ///
+    /// # Errors
+    /// A context with an attribute that cannot be read, or a client that is not ready.
+    pub fn track(
+        &self,
+        name: &str,
+        context: &dyn ContextView,
+        details: Map<String, Value>,
+    ) -> Result<(), ResolutionError> {
+        let _running = self.running()?;
+        let Some(sink) = self.lifecycle.publisher() else {
+            return Ok(());
+        };
+        let enriched = Enriched::new(context, self.exporter_metadata());
+        let event = tracking_event(name, &enriched, details, unix_seconds())
+            .map_err(RelayError::InvalidContext)?;
+        sink.record(Event::Tracking(event));
+        Ok(())
+    }
+
+    /// Delivers the usage data that are buffered, for at most `deadline`.
+    pub async fn flush(&self, deadline: Duration) -> DeliveryReport {
+        self.lifecycle.flush(deadline).await
+    }
+
+    /// Refuses new evaluations and tracking at once, stops the change stream, lets evaluations
+    /// under way finish, and delivers the usage data; all of it within `deadline`
+    /// (GOFF-LIFE-004, GOFF-LIFE-005). What is not delivered by then is counted as still buffered
+    /// and goes out after another [`initialize`](Self::initialize). To call it twice does no harm.
+    pub async fn shutdown(&self, deadline: Duration) -> DeliveryReport {
+        self.lifecycle.shutdown(deadline).await
     }
 
     async fn evaluate_with<T>(
@@ -198,28 +276,59 @@ impl GoFeatureFlag {
         context: &dyn ContextView,
         default: T,
         project: impl FnOnce(&str, &Arc<Resolution>) -> Result<Projection<T>, ResolutionError>,
+        default_to_json: impl FnOnce(&T) -> Value,
     ) -> EvaluationDetails<T> {
-        let enriched = Enriched::new(context, &self.shared.exporter_metadata);
-        let projected = self
-            .resolve(flag_key, &enriched)
-            .await
-            .result
-            .and_then(|resolution| Ok((project(flag_key, &resolution)?, resolution)));
-        match projected {
-            Ok((projection, resolution)) => {
+        let enriched = Enriched::new(context, self.exporter_metadata());
+        let mut outcome = self.resolve(flag_key, &enriched).await;
+        let projection = match &outcome.result {
+            Ok(resolution) => project(flag_key, resolution)
+                .map(Some)
+                .unwrap_or_else(|error| {
+                    outcome.result = Err(error);
+                    None
+                }),
+            Err(_) => None,
+        };
+        if let Some(sink) = self.lifecycle.publisher() {
+            usage(
+                &outcome,
+                context,
+                || default_to_json(&default),
+                EvaluationType::Remote,
+                unix_seconds(),
+            )
+            .record_in(&**sink);
+        }
+        match (outcome.result, projection) {
+            (Ok(resolution), Some(projection)) => {
                 EvaluationDetails::resolved(projection, resolution, default)
             }
-            Err(error) => EvaluationDetails::failed(error, default),
+            (Ok(resolution), None) => {
+                EvaluationDetails::resolved(Projection::Null, resolution, default)
+            }
+            (Err(error), _) => EvaluationDetails::failed(error, default),
         }
     }
 
+    fn running(&self) -> Result<Arc<Running>, ResolutionError> {
+        self.lifecycle
+            .running_now()
+            .as_ref()
+            .map(Arc::clone)
+            .ok_or_else(|| self.not_running())
+    }
+
     /// GOFF-LIFE-006.
-    fn refuse_unless_ready(&self) -> Result<(), ResolutionError> {
-        match self.status() {
-            Status::Ready => Ok(()),
-            Status::NotReady => Err(ResolutionError::NotReady {
+    fn not_running(&self) -> ResolutionError {
+        match self.lifecycle.status().state {
+            State::Closed => CLOSED,
+            _ => ResolutionError::NotReady {
                 reason: "the client is not initialised; call `initialize`, or make it with `connect`",
-            }),
+            },
         }
     }
 }
+
+const CLOSED: ResolutionError = ResolutionError::NotReady {
+    reason: "the client was shut down; `initialize` starts it again",
+};

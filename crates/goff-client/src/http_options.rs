@@ -1,13 +1,17 @@
-//! The options of the connection to a relay proxy over HTTP, and the client they make.
+//! The options of the connection to a relay proxy over HTTP, and what they make.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::{ApiKey, Connect, Endpoint, RelayClient};
-use goff_http::{HttpRelayClient, HttpTransport, InvalidOption, RemoteProtocol, TlsOptions};
+use goff_http::{
+    Connector, HttpRelayClient, HttpTransport, InvalidOption, RemoteProtocol, TlsOptions,
+};
 
-use crate::options::OptionsError;
+use crate::options::{DEFAULT_TIMEOUT, OptionsError, Reached};
+#[cfg(feature = "ws")]
+use crate::stream::StreamSource;
 
 /// `None` means that the option was not set.
 #[derive(Clone, Default)]
@@ -16,43 +20,144 @@ pub(crate) struct HttpOptions {
     pub(crate) remote_protocol: Option<RemoteProtocol>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) custom_headers: Vec<(String, String)>,
+    pub(crate) data_collector_base_url: Option<String>,
     pub(crate) tls: Option<TlsOptions>,
     pub(crate) connector: Option<Arc<dyn Connect>>,
     pub(crate) transport: Option<Arc<dyn HttpTransport>>,
-    pub(crate) debug: Option<bool>,
+    #[cfg(feature = "ws")]
+    pub(crate) reconnect_interval: Option<Duration>,
+    #[cfg(feature = "ws")]
+    pub(crate) disable_cache_invalidation: Option<bool>,
+}
+
+enum Wire {
+    Transport(Arc<dyn HttpTransport>),
+    Connector(Arc<dyn Connect>),
 }
 
 impl HttpOptions {
-    pub(crate) fn relay_client(self, endpoint: &str) -> Result<Arc<dyn RelayClient>, OptionsError> {
-        let endpoint: Endpoint = endpoint
-            .parse()
-            .map_err(|error| OptionsError::new("endpoint", error))?;
+    pub(crate) fn reach(self, endpoint: &str, debug: bool) -> Result<Reached, OptionsError> {
+        let endpoint = parse("endpoint", endpoint)?;
         let api_key = self
             .api_key
+            .clone()
             .map_or(Ok(None), ApiKey::new)
             .map_err(|error| OptionsError::new("api_key", error))?;
-        let mut builder = HttpRelayClient::builder(endpoint).api_key(api_key);
+        let wire = self.wire(&endpoint)?;
+        let relay = self.client(endpoint.clone(), api_key.clone(), &wire, debug)?;
+        let collector = match &self.data_collector_base_url {
+            None => Arc::clone(&relay),
+            Some(url) => {
+                let base = parse("data_collector_base_url", url)?;
+                let wire = match &wire {
+                    Wire::Transport(transport) => Wire::Transport(Arc::clone(transport)),
+                    Wire::Connector(_) => self
+                        .default_connector(&base)
+                        .map_err(|error| OptionsError::new("data_collector_base_url", error))?,
+                };
+                self.client(base, api_key.clone(), &wire, debug)?
+            }
+        };
+        Ok(Reached {
+            relay,
+            collector,
+            timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            #[cfg(feature = "ws")]
+            stream: self.stream(endpoint, api_key, wire, debug)?,
+        })
+    }
+
+    fn wire(&self, endpoint: &Endpoint) -> Result<Wire, OptionsError> {
+        match (&self.transport, &self.connector, &self.tls) {
+            (Some(_), Some(_), _) => Err(conflict("connector", "http_transport")),
+            (Some(_), None, Some(_)) => Err(conflict("tls", "http_transport")),
+            (None, Some(_), Some(_)) => Err(conflict("tls", "connector")),
+            (Some(transport), None, None) => Ok(Wire::Transport(Arc::clone(transport))),
+            (None, Some(connector), None) => Ok(Wire::Connector(Arc::clone(connector))),
+            (None, None, _) => Ok(self.default_connector(endpoint)?),
+        }
+    }
+
+    fn default_connector(&self, endpoint: &Endpoint) -> Result<Wire, InvalidOption> {
+        let tls = self.tls.clone().unwrap_or_default();
+        let connector = Connector::new(endpoint, &tls)?;
+        Ok(Wire::Connector(Arc::new(connector)))
+    }
+
+    fn client(
+        &self,
+        endpoint: Endpoint,
+        api_key: Option<ApiKey>,
+        wire: &Wire,
+        debug: bool,
+    ) -> Result<Arc<dyn RelayClient>, OptionsError> {
+        let mut builder = HttpRelayClient::builder(endpoint)
+            .api_key(api_key)
+            .debug(debug);
         if let Some(protocol) = self.remote_protocol {
             builder = builder.protocol(protocol);
         }
         if let Some(timeout) = self.timeout {
             builder = builder.timeout(timeout);
         }
-        for (name, value) in self.custom_headers {
+        for (name, value) in &self.custom_headers {
             builder = builder.custom_header(name, value);
         }
-        if let Some(debug) = self.debug {
-            builder = builder.debug(debug);
-        }
-        builder = match (self.transport, self.connector, self.tls) {
-            (Some(_), Some(_), _) => return Err(conflict("connector", "http_transport")),
-            (Some(_), None, Some(_)) => return Err(conflict("tls", "http_transport")),
-            (None, Some(_), Some(_)) => return Err(conflict("tls", "connector")),
-            (Some(transport), None, None) => builder.transport(transport),
-            (None, Some(connector), None) => builder.connector(connector),
-            (None, None, tls) => builder.tls(tls.unwrap_or_default()),
+        builder = match wire {
+            Wire::Transport(transport) => builder.transport(Arc::clone(transport)),
+            Wire::Connector(connector) => builder.connector(Arc::clone(connector)),
         };
         Ok(Arc::new(builder.build()?))
+    }
+
+    /// With a transport of the caller's own there is no stream to open.
+    #[cfg(feature = "ws")]
+    fn stream(
+        self,
+        endpoint: Endpoint,
+        api_key: Option<ApiKey>,
+        wire: Wire,
+        debug: bool,
+    ) -> Result<Option<StreamSource>, OptionsError> {
+        let connect = match wire {
+            Wire::Transport(_) => {
+                return match (self.reconnect_interval, self.disable_cache_invalidation) {
+                    (Some(_), _) => Err(conflict("reconnect_interval", "http_transport")),
+                    (_, Some(_)) => Err(conflict("disable_cache_invalidation", "http_transport")),
+                    (None, None) => Ok(None),
+                };
+            }
+            Wire::Connector(connect) => connect,
+        };
+        if self.disable_cache_invalidation == Some(true) {
+            return Ok(None);
+        }
+        let mut options = goff_ws::ListenerOptions::new(endpoint)
+            .api_key(api_key)
+            .debug(debug);
+        if let Some(interval) = self.reconnect_interval {
+            if interval.is_zero() {
+                return Err(OptionsError::new(
+                    "reconnect_interval",
+                    "must be longer than zero",
+                ));
+            }
+            options = options.reconnect_interval(interval);
+        }
+        if let Some(timeout) = self.timeout {
+            options = options.timeout(timeout);
+        }
+        // The HTTP client has refused what is no header.
+        let headers = self.custom_headers.iter().filter_map(|(name, value)| {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
+            let mut value = http::HeaderValue::from_bytes(value.as_bytes()).ok()?;
+            value.set_sensitive(true);
+            Some((name, value))
+        });
+        Ok(Some(StreamSource {
+            options: options.headers(headers.collect::<Vec<_>>()),
+            connect,
+        }))
     }
 
     /// Options that would have no effect on a relay client of the caller's own.
@@ -62,16 +167,31 @@ impl HttpOptions {
             ("remote_protocol", self.remote_protocol.is_some()),
             ("timeout", self.timeout.is_some()),
             ("custom_header", !self.custom_headers.is_empty()),
+            (
+                "data_collector_base_url",
+                self.data_collector_base_url.is_some(),
+            ),
             ("tls", self.tls.is_some()),
             ("connector", self.connector.is_some()),
             ("http_transport", self.transport.is_some()),
-            ("debug", self.debug.is_some()),
+            #[cfg(feature = "ws")]
+            ("reconnect_interval", self.reconnect_interval.is_some()),
+            #[cfg(feature = "ws")]
+            (
+                "disable_cache_invalidation",
+                self.disable_cache_invalidation.is_some(),
+            ),
         ];
         match set.into_iter().find(|(_, set)| *set) {
             Some((option, _)) => Err(conflict(option, "with_relay_client")),
             None => Ok(()),
         }
     }
+}
+
+fn parse(option: &'static str, url: &str) -> Result<Endpoint, OptionsError> {
+    url.parse()
+        .map_err(|error| OptionsError::new(option, error))
 }
 
 fn conflict(option: &'static str, other: &str) -> OptionsError {
@@ -94,16 +214,27 @@ impl From<InvalidOption> for OptionsError {
 
 impl fmt::Debug for HttpOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpOptions")
+        let mut debug = f.debug_struct("HttpOptions");
+        debug
             .field("api_key", &self.api_key.as_ref().map(|_| "redacted"))
             .field("remote_protocol", &self.remote_protocol)
             .field("timeout", &self.timeout)
             // Not even their names, which nobody has checked yet.
             .field("custom_headers", &self.custom_headers.len())
+            .field(
+                "data_collector_base_url",
+                &self.data_collector_base_url.is_some(),
+            )
             .field("tls", &self.tls)
             .field("connector", &self.connector)
-            .field("transport", &self.transport)
-            .field("debug", &self.debug)
-            .finish()
+            .field("transport", &self.transport);
+        #[cfg(feature = "ws")]
+        debug
+            .field("reconnect_interval", &self.reconnect_interval)
+            .field(
+                "disable_cache_invalidation",
+                &self.disable_cache_invalidation,
+            );
+        debug.finish()
     }
 }

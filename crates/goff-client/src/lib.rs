@@ -4,15 +4,19 @@
 //! and hands out typed values with variant, reason, metadata or error. It knows nothing of the
 //! OpenFeature SDK; `goff-provider` puts one on top of it.
 //!
-//! Every evaluation is one request that the relay proxy records itself: this client does not cache
-//! and sends no usage data of its own.
+//! Answers are cached and dropped as soon as the relay proxy announces that their flag changed.
+//! What the relay proxy cannot know, such as an evaluation answered from the cache, is recorded
+//! here and delivered in batches; what it recorded itself is never sent again.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `http` | yes | the relay proxy over HTTP; without it only `with_relay_client` |
-//! | `tls` | yes | `https://` endpoints, through rustls |
+//! | `ws` | yes | announcements of changed flags, over the relay proxy's WebSocket |
+//! | `tls-platform-roots` | yes | `https://` endpoints, trusting the platform's authorities |
+//! | `tls-bundled-roots` | no | `https://` endpoints, trusting Mozilla's authorities, built in |
+//! | `tls` | with either | `https://` endpoints, trusting authorities of the caller's own |
 //! | `unix` | yes | `unix:///path` endpoints |
 //!
 //! # Example
@@ -42,21 +46,35 @@
 //! ```
 
 mod client;
+mod client_event;
 mod evaluation;
+mod flights;
+mod freshness;
 #[cfg(feature = "http")]
 mod http_options;
+mod invalidations;
+mod lifecycle;
 mod options;
 mod remote;
+mod resolution_cache;
+mod running;
+mod stats;
 mod status;
+#[cfg(feature = "ws")]
+mod stream;
 
 pub use client::GoFeatureFlag;
+pub use client_event::{ChangedFlags, ClientEvent, Subscription};
 pub use evaluation::EvaluationDetails;
 pub use options::{GoFeatureFlagOptions, InitializeError, OptionsError};
-pub use status::Status;
+pub use stats::Stats;
+pub use status::{State, Status};
 
 pub use goff_core::{
-    Attribute, Connect, ContextView, ErrorCode, EvaluationContext, FlagType, Origin, Outcome,
-    Reason, RelayClient, RelayError, Resolution, ResolutionError, attribute,
+    Attribute, Connect, ContextView, ErrorCode, EvaluationContext, FlagType, Invalidation,
+    InvalidationSink, Origin, Outcome, Reason, RelayClient, RelayError, Resolution,
+    ResolutionError, StreamState, attribute,
 };
+pub use goff_hooks::{DeliveryReport, UsageStats};
 #[cfg(feature = "http")]
 pub use goff_http::{HttpTransport, RemoteProtocol, TlsOptions};

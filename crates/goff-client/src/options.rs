@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-#[cfg(feature = "http")]
 use std::time::Duration;
 
 use goff_core::{ExporterMetadata, RelayClient};
@@ -11,6 +10,9 @@ use serde_json::Value;
 
 #[cfg(feature = "http")]
 use crate::http_options::HttpOptions;
+use crate::remote::CacheLimits;
+#[cfg(feature = "ws")]
+use crate::stream::StreamSource;
 
 /// How to reach a relay proxy and what to tell it. Setters take and return the options, never
 /// fail and send nothing; [`GoFeatureFlag::new`](crate::GoFeatureFlag::new) and
@@ -23,6 +25,13 @@ use crate::http_options::HttpOptions;
 pub struct GoFeatureFlagOptions {
     source: Source,
     exporter_metadata: Vec<(String, Value)>,
+    cache_size: u64,
+    cache_ttl: Option<Duration>,
+    disable_cache: bool,
+    disable_data_collection: bool,
+    data_flush_interval: Duration,
+    max_pending_events: usize,
+    debug: bool,
     #[cfg(feature = "http")]
     http: HttpOptions,
 }
@@ -35,9 +44,50 @@ enum Source {
 }
 
 /// Options once they are checked.
+#[derive(Debug)]
 pub(crate) struct Settings {
     pub(crate) relay: Arc<dyn RelayClient>,
     pub(crate) exporter_metadata: ExporterMetadata,
+    /// `None` where every evaluation is a request of its own.
+    pub(crate) cache: Option<CacheLimits>,
+    pub(crate) timeout: Duration,
+    /// `None` where no usage data are collected.
+    pub(crate) collection: Option<Collection>,
+    /// `None` where no changes are followed.
+    #[cfg(feature = "ws")]
+    pub(crate) stream: Option<StreamSource>,
+    pub(crate) debug: bool,
+}
+
+/// How usage data are collected.
+#[derive(Debug)]
+pub(crate) struct Collection {
+    pub(crate) collector: Arc<dyn RelayClient>,
+    pub(crate) flush_interval: Duration,
+    pub(crate) max_pending_events: usize,
+}
+
+/// The ways to a relay proxy.
+pub(crate) struct Reached {
+    pub(crate) relay: Arc<dyn RelayClient>,
+    /// Where usage data go; the same client unless they have a base URL of their own.
+    pub(crate) collector: Arc<dyn RelayClient>,
+    /// How long a request may take.
+    pub(crate) timeout: Duration,
+    #[cfg(feature = "ws")]
+    pub(crate) stream: Option<StreamSource>,
+}
+
+impl From<Arc<dyn RelayClient>> for Reached {
+    fn from(client: Arc<dyn RelayClient>) -> Self {
+        Self {
+            relay: Arc::clone(&client),
+            collector: client,
+            timeout: DEFAULT_TIMEOUT,
+            #[cfg(feature = "ws")]
+            stream: None,
+        }
+    }
 }
 
 impl GoFeatureFlagOptions {
@@ -58,6 +108,13 @@ impl GoFeatureFlagOptions {
         Self {
             source,
             exporter_metadata: Vec::new(),
+            cache_size: DEFAULT_CACHE_SIZE,
+            cache_ttl: Some(DEFAULT_CACHE_TTL),
+            disable_cache: false,
+            disable_data_collection: false,
+            data_flush_interval: DEFAULT_FLUSH_INTERVAL,
+            max_pending_events: DEFAULT_MAX_PENDING_EVENTS,
+            debug: false,
             #[cfg(feature = "http")]
             http: HttpOptions::default(),
         }
@@ -71,22 +128,109 @@ impl GoFeatureFlagOptions {
         self
     }
 
+    /// How many evaluations the cache holds; the least recently used goes first
+    /// (GOFF-CACHE-001). Remote evaluation. Default: 10,000.
+    pub fn cache_size(mut self, evaluations: u64) -> Self {
+        self.cache_size = evaluations;
+        self
+    }
+
+    /// How long the cache may serve an answer; `None` for as long as no change of its flag is
+    /// announced (GOFF-CACHE-002). With several relay proxies behind a balancer this, not the
+    /// announcement, bounds staleness. Remote evaluation. Default: 60 s.
+    pub fn cache_ttl(mut self, ttl: impl Into<Option<Duration>>) -> Self {
+        self.cache_ttl = ttl.into();
+        self
+    }
+
+    /// Makes every evaluation a request of its own (GOFF-CACHE-003). Remote evaluation.
+    /// Default: `false`.
+    pub fn disable_cache(mut self, disable: bool) -> Self {
+        self.disable_cache = disable;
+        self
+    }
+
+    /// Records no usage data and tracks nothing. Default: `false`.
+    pub fn disable_data_collection(mut self, disable: bool) -> Self {
+        self.disable_data_collection = disable;
+        self
+    }
+
+    /// How often buffered usage data are delivered (GOFF-COLL-014). Default: 60 s.
+    pub fn data_flush_interval(mut self, interval: Duration) -> Self {
+        self.data_flush_interval = interval;
+        self
+    }
+
+    /// How many buffered events are delivered without waiting for the interval. The buffer holds
+    /// twice as many; beyond, the oldest are dropped and counted (GOFF-COLL-014, GOFF-COLL-019).
+    /// Default: 10,000.
+    pub fn max_pending_events(mut self, events: usize) -> Self {
+        self.max_pending_events = events;
+        self
+    }
+
+    /// Whether this client's own diagnostics (requests with status and duration, stream events,
+    /// deliveries) come at INFO instead of DEBUG. Default: `false`.
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.debug = debug;
+        self
+    }
+
     pub(crate) fn check(self) -> Result<Settings, OptionsError> {
         let exporter_metadata = ExporterMetadata::new(self.exporter_metadata)
             .map_err(|error| OptionsError::new("exporter_metadata", error))?;
-        #[cfg(feature = "http")]
-        let relay = match self.source {
-            Source::RelayProxy(endpoint) => self.http.relay_client(&endpoint)?,
+        if self.cache_size == 0 {
+            return Err(OptionsError::new(
+                "cache_size",
+                "must be at least 1; to have no cache set `disable_cache`",
+            ));
+        }
+        if self.cache_ttl.is_some_and(|ttl| ttl.is_zero()) {
+            return Err(OptionsError::new(
+                "cache_ttl",
+                "must be longer than zero; to have no cache set `disable_cache`",
+            ));
+        }
+        let cache = (!self.disable_cache).then_some(CacheLimits {
+            size: self.cache_size,
+            ttl: self.cache_ttl,
+        });
+        if self.data_flush_interval.is_zero() {
+            return Err(OptionsError::new(
+                "data_flush_interval",
+                "must be longer than zero; to collect nothing set `disable_data_collection`",
+            ));
+        }
+        if self.max_pending_events == 0 {
+            return Err(OptionsError::new(
+                "max_pending_events",
+                "must be at least 1; to collect nothing set `disable_data_collection`",
+            ));
+        }
+        let reached = match self.source {
+            #[cfg(feature = "http")]
+            Source::RelayProxy(endpoint) => self.http.reach(&endpoint, self.debug)?,
             Source::RelayClient(client) => {
+                #[cfg(feature = "http")]
                 self.http.refuse_beside_relay_client()?;
-                client
+                Reached::from(client)
             }
         };
-        #[cfg(not(feature = "http"))]
-        let Source::RelayClient(relay) = self.source;
+        let collection = (!self.disable_data_collection).then_some(Collection {
+            collector: reached.collector,
+            flush_interval: self.data_flush_interval,
+            max_pending_events: self.max_pending_events,
+        });
         Ok(Settings {
-            relay,
+            relay: reached.relay,
             exporter_metadata,
+            cache,
+            timeout: reached.timeout,
+            collection,
+            #[cfg(feature = "ws")]
+            stream: reached.stream,
+            debug: self.debug,
         })
     }
 }
@@ -115,6 +259,13 @@ impl GoFeatureFlagOptions {
         self
     }
 
+    /// Where usage data go instead of the endpoint: another base URL, with the same key, headers
+    /// and timeout (GOFF-CFG-006, GOFF-CFG-007). Default: the endpoint.
+    pub fn data_collector_base_url(mut self, url: impl Into<String>) -> Self {
+        self.http.data_collector_base_url = Some(url.into());
+        self
+    }
+
     /// Adds a header to every request, for gateways. The API key wins over an `Authorization`
     /// header of yours (GOFF-AUTH-004). Default: none.
     pub fn custom_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
@@ -136,16 +287,30 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// Sends requests in your own way: bytes out, bytes back. Default: hyper over the connector.
+    /// Sends requests in your own way: bytes out, bytes back. The change stream is not followed
+    /// then; hand changes to
+    /// [`invalidation_sink`](crate::GoFeatureFlag::invalidation_sink). Default: hyper over the
+    /// connector.
     pub fn http_transport(mut self, transport: impl goff_http::HttpTransport + 'static) -> Self {
         self.http.transport = Some(Arc::new(transport));
         self
     }
+}
 
-    /// Whether this client's own diagnostics, requests with status and duration, come at INFO
-    /// instead of DEBUG. Default: `false`.
-    pub fn debug(mut self, debug: bool) -> Self {
-        self.http.debug = Some(debug);
+/// What concerns announcements of changed flags.
+#[cfg(feature = "ws")]
+impl GoFeatureFlagOptions {
+    /// The longest pause between two attempts to open the change stream; the first ones come
+    /// sooner. Remote evaluation. Default: 60 s.
+    pub fn reconnect_interval(mut self, longest: Duration) -> Self {
+        self.http.reconnect_interval = Some(longest);
+        self
+    }
+
+    /// Opens no change stream: the time limit of the cache alone bounds staleness. Remote
+    /// evaluation. Default: `false`.
+    pub fn disable_cache_invalidation(mut self, disable: bool) -> Self {
+        self.http.disable_cache_invalidation = Some(disable);
         self
     }
 }
@@ -158,7 +323,15 @@ impl fmt::Debug for GoFeatureFlagOptions {
             Source::RelayProxy(_) => debug.field("source", &"endpoint"),
             Source::RelayClient(client) => debug.field("source", client),
         };
-        debug.field("exporter_metadata", &self.exporter_metadata);
+        debug
+            .field("exporter_metadata", &self.exporter_metadata)
+            .field("cache_size", &self.cache_size)
+            .field("cache_ttl", &self.cache_ttl)
+            .field("disable_cache", &self.disable_cache)
+            .field("disable_data_collection", &self.disable_data_collection)
+            .field("data_flush_interval", &self.data_flush_interval)
+            .field("max_pending_events", &self.max_pending_events)
+            .field("debug", &self.debug);
         #[cfg(feature = "http")]
         debug.field("http", &self.http);
         debug.finish()
@@ -207,6 +380,8 @@ impl Error for OptionsError {}
 pub enum InitializeError {
     /// An option cannot be used; nothing was sent.
     Options(OptionsError),
+    /// There is no tokio runtime to follow changes and deliver usage data on.
+    NoRuntime,
 }
 
 impl From<OptionsError> for InitializeError {
@@ -219,6 +394,7 @@ impl fmt::Display for InitializeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Options(error) => write!(f, "{error}"),
+            Self::NoRuntime => f.write_str("there is no tokio runtime here to run on"),
         }
     }
 }
@@ -227,6 +403,13 @@ impl Error for InitializeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Options(error) => Some(error),
+            Self::NoRuntime => None,
         }
     }
 }
+
+const DEFAULT_CACHE_SIZE: u64 = 10_000;
+const DEFAULT_CACHE_TTL: Duration = Duration::from_secs(60);
+const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_secs(60);
+const DEFAULT_MAX_PENDING_EVENTS: usize = 10_000;
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);

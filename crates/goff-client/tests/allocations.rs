@@ -59,7 +59,9 @@ fn uncached_evaluation_allocates_the_same_for_any_context() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let options = GoFeatureFlagOptions::new("http://localhost").http_transport(CannedTransport);
+    let options = GoFeatureFlagOptions::new("http://localhost")
+        .disable_cache(true)
+        .http_transport(CannedTransport);
     let goff = runtime.block_on(GoFeatureFlag::connect(options)).unwrap();
     let few = allocations(&goff, &context(1));
     let more = allocations(&goff, &context(12));

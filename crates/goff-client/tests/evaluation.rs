@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use goff_client::{
     Attribute, ErrorCode, EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, Origin, Reason,
-    RelayError, Resolution, ResolutionError, Status,
+    RelayError, Resolution, ResolutionError, State,
 };
 use goff_core::EvaluationFailure;
 use goff_testkit::ScriptedRelay;
@@ -188,7 +188,7 @@ async fn client_refuses_before_and_answers_after_initialisation() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
     let goff = GoFeatureFlag::new(options).unwrap();
-    assert_eq!(goff.status(), Status::NotReady);
+    assert_eq!(goff.status().state, State::NotReady);
     let details = goff.evaluate("flag", &context(), false).await;
     assert!(!details.value);
     assert_eq!(details.error().unwrap().code(), ErrorCode::ProviderNotReady);
@@ -205,7 +205,7 @@ async fn client_refuses_before_and_answers_after_initialisation() {
     // GOFF-LIFE-002: twice is once.
     goff.initialize().await.unwrap();
     goff.clone().initialize().await.unwrap();
-    assert_eq!(goff.status(), Status::Ready);
+    assert_eq!(goff.status().state, State::Ready);
     assert!(goff.evaluate("flag", &context(), false).await.value);
 }
 
@@ -214,6 +214,7 @@ async fn client_refuses_before_and_answers_after_initialisation() {
 async fn evaluation_is_enriched_and_resolution_is_not() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()))
+        .disable_cache(true)
         .exporter_metadata("service", "checkout");
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     let context = EvaluationContext::builder()
@@ -271,7 +272,7 @@ async fn origin_tells_who_evaluated() {
     assert!(error.to_string().contains("`rate`"), "{error}");
 }
 
-/// GOFF-EVAL-011: cancelling an evaluation leaves the client as it was.
+/// Cancelling an evaluation leaves the client as it was.
 #[tokio::test]
 async fn dropped_evaluation_disturbs_nobody() {
     let relay = ScriptedRelay::new().with_value("flag", true).held();

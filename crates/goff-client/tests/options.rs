@@ -107,7 +107,6 @@ fn options_of_the_connection_do_not_go_with_a_relay_client() {
         ),
         ("timeout", own().timeout(Duration::from_secs(1))),
         ("custom_header", own().custom_header("x-gateway", "s3cret")),
-        ("debug", own().debug(true)),
     ] {
         refused(options, option, "beside `with_relay_client`");
     }

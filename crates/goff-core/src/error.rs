@@ -322,6 +322,17 @@ impl ResolutionError {
         }
     }
 
+    /// Who evaluated the flag, as far as this client can know. A mismatch of types is found in an
+    /// answer, whose origin its finder knows; by itself it says that there was one.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        match self {
+            Self::NotReady { .. } => Origin::NotEvaluated,
+            Self::Relay(error) => error.origin(),
+            Self::TypeMismatch { .. } => Origin::Relay,
+        }
+    }
+
     /// What the flag's answer said beside the error, where there was an answer.
     #[must_use]
     pub fn resolution(&self) -> Option<&Arc<Resolution>> {

@@ -19,6 +19,10 @@ pub trait FlagType: Sized {
     /// # Errors
     /// What the value is instead.
     fn from_json(value: &Value) -> Result<Self, Cow<'static, str>>;
+
+    /// A value of this type as JSON: what usage data say was served where the caller's default
+    /// was.
+    fn to_json(&self) -> Value;
 }
 
 /// A resolution once it is projected into the asked type.
@@ -77,6 +81,10 @@ impl FlagType for bool {
     fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
         value.as_bool().ok_or_else(|| found(value))
     }
+
+    fn to_json(&self) -> Value {
+        Value::Bool(*self)
+    }
 }
 
 impl FlagType for i64 {
@@ -101,6 +109,10 @@ impl FlagType for i64 {
         }
         .ok_or_else(|| found(value))
     }
+
+    fn to_json(&self) -> Value {
+        Value::from(*self)
+    }
 }
 
 impl FlagType for f64 {
@@ -109,6 +121,10 @@ impl FlagType for f64 {
     /// A whole number is a number (GOFF-EVAL-003, Python C10).
     fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
         value.as_f64().ok_or_else(|| found(value))
+    }
+
+    fn to_json(&self) -> Value {
+        Value::from(*self)
     }
 }
 
@@ -121,6 +137,10 @@ impl FlagType for String {
             .map(ToOwned::to_owned)
             .ok_or_else(|| found(value))
     }
+
+    fn to_json(&self) -> Value {
+        Value::from(self.as_str())
+    }
 }
 
 impl FlagType for Map<String, Value> {
@@ -129,6 +149,10 @@ impl FlagType for Map<String, Value> {
     fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
         value.as_object().cloned().ok_or_else(|| found(value))
     }
+
+    fn to_json(&self) -> Value {
+        Value::Object(self.clone())
+    }
 }
 
 impl FlagType for Value {
@@ -136,6 +160,10 @@ impl FlagType for Value {
 
     fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
         Ok(value.clone())
+    }
+
+    fn to_json(&self) -> Value {
+        self.clone()
     }
 }
 

@@ -7,9 +7,11 @@ mod provider;
 pub use provider::{GoFeatureFlagProvider, PROVIDER_NAME, SPECIFICATION_VERSION};
 
 pub use goff_client::{
-    Attribute, Connect, ContextView, ErrorCode, EvaluationContext, EvaluationDetails, FlagType,
-    GoFeatureFlag, GoFeatureFlagOptions, InitializeError, OptionsError, Reason, RelayClient,
-    RelayError, Resolution, ResolutionError, Status, attribute,
+    Attribute, ChangedFlags, ClientEvent, Connect, ContextView, DeliveryReport, ErrorCode,
+    EvaluationContext, EvaluationDetails, FlagType, GoFeatureFlag, GoFeatureFlagOptions,
+    InitializeError, Invalidation, InvalidationSink, OptionsError, Reason, RelayClient, RelayError,
+    Resolution, ResolutionError, State, Stats, Status, StreamState, Subscription, UsageStats,
+    attribute,
 };
 #[cfg(feature = "http")]
 pub use goff_client::{HttpTransport, RemoteProtocol, TlsOptions};

@@ -1,7 +1,7 @@
 //! The provider: a thin adapter from the SDK's `FeatureProvider` to the native client.
 
 use async_trait::async_trait;
-use goff_client::{GoFeatureFlag, GoFeatureFlagOptions, OptionsError, Status};
+use goff_client::{GoFeatureFlag, GoFeatureFlagOptions, OptionsError, State};
 use goff_core::{
     EvaluationType, FlagType, GoffAttribute, Outcome, Projection, project, resolution_details,
 };
@@ -89,8 +89,9 @@ impl FeatureProvider for GoFeatureFlagProvider {
     }
 
     fn status(&self) -> ProviderStatus {
-        match self.client.status() {
-            Status::Ready => ProviderStatus::Ready,
+        match self.client.status().state {
+            State::Ready => ProviderStatus::Ready,
+            State::Stale => ProviderStatus::STALE,
             _ => ProviderStatus::NotReady,
         }
     }

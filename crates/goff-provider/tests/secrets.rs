@@ -62,7 +62,7 @@ impl Subscriber for CaptureTracing {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields(format!("{}", event.metadata().target()));
+        let mut fields = Fields(event.metadata().target().to_owned());
         event.record(&mut fields);
         capture(&fields.0);
     }

@@ -23,6 +23,10 @@ impl FlagType for StructValue {
             .ok_or_else(|| found(value))
             .and_then(json_to_struct)
     }
+
+    fn to_json(&self) -> Value {
+        struct_to_json(self).map_or(Value::Null, Value::Object)
+    }
 }
 
 fn json_to_struct(map: &Map<String, Value>) -> Result<StructValue, Cow<'static, str>> {

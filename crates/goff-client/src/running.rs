@@ -1,0 +1,91 @@
+//! What exists between initialisation and shutdown.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use goff_core::{BackgroundTask, InvalidationSink};
+use tokio::sync::watch;
+
+use crate::remote::RemoteEvaluator;
+
+/// A client that answers. Dropping it ends everything that it began.
+pub(crate) struct Running {
+    pub(crate) evaluator: Arc<RemoteEvaluator>,
+    pub(crate) sink: Arc<dyn InvalidationSink>,
+    #[cfg(feature = "ws")]
+    pub(crate) listener: std::sync::Mutex<Option<goff_ws::ChangeListener>>,
+    #[cfg(feature = "ws")]
+    pub(crate) monitor: Option<goff_ws::StreamMonitor>,
+    /// Ends with the client; nobody waits for it.
+    pub(crate) _staleness: Option<BackgroundTask>,
+    /// Evaluations that wait for the relay proxy, and whether they may go on.
+    pub(crate) asking: watch::Sender<Asking>,
+}
+
+/// Evaluations under way.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asking {
+    count: usize,
+    is_cut_off: bool,
+}
+
+impl Running {
+    /// Runs an evaluation that waits; `None` when the client's shutdown has run out of time.
+    pub(crate) async fn until_cut_off<T>(&self, evaluation: impl Future<Output = T>) -> Option<T> {
+        let mut asking = self.asking.subscribe();
+        let _counted = Counted::new(&self.asking);
+        tokio::select! {
+            biased;
+            result = evaluation => Some(result),
+            // The sender is in `self`, so the channel is open.
+            _ = asking.wait_for(|asking| asking.is_cut_off) => None,
+        }
+    }
+
+    /// Waits until no evaluation waits.
+    pub(crate) async fn idle(&self) {
+        let _ = self
+            .asking
+            .subscribe()
+            .wait_for(|asking| asking.count == 0)
+            .await;
+    }
+
+    /// Ends every evaluation that waits.
+    pub(crate) fn cut_off(&self) {
+        self.asking.send_modify(|asking| asking.is_cut_off = true);
+    }
+}
+
+impl fmt::Debug for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Running")
+            .field("evaluator", &self.evaluator)
+            .field("asking", &self.asking)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One evaluation in the count.
+struct Counted<'a>(&'a watch::Sender<Asking>);
+
+impl<'a> Counted<'a> {
+    fn new(asking: &'a watch::Sender<Asking>) -> Self {
+        asking.send_if_modified(|asking| {
+            asking.count += 1;
+            // Nobody waits for there to be more.
+            false
+        });
+        Self(asking)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.send_if_modified(|asking| {
+            asking.count -= 1;
+            asking.count == 0
+        });
+    }
+}

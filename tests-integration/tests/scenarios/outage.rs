@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
+use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{Address, Instance, RelayProxy, relay_source};
 
-use crate::surfaces::{Asked, User, plain, surfaces};
+use crate::surfaces::{Asked, User, surfaces};
 
 #[tokio::test]
 async fn an_evaluation_fails_at_once_while_it_is_down_and_works_again_after() {
@@ -13,7 +14,9 @@ async fn an_evaluation_fails_at_once_while_it_is_down_and_works_again_after() {
     let Address::Tcp(port) = *relay.address() else {
         panic!("an open relay proxy has a port")
     };
-    let surfaces = surfaces(relay.endpoint(), plain).await;
+    // A cache would hide the outage, which is its purpose.
+    let uncached = |options: GoFeatureFlagOptions| options.disable_cache(true);
+    let surfaces = surfaces(relay.endpoint(), uncached).await;
     for surface in &surfaces {
         let seen = surface
             .ask("static_key", Asked::Text("default"), &User::john())

@@ -1,0 +1,512 @@
+//! Cached evaluation, natively and through the OpenFeature client; the cache's key; recording an
+//! event; invalidation.
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use goff_benches::{Budget, Comparison, Measure, Row, Suite, median};
+use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, Invalidation};
+use goff_core::{
+    BulkEvaluation, CacheKeyRef, ContextKind, ContextView, Event, EventBatch, EventSink,
+    EventSource, FeatureEvent, Reason, RelayClient, RelayError, Resolution,
+};
+use goff_hooks::{EventPublisher, EventPublisherOptions};
+use goff_provider::GoFeatureFlagProvider;
+use open_feature::provider::{FeatureProvider, ProviderMetadata, ResolutionDetails};
+use open_feature::{
+    Client, EvaluationDetails, EvaluationError, EvaluationReason, EvaluationResult, FlagMetadata,
+    Hook, HookContext, HookHints, HookWrapper, OpenFeature, StructValue, Value,
+};
+use tokio::runtime::Runtime;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<ExitCode, Failure> {
+    let mut suite = Suite::from_arguments()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    let goff = runtime.block_on(async {
+        GoFeatureFlag::connect(
+            GoFeatureFlagOptions::with_relay_client(Arc::new(ConstantRelay)).cache_ttl(None),
+        )
+        .await
+    })?;
+    hits(&mut suite, &runtime, &goff);
+    keys(&mut suite);
+    records(&mut suite, &runtime)?;
+    invalidations(&mut suite, &runtime)?;
+    scaling(&mut suite, &runtime, &goff);
+    suite.finish().map_err(Into::into)
+}
+
+const FLAG: &str = "bool_targeting_match";
+const KEY: &str = "d45e303a-38c2-11ed-a261-0242ac120002";
+
+/// A relay proxy that has one answer for everything.
+#[derive(Debug)]
+struct ConstantRelay;
+
+#[async_trait]
+impl RelayClient for ConstantRelay {
+    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
+        Ok(resolution())
+    }
+
+    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
+        Ok(BulkEvaluation::new())
+    }
+
+    async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
+        Ok(())
+    }
+}
+
+fn resolution() -> Resolution {
+    Resolution {
+        value: true.into(),
+        reason: Reason::TargetingMatch,
+        variant: Some("True".to_owned()),
+        metadata: [("description".to_owned(), "this is a test".into())]
+            .into_iter()
+            .collect(),
+        cacheable: true,
+        ..Resolution::default()
+    }
+}
+
+/// Ten attributes: strings, integers, floats and booleans.
+fn native_context(key: &str) -> EvaluationContext {
+    EvaluationContext::builder()
+        .targeting_key(key)
+        .attribute("email", "john.doe@gofeatureflag.org")
+        .attribute("firstname", "john")
+        .attribute("lastname", "doe")
+        .attribute("anonymous", false)
+        .attribute("professional", true)
+        .attribute("rate", 3.25)
+        .attribute("age", 30)
+        .attribute("visits", 1200)
+        .attribute("score", 0.5)
+        .attribute("beta", true)
+        .build()
+}
+
+fn sdk_context() -> open_feature::EvaluationContext {
+    open_feature::EvaluationContext::default()
+        .with_targeting_key(KEY)
+        .with_custom_field("email", "john.doe@gofeatureflag.org")
+        .with_custom_field("firstname", "john")
+        .with_custom_field("lastname", "doe")
+        .with_custom_field("anonymous", false)
+        .with_custom_field("professional", true)
+        .with_custom_field("rate", 3.25)
+        .with_custom_field("age", 30)
+        .with_custom_field("visits", 1200)
+        .with_custom_field("score", 0.5)
+        .with_custom_field("beta", true)
+}
+
+fn hits(suite: &mut Suite, runtime: &Runtime, goff: &GoFeatureFlag) {
+    let (native, sdk) = (native_context(KEY), sdk_context());
+    let constant = client(runtime, ConstantProvider::new());
+    let ours = client(runtime, GoFeatureFlagProvider::from(goff));
+    let mut through_constant = evaluate_through(runtime, &constant, &sdk);
+    let mut natively = evaluate_natively(runtime, goff, &native);
+    suite.compare(Comparison {
+        name: "cached, native, one hot key",
+        measure: Measure::NanosecondsPerOperation,
+        operations: 20_000,
+        subject: &mut natively,
+        baseline_name: "SDK over a constant provider",
+        baseline: &mut through_constant,
+        // 500 ns where the baseline takes 1,400 ns.
+        budget: Budget::AtMost(500.0 / 1400.0),
+    });
+    let mut from_sdk_context = evaluate_natively(runtime, goff, &sdk);
+    suite.compare(Comparison {
+        name: "cached, native, from an SDK context",
+        measure: Measure::NanosecondsPerOperation,
+        operations: 20_000,
+        subject: &mut from_sdk_context,
+        baseline_name: "SDK over a constant provider",
+        baseline: &mut through_constant,
+        // 800 ns where the baseline takes 1,400 ns.
+        budget: Budget::AtMost(800.0 / 1400.0),
+    });
+    let hooked = client(runtime, ConstantProvider::with_hooks());
+    let mut through_hooked = evaluate_through(runtime, &hooked, &sdk);
+    let mut through_ours = evaluate_through(runtime, &ours, &sdk);
+    suite.compare(Comparison {
+        name: "cached, through the SDK",
+        measure: Measure::NanosecondsPerOperation,
+        operations: 10_000,
+        subject: &mut through_ours,
+        baseline_name: "SDK over a constant provider with two hooks",
+        baseline: &mut through_hooked,
+        budget: Budget::Stated,
+    });
+    let scattered: Vec<_> = (0..10_000)
+        .map(|n| native_context(&format!("{KEY}-{n}")))
+        .collect();
+    let mut at = 0;
+    let mut spread = |operations| {
+        runtime.block_on(async {
+            for _ in 0..operations {
+                // A stride that is prime to the length visits every key.
+                at = (at + 7919) % scattered.len();
+                if let Some(context) = scattered.get(at) {
+                    black_box(goff.evaluate(FLAG, context, false).await.value);
+                }
+            }
+        });
+    };
+    suite.compare(Comparison {
+        name: "cached, native, 10,000 scattered keys",
+        measure: Measure::NanosecondsPerOperation,
+        operations: 20_000,
+        subject: &mut spread,
+        baseline_name: "cached, native, one hot key",
+        baseline: &mut natively,
+        budget: Budget::Stated,
+    });
+}
+
+fn evaluate_natively<'a>(
+    runtime: &'a Runtime,
+    goff: &'a GoFeatureFlag,
+    context: &'a dyn ContextView,
+) -> impl FnMut(u64) + 'a {
+    move |operations| {
+        runtime.block_on(async {
+            for _ in 0..operations {
+                black_box(goff.evaluate(FLAG, context, false).await.value);
+            }
+        });
+    }
+}
+
+fn evaluate_through<'a>(
+    runtime: &'a Runtime,
+    client: &'a Client,
+    context: &'a open_feature::EvaluationContext,
+) -> impl FnMut(u64) + 'a {
+    move |operations| {
+        runtime.block_on(async {
+            for _ in 0..operations {
+                let value = client.get_bool_details(FLAG, Some(context), None).await;
+                black_box(value.is_ok());
+            }
+        });
+    }
+}
+
+fn client(runtime: &Runtime, provider: impl FeatureProvider) -> Client {
+    runtime.block_on(async {
+        let mut api = OpenFeature::default();
+        api.set_provider(provider).await;
+        api.create_client()
+    })
+}
+
+/// Gives the answer of [`resolution`] without thinking.
+struct ConstantProvider {
+    metadata: ProviderMetadata,
+    hooks: Vec<HookWrapper>,
+}
+
+impl ConstantProvider {
+    fn new() -> Self {
+        Self {
+            metadata: ProviderMetadata::new("constant"),
+            hooks: Vec::new(),
+        }
+    }
+
+    fn with_hooks() -> Self {
+        Self {
+            hooks: vec![
+                HookWrapper::new(SameShape { adds: true }),
+                HookWrapper::new(SameShape { adds: false }),
+            ],
+            ..Self::new()
+        }
+    }
+
+    fn details<T>(value: T) -> EvaluationResult<ResolutionDetails<T>> {
+        Ok(ResolutionDetails {
+            value,
+            variant: Some("True".to_owned()),
+            reason: Some(EvaluationReason::Cached),
+            flag_metadata: Some(
+                FlagMetadata::default().with_value("description", "this is a test"),
+            ),
+        })
+    }
+}
+
+#[async_trait]
+impl FeatureProvider for ConstantProvider {
+    fn metadata(&self) -> &ProviderMetadata {
+        &self.metadata
+    }
+
+    fn hooks(&self) -> &[HookWrapper] {
+        &self.hooks
+    }
+
+    async fn resolve_bool_value(
+        &self,
+        _: &str,
+        _: &open_feature::EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<bool>> {
+        Self::details(true)
+    }
+
+    async fn resolve_int_value(
+        &self,
+        _: &str,
+        _: &open_feature::EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<i64>> {
+        Self::details(1)
+    }
+
+    async fn resolve_float_value(
+        &self,
+        _: &str,
+        _: &open_feature::EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<f64>> {
+        Self::details(1.0)
+    }
+
+    async fn resolve_string_value(
+        &self,
+        _: &str,
+        _: &open_feature::EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<String>> {
+        Self::details(String::new())
+    }
+
+    async fn resolve_struct_value(
+        &self,
+        _: &str,
+        _: &open_feature::EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<StructValue>> {
+        Self::details(StructValue::default())
+    }
+}
+
+/// A hook that does what the SDK charges for, and nothing else: one gives the context back with
+/// one shared field, the other does nothing.
+struct SameShape {
+    adds: bool,
+}
+
+#[async_trait]
+impl Hook for SameShape {
+    async fn before<'a>(
+        &self,
+        context: &HookContext<'a>,
+        _: Option<&'a HookHints>,
+    ) -> Result<Option<open_feature::EvaluationContext>, EvaluationError> {
+        if !self.adds {
+            return Ok(None);
+        }
+        let context = context.evaluation_context.clone();
+        Ok(Some(context.with_custom_field("gofeatureflag", true)))
+    }
+
+    async fn after<'a>(
+        &self,
+        _: &HookContext<'a>,
+        _: &EvaluationDetails<Value>,
+        _: Option<&'a HookHints>,
+    ) -> Result<(), EvaluationError> {
+        Ok(())
+    }
+
+    async fn error<'a>(&self, _: &HookContext<'a>, _: &EvaluationError, _: Option<&'a HookHints>) {}
+
+    async fn finally<'a>(
+        &self,
+        _: &HookContext<'a>,
+        _: &EvaluationDetails<Value>,
+        _: Option<&'a HookHints>,
+    ) {
+    }
+}
+
+fn keys(suite: &mut Suite) {
+    let (native, sdk) = (native_context(KEY), sdk_context());
+    let owned = match CacheKeyRef::new(FLAG, &native) {
+        Ok(key) => key.to_owned_key(),
+        Err(_) => return,
+    };
+    let look_up = |context: &dyn ContextView, operations| {
+        for _ in 0..operations {
+            let key = CacheKeyRef::new(FLAG, black_box(context));
+            black_box(key.is_ok_and(|key| key.matches(&owned)));
+        }
+    };
+    let mut baseline = |operations| {
+        for _ in 0..operations {
+            black_box(black_box(&sdk).clone());
+        }
+    };
+    suite.compare(Comparison {
+        name: "cache key, SDK context, hash and comparison",
+        measure: Measure::NanosecondsPerOperation,
+        operations: 20_000,
+        subject: &mut |operations| look_up(&sdk, operations),
+        baseline_name: "copy of the SDK context",
+        baseline: &mut baseline,
+        budget: Budget::Stated,
+    });
+    suite.compare(Comparison {
+        name: "cache key, native context, hash and comparison",
+        measure: Measure::NanosecondsPerOperation,
+        operations: 20_000,
+        subject: &mut |operations| look_up(&native, operations),
+        baseline_name: "copy of the SDK context",
+        baseline: &mut baseline,
+        budget: Budget::Stated,
+    });
+}
+
+fn records(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
+    let publisher = EventPublisher::new(
+        Arc::new(ConstantRelay),
+        EventPublisherOptions::default().max_pending_events(1_000_000),
+    );
+    runtime.block_on(async { publisher.start() })?;
+    let (flag_key, resolution): (Arc<str>, _) = (FLAG.into(), Arc::new(resolution()));
+    let user_key = KEY.to_owned();
+    let now = goff_hooks::unix_seconds();
+    let record = |operations| {
+        for _ in 0..operations {
+            publisher.record(Event::Feature(FeatureEvent {
+                context_kind: ContextKind::User,
+                user_key: user_key.clone(),
+                creation_date_seconds: now,
+                flag_key: Arc::clone(&flag_key),
+                resolution: Some(Arc::clone(&resolution)),
+                served_instead: None,
+                failed: false,
+                source: EventSource::ProviderCache,
+            }));
+        }
+    };
+    let kept = Mutex::new((String::new(), Arc::clone(&resolution)));
+    let floor = |operations| {
+        for _ in 0..operations {
+            let event = (user_key.clone(), Arc::clone(&resolution));
+            if let Ok(mut kept) = kept.lock() {
+                *kept = event;
+            }
+        }
+    };
+    suite.compare(Comparison {
+        name: "record an event",
+        measure: Measure::NanosecondsPerOperation,
+        operations: 50_000,
+        subject: &mut { record },
+        baseline_name: "String clone + Arc clone + lock",
+        baseline: &mut { floor },
+        budget: Budget::AtMost(1.5),
+    });
+    Ok(())
+}
+
+fn invalidations(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
+    let goff = runtime.block_on(async {
+        let options =
+            GoFeatureFlagOptions::with_relay_client(Arc::new(ConstantRelay)).cache_ttl(None);
+        let goff = GoFeatureFlag::connect(options).await?;
+        let context = native_context(KEY);
+        for n in 0..10_000 {
+            goff.evaluate(&format!("flag-{n}"), &context, false).await;
+        }
+        Ok::<_, Failure>(goff)
+    })?;
+    let sink = goff.invalidation_sink();
+    let mut n = 0;
+    let mut one_flag = |operations| {
+        for _ in 0..operations {
+            n = (n + 1) % 10_000;
+            sink.invalidate(Invalidation::Flags([format!("flag-{n}")].into()));
+        }
+    };
+    let mut everything = |operations| {
+        for _ in 0..operations {
+            sink.invalidate(Invalidation::All);
+        }
+    };
+    suite.compare(Comparison {
+        name: "invalidate 1 flag among 10,000 entries",
+        measure: Measure::NanosecondsPerOperation,
+        operations: 20,
+        subject: &mut one_flag,
+        baseline_name: "invalidate all",
+        baseline: &mut everything,
+        budget: Budget::Stated,
+    });
+    Ok(())
+}
+
+/// How much more two threads do than one, beside a loop of plain arithmetic on the same machine.
+fn scaling(suite: &mut Suite, runtime: &Runtime, goff: &GoFeatureFlag) {
+    const NAME: &str = "cached, native, 2 threads beside 1";
+    if !suite.wants(NAME) {
+        return;
+    }
+    let contexts: Vec<_> = (0..2)
+        .map(|n| native_context(&format!("{KEY}-{n}")))
+        .collect();
+    let evaluate = |thread: usize| {
+        runtime.block_on(async {
+            for _ in 0..50_000 {
+                if let Some(context) = contexts.get(thread) {
+                    black_box(goff.evaluate(FLAG, context, false).await.value);
+                }
+            }
+        });
+    };
+    let arithmetic = |_: usize| {
+        let mut sum = 0_u64;
+        for n in 0..20_000_000_u64 {
+            sum = black_box(sum.wrapping_mul(31).wrapping_add(n));
+        }
+        black_box(sum);
+    };
+    let (mut ours, mut plain) = (Vec::new(), Vec::new());
+    for _ in 0..15 {
+        ours.push(speed_up(&evaluate));
+        plain.push(speed_up(&arithmetic));
+    }
+    let (value, baseline) = (median(&mut ours), median(&mut plain));
+    suite.add(Row {
+        name: NAME.to_owned(),
+        value,
+        unit: "x",
+        baseline: Some(baseline),
+        ratio: Some(value / baseline),
+        budget: String::new(),
+        holds: true,
+        cpu: None,
+    });
+}
+
+fn speed_up(run: &(dyn Fn(usize) + Sync)) -> f64 {
+    let start = std::time::Instant::now();
+    run(0);
+    let alone = start.elapsed().as_secs_f64();
+    let start = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        scope.spawn(|| run(0));
+        scope.spawn(|| run(1));
+    });
+    2.0 * alone / start.elapsed().as_secs_f64()
+}

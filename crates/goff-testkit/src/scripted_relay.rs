@@ -10,7 +10,7 @@ use goff_core::{
     EventBatch, Reason, RelayClient, RelayError, Resolution, SDK_DEFAULT_VARIANT,
 };
 use serde_json::Value;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, oneshot, watch};
 
 /// A [`RelayClient`] without a wire: flags with the answers a test gives them. Clones share one
 /// script.
@@ -34,12 +34,17 @@ pub struct ScriptedRelay {
     script: Arc<Mutex<Script>>,
     /// Closed to answer freely; else a permit lets one request through.
     gate: Arc<Semaphore>,
+    /// How many requests came.
+    asked: Arc<watch::Sender<usize>>,
 }
 
 #[derive(Debug, Default)]
 struct Script {
     answers: HashMap<String, Result<Resolution, RelayError>>,
     requests: Vec<ScriptedRequest>,
+    is_by_hand: bool,
+    /// Those that wait to be let go, by their place in `requests`.
+    waiting: HashMap<usize, oneshot::Sender<()>>,
     batches: Vec<EventBatch>,
     refused_batches: usize,
     collector_failure: Option<RelayError>,
@@ -64,6 +69,7 @@ impl ScriptedRelay {
         Self {
             script: Arc::default(),
             gate: Arc::new(gate),
+            asked: Arc::default(),
         }
     }
 
@@ -107,6 +113,37 @@ impl ScriptedRelay {
         self.gate.add_permits(count);
     }
 
+    /// Makes every request wait until [`let_go`](Self::let_go) names it, so that answers arrive in
+    /// any order. Each is what the script said when its request came, however the script changes
+    /// meanwhile: an answer that is late is old.
+    #[must_use]
+    pub fn by_hand(self) -> Self {
+        self.lock().is_by_hand = true;
+        self
+    }
+
+    /// Lets one request of a relay [by hand](Self::by_hand) through: the one at `index` in
+    /// [`requests`](Self::requests). Tells whether it was waiting.
+    pub fn let_go(&self, index: usize) -> bool {
+        let waiting = self.lock().waiting.remove(&index);
+        waiting.is_some_and(|waiting| waiting.send(()).is_ok())
+    }
+
+    /// How many requests of a relay [by hand](Self::by_hand) wait; one that was given up does not.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        let script = self.lock();
+        let waiting = script.waiting.values();
+        waiting.filter(|waiting| !waiting.is_closed()).count()
+    }
+
+    /// Waits until that many evaluations have been asked for.
+    pub async fn wait_for_requests(&self, count: usize) {
+        // The sender is in `self`, so the channel is open.
+        let mut asked = self.asked.subscribe();
+        let _ = asked.wait_for(|asked| *asked >= count).await;
+    }
+
     /// Every evaluation asked for so far, in order.
     #[must_use]
     pub fn requests(&self) -> Vec<ScriptedRequest> {
@@ -140,18 +177,49 @@ impl ScriptedRelay {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers the request, then waits at the gate.
-    async fn admit(&self, flag_key: &str, context: &dyn ContextView) -> Result<(), ContextError> {
+    /// Remembers the request, then waits at the gate. What is to be answered already, if it is.
+    async fn admit(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+    ) -> Result<Option<Result<Resolution, RelayError>>, ContextError> {
         let context = EvaluationContext::from_view(context);
         context.canonical_hash()?;
-        self.lock().requests.push(ScriptedRequest {
-            flag_key: flag_key.to_owned(),
-            context,
-        });
+        let (count, by_hand) = {
+            let mut script = self.lock();
+            let index = script.requests.len();
+            script.requests.push(ScriptedRequest {
+                flag_key: flag_key.to_owned(),
+                context,
+            });
+            let by_hand = script.is_by_hand.then(|| {
+                let (go, waits) = oneshot::channel();
+                script.waiting.insert(index, go);
+                (script.answer(flag_key), waits)
+            });
+            (index + 1, by_hand)
+        };
+        self.asked.send_modify(|asked| *asked = count.max(*asked));
         if let Ok(permit) = self.gate.acquire().await {
             permit.forget();
         }
-        Ok(())
+        Ok(match by_hand {
+            None => None,
+            Some((answer, waits)) => {
+                // The sender is in the script, which outlives the request.
+                let _ = waits.await;
+                Some(answer)
+            }
+        })
+    }
+}
+
+impl Script {
+    fn answer(&self, flag_key: &str) -> Result<Resolution, RelayError> {
+        self.answers
+            .get(flag_key)
+            .cloned()
+            .unwrap_or_else(|| Err(not_found()))
     }
 }
 
@@ -168,14 +236,11 @@ impl RelayClient for ScriptedRelay {
         flag_key: &str,
         context: &dyn ContextView,
     ) -> Result<Resolution, RelayError> {
-        self.admit(flag_key, context)
+        let old = self
+            .admit(flag_key, context)
             .await
             .map_err(RelayError::InvalidContext)?;
-        self.lock()
-            .answers
-            .get(flag_key)
-            .cloned()
-            .unwrap_or_else(|| Err(not_found()))
+        old.unwrap_or_else(|| self.lock().answer(flag_key))
     }
 
     /// Every scripted flag; an answer that is no evaluation is left out.
@@ -312,5 +377,35 @@ mod tests {
         assert!(!asking.is_finished());
         relay.release(1);
         assert_eq!(asking.await.unwrap(), true);
+    }
+
+    #[tokio::test]
+    async fn requests_by_hand_are_answered_in_any_order_as_of_when_they_came() {
+        let relay = ScriptedRelay::new().with_value("flag", 1).by_hand();
+        let ask = || {
+            let relay = relay.clone();
+            tokio::spawn(async move {
+                let answer = relay.evaluate("flag", &EvaluationContext::default()).await;
+                answer.unwrap().value
+            })
+        };
+        let first = ask();
+        relay.wait_for_requests(1).await;
+        relay.set_answer("flag", Err(RelayError::UnreachableFlagKey { reason: "x" }));
+        let relay = relay.clone().with_value("flag", 2);
+        let second = ask();
+        let given_up = ask();
+        relay.wait_for_requests(3).await;
+        assert_eq!(relay.waiting(), 3);
+        given_up.abort();
+        assert!(given_up.await.is_err());
+        assert_eq!(relay.waiting(), 2);
+        assert!(relay.let_go(1));
+        assert_eq!(second.await.unwrap(), 2);
+        assert!(!first.is_finished());
+        assert!(relay.let_go(0));
+        assert_eq!(first.await.unwrap(), 1);
+        assert!(!relay.let_go(0), "it is gone");
+        assert!(!relay.let_go(2), "it was given up");
     }
 }

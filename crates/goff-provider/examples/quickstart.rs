@@ -1,4 +1,5 @@
-//! Evaluates a flag of each type through OpenFeature and prints what came back.
+//! Evaluates a flag of each type through OpenFeature and prints what came back, a cached answer
+//! and the usage data delivered at shutdown included.
 //!
 //! ```sh
 //! cargo run --example quickstart -- --endpoint http://localhost:1031 [--api-key KEY]
@@ -7,6 +8,7 @@
 
 use std::fmt::Debug;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, is_disabled};
 use open_feature::{
@@ -43,6 +45,19 @@ async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
             EvaluationContextFieldValue::new_struct(vec!["pro".to_owned(), "beta".to_owned()]),
         );
     evaluate_each_type(&client, &context).await;
+
+    println!("\nOnce more, from the cache:");
+    let again = client
+        .get_bool_details("bool_targeting_match", Some(&context), None)
+        .await;
+    show("bool_targeting_match", again);
+
+    // Evaluations from the cache are recorded by the client, and delivered now.
+    let report = goff.shutdown(Duration::from_secs(5)).await;
+    println!(
+        "\nusage data: {} recorded, {} delivered, {} dropped, {} still buffered",
+        report.recorded, report.delivered, report.dropped, report.buffered
+    );
     Ok(ExitCode::SUCCESS)
 }
 

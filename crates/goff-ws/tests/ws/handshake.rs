@@ -17,7 +17,8 @@ fn options(endpoint: &str) -> ListenerOptions {
     ListenerOptions::new(endpoint.parse().unwrap())
 }
 
-/// Python A45 and part C, C14; relay-protocol 23, scenarios 8 and 14.
+/// Python A45 and part C, C14; relay-protocol 23, scenarios 8 and 14. The bearer token is for
+/// gateways.
 #[tokio::test]
 async fn prefix_is_kept_and_the_key_arrives_as_it_is() {
     for key in ["+ & # space é =", "a;b%2Bc", "http://x?y", "plain"] {
@@ -32,7 +33,8 @@ async fn prefix_is_kept_and_the_key_arrives_as_it_is() {
         assert_eq!(path, format!("/http/ff{CURRENT}"));
         assert_eq!(request.api_key().as_deref(), Some(key));
         assert_eq!(request.header("host"), Some(&*host));
-        assert_eq!(request.header("authorization"), None);
+        let bearer = format!("Bearer {key}");
+        assert_eq!(request.header("authorization"), Some(&*bearer));
         assert_eq!(request.header("sec-websocket-extensions"), None);
     }
 }
@@ -52,6 +54,7 @@ async fn without_a_key_there_is_no_query() {
     let (request, _socket) = server.accept().await.upgrade_with(b"").await;
     assert_eq!(request.target(), CURRENT);
     assert_eq!(request.header("host"), Some("localhost"));
+    assert_eq!(request.header("authorization"), None);
     assert_eq!(request.header("x-gateway"), Some("open sesame"));
 }
 

@@ -3,7 +3,6 @@
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 mod any_bytes;
-mod diagnostics;
 mod handshake;
 mod liveness;
 mod messages;

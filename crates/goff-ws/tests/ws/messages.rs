@@ -54,7 +54,7 @@ async fn message_right_behind_the_handshake_is_not_lost() {
 }
 
 /// The relay proxy answers the handshake first and subscribes the connection then; its first ping
-/// shows that it has.
+/// shows that it has (Python part C, C19, where it concerns the stream).
 #[tokio::test(start_paused = true)]
 async fn nothing_is_valid_until_the_stream_is_known_to_be_subscribed() {
     let (mut server, connect) = MemoryServer::start();

@@ -1,4 +1,14 @@
-//! What the listener logs, how often and at which level.
+//! What the listener logs, how often and at which level. One test in a process of its own: which
+//! lines tracing keeps for one thread depends on what other threads do.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+#[expect(dead_code, reason = "the other tests use the rest of it")]
+#[path = "ws/server.rs"]
+mod server;
+#[expect(dead_code, reason = "the other tests use the rest of it")]
+#[path = "ws/sink.rs"]
+mod sink;
 
 use std::fmt::{Debug, Write as _};
 use std::io;
@@ -105,21 +115,21 @@ async fn lines(debug: bool) -> Lines {
     lines
 }
 
-/// Python part C, C24.
+/// Python part C, C24, and the option `debug`.
 #[tokio::test(start_paused = true)]
 async fn outage_is_one_warning_and_its_end_one_line() {
-    let lines = lines(false).await;
-    let warnings = lines.at(Level::WARN);
+    let quiet = lines(false).await;
+    let warnings = quiet.at(Level::WARN);
     let [refused, key, closed] = &*warnings else {
         panic!("{warnings:?}");
     };
     assert!(refused.contains("cannot connect"), "{refused}");
     assert!(key.contains("401"), "{key}");
     assert!(closed.contains("closed the connection"), "{closed}");
-    let back = lines.at(Level::INFO);
+    let back = quiet.at(Level::INFO);
     assert_eq!(back.len(), 2, "{back:?}");
-    assert!(lines.at(Level::ERROR).is_empty());
-    let rest = lines.at(Level::DEBUG).concat();
+    assert!(quiet.at(Level::ERROR).is_empty());
+    let rest = quiet.at(Level::DEBUG);
     for part in [
         "/stream/v1/ws/flag/change",
         "pause_ms=",
@@ -127,18 +137,11 @@ async fn outage_is_one_warning_and_its_end_one_line() {
         "500",
         "\"x\"",
     ] {
-        assert!(rest.contains(part), "{part}: {rest}");
+        assert!(rest.concat().contains(part), "{part}: {rest:?}");
     }
-}
 
-/// Option `debug`.
-#[tokio::test(start_paused = true)]
-async fn debug_raises_every_line_to_info() {
-    let (quiet, loud) = (lines(false).await, lines(true).await);
+    let loud = lines(true).await;
     assert!(loud.at(Level::DEBUG).is_empty());
-    assert_eq!(
-        loud.at(Level::INFO).len(),
-        quiet.at(Level::INFO).len() + quiet.at(Level::DEBUG).len()
-    );
-    assert_eq!(loud.at(Level::WARN).len(), quiet.at(Level::WARN).len());
+    assert_eq!(loud.at(Level::INFO).len(), back.len() + rest.len());
+    assert_eq!(loud.at(Level::WARN).len(), warnings.len());
 }

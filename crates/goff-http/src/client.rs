@@ -7,11 +7,12 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use goff_core::{
     BodyProblem, BulkEvaluation, ContextView, Endpoint, ErrorCode, EventBatch, RelayClient,
     RelayError, Resolution,
 };
-use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, StatusCode};
 use tokio::time::Instant;
 use tracing::Level;
@@ -41,7 +42,7 @@ pub struct HttpRelayClient {
     protocol: RemoteProtocol,
     timeout: Duration,
     debug: bool,
-    headers: HeaderMap,
+    headers: Arc<HeaderMap>,
     secrets: Secrets,
     transport: Arc<dyn HttpTransport>,
     hold_back: HoldBack,
@@ -66,7 +67,7 @@ impl HttpRelayClient {
         let sending = self.transport.send(HttpRequest {
             method: request.method,
             uri: uri.clone(),
-            headers: self.headers.clone(),
+            headers: Arc::clone(&self.headers),
             body: request.body,
             max_response_size: MAX_RESPONSE_SIZE,
             may_resend: request.may_resend,
@@ -108,13 +109,12 @@ impl HttpRelayClient {
             return Err(too_long());
         }
         // The prefix was parsed once, and an escaped key holds nothing that a path must not.
-        let path = PathAndQuery::from_maybe_shared(bytes::Bytes::from(whole));
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(path.map_err(|_| too_long())?)
-            .build()
-            .map_err(|_| too_long())
+        let path = PathAndQuery::from_maybe_shared(Bytes::from(whole)).map_err(|_| too_long())?;
+        let mut parts = Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path);
+        Uri::from_parts(parts).map_err(|_| too_long())
     }
 
     fn read_failure<T>(

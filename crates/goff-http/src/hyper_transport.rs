@@ -19,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use goff_core::{ByteStream, Connect};
-use http::{Extensions, Request, StatusCode, Uri};
+use http::{Extensions, HeaderMap, Request, StatusCode, Uri};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper_util::client::legacy::connect::{Connected, Connection};
@@ -59,36 +59,29 @@ impl HyperTransport {
         Self { client, ticks }
     }
 
-    async fn attempt(&self, request: HttpRequest) -> Result<HttpResponse, Failure> {
-        let HttpRequest {
-            method,
-            uri,
-            headers,
-            body,
-            max_response_size,
-            progress,
-            ..
-        } = request;
+    async fn attempt(&self, request: &HttpRequest) -> Result<HttpResponse, Failure> {
+        let progress = &request.progress;
         progress.waiting();
-        let mut message = Request::new(RequestBody {
-            bytes: (!body.is_empty()).then_some(body),
-            progress: Arc::clone(&progress),
-            ticks: Arc::clone(&self.ticks),
-        });
-        if message.body().bytes.is_none() {
+        let body = &request.body;
+        if body.is_empty() {
             // hyper never asks an empty body for its bytes.
             progress.sending_at(self.ticks.next());
         }
-        *message.method_mut() = method;
-        *message.uri_mut() = uri;
-        *message.headers_mut() = headers;
+        let mut message = Request::new(RequestBody {
+            bytes: (!body.is_empty()).then(|| body.clone()),
+            progress: Arc::clone(progress),
+            ticks: Arc::clone(&self.ticks),
+        });
+        *message.method_mut() = request.method.clone();
+        *message.uri_mut() = request.uri.clone();
+        *message.headers_mut() = HeaderMap::clone(&request.headers);
         let response = self
             .client
             .request(message)
             .await
-            .map_err(|error| Failure::of_request(error, &progress))?;
+            .map_err(|error| Failure::of_request(error, progress))?;
         let (head, body) = response.into_parts();
-        let body = read_body(body, head.status, max_response_size).await?;
+        let body = read_body(body, head.status, request.max_response_size).await?;
         Ok(HttpResponse {
             status: head.status,
             headers: head.headers,
@@ -100,15 +93,12 @@ impl HyperTransport {
 #[async_trait]
 impl HttpTransport for HyperTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let again = request.may_resend.then(|| request.clone());
-        match (self.attempt(request).await, again) {
-            (
-                Err(Failure {
-                    died_unused: true, ..
-                }),
-                Some(request),
-            ) => Ok(self.attempt(request).await?),
-            (outcome, _) => Ok(outcome?),
+        let mut may_resend = request.may_resend;
+        loop {
+            match self.attempt(&request).await {
+                Err(failure) if failure.died_unused && may_resend => may_resend = false,
+                outcome => return Ok(outcome?),
+            }
         }
     }
 }

@@ -33,9 +33,9 @@ pub struct HttpRequest {
     pub method: Method,
     /// The absolute URL. For a Unix socket its host is `localhost`.
     pub uri: Uri,
-    /// Every header except `Host` and `Content-Length`, which follow from URL and body. The values
-    /// that are secrets are marked sensitive.
-    pub headers: HeaderMap,
+    /// Every header except `Content-Length`, which follows from the body; `Host` is that of the URL.
+    /// Shared by all requests of a client. The values that are secrets are marked sensitive.
+    pub headers: Arc<HeaderMap>,
     /// The body.
     pub body: Bytes,
     /// How many bytes of response body to read at most.

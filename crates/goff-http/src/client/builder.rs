@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::{ApiKey, Connect, Endpoint};
-use http::uri::{Parts, Uri};
+use http::header::{self, HeaderValue};
+use http::uri::{Authority, Parts, Scheme, Uri};
 
 use super::HttpRelayClient;
 use crate::connector::Connector;
@@ -127,7 +128,8 @@ impl HttpRelayClientBuilder {
             return Err(InvalidOption::new("timeout", "must be longer than zero"));
         }
         let mut secrets = Secrets::default();
-        let headers = request_headers(&self.custom_headers, self.api_key.as_ref(), &mut secrets)?;
+        let mut headers =
+            request_headers(&self.custom_headers, self.api_key.as_ref(), &mut secrets)?;
         let base = self.endpoint.join("/").parse::<Uri>().map(Uri::into_parts);
         let Ok(Parts {
             scheme: Some(scheme),
@@ -138,6 +140,7 @@ impl HttpRelayClientBuilder {
         else {
             return Err(InvalidOption::new("endpoint", "is no valid URL"));
         };
+        headers.insert(header::HOST, host(&scheme, &authority)?);
         let transport = match self.wire {
             Wire::Transport(transport) => transport,
             Wire::Connector(connect) => Arc::new(HyperTransport::new(connect)),
@@ -154,7 +157,7 @@ impl HttpRelayClientBuilder {
             protocol: self.protocol,
             timeout: self.timeout,
             debug: self.debug,
-            headers,
+            headers: Arc::new(headers),
             secrets,
             transport,
             hold_back: HoldBack::new(),
@@ -205,4 +208,40 @@ impl fmt::Display for InvalidOption {
 
 impl std::error::Error for InvalidOption {}
 
+/// What a request to the endpoint has as `Host`: without the port, where it is the scheme's own.
+fn host(scheme: &Scheme, authority: &Authority) -> Result<HeaderValue, InvalidOption> {
+    let own_port = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    let host = if authority.port_u16() == Some(own_port) {
+        authority.host()
+    } else {
+        authority.as_str()
+    };
+    HeaderValue::from_str(host).map_err(|_| InvalidOption::new("endpoint", "is no valid URL"))
+}
+
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_the_port_where_it_is_not_the_schemes_own() {
+        for (endpoint, expected) in [
+            ("http://h", "h"),
+            ("http://h:80/prefix", "h"),
+            ("http://h:443", "h:443"),
+            ("http://h:1031", "h:1031"),
+            ("https://h:443", "h"),
+            ("https://h:80", "h:80"),
+            ("http://[::1]:80", "[::1]"),
+            ("http://[::1]:1031", "[::1]:1031"),
+            ("unix:///run/relay.sock", "localhost"),
+        ] {
+            let endpoint: Endpoint = endpoint.parse().unwrap();
+            let uri: Uri = endpoint.join("/").parse().unwrap();
+            let (scheme, authority) = (uri.scheme().unwrap(), uri.authority().unwrap());
+            assert_eq!(host(scheme, authority).unwrap(), expected, "{endpoint}");
+        }
+    }
+}

@@ -1,6 +1,11 @@
 //! Kept-alive connections, and the one resend when one of them is dead (design: no other retry).
 
-use goff_core::{Origin, RelayClient, RelayError};
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use goff_core::{ByteStream, Connect, Origin, RelayClient, RelayError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use crate::*;
 
@@ -55,6 +60,50 @@ async fn reused_connection_that_dies_unanswered_is_given_one_resend() {
         assert_eq!(requests[1].body, requests[2].body);
         assert_eq!(requests[1].path, requests[2].path);
     }
+}
+
+#[derive(Debug)]
+struct Pipes(Mutex<Vec<DuplexStream>>);
+
+#[async_trait]
+impl Connect for Pipes {
+    async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
+        let pipe = self.0.lock().unwrap().pop();
+        Ok(Box::new(pipe.ok_or(io::ErrorKind::ConnectionRefused)?))
+    }
+}
+
+async fn answer_once(mut pipe: DuplexStream) -> DuplexStream {
+    assert!(pipe.read(&mut [0; 4096]).await.unwrap() > 0);
+    let length = STATIC.len();
+    let answer = format!("HTTP/1.1 200 \r\ncontent-length: {length}\r\n\r\n{STATIC}");
+    pipe.write_all(answer.as_bytes()).await.unwrap();
+    pipe
+}
+
+/// The connection ends between being taken from the pool and being written to. The test's one
+/// thread makes it so: whoever watches the idle connection has not run yet.
+#[tokio::test]
+async fn connection_that_ends_while_it_is_taken_is_given_one_resend() {
+    let (first, first_server) = tokio::io::duplex(4096);
+    let (second, second_server) = tokio::io::duplex(4096);
+    let pipes = Arc::new(Pipes(Mutex::new(vec![second, first])));
+    let client = builder("http://localhost")
+        .connector(pipes.clone())
+        .build()
+        .unwrap();
+    let serving = tokio::spawn(answer_once(first_server));
+    evaluate(&client).await.unwrap();
+    let first_server = serving.await.unwrap();
+
+    let serving = tokio::spawn(answer_once(second_server));
+    drop(first_server);
+    evaluate(&client).await.unwrap();
+    assert!(pipes.0.lock().unwrap().is_empty());
+
+    drop(serving.await.unwrap());
+    let error = evaluate(&client).await.unwrap_err();
+    assert!(matches!(error, RelayError::NotConnected(_)), "{error:?}");
 }
 
 #[tokio::test]
@@ -146,7 +195,6 @@ async fn answer_before_the_end_of_the_request_counts_as_begun() {
         .unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let serving = tokio::spawn(async move {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
         let (mut stream, _) = listener.accept().await.unwrap();
         let mut buffer = [0; 1024];
         assert!(stream.read(&mut buffer).await.unwrap() > 0);
@@ -177,11 +225,11 @@ async fn answer_before_the_end_of_the_request_counts_as_begun() {
 #[tokio::test]
 async fn concurrent_requests_have_their_own_connections_and_leave_them_to_the_next() {
     let server = server([Answer::new(200, STATIC)]).await;
-    let client = std::sync::Arc::new(client(&server));
+    let client = Arc::new(client(&server));
     for _ in 0..2 {
         let mut flights = tokio::task::JoinSet::new();
         for _ in 0..16 {
-            let client = std::sync::Arc::clone(&client);
+            let client = Arc::clone(&client);
             flights.spawn(async move { evaluate(&client).await });
         }
         for outcome in flights.join_all().await {

@@ -6,7 +6,7 @@ use std::pin::pin;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, poll_fn, select};
-use goff_core::ByteStream;
+use goff_core::{ApiKey, ByteStream};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::client::conn::http1;
@@ -30,8 +30,13 @@ pub(crate) struct Upgraded {
 }
 
 impl Handshake {
-    /// `custom` are a caller's headers, for gateways; those of the handshake itself win.
-    pub(crate) fn new(target: StreamTarget, custom: &[(HeaderName, HeaderValue)]) -> Self {
+    /// `custom` are a caller's headers, for gateways; those of the handshake itself win, and the
+    /// key does, as in every other request (GOFF-AUTH-004).
+    pub(crate) fn new(
+        target: StreamTarget,
+        api_key: Option<&ApiKey>,
+        custom: &[(HeaderName, HeaderValue)],
+    ) -> Self {
         let mut headers = HeaderMap::new();
         for (name, value) in custom {
             let mut value = value.clone();
@@ -47,6 +52,13 @@ impl Handshake {
                 "goff-rs/",
                 env!("CARGO_PKG_VERSION")
             )));
+        if let Some(mut bearer) = api_key.and_then(bearer) {
+            // The relay proxy reads no header of a stream, but a gateway may want to see here what
+            // it sees elsewhere.
+            bearer.set_sensitive(true);
+            headers.insert(header::AUTHORIZATION, bearer);
+            headers.remove("x-api-key");
+        }
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(
@@ -104,6 +116,10 @@ impl Handshake {
         }
         request
     }
+}
+
+fn bearer(key: &ApiKey) -> Option<HeaderValue> {
+    HeaderValue::from_bytes(format!("Bearer {}", key.expose()).as_bytes()).ok()
 }
 
 /// Whether the answer accepts the handshake (RFC 6455, section 4.1).
@@ -205,12 +221,16 @@ mod tests {
             )
         };
         let target = StreamTarget::new(&"http://h:1031/p".parse().unwrap(), None).unwrap();
+        let credentials = [
+            header("authorization", "Basic secret"),
+            header("x-api-key", "secret"),
+        ];
         let handshake = Handshake::new(
-            target,
+            target.clone(),
+            None,
             &[
                 header("x-gateway", "secret"),
                 header("x-gateway", "second"),
-                header("authorization", "Bearer secret"),
                 header("host", "other"),
                 header("upgrade", "h2c"),
                 header("connection", "close"),
@@ -227,7 +247,6 @@ mod tests {
             all.map(|value| value.to_str().unwrap()).collect()
         };
         assert_eq!(values("x-gateway"), ["secret", "second"]);
-        assert_eq!(values("authorization"), ["Bearer secret"]);
         assert_eq!(values("host"), ["h:1031"]);
         assert_eq!(values("upgrade"), ["websocket"]);
         assert_eq!(values("connection"), ["Upgrade"]);
@@ -235,5 +254,19 @@ mod tests {
         assert_eq!(values("sec-websocket-key"), [KEY]);
         assert!(values("sec-websocket-extensions").is_empty());
         assert!(values("user-agent").concat().starts_with("goff-rs/"));
+
+        let key = ApiKey::new("the-key").unwrap();
+        for (key, authorization, x_api_key) in [
+            (None, "Basic secret", Some("secret")),
+            (key.as_ref(), "Bearer the-key", None),
+        ] {
+            let handshake = Handshake::new(target.clone(), key, &credentials);
+            let shown = format!("{handshake:?}");
+            assert!(!shown.contains("secret") && !shown.contains("the-key"));
+            let request = handshake.request(Address::Current, KEY);
+            let value = |name: &str| request.headers().get(name)?.to_str().ok();
+            assert_eq!(value("authorization"), Some(authorization));
+            assert_eq!(value("x-api-key"), x_api_key);
+        }
     }
 }

@@ -63,7 +63,7 @@ impl ChangeListener {
             .map_err(|_| StartError::KeyTooLong)?;
         let monitor = StreamMonitor::new();
         let follower = Follower {
-            handshake: Handshake::new(target, &options.headers),
+            handshake: Handshake::new(target, options.api_key.as_ref(), &options.headers),
             connect,
             sink,
             monitor: monitor.clone(),

@@ -36,7 +36,7 @@ impl ListenerOptions {
     }
 
     /// The API key, sent as the query parameter `apiKey`, the only place where the relay proxy
-    /// looks for it (relay-protocol 3). Default: none.
+    /// looks for it (relay-protocol 3), and as a bearer token, for gateways. Default: none.
     #[must_use]
     pub fn api_key(mut self, api_key: Option<ApiKey>) -> Self {
         self.api_key = api_key;
@@ -44,7 +44,8 @@ impl ListenerOptions {
     }
 
     /// Headers of the handshake, for gateways; the relay proxy reads none. Those that the handshake
-    /// itself needs are never replaced. Default: none.
+    /// itself needs are never replaced, and with an API key `Authorization` and `X-API-Key` are
+    /// left out, as in every other request. Default: none.
     #[must_use]
     pub fn headers(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
         self.headers = headers.into_iter().collect();

@@ -6,6 +6,7 @@
 //! flag was invalidated.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use goff_core::{CacheKey, Resolution, ResolutionError};
@@ -15,9 +16,18 @@ use tokio::task::AbortHandle;
 
 use crate::invalidations::Mark;
 
-/// The flights under way, by what they ask for.
+/// The flights under way.
 #[derive(Debug, Default)]
-pub(crate) struct Flights(Mutex<HashMap<CacheKey, Arc<Flight>>>);
+pub(crate) struct Flights(Mutex<FlightList>);
+
+/// The flights under way, locked.
+#[derive(Debug, Default)]
+pub(crate) struct FlightList {
+    /// By what they ask for.
+    boarding: HashMap<CacheKey, Arc<Flight>>,
+    /// Those that another has taken the place of: nobody boards them, but they too are ended.
+    overtaken: Vec<Arc<Flight>>,
+}
 
 /// One request and who waits for it.
 #[derive(Debug)]
@@ -41,26 +51,46 @@ pub(crate) struct Landing {
 
 impl Flights {
     /// The flights, to look for one and board or begin it in one step.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, HashMap<CacheKey, Arc<Flight>>> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, FlightList> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a flight off the list, unless a newer one has taken its place.
+    /// Takes a flight off the list; a newer one that has taken its place stays.
     pub(crate) fn remove(&self, key: &CacheKey, flight: &Arc<Flight>) {
         let mut flights = self.lock();
-        if flights
+        let is_boarding = flights
+            .boarding
             .get(key)
-            .is_some_and(|listed| Arc::ptr_eq(listed, flight))
-        {
-            flights.remove(key);
+            .is_some_and(|listed| Arc::ptr_eq(listed, flight));
+        if is_boarding {
+            flights.boarding.remove(key);
+        } else {
+            flights
+                .overtaken
+                .retain(|listed| !Arc::ptr_eq(listed, flight));
         }
     }
 
     /// Ends every flight; who waits is told nothing.
     pub(crate) fn abort_all(&self) {
-        for (_, flight) in self.lock().drain() {
+        let FlightList {
+            boarding,
+            overtaken,
+        } = mem::take(&mut *self.lock());
+        for flight in boarding.into_values().chain(overtaken) {
             flight.abort();
         }
+    }
+}
+
+impl FlightList {
+    pub(crate) fn get(&self, key: &CacheKey) -> Option<&Arc<Flight>> {
+        self.boarding.get(key)
+    }
+
+    pub(crate) fn insert(&mut self, key: CacheKey, flight: Arc<Flight>) {
+        let overtaken = self.boarding.insert(key, flight);
+        self.overtaken.extend(overtaken);
     }
 }
 

@@ -175,6 +175,8 @@ impl Inner {
         let flight = Arc::new(Flight::new(cache.mark(), runtime.id()));
         let landing = flight.board(runtime.id());
         flights.insert(owned.clone(), Arc::clone(&flight));
+        // A runtime that is going away drops the task here and now, which takes it off the list.
+        drop(flights);
         let task = runtime.spawn(Self::fly(Underway {
             inner: Arc::clone(this),
             key: owned.clone(),

@@ -1,0 +1,422 @@
+//! The cache: what is kept, for whom, for how long, and what a hit looks like.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use goff_client::{
+    ChangedFlags, ClientEvent, ErrorCode, EvaluationContext, EvaluationDetails, GoFeatureFlag,
+    GoFeatureFlagOptions, Invalidation, Reason, RelayError, Resolution, StreamState,
+};
+use goff_testkit::ScriptedRelay;
+use serde_json::{Map, Value, json};
+
+fn options(relay: &ScriptedRelay) -> GoFeatureFlagOptions {
+    GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()))
+}
+
+async fn goff(relay: &ScriptedRelay) -> GoFeatureFlag {
+    GoFeatureFlag::connect(options(relay)).await.unwrap()
+}
+
+fn user(key: &str) -> EvaluationContext {
+    EvaluationContext::builder().targeting_key(key).build()
+}
+
+fn metadata() -> Map<String, Value> {
+    json!({"test": "test1", "test2": false, "test3": 123.3})
+        .as_object()
+        .unwrap()
+        .clone()
+}
+
+fn resolution(value: Value) -> Resolution {
+    Resolution {
+        value,
+        reason: Reason::TargetingMatch,
+        variant: Some("True".to_owned()),
+        metadata: metadata(),
+        version: Some("1.2.3".to_owned()),
+        cacheable: true,
+        ..Resolution::default()
+    }
+}
+
+async fn reason(goff: &GoFeatureFlag, flag_key: &str, user_key: &str) -> Reason {
+    goff.evaluate(flag_key, &user(user_key), Value::Null)
+        .await
+        .reason()
+        .clone()
+}
+
+fn named(flag_keys: &[&str]) -> BTreeSet<String> {
+    flag_keys.iter().map(|key| (*key).to_owned()).collect()
+}
+
+/// Python rows 28 and 41 (in its scripted form), C27: the same evaluation again is a hit, with
+/// everything that the answer said; an unknown flag is none, and asking for it again asks again;
+/// the change of another flag leaves the first one cached, its own makes it be asked for again.
+#[tokio::test]
+async fn python_websocket_scenario() {
+    let relay = ScriptedRelay::new()
+        .with_answer("bool_targeting_match", Ok(resolution(json!(true))))
+        .with_value("string_key", "CC0000");
+    let goff = goff(&relay).await;
+    let evaluate = || async {
+        goff.evaluate("bool_targeting_match", &user("user-1"), false)
+            .await
+    };
+    let check = |details: EvaluationDetails<bool>, reason: Reason| {
+        assert!(details.value);
+        assert_eq!(*details.reason(), reason);
+        assert_eq!(details.variant(), Some("True"));
+        assert_eq!(*details.metadata(), metadata());
+        assert_eq!(details.version(), Some("1.2.3"));
+        assert!(details.error().is_none());
+    };
+    check(evaluate().await, Reason::TargetingMatch);
+    check(evaluate().await, Reason::Cached);
+    for _ in 0..2 {
+        let unknown = goff
+            .evaluate("nonexistent-flag-key", &user("user-1"), false)
+            .await;
+        assert_eq!(unknown.error().unwrap().code(), ErrorCode::FlagNotFound);
+    }
+    let sink = goff.invalidation_sink();
+    sink.invalidate(Invalidation::Flags(named(&["string_key"])));
+    check(evaluate().await, Reason::Cached);
+    sink.invalidate(Invalidation::Flags(named(&["bool_targeting_match"])));
+    check(evaluate().await, Reason::TargetingMatch);
+    sink.invalidate(Invalidation::All);
+    check(evaluate().await, Reason::TargetingMatch);
+    assert_eq!(relay.requests().len(), 5);
+    let stats = goff.stats();
+    assert_eq!((stats.hits, stats.misses, stats.shared), (2, 5, 0));
+}
+
+/// GOFF-CACHE-004, Python C5: equal contexts hit in any order of attributes, `1` and `1.0`, a
+/// number and its text, and different users do not.
+#[tokio::test]
+async fn only_equal_evaluations_hit() {
+    let relay = ScriptedRelay::new().with_value("a", 1).with_value("b", 2);
+    let goff = goff(&relay).await;
+    let base = || user("user-1");
+    let with = |value: Value| {
+        EvaluationContext::builder()
+            .targeting_key("user-1")
+            .attribute("n", value)
+            .build()
+    };
+    let different = [
+        base(),
+        user("user-2"),
+        with(json!(1)),
+        with(json!(1.0)),
+        with(json!("1")),
+        with(json!(true)),
+        with(json!([1])),
+        with(json!({"n": 1})),
+    ];
+    for context in &different {
+        for flag_key in ["a", "b"] {
+            let details = goff.evaluate(flag_key, context, 0).await;
+            assert_eq!(*details.reason(), Reason::Static);
+            assert_eq!(details.value, if flag_key == "a" { 1 } else { 2 });
+        }
+    }
+    let ab = EvaluationContext::builder()
+        .attribute("a", 1)
+        .attribute("b", json!({"x": 1, "y": 2}))
+        .build();
+    let ba = EvaluationContext::builder()
+        .attribute("b", json!({"y": 2, "x": 1}))
+        .attribute("a", 1)
+        .build();
+    assert_eq!(*goff.evaluate("a", &ab, 0).await.reason(), Reason::Static);
+    assert_eq!(*goff.evaluate("a", &ba, 0).await.reason(), Reason::Cached);
+    assert_eq!(relay.requests().len(), different.len() * 2 + 1);
+}
+
+/// Python C4, C26, GOFF-CACHE-007: the hit of a disabled flag gives each caller its own default,
+/// of any type, and keeps variant, metadata and reason.
+#[tokio::test]
+async fn hit_of_a_disabled_flag_never_serves_its_value() {
+    let relay = ScriptedRelay::new().with_answer(
+        "flag",
+        Ok(Resolution {
+            reason: Reason::Disabled,
+            variant: Some("SdkDefault".to_owned()),
+            ..resolution(json!(false))
+        }),
+    );
+    let goff = goff(&relay).await;
+    fn check<T: PartialEq + std::fmt::Debug>(details: &EvaluationDetails<T>, default: &T) {
+        assert_eq!(details.value, *default);
+        assert_eq!(*details.reason(), Reason::Disabled);
+        assert_eq!(details.variant(), Some("SdkDefault"));
+        assert_eq!(*details.metadata(), metadata());
+        assert!(details.is_disabled());
+        assert!(details.error().is_none());
+    }
+    let context = user("user-1");
+    for default in [false, true] {
+        check(&goff.evaluate("flag", &context, default).await, &default);
+    }
+    for default in [7_i64, 8] {
+        check(&goff.evaluate("flag", &context, default).await, &default);
+    }
+    check(
+        &goff.evaluate("flag", &context, "x".to_owned()).await,
+        &"x".to_owned(),
+    );
+    assert_eq!(relay.requests().len(), 1);
+    assert_eq!(goff.stats().hits, 4);
+}
+
+/// GOFF-EVAL-006: a cached null is each caller's own default too; GOFF-EVAL-003: the cache key has
+/// no type, so a hit of another type is a mismatch, and does no harm to the entry.
+#[tokio::test]
+async fn null_and_a_mismatch_on_a_hit_leave_the_entry_as_it_is() {
+    let relay = ScriptedRelay::new()
+        .with_answer("null", Ok(resolution(Value::Null)))
+        .with_answer("text", Ok(resolution(json!("on"))));
+    let goff = goff(&relay).await;
+    let context = user("user-1");
+    for default in [1_i64, 2] {
+        let details = goff.evaluate("null", &context, default).await;
+        assert_eq!(details.value, default);
+        assert_eq!(details.variant(), Some("True"));
+        assert!(details.error().is_none());
+    }
+    for _ in 0..2 {
+        let mismatch = goff.evaluate("text", &context, true).await;
+        assert_eq!(mismatch.error().unwrap().code(), ErrorCode::TypeMismatch);
+        // The next one hits what the mismatch left behind.
+        let text = goff.evaluate("text", &context, String::new()).await;
+        assert_eq!(
+            (text.value.as_str(), text.reason()),
+            ("on", &Reason::Cached)
+        );
+    }
+    assert_eq!(relay.requests().len(), 2);
+}
+
+/// GOFF-CACHE-005, Python A40: what is not marked cacheable, and no error of any kind, is kept.
+#[tokio::test]
+async fn answers_not_cacheable_and_errors_are_asked_for_again() {
+    let relay = ScriptedRelay::new()
+        .with_answer(
+            "fleeting",
+            Ok(Resolution {
+                cacheable: false,
+                ..resolution(json!(true))
+            }),
+        )
+        .with_answer(
+            "broken",
+            Err(RelayError::Status {
+                status: 500,
+                path: "/v1/feature/broken/eval".to_owned(),
+                message: None,
+                code: ErrorCode::General,
+            }),
+        );
+    let goff = goff(&relay).await;
+    for flag_key in ["fleeting", "broken", "unknown"] {
+        for _ in 0..3 {
+            assert_ne!(reason(&goff, flag_key, "user-1").await, Reason::Cached);
+        }
+    }
+    assert_eq!(relay.requests().len(), 9);
+    assert_eq!(goff.stats().hits, 0);
+    relay.set_answer("broken", Ok(resolution(json!(true))));
+    assert_eq!(
+        reason(&goff, "broken", "user-1").await,
+        Reason::TargetingMatch
+    );
+    assert_eq!(reason(&goff, "broken", "user-1").await, Reason::Cached);
+}
+
+/// GOFF-CTX-001: a context that cannot be sent is refused before cache and request.
+#[tokio::test]
+async fn unreadable_context_is_refused_before_the_cache() {
+    let relay = ScriptedRelay::new().with_value("flag", true);
+    let goff = goff(&relay).await;
+    let context = EvaluationContext::builder()
+        .attribute("rate", f64::NAN)
+        .build();
+    for _ in 0..2 {
+        let details = goff.evaluate("flag", &context, false).await;
+        assert_eq!(details.error().unwrap().code(), ErrorCode::InvalidContext);
+    }
+    assert!(relay.requests().is_empty());
+    let stats = goff.stats();
+    assert_eq!((stats.hits, stats.misses), (0, 0));
+}
+
+/// GOFF-CACHE-003: `disable_cache` makes every evaluation a request; the default does not.
+#[tokio::test]
+async fn disable_cache_makes_every_evaluation_a_request() {
+    for (disable, requests) in [(false, 1), (true, 3)] {
+        let relay = ScriptedRelay::new().with_value("flag", true);
+        let options = options(&relay).disable_cache(disable);
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let mut subscription = goff.subscribe();
+        for _ in 0..3 {
+            assert!(goff.evaluate("flag", &user("user-1"), false).await.value);
+        }
+        assert_eq!(relay.requests().len(), requests);
+        // Changes are announced all the same.
+        goff.invalidation_sink()
+            .invalidate(Invalidation::Flags(named(&["flag"])));
+        assert_eq!(
+            subscription.next().await,
+            Some(ClientEvent::ConfigurationChanged(ChangedFlags::Named(
+                named(&["flag"])
+            )))
+        );
+    }
+}
+
+/// GOFF-CACHE-001, GOFF-CACHE-006, Python A2: no more than `cache_size` answers; 10,000 by
+/// default. moka drops in the background, so the count is awaited by asking.
+#[tokio::test]
+async fn cache_size_bounds_the_cache() {
+    for (size, kept) in [(Some(10), 10), (None, 10_000)] {
+        let relay = ScriptedRelay::new().with_value("flag", true);
+        let mut options = options(&relay);
+        if let Some(size) = size {
+            options = options.cache_size(size);
+        }
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let excess = 100;
+        for n in 0..kept + excess {
+            goff.evaluate("flag", &user(&n.to_string()), false).await;
+        }
+        let give_up = Instant::now() + Duration::from_secs(10);
+        while goff.stats().evictions < excess {
+            assert!(Instant::now() < give_up, "{:?}", goff.stats());
+            goff.evaluate("flag", &user(&(kept + excess - 1).to_string()), false)
+                .await;
+        }
+        assert_eq!(goff.stats().evictions, excess);
+        // The oldest has gone; the newest is there.
+        let before = relay.requests().len();
+        goff.evaluate("flag", &user(&(kept + excess - 1).to_string()), false)
+            .await;
+        assert_eq!(relay.requests().len(), before);
+        goff.evaluate("flag", &user("0"), false).await;
+        assert_eq!(relay.requests().len(), before + 1);
+    }
+}
+
+/// GOFF-CACHE-002, Python C2: an answer is not served for longer than `cache_ttl`, announcements
+/// or not. moka keeps a clock of its own, so this one waits in real time; that the default is 60 s
+/// is seen in the options.
+#[tokio::test]
+async fn cache_ttl_bounds_staleness() {
+    let relay = ScriptedRelay::new().with_value("flag", 1);
+    let ttl = Duration::from_millis(50);
+    let brief = GoFeatureFlag::connect(options(&relay).cache_ttl(ttl))
+        .await
+        .unwrap();
+    let endless = GoFeatureFlag::connect(options(&relay).cache_ttl(None))
+        .await
+        .unwrap();
+    let by_default = goff(&relay).await;
+    let context = user("user-1");
+    let asked = Instant::now();
+    for goff in [&brief, &endless, &by_default] {
+        assert_eq!(goff.evaluate("flag", &context, 0).await.value, 1);
+    }
+    let relay = relay.with_value("flag", 2);
+    let give_up = asked + Duration::from_secs(10);
+    loop {
+        let value = brief.evaluate("flag", &context, 0).await.value;
+        if value == 2 {
+            break;
+        }
+        assert!(Instant::now() < give_up, "it never expires");
+        tokio::task::yield_now().await;
+    }
+    assert!(asked.elapsed() >= ttl);
+    for goff in [&endless, &by_default] {
+        assert_eq!(goff.evaluate("flag", &context, 0).await.value, 1);
+    }
+    assert_eq!(relay.requests().len(), 4);
+    let shown = format!("{:?}", options(&relay));
+    for default in [
+        "cache_size: 10000",
+        "cache_ttl: Some(60s)",
+        "disable_cache: false",
+    ] {
+        assert!(shown.contains(default), "{default} in {shown}");
+    }
+}
+
+/// GOFF-EVT-002, GOFF-EVT-003: changes are announced with the flags they name; an unreadable one,
+/// which may be of any flag, without; what only follows from connecting is no change.
+#[tokio::test]
+async fn invalidations_are_announced() {
+    let goff = goff(&ScriptedRelay::new()).await;
+    let mut subscription = goff.subscribe();
+    let sink = goff.invalidation_sink();
+    sink.invalidate(Invalidation::All);
+    sink.stream_state(StreamState::Open);
+    sink.invalidate(Invalidation::Flags(named(&["a", "b"])));
+    sink.invalidate(Invalidation::All);
+    for changed in [
+        ChangedFlags::Named(named(&["a", "b"])),
+        ChangedFlags::Unknown,
+    ] {
+        assert_eq!(
+            subscription.next().await,
+            Some(ClientEvent::ConfigurationChanged(changed))
+        );
+    }
+}
+
+/// Python C21, C22: nothing is shared between two clients, nor through their options.
+#[tokio::test]
+async fn clients_share_no_cache() {
+    let relay = ScriptedRelay::new().with_value("flag", true);
+    let (first, second) = (goff(&relay).await, goff(&relay).await);
+    assert_eq!(reason(&first, "flag", "user-1").await, Reason::Static);
+    assert_eq!(reason(&second, "flag", "user-1").await, Reason::Static);
+    first.invalidation_sink().invalidate(Invalidation::All);
+    assert_eq!(reason(&second, "flag", "user-1").await, Reason::Cached);
+    assert_eq!(second.stats().usage.recorded, 1);
+    assert_eq!(first.stats().usage.recorded, 0);
+}
+
+/// Python C20: threads that hit, miss and invalidate at once get right answers, and every
+/// evaluation is counted once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn threads_share_one_cache() {
+    let relay = ScriptedRelay::new().with_value("a", 1).with_value("b", 2);
+    let goff = goff(&relay).await;
+    let tasks: Vec<_> = (0..8)
+        .map(|task| {
+            let goff = goff.clone();
+            tokio::spawn(async move {
+                let sink = goff.invalidation_sink();
+                for n in 0..500 {
+                    let (flag_key, value) = if n % 2 == 0 { ("a", 1) } else { ("b", 2) };
+                    let context = user(&(n % 7).to_string());
+                    assert_eq!(goff.evaluate(flag_key, &context, 0).await.value, value);
+                    if n % 50 == task {
+                        sink.invalidate(Invalidation::Flags(named(&[flag_key])));
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let stats = goff.stats();
+    assert_eq!(stats.hits + stats.misses + stats.shared, 8 * 500);
+    assert_eq!(stats.misses, relay.requests().len() as u64);
+    assert_eq!(stats.usage.recorded, stats.hits + stats.shared);
+}

@@ -65,6 +65,7 @@ impl EventBuffer {
 
     /// How many events are buffered.
     #[must_use]
+    #[inline]
     pub fn len(&self) -> usize {
         self.errors.len() + self.others.len()
     }
@@ -81,27 +82,49 @@ impl EventBuffer {
         self.counts
     }
 
-    /// Appends an event. At the cap it gives back the event that had to go, counted as dropped, so
-    /// that the caller can free it after unlocking.
-    pub fn push(&mut self, event: Event) -> Option<Event> {
+    /// Appends an event. At the cap one is dropped: the oldest error, or the oldest event, or this
+    /// one if it is the only error.
+    #[inline]
+    pub fn push(&mut self, event: Event) {
         self.counts.recorded += 1;
-        let mut evicted = None;
-        if self.len() >= self.capacity {
+        if self.len() < self.capacity {
+            let number = self.next_number();
+            self.queue_of(&event).push_back(Numbered { number, event });
+        } else {
             self.counts.dropped += 1;
-            // An error takes the place of an older error or of none.
-            evicted = if is_error(&event) {
-                self.errors.pop_front().map(|numbered| numbered.event)
-            } else {
-                self.evict()
-            };
-            if evicted.is_none() {
-                return Some(event);
+            self.push_when_full(event);
+        }
+    }
+
+    #[inline]
+    fn push_when_full(&mut self, event: Event) {
+        match (is_error(&event), self.errors.is_empty()) {
+            // Nothing but an older error gives way to an error.
+            (true, true) => {}
+            (false, false) => {
+                self.errors.pop_front();
+                let number = self.next_number();
+                self.others.push_back(Numbered { number, event });
+            }
+            (true, false) | (false, true) => {
+                let number = self.next_number();
+                let queue = self.queue_of(&event);
+                // The oldest gives its place to the newest. To move it out first would be most of
+                // the time that recording takes.
+                queue.rotate_left(usize::from(!queue.is_empty()));
+                if let Some(place) = queue.back_mut() {
+                    place.number = number;
+                    place.event = event;
+                }
             }
         }
+    }
+
+    #[inline]
+    fn next_number(&mut self) -> i64 {
         let number = self.next_last;
         self.next_last += 1;
-        self.queue_of(&event).push_back(Numbered { number, event });
-        evicted
+        number
     }
 
     /// Counts an event that is not taken in.
@@ -133,8 +156,8 @@ impl EventBuffer {
     }
 
     /// Puts events that did not arrive back in front, in their order (GOFF-COLL-018). What then
-    /// exceeds the cap is given back, counted as dropped.
-    pub fn put_back(&mut self, events: Vec<Event>) -> Vec<Event> {
+    /// exceeds the cap is dropped.
+    pub fn put_back(&mut self, events: Vec<Event>) {
         self.counts.in_flight = self.counts.in_flight.saturating_sub(as_u64(events.len()));
         for event in events.into_iter().rev() {
             let number = self.next_first;
@@ -143,12 +166,9 @@ impl EventBuffer {
         }
         let excess = self.len().saturating_sub(self.capacity);
         self.counts.dropped += as_u64(excess);
-        (0..excess).filter_map(|_| self.evict()).collect()
-    }
-
-    fn evict(&mut self) -> Option<Event> {
-        let evicted = self.errors.pop_front().or_else(|| self.others.pop_front());
-        evicted.map(|numbered| numbered.event)
+        let errors = excess.min(self.errors.len());
+        self.errors.drain(..errors);
+        self.others.drain(..excess - errors);
     }
 
     fn pop_first(&mut self) -> Option<Event> {
@@ -164,6 +184,7 @@ impl EventBuffer {
         queue.pop_front().map(|numbered| numbered.event)
     }
 
+    #[inline]
     fn queue_of(&mut self, event: &Event) -> &mut VecDeque<Numbered> {
         if is_error(event) {
             &mut self.errors
@@ -173,6 +194,7 @@ impl EventBuffer {
     }
 }
 
+#[inline]
 fn is_error(event: &Event) -> bool {
     matches!(event, Event::Feature(event) if event.failed)
 }
@@ -227,15 +249,21 @@ mod tests {
         events.iter().map(id).collect()
     }
 
+    /// The ids of what is buffered, in order.
+    fn contents(buffer: &EventBuffer) -> Vec<i64> {
+        let mut all: Vec<_> = buffer.errors.iter().chain(&buffer.others).collect();
+        all.sort_by_key(|numbered| numbered.number);
+        all.iter().map(|numbered| id(&numbered.event)).collect()
+    }
+
     /// GOFF-COLL-019.
     #[test]
     fn oldest_event_goes_at_the_cap() {
         let mut buffer = EventBuffer::new(3);
-        for n in 0..3 {
-            assert!(buffer.push(feature(n, false)).is_none());
+        for n in 0..4 {
+            buffer.push(feature(n, false));
         }
-        assert_eq!(id(&buffer.push(feature(3, false)).unwrap()), 0);
-        assert_eq!(id(&buffer.push(tracking(4)).unwrap()), 1);
+        buffer.push(tracking(4));
         assert_eq!(ids(&buffer.take(9)), [2, 3, 4]);
         assert_eq!(buffer.counts().dropped, 2);
     }
@@ -243,13 +271,15 @@ mod tests {
     #[test]
     fn errors_of_an_outage_leave_what_came_before_it() {
         let mut buffer = EventBuffer::new(4);
-        for (n, failed) in [(0, false), (1, true), (2, false), (3, false)] {
-            assert!(buffer.push(feature(n, failed)).is_none());
+        for (n, failed) in [(0, false), (1, true), (2, false), (3, false), (4, true)] {
+            buffer.push(feature(n, failed));
         }
-        assert_eq!(id(&buffer.push(feature(4, true)).unwrap()), 1);
-        assert_eq!(id(&buffer.push(feature(5, false)).unwrap()), 4);
+        let batch = buffer.take(9);
+        assert_eq!(ids(&batch), [0, 2, 3, 4]);
+        buffer.put_back(batch);
+        buffer.push(feature(5, false));
         // No older error left: the new one itself is the oldest.
-        assert_eq!(id(&buffer.push(feature(6, true)).unwrap()), 6);
+        buffer.push(feature(6, true));
         assert_eq!(ids(&buffer.take(9)), [0, 2, 3, 5]);
     }
 
@@ -263,7 +293,7 @@ mod tests {
         let batch = buffer.take(3);
         assert_eq!(ids(&batch), [0, 1, 2]);
         buffer.push(feature(4, false));
-        assert!(buffer.put_back(batch).is_empty());
+        buffer.put_back(batch);
         assert_eq!(ids(&buffer.take(9)), [0, 1, 2, 3, 4]);
     }
 
@@ -278,15 +308,16 @@ mod tests {
         for n in 3..5 {
             buffer.push(feature(n, false));
         }
-        assert_eq!(ids(&buffer.put_back(batch)), [2, 0]);
+        buffer.put_back(batch);
+        assert_eq!(buffer.counts().dropped, 2);
         assert_eq!(ids(&buffer.take(9)), [1, 3, 4]);
     }
 
     #[test]
     fn buffer_without_room_drops_everything() {
         let mut buffer = EventBuffer::new(0);
-        assert!(buffer.push(feature(0, false)).is_some());
-        assert!(buffer.push(feature(1, true)).is_some());
+        buffer.push(feature(0, false));
+        buffer.push(feature(1, true));
         assert!(buffer.take(1).is_empty());
         let counts = buffer.counts();
         assert_eq!((counts.recorded, counts.dropped), (2, 2));
@@ -339,10 +370,14 @@ mod tests {
     #[derive(Default)]
     struct Model {
         events: Vec<(i64, bool)>,
-        dropped: Vec<i64>,
+        dropped: u64,
     }
 
     impl Model {
+        fn ids(&self) -> Vec<i64> {
+            self.events.iter().map(|(id, _)| *id).collect()
+        }
+
         fn trim(&mut self, capacity: usize) {
             while self.events.len() > capacity {
                 let index = self
@@ -350,7 +385,8 @@ mod tests {
                     .iter()
                     .position(|(_, failed)| *failed)
                     .unwrap_or(0);
-                self.dropped.push(self.events.remove(index).0);
+                self.events.remove(index);
+                self.dropped += 1;
             }
         }
     }
@@ -364,11 +400,11 @@ mod tests {
             let mut buffer = EventBuffer::new(capacity);
             let mut model = Model::default();
             let (mut flying, mut flying_model) = (Vec::new(), Vec::new());
-            let (mut dropped, mut delivered, mut recorded, mut refused) = (Vec::new(), 0, 0, 0);
+            let (mut delivered, mut recorded, mut refused) = (0, 0, 0);
             for step in steps {
                 match step {
                     Step::Push { failed } => {
-                        dropped.extend(buffer.push(feature(recorded, failed)).iter().map(id));
+                        buffer.push(feature(recorded, failed));
                         model.events.push((recorded, failed));
                         recorded += 1;
                     }
@@ -390,13 +426,12 @@ mod tests {
                         flying_model.clear();
                     }
                     Step::PutBack => {
-                        let events = std::mem::take(&mut flying);
-                        dropped.extend(ids(&buffer.put_back(events)));
+                        buffer.put_back(std::mem::take(&mut flying));
                         model.events.splice(0..0, flying_model.drain(..));
                     }
                     Step::Split(at) => {
                         let at = at.min(flying.len());
-                        dropped.extend(ids(&buffer.put_back(flying.split_off(at))));
+                        buffer.put_back(flying.split_off(at));
                         model.events.splice(0..0, flying_model.drain(at..));
                     }
                 }
@@ -404,15 +439,15 @@ mod tests {
                 let flying_ids: Vec<_> = flying_model.iter().map(|(id, _)| *id).collect();
                 prop_assert_eq!(ids(&flying), flying_ids);
                 prop_assert_eq!(buffer.len(), model.events.len());
+                prop_assert_eq!(contents(&buffer), model.ids());
                 prop_assert_eq!(buffer.is_empty(), model.events.is_empty());
-                prop_assert_eq!(&dropped, &model.dropped);
                 let counts = buffer.counts();
                 prop_assert_eq!(
                     counts,
                     EventCounts {
                         recorded: recorded as u64 + refused,
                         delivered: delivered as u64,
-                        dropped: dropped.len() as u64 + refused,
+                        dropped: model.dropped + refused,
                         in_flight: flying.len() as u64,
                     }
                 );
@@ -421,8 +456,7 @@ mod tests {
                     counts.delivered + counts.dropped + counts.in_flight + buffer.len() as u64
                 );
             }
-            let expected: Vec<_> = model.events.iter().map(|(id, _)| *id).collect();
-            prop_assert_eq!(ids(&buffer.take(usize::MAX)), expected);
+            prop_assert_eq!(ids(&buffer.take(usize::MAX)), model.ids());
         }
     }
 }

@@ -206,9 +206,7 @@ impl EventPublisher {
 
 impl EventSink for EventPublisher {
     fn record(&self, event: Event) {
-        let (evicted, then) = self.shared.lock().record(event, &self.shared.options);
-        // Freed, like everything that follows, after unlocking.
-        drop(evicted);
+        let then = self.shared.lock().record(event, &self.shared.options);
         match then {
             Then::Nothing => {}
             Then::Wake => self.shared.many_buffered.notify_one(),
@@ -307,22 +305,27 @@ enum Then {
 }
 
 impl State {
-    /// What had to go, and what is left to do.
-    fn record(&mut self, event: Event, options: &EventPublisherOptions) -> (Option<Event>, Then) {
+    /// Takes an event, and says what is left to do after unlocking.
+    #[inline]
+    fn record(&mut self, event: Event, options: &EventPublisherOptions) -> Then {
         if !self.accepting {
-            self.buffer.refuse();
-            let then = if mem::replace(&mut self.refusal_told, true) {
-                Then::Nothing
-            } else {
-                Then::TellRefusal
-            };
-            return (Some(event), then);
+            return self.refuse();
         }
-        let evicted = self.buffer.push(event);
+        self.buffer.push(event);
         let wake =
             !self.flush_wanted && !self.resting && self.buffer.len() >= options.max_pending_events;
         self.flush_wanted |= wake;
-        (evicted, if wake { Then::Wake } else { Then::Nothing })
+        if wake { Then::Wake } else { Then::Nothing }
+    }
+
+    #[cold]
+    fn refuse(&mut self) -> Then {
+        self.buffer.refuse();
+        if mem::replace(&mut self.refusal_told, true) {
+            Then::Nothing
+        } else {
+            Then::TellRefusal
+        }
     }
 }
 

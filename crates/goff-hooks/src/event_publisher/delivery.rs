@@ -231,8 +231,7 @@ impl Shared {
             let fitting = (measured + fitting.count()).max(1);
             if fitting < batch.batch.events.len() {
                 let rest = batch.batch.events.split_off(fitting);
-                let evicted = self.lock().buffer.put_back(rest);
-                drop(evicted);
+                self.lock().buffer.put_back(rest);
                 return batch;
             }
             tokio::task::yield_now().await;
@@ -267,8 +266,7 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let events = mem::take(&mut self.batch.events);
         if !events.is_empty() {
-            let evicted = self.shared.lock().buffer.put_back(events);
-            drop(evicted);
+            self.shared.lock().buffer.put_back(events);
         }
     }
 }

@@ -100,7 +100,7 @@ fn options(endpoint: &str) -> ListenerOptions {
 async fn through(answers: &[String]) {
     let (mut server, connect) = MemoryServer::start();
     let (sink, mut calls) = sink();
-    let options = options("http://relay/prefix").timeout(Duration::from_millis(100));
+    let options = options("http://relay/prefix").timeout(Duration::from_secs(1));
     said(format_args!("{options:?} {options:#?}"));
     let listener = ChangeListener::start(&options, connect, sink).unwrap();
     for answer in answers {

@@ -7,7 +7,6 @@
 )]
 
 mod connection_reuse;
-mod diagnostics;
 mod endpoints;
 mod requests;
 mod retry_after;

@@ -1,14 +1,17 @@
-//! One line a request, and at which level.
+//! One line a request, and at which level. A binary of its own: what tracing remembers of a log
+//! line that another thread reached first would decide whether this one sees it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 
-use goff_core::RelayClient;
+use goff_core::{EvaluationContext, RelayClient};
+use goff_http::HttpRelayClient;
+use goff_testkit::{Answer, FaultyServer};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
-
-use crate::*;
 
 /// Keeps what this crate says.
 #[derive(Clone, Default)]
@@ -50,10 +53,18 @@ impl Visit for Line {
 async fn lines(debug: bool) -> Vec<(Level, String)> {
     let lines = Lines::default();
     let _guard = tracing::subscriber::set_default(lines.clone());
-    let server = server([Answer::new(200, STATIC), Answer::new(502, "")]).await;
-    let client = builder(&server.url()).debug(debug).build().unwrap();
-    client.evaluate("flag", &context()).await.unwrap();
-    client.evaluate_all(&context()).await.unwrap_err();
+    let answers = [
+        Answer::new(200, r#"{"value":true,"reason":"STATIC"}"#),
+        Answer::new(502, ""),
+    ];
+    let server = FaultyServer::start(answers).await.unwrap();
+    let client = HttpRelayClient::builder(server.url().parse().unwrap())
+        .debug(debug)
+        .build()
+        .unwrap();
+    let context = EvaluationContext::default();
+    client.evaluate("flag", &context).await.unwrap();
+    client.evaluate_all(&context).await.unwrap_err();
     lines.0.lock().unwrap().clone()
 }
 

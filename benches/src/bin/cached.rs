@@ -389,7 +389,7 @@ fn records(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
         for _ in 0..operations {
             publisher.record(Event::Feature(FeatureEvent {
                 context_kind: ContextKind::User,
-                user_key: user_key.clone(),
+                user_key: user_key.as_str().into(),
                 creation_date_seconds: now,
                 flag_key: Arc::clone(&flag_key),
                 resolution: Some(Arc::clone(&resolution)),

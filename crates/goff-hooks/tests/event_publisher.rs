@@ -23,11 +23,11 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 fn event(id: i64, failed: bool, value: Option<Value>) -> Event {
     Event::Feature(FeatureEvent {
         context_kind: ContextKind::User,
-        user_key: "user".to_owned(),
+        user_key: "user".into(),
         creation_date_seconds: id,
         flag_key: "flag".into(),
         resolution: None,
-        served_instead: value,
+        served_instead: value.map(Box::new),
         failed,
         source: EventSource::ProviderCache,
     })

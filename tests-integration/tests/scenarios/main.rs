@@ -13,9 +13,13 @@ mod debug_level;
 #[cfg(test)]
 mod exporter_metadata;
 #[cfg(test)]
+mod flag_changes;
+#[cfg(test)]
 mod flag_keys;
 #[cfg(test)]
 mod flag_sets;
+#[cfg(test)]
+mod following;
 #[cfg(test)]
 mod instances;
 #[cfg(test)]

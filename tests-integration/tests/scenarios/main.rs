@@ -7,6 +7,8 @@ mod authentication;
 #[cfg(test)]
 mod bulk;
 #[cfg(test)]
+mod cache;
+#[cfg(test)]
 mod context;
 #[cfg(test)]
 mod debug_level;

@@ -31,6 +31,8 @@ mod outage;
 #[cfg(test)]
 mod path_prefix;
 #[cfg(test)]
+mod restart;
+#[cfg(test)]
 mod surfaces;
 #[cfg(test)]
 mod types;

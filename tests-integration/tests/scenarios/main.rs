@@ -3,6 +3,8 @@
 
 // The attribute lets clippy see tests: their helpers may unwrap.
 #[cfg(test)]
+mod all_the_while;
+#[cfg(test)]
 mod authentication;
 #[cfg(test)]
 mod bulk;

@@ -35,6 +35,8 @@ mod path_prefix;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]
+mod stream_keys;
+#[cfg(test)]
 mod surfaces;
 #[cfg(test)]
 mod types;

@@ -10,6 +10,7 @@ mod ci;
 mod integration;
 mod program;
 mod relay_proxy;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -38,6 +39,12 @@ const COMMANDS: &[Command] = &[
         "[FILTER] [--json FILE]",
         "the benchmarks beside their baselines",
         bench::run,
+    ),
+    (
+        "soak",
+        "NAME [--minutes N] [--seed S]",
+        "the long form of a test that CI runs short; NAME is stress or interleavings",
+        soak::run,
     ),
     (
         "tidy",

@@ -1,0 +1,119 @@
+//! `cargo xtask soak NAME`: the long form of tests that CI runs short.
+
+use crate::integration::{self, Relay};
+use crate::program::{Failure, Program};
+
+/// Name, minutes unless told, and the function that runs it.
+type Soak = (&'static str, u64, fn(&Options) -> Result<(), Failure>);
+
+const SOAKS: &[Soak] = &[("stress", 1, stress), ("interleavings", 1, interleavings)];
+
+/// Runs the command.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    let ((name, .., soak), options) = parse(arguments)?;
+    soak(&options).map_err(|failure| Failure::new(format!("{name}: {failure}")))
+}
+
+/// Many tasks against a relay proxy that is killed, stopped, restarted and edited.
+fn stress(options: &Options) -> Result<(), Failure> {
+    let tests = integration::tests(&Relay::Auto.resolve()?)?
+        .args(["--test", "stress", "--", "--nocapture"])
+        .env("GOFF_STRESS_SECONDS", (options.minutes * 60).to_string());
+    options.seeded(tests).run()
+}
+
+/// Late answers and invalidations in random order. Their number is given, not the time they take.
+fn interleavings(options: &Options) -> Result<(), Failure> {
+    const EACH_MINUTE: u64 = 10_000;
+    let tests = Program::cargo(["test", "--package", "goff-client", "--test", "stale_writes"])
+        .args(["--", "--nocapture"])
+        .env(
+            "GOFF_INTERLEAVINGS",
+            (options.minutes * EACH_MINUTE).to_string(),
+        );
+    options.seeded(tests).run()
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    minutes: u64,
+    /// The test takes one of its own and prints it if there is none.
+    seed: Option<u64>,
+}
+
+impl Options {
+    fn seeded(&self, tests: Program) -> Program {
+        match self.seed {
+            Some(seed) => tests.env("GOFF_SEED", seed.to_string()),
+            None => tests.env_remove("GOFF_SEED"),
+        }
+    }
+}
+
+fn parse(arguments: &[String]) -> Result<(&'static Soak, Options), Failure> {
+    let names: Vec<&str> = SOAKS.iter().map(|(name, ..)| *name).collect();
+    let known = || format!("the names are {}", names.join(", "));
+    let (name, arguments) = arguments
+        .split_first()
+        .ok_or_else(|| Failure::new(format!("which one? {}", known())))?;
+    let soak = SOAKS
+        .iter()
+        .find(|(known, ..)| known == name)
+        .ok_or_else(|| Failure::new(format!("unknown name `{name}`; {}", known())))?;
+    let mut options = Options {
+        minutes: soak.1,
+        seed: None,
+    };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let number = arguments.next().and_then(|number| number.parse().ok());
+        match (argument.as_str(), number) {
+            ("--minutes", Some(minutes @ 1..)) => options.minutes = minutes,
+            ("--seed", Some(seed)) => options.seed = Some(seed),
+            ("--minutes" | "--seed", _) => {
+                return Err(Failure::new(format!("`{argument}` needs a number")));
+            }
+            _ => return Err(Failure::new(format!("unknown argument `{argument}`"))),
+        }
+    }
+    Ok((soak, options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<(&'static str, Options), Failure> {
+        let arguments: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        super::parse(&arguments).map(|(soak, options)| (soak.0, options))
+    }
+
+    #[test]
+    fn a_name_with_minutes_and_a_seed_is_understood() {
+        let check = |words: &[&str], name: &str, minutes: u64, seed: Option<u64>| {
+            assert_eq!(parse(words).unwrap(), (name, Options { minutes, seed }));
+        };
+        check(&["stress"], "stress", 1, None);
+        check(&["stress", "--seed", "0"], "stress", 1, Some(0));
+        check(
+            &["interleavings", "--minutes", "5", "--seed", "7"],
+            "interleavings",
+            5,
+            Some(7),
+        );
+    }
+
+    #[test]
+    fn anything_else_is_refused_by_name() {
+        let check = |words: &[&str], named: &str| {
+            let failure = parse(words).unwrap_err().to_string();
+            assert!(failure.contains(named), "{failure}");
+        };
+        check(&[], "stress, interleavings");
+        check(&["stres"], "`stres`; the names are stress");
+        check(&["stress", "--minutes"], "`--minutes` needs a number");
+        check(&["stress", "--minutes", "0"], "`--minutes` needs a number");
+        check(&["stress", "--seed", "-1"], "`--seed` needs a number");
+        check(&["stress", "--hours", "1"], "`--hours`");
+    }
+}

@@ -56,5 +56,12 @@ async fn everything_misses_after_reconnecting() {
                 );
             }
         }
+        // Counters go on through all lives of a client.
+        let reconnects = surface.goff.stats().reconnects;
+        surface.goff.shutdown(Duration::from_secs(5)).await;
+        let stats = surface.goff.stats();
+        assert!(stats.reconnects >= reconnects, "{stats:?}");
+        surface.goff.initialize().await.unwrap();
+        stream_opens(&surface.goff, reconnects).await;
     }
 }

@@ -11,6 +11,8 @@ mod bulk;
 #[cfg(test)]
 mod cache;
 #[cfg(test)]
+mod collector;
+#[cfg(test)]
 mod collector_outage;
 #[cfg(test)]
 mod context;

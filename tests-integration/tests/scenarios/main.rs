@@ -47,4 +47,6 @@ mod types;
 #[cfg(test)]
 mod unix_socket;
 #[cfg(test)]
+mod usage;
+#[cfg(test)]
 mod values;

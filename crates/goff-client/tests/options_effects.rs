@@ -1,7 +1,6 @@
 //! Each option has an effect, and its default is what the documentation says. Those of the cache
 //! are in `cache.rs`, the exporter metadata in `usage.rs`, `debug` in `debug_option.rs`.
 #![cfg(feature = "ws")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

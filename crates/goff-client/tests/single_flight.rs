@@ -336,10 +336,10 @@ fn runtimes_do_not_wait_for_each_other() {
     let relay = ScriptedRelay::new().with_value("flag", 7).by_hand();
     let idle = current_thread();
     let goff = idle.block_on(goff(&relay));
-    let stuck = idle.block_on(async {
-        let stuck = ask(&goff);
-        settle().await;
-        stuck
+    let mut stuck = None;
+    idle.block_on(async {
+        stuck = Some(ask(&goff));
+        relay.wait_for_requests(1).await;
     });
     // From here on nobody drives the first runtime.
     let (done, answer) = mpsc::channel();
@@ -357,7 +357,7 @@ fn runtimes_do_not_wait_for_each_other() {
     });
     assert_eq!(answer.recv_timeout(Duration::from_secs(10)), Ok(7));
     assert!(relay.let_go(0));
-    assert_eq!(idle.block_on(stuck).unwrap().value, 7);
+    assert_eq!(idle.block_on(stuck.unwrap()).unwrap().value, 7);
 }
 
 /// A runtime that goes away takes its request with it: nobody hangs or panics, and callers of

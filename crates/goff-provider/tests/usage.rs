@@ -135,9 +135,11 @@ fn untracked(resolution: Resolution) -> Resolution {
     }
 }
 
+type Row = (Result<Resolution, RelayError>, usize, Vec<Value>, u64);
+
 /// Each answer, how often the server is asked by two evaluations as a boolean, and what is
-/// recorded here. The SDK does not tell a caller's default, so null is recorded for it.
-fn rows() -> Vec<(Result<Resolution, RelayError>, usize, Vec<Value>, u64)> {
+/// recorded here or counted as unknown. The SDK does not tell a caller's default, so null is recorded for it.
+fn rows() -> Vec<Row> {
     let failed = || event(Value::Null, "SdkDefault", true);
     let served = |variation| vec![event(Value::Null, variation, false)];
     let fleeting = |resolution| Resolution {

@@ -5,6 +5,8 @@
     reason = "a command-line tool talks to its user on the standard streams"
 )]
 
+mod conformance;
+
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -15,11 +17,22 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         None | Some("help" | "--help" | "-h") => {
-            print!("{USAGE}");
+            print!("{USAGE}\n{}\n", conformance::USAGE);
             ExitCode::SUCCESS
         }
+        Some("conformance") => finish(conformance::run(&arguments.collect::<Vec<_>>())),
         Some(unknown) => {
             eprintln!("unknown command `{unknown}`\n\n{USAGE}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn finish(outcome: Result<(), String>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("{message}");
             ExitCode::FAILURE
         }
     }

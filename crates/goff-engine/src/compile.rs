@@ -1,45 +1,51 @@
 //! From a flag's definition to the form that is evaluated.
 
-use std::{borrow::Cow, collections::HashMap};
-
-use serde_json::Value;
+use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use crate::{
     date::Timestamp,
+    definition::WindowDefinition,
     definition::{FlagDefinition, RuleDefinition},
     evaluation::{FlagError, Reason},
     guard,
+    interner::Interner,
     metadata::Metadata,
+    query::json_logic::Json,
     query::{self, Query},
     rule::{Ramp, Rule, Serving, Split, is_dynamic},
     schedule::Effective,
     scope::{Name, NameTable},
+    variation::Variation,
 };
 
 /// A flag that can be evaluated.
 #[derive(Clone, Debug)]
 pub(crate) struct Body {
-    pub(crate) bucketing_key: BucketingKey,
     /// Whether any rule, in force or scheduled, hashes the bucketing key.
     pub(crate) needs_bucketing: bool,
     pub(crate) track_events: bool,
     pub(crate) cacheable: bool,
-    pub(crate) version: Box<str>,
     pub(crate) metadata: Metadata,
     /// The attributes that its queries mention.
-    pub(crate) names: Box<[Name]>,
+    pub(crate) names: Arc<[Name]>,
     pub(crate) answers: Box<[Answer]>,
     /// The flag before any scheduled step.
     pub(crate) state: State,
-    pub(crate) schedule: Option<Box<Schedule>>,
+    pub(crate) rare: Option<Box<Rare>>,
+    /// The answer of a flag that gives everybody the same one.
+    pub(crate) constant: Index,
+    /// Whether any attribute may be read more than once in an evaluation.
+    pub(crate) rereads: bool,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) enum BucketingKey {
-    TargetingKey,
-    /// An empty path: the targeting key, without the check that it is there.
-    Unchecked,
-    Attribute(Box<str>),
+/// What few flags have, apart from what all have.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Rare {
+    pub(crate) version: Box<str>,
+    /// The attribute that is hashed instead of the targeting key. Empty: the
+    /// targeting key, without the check that it is there.
+    pub(crate) bucketing_key: Option<Box<str>>,
+    pub(crate) schedule: Option<Schedule>,
 }
 
 /// What is in force at some time.
@@ -48,8 +54,8 @@ pub(crate) struct State {
     pub(crate) disabled: bool,
     pub(crate) window: Option<Box<Window>>,
     pub(crate) rules: Box<[Rule]>,
-    pub(crate) default_rule: Option<Box<Rule>>,
-    pub(crate) variations: Box<[(Box<str>, Value)]>,
+    pub(crate) default_rule: Option<Serving>,
+    pub(crate) variations: Arc<[Variation]>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,12 +83,29 @@ pub(crate) enum Scheduled {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
     /// Index of the scheduled step in force, if any.
-    pub(crate) step: Option<u32>,
+    pub(crate) step: Index,
     /// Index of the targeting rule; none for the default rule.
-    pub(crate) rule: Option<u32>,
+    pub(crate) rule: Index,
     pub(crate) variation: u32,
     pub(crate) reason: Reason,
     pub(crate) cacheable: bool,
+}
+
+/// An optional index, in the space of a plain one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Index(u32);
+
+impl Index {
+    pub(crate) const NONE: Self = Self(u32::MAX);
+
+    pub(crate) fn new(index: usize) -> Self {
+        Self(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+
+    #[inline]
+    pub(crate) fn get(self) -> Option<usize> {
+        (self != Self::NONE).then_some(self.0 as usize)
+    }
 }
 
 /// How many rules, percentages and variations the states of a flag may have together.
@@ -92,48 +115,80 @@ pub(crate) struct Answer {
 pub(crate) const MAX_SCHEDULED_PARTS: usize = 20_000;
 
 impl Body {
-    pub(crate) fn compile(flag: &FlagDefinition<'_>) -> Result<Self, FlagError> {
-        check_queries(flag)?;
+    pub(crate) fn compile(
+        mut flag: FlagDefinition<'_>,
+        interner: &mut Interner,
+    ) -> Result<Self, FlagError> {
+        check_queries(&flag)?;
+        let metadata = flag.metadata.take().unwrap_or_default();
+        let flag = &flag;
         let steps = flag.scheduled_rollout.as_deref().unwrap_or_default();
         let mut compiler = Compiler {
             names: NameTable::default(),
             answers: Vec::new(),
             queries: HashMap::new(),
+            interner,
             cacheable: flag.experimentation.is_none() && steps.is_empty(),
         };
-        let mut effective = Effective::new(flag);
-        let state = compiler.state(None, &effective);
+        let state = compiler.state(Index::NONE, &Parts::of(flag));
         let schedule = match &flag.scheduled_rollout {
             None => None,
-            Some(steps) => Some(Box::new(Schedule {
-                steps: compiler.steps(steps, &mut effective)?,
+            Some(steps) => Some(Schedule {
+                steps: compiler.steps(steps, &mut Effective::new(flag))?,
                 copyable: flag.is_copyable(),
-            })),
+            }),
         };
+        let constant = match (&state.default_rule, &flag.bucketing_key, &schedule) {
+            (Some(Serving::Fixed(answer)), None, None)
+                if state.rules.is_empty() && state.window.is_none() && !state.disabled =>
+            {
+                Index::new(*answer as usize)
+            }
+            _ => Index::NONE,
+        };
+        let rare = Rare {
+            version: flag.version.as_deref().unwrap_or_default().into(),
+            bucketing_key: flag.bucketing_key.as_deref().map(Box::from),
+            schedule,
+        };
+        let is_rare =
+            !rare.version.is_empty() || rare.bucketing_key.is_some() || rare.schedule.is_some();
         let needs_bucketing =
             |flag: &FlagDefinition<'_>| flag.rules().any(RuleDefinition::needs_bucketing);
         Ok(Self {
-            bucketing_key: match flag.bucketing_key.as_deref() {
-                None => BucketingKey::TargetingKey,
-                Some("") => BucketingKey::Unchecked,
-                Some(path) => BucketingKey::Attribute(path.into()),
-            },
             needs_bucketing: needs_bucketing(flag) || steps.iter().any(needs_bucketing),
             track_events: flag.track_events.unwrap_or(true),
             cacheable: compiler.cacheable,
-            version: flag.version.as_deref().unwrap_or_default().into(),
             metadata: Metadata::new(
-                flag.metadata
-                    .iter()
-                    .flatten()
-                    .map(|(name, value)| (Box::from(name.as_ref()), value.clone()))
+                metadata
+                    .into_iter()
+                    .map(|(name, value)| (Box::from(name.as_ref()), value))
                     .collect(),
             ),
-            names: compiler.names.finish(),
             answers: compiler.answers.into_boxed_slice(),
+            constant,
+            rereads: compiler.names.rereads(),
+            names: compiler.interner.names(compiler.names.finish()),
             state,
-            schedule,
+            rare: is_rare.then(|| Box::new(rare)),
         })
+    }
+}
+
+impl Body {
+    #[inline]
+    pub(crate) fn version(&self) -> &str {
+        self.rare.as_ref().map_or("", |rare| &rare.version)
+    }
+
+    #[inline]
+    pub(crate) fn bucketing_key(&self) -> Option<&str> {
+        self.rare.as_ref()?.bucketing_key.as_deref()
+    }
+
+    #[inline]
+    pub(crate) fn schedule(&self) -> Option<&Schedule> {
+        self.rare.as_ref()?.schedule.as_ref()
     }
 }
 
@@ -148,7 +203,8 @@ fn check_queries(flag: &FlagDefinition<'_>) -> Result<(), FlagError> {
         .try_for_each(check_queries)
 }
 
-struct Compiler {
+struct Compiler<'i> {
+    interner: &'i mut Interner,
     names: NameTable,
     answers: Vec<Answer>,
     /// Queries by text: the states of a scheduled flag repeat them.
@@ -156,7 +212,7 @@ struct Compiler {
     cacheable: bool,
 }
 
-impl Compiler {
+impl Compiler<'_> {
     fn steps<'t>(
         &mut self,
         steps: &[FlagDefinition<'t>],
@@ -185,58 +241,57 @@ impl Compiler {
             let scheduled = if missing_part {
                 Scheduled::MissingPart
             } else {
-                let step = u32::try_from(compiled.len()).ok();
-                Scheduled::State(Box::new(self.state(step, effective)))
+                let step = Index::new(compiled.len());
+                Scheduled::State(Box::new(self.state(step, &Parts::in_force(effective))))
             };
             compiled.push((*date, scheduled));
         }
         Ok(compiled)
     }
 
-    fn state(&mut self, step: Option<u32>, effective: &Effective<'_>) -> State {
-        let mut variations = Variations::new(effective.variations.as_deref().unwrap_or_default());
+    fn state(&mut self, step: Index, parts: &Parts<'_, '_>) -> State {
+        let mut variations = Variations::new(parts.variations);
         let mut frame = Frame {
             answers: &mut self.answers,
             variations: &mut variations,
             step,
             cacheable: self.cacheable,
         };
-        let has_rules = !effective.rules.is_empty();
-        let mut rules = Vec::with_capacity(effective.rules.len());
-        for (index, rule) in effective.rules.iter().enumerate() {
+        let has_rules = !parts.rules.is_empty();
+        let mut rules = Vec::with_capacity(parts.rules.len());
+        for (index, rule) in parts.rules.iter().enumerate() {
             let reason = if is_dynamic(rule) {
                 Reason::TargetingMatchSplit
             } else {
                 Reason::TargetingMatch
             };
-            let index = u32::try_from(index).ok();
+            let index = Index::new(index);
             rules.push(Rule {
                 name: rule
                     .name
                     .as_deref()
                     .filter(|name| !name.is_empty())
                     .map(Box::from),
-                query: compile_query(rule, &mut self.names, step.map(|_| &mut self.queries)),
+                query: compile_query(
+                    rule,
+                    &mut self.names,
+                    (step != Index::NONE).then_some(&mut self.queries),
+                ),
                 serving: frame.serving(rule, index, reason),
                 disabled: rule.disable.unwrap_or(false),
             });
         }
-        let default_rule = effective.default_rule.as_ref().map(|rule| {
+        let default_rule = parts.default_rule.map(|rule| {
             let reason = match (is_dynamic(rule), has_rules) {
                 (true, _) => Reason::Split,
                 (false, true) => Reason::Default,
                 (false, false) => Reason::Static,
             };
-            Box::new(Rule {
-                name: None,
-                query: Query::Always,
-                serving: frame.serving(rule, None, reason),
-                disabled: false,
-            })
+            frame.serving(rule, Index::NONE, reason)
         });
         State {
-            disabled: effective.disabled,
-            window: effective.window.map(|window| {
+            disabled: parts.disabled,
+            window: parts.window.map(|window| {
                 Box::new(Window {
                     start: window.start.map(|date| date.at),
                     end: window.end.map(|date| date.at),
@@ -244,7 +299,38 @@ impl Compiler {
             }),
             rules: rules.into_boxed_slice(),
             default_rule,
-            variations: variations.entries.into_boxed_slice(),
+            variations: self.interner.variations(&variations.entries()),
+        }
+    }
+}
+
+/// The parts of a flag that decide what is in force.
+struct Parts<'p, 't> {
+    variations: &'p [(Cow<'t, str>, Json)],
+    rules: &'p [RuleDefinition<'t>],
+    default_rule: Option<&'p RuleDefinition<'t>>,
+    window: Option<WindowDefinition>,
+    disabled: bool,
+}
+
+impl<'p, 't> Parts<'p, 't> {
+    fn of(flag: &'p FlagDefinition<'t>) -> Self {
+        Self {
+            variations: flag.variations.as_deref().unwrap_or_default(),
+            rules: flag.targeting.as_deref().unwrap_or_default(),
+            default_rule: flag.default_rule.as_ref(),
+            window: flag.experimentation,
+            disabled: flag.disable.unwrap_or(false),
+        }
+    }
+
+    fn in_force(effective: &'p Effective<'t>) -> Self {
+        Self {
+            variations: effective.variations.as_deref().unwrap_or_default(),
+            rules: &effective.rules,
+            default_rule: effective.default_rule.as_ref(),
+            window: effective.window,
+            disabled: effective.disabled,
         }
     }
 }
@@ -269,51 +355,58 @@ fn compile_query(
 
 /// The variations of a state: those it has, and those its rules mention.
 struct Variations<'e> {
-    entries: Vec<(Box<str>, Value)>,
-    by_name: HashMap<Cow<'e, str>, u32, foldhash::fast::FixedState>,
+    defined: &'e [(Cow<'e, str>, Json)],
+    /// Names that no variation has, with the value null.
+    mentioned: Vec<Box<str>>,
+    by_name: HashMap<Box<str>, usize, foldhash::fast::FixedState>,
 }
 
 impl<'e> Variations<'e> {
-    fn new(variations: &'e [(Cow<'_, str>, Value)]) -> Self {
+    /// Variations sorted by name.
+    fn new(defined: &'e [(Cow<'e, str>, Json)]) -> Self {
         Self {
-            entries: variations
-                .iter()
-                .map(|(name, value)| (name.as_ref().into(), value.clone()))
-                .collect(),
-            by_name: variations
-                .iter()
-                .zip(0..)
-                .map(|((name, _), index)| (Cow::Borrowed(name.as_ref()), index))
-                .collect(),
+            defined,
+            mentioned: Vec::new(),
+            by_name: HashMap::default(),
         }
     }
 
     /// The index of a variation; one that does not exist has the value null.
     fn index(&mut self, name: &str) -> u32 {
-        if let Some(index) = self.by_name.get(name) {
-            return *index;
-        }
-        let index = u32::try_from(self.entries.len()).unwrap_or(u32::MAX);
-        self.entries.push((name.into(), Value::Null));
-        self.by_name.insert(Cow::Owned(name.to_owned()), index);
-        index
+        let found = self
+            .defined
+            .binary_search_by(|(defined, _)| defined.as_ref().cmp(name));
+        let index = found.unwrap_or_else(|_| {
+            if let Some(index) = self.by_name.get(name) {
+                return *index;
+            }
+            let index = self.defined.len() + self.mentioned.len();
+            self.mentioned.push(name.into());
+            self.by_name.insert(name.into(), index);
+            index
+        });
+        u32::try_from(index).unwrap_or(u32::MAX)
+    }
+
+    fn entries(&self) -> Vec<(&str, &Json)> {
+        let defined = self
+            .defined
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value));
+        let mentioned = self.mentioned.iter().map(|name| (&**name, &Json::Null));
+        defined.chain(mentioned).collect()
     }
 }
 
 struct Frame<'c, 'e> {
     answers: &'c mut Vec<Answer>,
     variations: &'c mut Variations<'e>,
-    step: Option<u32>,
+    step: Index,
     cacheable: bool,
 }
 
 impl Frame<'_, '_> {
-    fn serving(
-        &mut self,
-        rule: &RuleDefinition<'_>,
-        index: Option<u32>,
-        reason: Reason,
-    ) -> Serving {
+    fn serving(&mut self, rule: &RuleDefinition<'_>, index: Index, reason: Reason) -> Serving {
         let cacheable = self.cacheable && rule.progressive_rollout.is_none();
         let mut answer = |name: &str| {
             let answer = u32::try_from(self.answers.len()).unwrap_or(u32::MAX);
@@ -336,7 +429,7 @@ impl Frame<'_, '_> {
             .as_ref()
             .filter(|entries| !entries.is_empty())
         {
-            return Serving::Split(Split::new(entries, answer));
+            return Serving::Split(Box::new(Split::new(entries, answer)));
         }
         match &rule.variation {
             Some(variation) => Serving::Fixed(answer(variation)),

@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use crate::{
     date::Date,
-    json::{Node, to_map},
+    json::{Node, NumberOverflow, to_map},
+    query::json_logic::Json,
 };
 
 /// A member of a flag that cannot be decoded.
@@ -35,7 +36,7 @@ type Text<'t> = Cow<'t, str>;
 /// A flag, or a step of a scheduled rollout.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FlagDefinition<'t> {
-    pub(crate) variations: Option<Vec<(Text<'t>, Value)>>,
+    pub(crate) variations: Option<Vec<(Text<'t>, Json)>>,
     pub(crate) targeting: Option<Vec<RuleDefinition<'t>>>,
     pub(crate) bucketing_key: Option<Text<'t>>,
     pub(crate) default_rule: Option<RuleDefinition<'t>>,
@@ -91,7 +92,9 @@ impl<'t> FlagDefinition<'t> {
         };
         for (member, value) in members {
             match known(member, FLAG_MEMBERS) {
-                Some("variations") => variations(&mut self.variations, value)?,
+                Some("variations") => {
+                    free_map(&mut self.variations, value, "variations", Json::from_node)?;
+                }
                 Some("targeting") => list(
                     &mut self.targeting,
                     value,
@@ -116,7 +119,9 @@ impl<'t> FlagDefinition<'t> {
                 Some("trackEvents") => boolean(&mut self.track_events, value, "trackEvents")?,
                 Some("disable") => boolean(&mut self.disable, value, "disable")?,
                 Some("version") => text(&mut self.version, value, "version")?,
-                Some("metadata") => metadata(&mut self.metadata, value)?,
+                Some("metadata") => {
+                    free_map(&mut self.metadata, value, "metadata", Node::to_value)?;
+                }
                 Some("date") if is_step => date(&mut self.date, value, "date")?,
                 _ => {}
             }
@@ -379,27 +384,21 @@ fn percentage<'t>(target: &mut Option<Vec<(Text<'t>, f64)>>, node: &Node<'t>) ->
     Ok(())
 }
 
-fn variations<'t>(target: &mut Option<Vec<(Text<'t>, Value)>>, node: &Node<'t>) -> Decoded {
-    free_map(target, node, "variations")
-}
-
-fn metadata<'t>(target: &mut Option<Vec<(Text<'t>, Value)>>, node: &Node<'t>) -> Decoded {
-    free_map(target, node, "metadata")
-}
-
-fn free_map<'t>(
-    target: &mut Option<Vec<(Text<'t>, Value)>>,
+/// An object with names of its own; repeated ones add and overwrite entries.
+fn free_map<'t, T>(
+    target: &mut Option<Vec<(Text<'t>, T)>>,
     node: &Node<'t>,
     member: &'static str,
+    read: impl Fn(&Node<'t>) -> Result<T, NumberOverflow>,
 ) -> Decoded {
     let Some(members) = members(node, member)? else {
         *target = None;
         return Ok(());
     };
     let entries = target.get_or_insert_default();
+    entries.reserve_exact(members.len());
     for (name, value) in members {
-        let value = value.to_value().map_err(|_| overflow(member))?;
-        entries.push((name.clone(), value));
+        entries.push((name.clone(), read(value).map_err(|_| overflow(member))?));
     }
     crate::metadata::keep_last(entries, |(name, _)| name);
     Ok(())

@@ -107,7 +107,7 @@ impl Document {
             }
         }
         Ok(Self {
-            flag: Flag::from_definition(&flag_key, &definition),
+            flag: Flag::from_definition(&flag_key, definition),
             attributes,
             flag_context,
         })

@@ -13,8 +13,10 @@ use crate::{
     evaluation::{Evaluation, FlagError, Reason},
     flag_context::FlagContext,
     guard,
+    interner::Interner,
     json::{Node, utf8_lossy},
     pipeline,
+    rule::Serving,
 };
 
 /// A flag of a configuration, compiled.
@@ -46,19 +48,37 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Flag {
-    key: Box<str>,
+    /// Holds the key and the JSON; the flags of a set share one.
+    text: Arc<Box<str>>,
+    key: Part,
+    json: Part,
     /// State of the bucketing hash after the key.
     hash: BucketingHash,
-    raw: RawText,
-    body: Result<Body, FlagError>,
+    /// Flags that differ in nothing but their keys share one.
+    body: Arc<Result<Body, FlagError>>,
 }
 
-/// A part of a text that flags share.
-#[derive(Clone)]
-struct RawText {
-    text: Arc<str>,
+/// A part of a text.
+#[derive(Clone, Copy)]
+struct Part {
     start: u32,
-    end: u32,
+    length: u32,
+}
+
+impl Part {
+    fn new(range: &Range<usize>) -> Self {
+        Self {
+            start: u32::try_from(range.start).unwrap_or(u32::MAX),
+            length: u32::try_from(range.len()).unwrap_or(u32::MAX),
+        }
+    }
+
+    #[inline]
+    fn of(self, text: &str) -> &str {
+        let start = self.start as usize;
+        text.get(start..start + self.length as usize)
+            .unwrap_or_default()
+    }
 }
 
 impl Flag {
@@ -67,47 +87,35 @@ impl Flag {
     /// Bytes that are not UTF-8 become U+FFFD, as in the official engine.
     #[must_use]
     pub fn from_json(key: &str, json: &[u8]) -> Self {
-        let text: Arc<str> = utf8_lossy(json).into();
-        let range = 0..text.len();
-        Self::from_text(key, &text, range)
-    }
-
-    /// Compiles a flag from a part of a text that it keeps.
-    pub(crate) fn from_text(key: &str, text: &Arc<str>, range: Range<usize>) -> Self {
-        let json = text.get(range.clone()).unwrap_or_default();
-        // A flag stands one level deep in the document that the official engine is given.
-        let body = guard::check_input(json, 1)
-            .map_err(FlagError::new)
-            .and_then(|()| {
-                Node::parse(json, guard::MAX_INPUT_NESTING).map_err(|error| {
-                    FlagError::new(format_args!("{} at byte {}", error.what, error.offset))
-                })
-            })
-            .and_then(|node| FlagDefinition::decode(&node).map_err(FlagError::new))
-            .and_then(|definition| Body::compile(&definition));
-        let raw = RawText {
-            text: Arc::clone(text),
-            start: u32::try_from(range.start).unwrap_or(u32::MAX),
-            end: u32::try_from(range.end).unwrap_or(u32::MAX),
-        };
-        Self::new(key, raw, body)
+        let json = utf8_lossy(json);
+        let body = compile(&json, &mut Interner::default());
+        Self::assembled(key, &json, body)
     }
 
     /// A flag that has been decoded elsewhere, without a text of its own.
-    pub(crate) fn from_definition(key: &str, definition: &FlagDefinition<'_>) -> Self {
-        let raw = RawText {
-            text: Arc::from(""),
-            start: 0,
-            end: 0,
-        };
-        Self::new(key, raw, Body::compile(definition))
+    pub(crate) fn from_definition(key: &str, definition: FlagDefinition<'_>) -> Self {
+        Self::assembled(key, "", Body::compile(definition, &mut Interner::default()))
     }
 
-    fn new(key: &str, raw: RawText, body: Result<Body, FlagError>) -> Self {
+    fn assembled(key: &str, json: &str, body: Result<Body, FlagError>) -> Self {
+        let text: Arc<Box<str>> = Arc::new(format!("{key}{json}").into());
+        let (key, json) = (0..key.len(), key.len()..text.len());
+        Self::from_parts(&text, &key, &json, Arc::new(body))
+    }
+
+    /// A flag whose key and JSON are parts of a text.
+    pub(crate) fn from_parts(
+        text: &Arc<Box<str>>,
+        key: &Range<usize>,
+        json: &Range<usize>,
+        body: Arc<Result<Body, FlagError>>,
+    ) -> Self {
+        let (key, json) = (Part::new(key), Part::new(json));
         Self {
-            key: key.into(),
-            hash: BucketingHash::new().write(key),
-            raw,
+            hash: BucketingHash::new().write(key.of(text)),
+            text: Arc::clone(text),
+            key,
+            json,
             body,
         }
     }
@@ -115,20 +123,19 @@ impl Flag {
     /// The name of the flag.
     #[must_use]
     pub fn key(&self) -> &str {
-        &self.key
+        self.key.of(&self.text)
     }
 
     /// The JSON that the flag was made from.
     #[must_use]
     pub fn raw_json(&self) -> &str {
-        let range = self.raw.start as usize..self.raw.end as usize;
-        self.raw.text.get(range).unwrap_or_default()
+        self.json.of(&self.text)
     }
 
     /// Why the flag cannot be evaluated, if its configuration was refused.
     #[must_use]
     pub fn error(&self) -> Option<&FlagError> {
-        self.body.as_ref().err()
+        self.body.as_ref().as_ref().err()
     }
 
     /// Whether evaluations depend on the time: `now` is ignored where this is false.
@@ -139,12 +146,14 @@ impl Flag {
                 || state
                     .rules
                     .iter()
-                    .chain(state.default_rule.as_deref())
-                    .any(|rule| matches!(rule.serving, crate::rule::Serving::Ramp(_)))
+                    .map(|rule| &rule.serving)
+                    .chain(&state.default_rule)
+                    .any(|serving| matches!(serving, Serving::Ramp(_)))
         };
         self.body
             .as_ref()
-            .is_ok_and(|body| body.schedule.is_some() || depends(&body.state))
+            .as_ref()
+            .is_ok_and(|body| body.schedule().is_some() || depends(&body.state))
     }
 
     /// Evaluates the flag for a context at a time.
@@ -159,7 +168,7 @@ impl Flag {
         flag_context: &'a FlagContext,
         now: Timestamp,
     ) -> Evaluation<'a> {
-        match &self.body {
+        match &*self.body {
             Ok(body) => pipeline::evaluate(body, self.hash, attributes, flag_context, now),
             Err(error) => pipeline::rejected(error),
         }
@@ -170,7 +179,7 @@ impl Flag {
     /// For callers that prepare something for each answer once, instead of
     /// building it for each evaluation.
     pub fn answers(&self) -> impl ExactSizeIterator<Item = FlagAnswer<'_>> {
-        let (body, answers) = match &self.body {
+        let (body, answers) = match &*self.body {
             Ok(body) => (Some(body), &*body.answers),
             Err(_) => (None, &[] as &[Answer]),
         };
@@ -189,6 +198,16 @@ impl Flag {
     }
 }
 
+/// Compiles the JSON of a flag.
+pub(crate) fn compile(json: &str, interner: &mut Interner) -> Result<Body, FlagError> {
+    // A flag stands one level deep in the document that the official engine is given.
+    guard::check_input(json, 1).map_err(FlagError::new)?;
+    let node = Node::parse(json, guard::MAX_INPUT_NESTING)
+        .map_err(|error| FlagError::new(format_args!("{} at byte {}", error.what, error.offset)))?;
+    let definition = FlagDefinition::decode(&node).map_err(FlagError::new)?;
+    Body::compile(definition, interner)
+}
+
 /// Evaluates a flag under a name of the caller's choice, which is part of what is hashed.
 ///
 /// [`Flag::evaluate`] does the same under the flag's own key, whose hash is
@@ -202,10 +221,10 @@ pub fn evaluate<'a, A: Attributes + ?Sized>(
     flag_context: &'a FlagContext,
     now: Timestamp,
 ) -> Evaluation<'a> {
-    if flag_key == &*flag.key {
+    if flag_key == flag.key() {
         return flag.evaluate(attributes, flag_context, now);
     }
-    match &flag.body {
+    match &*flag.body {
         Ok(body) => {
             let hash = BucketingHash::new().write(flag_key);
             pipeline::evaluate(body, hash, attributes, flag_context, now)
@@ -231,10 +250,10 @@ pub struct FlagAnswer<'a> {
 
 impl Body {
     fn state_of(&self, answer: &Answer) -> Option<&State> {
-        let Some(step) = answer.step else {
+        let Some(step) = answer.step.get() else {
             return Some(&self.state);
         };
-        match self.schedule.as_ref()?.steps.get(step as usize)? {
+        match self.schedule()?.steps.get(step)? {
             (_, Scheduled::State(state)) => Some(state),
             (_, Scheduled::MissingPart) => None,
         }
@@ -248,10 +267,13 @@ impl State {
         let (variant, value) = self
             .variations
             .get(answer.variation as usize)
-            .map_or(("", &Value::Null), |(name, value)| (&**name, value));
+            .map_or(("", &Value::Null), |variation| {
+                (&*variation.name, variation.value())
+            });
         let rule_name = answer
             .rule
-            .and_then(|rule| self.rules.get(rule as usize))
+            .get()
+            .and_then(|rule| self.rules.get(rule))
             .and_then(|rule| rule.name.as_deref());
         (variant, value, rule_name)
     }
@@ -260,7 +282,7 @@ impl State {
 impl fmt::Debug for Flag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Flag")
-            .field("key", &self.key)
+            .field("key", &self.key())
             .field("error", &self.error())
             .field("raw_json", &self.raw_json())
             .finish()

@@ -1,16 +1,17 @@
 //! All flags of a configuration.
 
-use std::{fmt, hash::BuildHasher, sync::Arc};
+use std::{borrow::Cow, fmt, hash::BuildHasher, sync::Arc};
 
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 
 use crate::{
     attributes::Attributes,
     date::Timestamp,
     evaluation::{Evaluation, EvaluationError},
-    flag::Flag,
+    flag::{Flag, compile},
     flag_context::FlagContext,
+    interner::Interner,
     json::{members, utf8_lossy},
     pipeline,
 };
@@ -55,7 +56,7 @@ impl FlagSet {
     /// read is kept with its own [`error`](Flag::error) instead; of repeated
     /// names the last one counts.
     pub fn from_json(json: &[u8]) -> Result<Self, FlagSetError> {
-        let text: Arc<str> = utf8_lossy(json).into();
+        let text: Arc<Box<str>> = Arc::new(utf8_lossy(json).into());
         if u32::try_from(text.len()).is_err() {
             return Err(FlagSetError {
                 offset: u32::MAX as usize,
@@ -71,8 +72,19 @@ impl FlagSet {
             by_key: HashTable::with_capacity(members.len()),
             hasher: RandomState::default(),
         };
-        for (key, range) in members {
-            set.insert(Flag::from_text(&key, &text, range));
+        let mut bodies: HashMap<&str, Arc<_>, RandomState> = HashMap::default();
+        let mut interner = Interner::default();
+        for member in members {
+            let json = text.get(member.value_at.clone()).unwrap_or_default();
+            let body = bodies
+                .entry(json)
+                .or_insert_with(|| Arc::new(compile(json, &mut interner)));
+            set.insert(if matches!(member.name, Cow::Borrowed(_)) {
+                Flag::from_parts(&text, &member.name_at, &member.value_at, Arc::clone(body))
+            } else {
+                // The key is spelled with escapes; the flag needs a text of its own.
+                Flag::from_json(&member.name, json.as_bytes())
+            });
         }
         Ok(set)
     }

@@ -91,8 +91,13 @@ pub(crate) fn number(value: f64) -> Option<Number> {
     }
 }
 
-/// A member's name, and where its value stands in the text.
-pub(crate) type Member<'t> = (Cow<'t, str>, Range<usize>);
+/// A member of an object, and where it stands in the text.
+pub(crate) struct Member<'t> {
+    pub(crate) name: Cow<'t, str>,
+    /// Where the name stands, between its quotes and with its escapes.
+    pub(crate) name_at: Range<usize>,
+    pub(crate) value_at: Range<usize>,
+}
 
 /// The members of a top-level object, each with the extent of its value in the text.
 ///
@@ -108,13 +113,19 @@ pub(crate) fn members(text: &str) -> Result<Vec<Member<'_>>, SyntaxError> {
         loop {
             reader.white_space();
             reader.expect(b'"', "expected a member name")?;
+            let name_start = reader.at;
             let name = reader.string()?;
+            let name_at = name_start..reader.at - 1;
             reader.white_space();
             reader.expect(b':', "expected `:`")?;
             reader.white_space();
             let start = reader.at;
             reader.skip_extent()?;
-            members.push((name, start..reader.at));
+            members.push(Member {
+                name,
+                name_at,
+                value_at: start..reader.at,
+            });
             reader.white_space();
             if reader.take_if(b'}') {
                 break;
@@ -494,10 +505,10 @@ mod tests {
         let found: Vec<_> = members(text)
             .unwrap()
             .into_iter()
-            .map(|(name, range)| {
+            .map(|member| {
                 (
-                    name.into_owned(),
-                    text.get(range).unwrap().trim().to_owned(),
+                    member.name.into_owned(),
+                    text.get(member.value_at).unwrap().trim().to_owned(),
                 )
             })
             .collect();

@@ -11,6 +11,7 @@ mod flag;
 mod flag_context;
 mod flag_set;
 mod guard;
+mod interner;
 mod json;
 mod metadata;
 mod operand;
@@ -19,6 +20,7 @@ mod query;
 mod rule;
 mod schedule;
 mod scope;
+mod variation;
 
 pub use attributes::{Attribute, Attributes};
 pub use date::Timestamp;

@@ -4,51 +4,56 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+type Entry = (Box<str>, Value);
+
 /// What a flag's configuration says about the flag: names and JSON values.
 ///
 /// Sorted by name; shared by all evaluations of the flag.
 #[derive(Clone, Default, PartialEq)]
 pub struct Metadata {
-    entries: Vec<(Box<str>, Value)>,
+    entries: Option<Box<[Entry]>>,
 }
 
 impl Metadata {
-    pub(crate) const EMPTY: Self = Self {
-        entries: Vec::new(),
-    };
+    pub(crate) const EMPTY: Self = Self { entries: None };
 
     /// Entries in any order; of repeated names the last one counts.
     pub(crate) fn new(mut entries: Vec<(Box<str>, Value)>) -> Self {
         keep_last(&mut entries, |(name, _)| name);
-        entries.shrink_to_fit();
-        Self { entries }
+        Self {
+            entries: (!entries.is_empty()).then(|| entries.into_boxed_slice()),
+        }
     }
 
     /// The value called `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Value> {
-        let index = self
-            .entries
+        let entries = self.entries.as_deref()?;
+        let index = entries
             .binary_search_by(|(entry, _)| (**entry).cmp(name))
             .ok()?;
-        self.entries.get(index).map(|(_, value)| value)
+        entries.get(index).map(|(_, value)| value)
     }
 
     /// All entries, sorted by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
-        self.entries.iter().map(|(name, value)| (&**name, value))
+        self.entries
+            .as_deref()
+            .unwrap_or_default()
+            .iter()
+            .map(|(name, value)| (&**name, value))
     }
 
     /// Whether there are no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries.is_none()
     }
 
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries.as_ref().map_or(0, |entries| entries.len())
     }
 
     /// A copy as a JSON object.
@@ -68,6 +73,9 @@ impl fmt::Debug for Metadata {
 
 /// Sorts by name and keeps the last of the entries that share one.
 pub(crate) fn keep_last<T, N: Ord + ?Sized>(entries: &mut Vec<T>, name: impl Fn(&T) -> &N) {
+    if entries.is_sorted_by(|a, b| name(a) < name(b)) {
+        return;
+    }
     entries.reverse();
     entries.sort_by(|a, b| name(a).cmp(name(b)));
     entries.dedup_by(|later, kept| name(later) == name(kept));

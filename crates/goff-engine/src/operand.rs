@@ -17,6 +17,7 @@ impl<'a> Fetched<'a> {
     pub(crate) const MISSING: Self = Self::Plain(Operand::Null);
 
     /// An attribute of the context: whole numbers become integers at the top level.
+    #[inline]
     pub(crate) fn from_context(attribute: Attribute<'a>) -> Self {
         Self::Plain(match attribute {
             Attribute::Null => Operand::Null,
@@ -44,6 +45,7 @@ impl<'a> Fetched<'a> {
     }
 
     /// What a query sees; `None` if the attribute is unreadable.
+    #[inline]
     pub(crate) fn operand(&self) -> Option<Operand<'_>> {
         Some(match self {
             Self::Plain(operand) => *operand,
@@ -67,6 +69,7 @@ pub(crate) enum Operand<'v> {
 }
 
 impl<'v> From<&'v Value> for Operand<'v> {
+    #[inline]
     fn from(value: &'v Value) -> Self {
         match value {
             Value::Null => Self::Null,
@@ -80,6 +83,7 @@ impl<'v> From<&'v Value> for Operand<'v> {
 }
 
 /// A whole number within 64 bits is an integer.
+#[inline]
 fn narrow(value: f64) -> Operand<'static> {
     const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
     if value.trunc() == value && (-TWO_POW_63..TWO_POW_63).contains(&value) {

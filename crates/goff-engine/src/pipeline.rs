@@ -10,13 +10,13 @@ use serde_json::Value;
 use crate::{
     attributes::Attributes,
     bucketing::BucketingHash,
-    compile::{Body, BucketingKey, Scheduled, State, Window},
+    compile::{Body, Index, Scheduled, State, Window},
     date::Timestamp,
     evaluation::{Evaluation, EvaluationError, FlagError, Reason, SDK_DEFAULT},
     flag_context::FlagContext,
     metadata::Metadata,
     operand::{Fetched, Operand},
-    rule::{Rule, Serving},
+    rule::{Ramp, Serving},
     scope::{Scope, Slots, Unreadable},
 };
 
@@ -58,13 +58,20 @@ pub(crate) fn evaluate<'a, A: Attributes + ?Sized>(
         scope: Scope {
             attributes,
             enrichment: (!flag_context.enrichment.is_empty()).then_some(&flag_context.enrichment),
-            targeting_key: attributes.targeting_key().unwrap_or_default(),
+            targeting_key: if body.constant == Index::NONE {
+                attributes.targeting_key().unwrap_or_default()
+            } else {
+                ""
+            },
         },
         default_value: &flag_context.default_value,
         now,
     };
+    if let Some(answer) = body.constant.get() {
+        return run.answer(&body.state, answer);
+    }
     match run.selected() {
-        Ok(Selected::Answer(state, index)) => run.answer(state, index),
+        Ok(Selected::Answer(state, index)) => run.answer(state, index as usize),
         Ok(Selected::Disabled) => run.no_answer(Reason::Disabled, None),
         Err(error) => run.no_answer(Reason::Error, Some(error)),
     }
@@ -91,8 +98,8 @@ impl From<Unreadable> for EvaluationError<'_> {
 
 impl<'a, A: Attributes + ?Sized> Run<'a, A> {
     #[inline]
-    fn answer(&self, state: &'a State, index: u32) -> Evaluation<'a> {
-        let Some(answer) = self.body.answers.get(index as usize) else {
+    fn answer(&self, state: &'a State, index: usize) -> Evaluation<'a> {
+        let Some(answer) = self.body.answers.get(index) else {
             return self.no_answer(Reason::Error, Some(EvaluationError::NoVariation));
         };
         let (variant, value, rule_name) = state.resolve(answer);
@@ -103,10 +110,10 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
             error: None,
             cacheable: answer.cacheable,
             track_events: self.body.track_events,
-            version: &self.body.version,
+            version: self.body.version(),
             metadata: &self.body.metadata,
             rule_name,
-            answer: Some(index as usize),
+            answer: Some(index),
         }
     }
 
@@ -123,7 +130,7 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
             cacheable: error.is_none() && self.body.cacheable,
             error,
             track_events: self.body.track_events,
-            version: &self.body.version,
+            version: self.body.version(),
             metadata: if general {
                 &NO_METADATA
             } else {
@@ -136,7 +143,7 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
 
     #[inline]
     fn selected(&self) -> Result<Selected<'a>, EvaluationError<'a>> {
-        let state = match &self.body.schedule {
+        let state = match self.body.schedule() {
             None => &self.body.state,
             Some(_) => self.scheduled_state()?,
         };
@@ -149,22 +156,17 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
         {
             return Ok(Selected::Disabled);
         }
-        let answer = match self.body.names.len() {
-            0 => self.decide(state, &key, &[]),
-            1..=2 => self.decide_with::<2>(state, &key),
-            3..=8 => self.decide_with::<8>(state, &key),
-            9..=32 => self.decide_with::<32>(state, &key),
-            many => {
-                let cells: Box<[_]> = (0..many).map(|_| OnceCell::new()).collect();
-                self.decide(state, &key, &cells)
-            }
+        let answer = if self.body.rereads {
+            self.decide_keeping(state, &key)
+        } else {
+            self.decide(state, &key, &[])
         }?;
         Ok(Selected::Answer(state, answer))
     }
 
     #[cold]
     fn scheduled_state(&self) -> Result<&'a State, EvaluationError<'a>> {
-        let Some(schedule) = &self.body.schedule else {
+        let Some(schedule) = self.body.schedule() else {
             return Ok(&self.body.state);
         };
         if !schedule.copyable {
@@ -181,15 +183,15 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
 
     #[inline]
     fn bucketing_key(&self) -> Result<Cow<'a, str>, EvaluationError<'a>> {
-        match &self.body.bucketing_key {
-            BucketingKey::TargetingKey => {
+        match self.body.bucketing_key() {
+            None => {
                 if self.body.needs_bucketing && self.scope.targeting_key.is_empty() {
                     return Err(EvaluationError::EmptyTargetingKey);
                 }
                 Ok(Cow::Borrowed(self.scope.targeting_key))
             }
-            BucketingKey::Unchecked => Ok(Cow::Borrowed(self.scope.targeting_key)),
-            BucketingKey::Attribute(path) => self.bucketing_attribute(path),
+            Some("") => Ok(Cow::Borrowed(self.scope.targeting_key)),
+            Some(path) => self.bucketing_attribute(path),
         }
     }
 
@@ -270,6 +272,26 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
         )
     }
 
+    #[inline(never)]
+    fn ramped(&self, ramp: &Ramp, key: &str) -> Result<u32, EvaluationError<'a>> {
+        let now = self.now(&self.scope)?;
+        Ok(ramp.pick(self.hash.write(key), now))
+    }
+
+    /// Decides with room to keep the attributes that are read.
+    #[inline(never)]
+    fn decide_keeping(&self, state: &'a State, key: &str) -> Result<u32, EvaluationError<'a>> {
+        match self.body.names.len() {
+            0..=2 => self.decide_with::<2>(state, key),
+            3..=8 => self.decide_with::<8>(state, key),
+            9..=32 => self.decide_with::<32>(state, key),
+            many => {
+                let cells: Box<[_]> = (0..many).map(|_| OnceCell::new()).collect();
+                self.decide(state, key, &cells)
+            }
+        }
+    }
+
     fn decide_with<const N: usize>(
         &self,
         state: &'a State,
@@ -292,30 +314,27 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
             cells,
         };
         for rule in &state.rules {
-            check_key(rule, key)?;
+            check_key(&rule.serving, key)?;
             if !rule.disabled && rule.query.matches(&slots)? {
-                return self.serve(rule, key);
+                return self.serve(&rule.serving, key);
             }
         }
-        let rule = state
+        let serving = state
             .default_rule
-            .as_deref()
+            .as_ref()
             .ok_or(EvaluationError::NoDefaultRule)?;
-        check_key(rule, key)?;
-        self.serve(rule, key)
+        check_key(serving, key)?;
+        self.serve(serving, key)
     }
 
-    #[inline]
-    fn serve(&self, rule: &Rule, key: &str) -> Result<u32, EvaluationError<'a>> {
-        match &rule.serving {
+    #[inline(always)]
+    fn serve(&self, serving: &Serving, key: &str) -> Result<u32, EvaluationError<'a>> {
+        match serving {
             Serving::Fixed(answer) => Ok(*answer),
             Serving::Split(split) => split
                 .pick(self.hash.write(key))
                 .ok_or(EvaluationError::NoBucket),
-            Serving::Ramp(ramp) => {
-                let now = self.now(&self.scope)?;
-                Ok(ramp.pick(self.hash.write(key), now))
-            }
+            Serving::Ramp(ramp) => self.ramped(ramp, key),
             Serving::IncompleteRamp => Err(EvaluationError::IncompleteProgressiveRollout),
             Serving::Nothing => Err(EvaluationError::NoVariation),
         }
@@ -324,9 +343,9 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
 
 /// A rule that hashes the key needs one, before its query is looked at.
 #[inline]
-fn check_key<'a>(rule: &Rule, key: &str) -> Result<(), EvaluationError<'a>> {
+fn check_key<'a>(serving: &Serving, key: &str) -> Result<(), EvaluationError<'a>> {
     let hashes = matches!(
-        rule.serving,
+        serving,
         Serving::Split(_) | Serving::Ramp(_) | Serving::IncompleteRamp
     );
     if hashes && key.is_empty() {

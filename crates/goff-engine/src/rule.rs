@@ -23,7 +23,7 @@ pub(crate) struct Rule {
 #[derive(Clone, Debug)]
 pub(crate) enum Serving {
     Fixed(u32),
-    Split(Split),
+    Split(Box<Split>),
     Ramp(Box<Ramp>),
     /// A progressive rollout that lacks a part.
     IncompleteRamp,

@@ -1,18 +1,18 @@
 //! Scheduled rollouts: what a flag looks like once a step is due.
 
-use std::collections::HashMap;
+use std::{borrow::Cow, collections::HashMap};
 
-use serde_json::Value;
-
-use crate::definition::{
-    FlagDefinition, RampDefinition, RampEndDefinition, RuleDefinition, WindowDefinition,
+use crate::{
+    definition::{
+        FlagDefinition, RampDefinition, RampEndDefinition, RuleDefinition, WindowDefinition,
+    },
+    query::json_logic::Json,
 };
-use std::borrow::Cow;
 
 /// The parts of a flag that a step can change.
 #[derive(Clone, Debug)]
 pub(crate) struct Effective<'t> {
-    pub(crate) variations: Option<Vec<(Cow<'t, str>, Value)>>,
+    pub(crate) variations: Option<Vec<(Cow<'t, str>, Json)>>,
     pub(crate) rules: Vec<RuleDefinition<'t>>,
     pub(crate) default_rule: Option<RuleDefinition<'t>>,
     pub(crate) window: Option<WindowDefinition>,

@@ -31,6 +31,7 @@ impl<A: ?Sized> Copy for Scope<'_, A> {}
 
 impl<'a, A: Attributes + ?Sized> Scope<'a, A> {
     /// An attribute as the bucketing key sees it: without the names that only queries see.
+    #[inline]
     pub(crate) fn attribute(&self, name: &str) -> Option<Fetched<'a>> {
         if let Some(value) = self.enrichment.and_then(|members| members.get(name)) {
             return Some(Fetched::from_enrichment(value));
@@ -39,6 +40,7 @@ impl<'a, A: Attributes + ?Sized> Scope<'a, A> {
     }
 
     /// An attribute as queries see it.
+    #[inline]
     pub(crate) fn visible(&self, name: &Name) -> Fetched<'a> {
         match name.kind {
             NameKind::TargetingKey => Fetched::Plain(Operand::Str(self.targeting_key)),
@@ -47,6 +49,7 @@ impl<'a, A: Attributes + ?Sized> Scope<'a, A> {
         }
     }
 
+    #[cold]
     fn anonymous(&self) -> Fetched<'a> {
         let fetched = self.attribute(ANONYMOUS).unwrap_or(Fetched::MISSING);
         match fetched.operand() {
@@ -102,6 +105,7 @@ pub(crate) struct Slot(u16);
 #[derive(Debug, Default)]
 pub(crate) struct NameTable {
     names: Vec<Name>,
+    rereads: bool,
     by_text: hashbrown::HashMap<Box<str>, u16, foldhash::fast::FixedState>,
 }
 
@@ -109,6 +113,7 @@ impl NameTable {
     /// The slot of a name; `None` when a flag mentions more than 65,536 of them.
     pub(crate) fn slot(&mut self, text: &str) -> Option<Slot> {
         if let Some(index) = self.by_text.get(text) {
+            self.rereads = true;
             return Some(Slot(*index));
         }
         let index = u16::try_from(self.names.len()).ok()?;
@@ -117,8 +122,18 @@ impl NameTable {
         Some(Slot(index))
     }
 
-    pub(crate) fn finish(self) -> Box<[Name]> {
-        self.names.into_boxed_slice()
+    /// Notes that values must outlive the condition that reads them.
+    pub(crate) fn keep(&mut self) {
+        self.rereads = true;
+    }
+
+    /// Whether any name was asked for twice, or values are to be kept.
+    pub(crate) fn rereads(&self) -> bool {
+        self.rereads
+    }
+
+    pub(crate) fn finish(self) -> Vec<Name> {
+        self.names
     }
 }
 
@@ -144,6 +159,25 @@ impl<'s, 'a: 's, A: Attributes + ?Sized> Slots<'s, 'a, A> {
         cell.get_or_init(|| self.scope.visible(name))
             .operand()
             .ok_or_else(|| Unreadable(name.text.clone()))
+    }
+
+    /// Gives an attribute to a test that keeps nothing of it.
+    #[inline]
+    pub(crate) fn test(
+        &self,
+        slot: Slot,
+        test: impl FnOnce(Operand<'_>) -> bool,
+    ) -> Result<bool, Unreadable> {
+        if !self.cells.is_empty() {
+            return self.get(slot).map(test);
+        }
+        let Some(name) = self.names.get(usize::from(slot.0)) else {
+            return Ok(test(Operand::Null));
+        };
+        match self.scope.visible(name).operand() {
+            Some(operand) => Ok(test(operand)),
+            None => Err(Unreadable(name.text.clone())),
+        }
     }
 
     pub(crate) fn name(&self, slot: Slot) -> &'s str {

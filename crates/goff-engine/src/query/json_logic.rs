@@ -32,7 +32,10 @@ pub(crate) enum JsonLogic {
 impl JsonLogic {
     pub(crate) fn compile(rule: Json, names: &mut NameTable) -> Self {
         match Expression::compile(&rule, names) {
-            Some(expression) => Self::Compiled(Box::new(expression)),
+            Some(expression) => {
+                names.keep();
+                Self::Compiled(Box::new(expression))
+            }
             None => Self::Interpreted(Box::new(rule)),
         }
     }

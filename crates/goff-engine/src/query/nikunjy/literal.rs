@@ -155,7 +155,7 @@ impl Test {
         Self::Search(search, literal)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(super) fn holds(&self, operand: Operand<'_>) -> bool {
         match self {
             Self::Present => !matches!(operand, Operand::Null),

@@ -149,6 +149,7 @@ impl Compiler<'_> {
             Path::Name(first)
         } else {
             self.nested = true;
+            self.names.keep();
             Path::Nested(Box::new((
                 first,
                 rest.iter().map(|segment| (*segment).into()).collect(),
@@ -179,8 +180,7 @@ impl Program {
             let Path::Name(slot) = condition.path else {
                 return Ok(false);
             };
-            let operand = slots.get(slot)?;
-            at = if condition.test.holds(operand) {
+            at = if slots.test(slot, |operand| condition.test.holds(operand))? {
                 condition.yes
             } else {
                 condition.no

@@ -28,10 +28,13 @@ fn characters(text: &str) -> impl DoubleEndedIterator<Item = char> + '_ {
 /// Whether `text`, lower-cased, equals `literal`, which is lower-cased already.
 #[inline]
 pub(super) fn equal(text: &str, literal: &str) -> bool {
-    if text.is_ascii() {
-        return same_bytes(text.as_bytes(), literal.as_bytes());
-    }
-    characters(text).eq(literal.chars())
+    // Bytes beyond ASCII that are the same stand for characters that are lower-case in both.
+    same_bytes(text.as_bytes(), literal.as_bytes()) || equal_beyond_ascii(text, literal)
+}
+
+#[inline(never)]
+fn equal_beyond_ascii(text: &str, literal: &str) -> bool {
+    !text.is_ascii() && characters(text).eq(literal.chars())
 }
 
 pub(super) fn compare(text: &str, literal: &str) -> Ordering {

@@ -6,6 +6,7 @@
 )]
 
 mod conformance;
+mod soak;
 
 use std::process::ExitCode;
 
@@ -17,9 +18,10 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         None | Some("help" | "--help" | "-h") => {
-            print!("{USAGE}\n{}\n", conformance::USAGE);
+            print!("{USAGE}\n{}\n{}\n", conformance::USAGE, soak::USAGE);
             ExitCode::SUCCESS
         }
+        Some("soak") => finish(soak::run(&arguments.collect::<Vec<_>>())),
         Some("conformance") => finish(conformance::run(&arguments.collect::<Vec<_>>())),
         Some(unknown) => {
             eprintln!("unknown command `{unknown}`\n\n{USAGE}");

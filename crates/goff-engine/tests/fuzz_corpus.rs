@@ -1,10 +1,4 @@
 //! The fuzz targets over their committed corpus, without a fuzzer.
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stderr,
-    reason = "the included file is shared with the fuzz targets"
-)]
-
 #[path = "../fuzz/inputs.rs"]
 mod inputs;
 

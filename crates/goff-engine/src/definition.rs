@@ -258,7 +258,7 @@ pub(crate) fn members<'n, 't>(
 }
 
 /// The member of `names` that `name` spells, under simple case folding.
-pub(crate) fn known(name: &str, names: &'static [&'static str]) -> Option<&'static str> {
+pub(crate) fn known(name: &str, names: &[&'static str]) -> Option<&'static str> {
     let folds_to = |known: &str| {
         let mut folded = name.chars().map(|char| match char {
             'ſ' => 's',

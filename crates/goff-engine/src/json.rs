@@ -141,6 +141,22 @@ pub(crate) fn members(text: &str) -> Result<Vec<Member<'_>>, SyntaxError> {
     }
 }
 
+/// A JSON value whose parts know where they stand.
+#[cfg(feature = "file")]
+pub(crate) enum Spanned<'t> {
+    Scalar(usize, Node<'t>),
+    Array(usize, Vec<Spanned<'t>>),
+    Object(usize, Vec<(Cow<'t, str>, Spanned<'t>)>),
+}
+
+/// Reads a text as [`Node::parse`] does, with the byte offset of every value.
+#[cfg(feature = "file")]
+pub(crate) fn parse_spanned(text: &str, max_depth: usize) -> Result<Spanned<'_>, SyntaxError> {
+    // The plain reader finds all mistakes; what follows can rely on the syntax.
+    Node::parse(text, max_depth)?;
+    Reader::new(text).spanned()
+}
+
 /// The text with every byte that is not UTF-8 replaced by U+FFFD, one for each byte.
 pub(crate) fn utf8_lossy(mut bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
@@ -397,6 +413,38 @@ impl<'t> Reader<'t> {
             self.at += 1;
         }
         Ok(code)
+    }
+
+    #[cfg(feature = "file")]
+    fn spanned(&mut self) -> Result<Spanned<'t>, SyntaxError> {
+        self.white_space();
+        let offset = self.at;
+        if self.take_if(b'[') {
+            let mut elements = Vec::new();
+            self.white_space();
+            while !self.take_if(b']') {
+                elements.push(self.spanned()?);
+                self.white_space();
+                self.take_if(b',');
+            }
+            Ok(Spanned::Array(offset, elements))
+        } else if self.take_if(b'{') {
+            let mut members = Vec::new();
+            self.white_space();
+            while !self.take_if(b'}') {
+                self.white_space();
+                self.expect(b'"', "expected a member name")?;
+                let name = self.string()?;
+                self.white_space();
+                self.expect(b':', "expected `:`")?;
+                members.push((name, self.spanned()?));
+                self.white_space();
+                self.take_if(b',');
+            }
+            Ok(Spanned::Object(offset, members))
+        } else {
+            self.value(0).map(|node| Spanned::Scalar(offset, node))
+        }
     }
 
     /// Moves past one value by looking at brackets and quotes only.

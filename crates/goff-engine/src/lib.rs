@@ -13,6 +13,8 @@ mod flag_set;
 mod guard;
 mod interner;
 mod json;
+#[cfg(feature = "file")]
+mod loader;
 mod metadata;
 mod operand;
 mod pipeline;
@@ -31,6 +33,8 @@ pub use evaluation::{
 pub use flag::{Flag, FlagAnswer, evaluate};
 pub use flag_context::FlagContext;
 pub use flag_set::{FlagSet, FlagSetError};
+#[cfg(feature = "file")]
+pub use loader::{FlagFile, FlagFileError, FlagFileFormat, FlagProblem};
 pub use metadata::Metadata;
 
 /// The release of the official engine that this one follows: Go module

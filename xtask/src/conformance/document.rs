@@ -43,7 +43,8 @@ pub(super) fn generate(random: &mut Random) -> (Tree, Area) {
         _ => Area::Decoding,
     };
     let flag = match area {
-        Area::Flags | Area::Decoding => flags::flag(random),
+        // A quirk may take away the rule that a removal is merged into.
+        Area::Flags | Area::Decoding => flags::flag(random, area == Area::Flags),
         Area::RuleLanguage => queries(random, super::rule_language::query),
         Area::JsonLogic => queries(random, |random| super::json_logic::rule(random).to_text()),
     };

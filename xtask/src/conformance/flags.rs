@@ -48,9 +48,11 @@ struct Shape {
     /// Percentages whose sum does not depend on the order of addition, even after merges.
     exact: bool,
     scheduled: bool,
+    removals: bool,
 }
 
-pub(super) fn flag(random: &mut Random) -> Tree {
+/// A flag. Removals are negative percentages in steps, which must not come to stand alone.
+pub(super) fn flag(random: &mut Random, removals: bool) -> Tree {
     let mut variants: Vec<&str> = (0..random.between(1, 4))
         .map(|_| random.pick(VARIANTS))
         .collect();
@@ -60,6 +62,7 @@ pub(super) fn flag(random: &mut Random) -> Tree {
         variants,
         exact: scheduled,
         scheduled,
+        removals,
     };
     let mut members: Vec<(String, Tree)> = Vec::new();
     if random.percent(97) {
@@ -213,7 +216,7 @@ fn percentage(random: &mut Random, shape: &Shape, removals: bool) -> Tree {
                 2 if !shape.exact => {
                     f64::from(u32::try_from(random.below(1000)).unwrap_or(0)) / 10.0
                 }
-                3 if removals => -1.0,
+                3 if removals && shape.removals => -1.0,
                 4 => f64::from(u32::try_from(random.below(800)).unwrap_or(0)) / 8.0,
                 5 if !shape.exact => {
                     f64::from(u32::try_from(random.below(100_000)).unwrap_or(0)) / 1000.0

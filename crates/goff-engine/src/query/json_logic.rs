@@ -10,6 +10,8 @@ mod json;
 mod lists;
 mod number;
 mod operators;
+#[cfg(feature = "file")]
+mod validate;
 mod value;
 
 use crate::{
@@ -50,4 +52,13 @@ impl JsonLogic {
             Self::Interpreted(rule) => Interpreter::new(&slots.scope).matches(rule),
         }
     }
+}
+
+/// Whether a simple walk over a rule meets known operators only.
+#[cfg(feature = "file")]
+pub(crate) fn is_valid(rule: &str) -> bool {
+    let Ok(node) = crate::json::Node::parse(rule, crate::guard::MAX_JSON_LOGIC_NESTING + 1) else {
+        return false;
+    };
+    Json::from_node(&node).is_ok_and(|rule| validate::is_valid(&rule))
 }

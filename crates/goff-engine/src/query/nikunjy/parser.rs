@@ -18,6 +18,8 @@ pub(super) struct Tree<'q> {
 
 #[derive(Debug)]
 pub(super) enum Node<'q> {
+    /// Not recognised as anything. Alone it is false; inside another node it is as good as broken.
+    Unknown,
     /// Damaged beyond use: whoever evaluates it learns that the whole query is false.
     Broken,
     Group {
@@ -215,12 +217,12 @@ impl<'q> Parser<'q> {
     /// The first operand of a query: its node so far, and whether the query can go on.
     fn primary(&mut self) -> Result<(usize, Result<(), Fail>), TooDeep> {
         if self.sync(is_first).is_err() {
-            return Ok((self.node(Node::Broken), Err(Fail)));
+            return Ok((self.node(Node::Unknown), Err(Fail)));
         }
         match self.look(1) {
             Kind::Not | Kind::Space | Kind::Open => self.group(),
             Kind::Name => Ok(self.condition()),
-            _ => Ok((self.node(Node::Broken), Err(Fail))),
+            _ => Ok((self.node(Node::Unknown), Err(Fail))),
         }
     }
 
@@ -291,7 +293,7 @@ impl<'q> Parser<'q> {
         let operator = match (self.look(ahead + 1), self.look(ahead + 2)) {
             (Kind::Space, Kind::Present) => None,
             (Kind::Space, Kind::Operator(operator)) => Some(operator),
-            _ => return (self.node(Node::Broken), Err(Fail)),
+            _ => return (self.node(Node::Unknown), Err(Fail)),
         };
         let mut path = Vec::with_capacity(ahead.div_ceil(2));
         for _ in 0..ahead {

@@ -41,6 +41,8 @@ enum Path {
 
 const TRUE: u32 = u32::MAX;
 const FALSE: u32 = u32::MAX - 1;
+/// False as well, whatever surrounds it: a query error, or a damaged part.
+const ERROR: u32 = u32::MAX - 2;
 
 /// Compiles a trimmed query; `None` if it cannot match.
 pub(crate) fn compile(query: &str, names: &mut NameTable) -> Option<Program> {
@@ -103,7 +105,8 @@ impl Compiler<'_> {
                 } => (node, yes, entry),
             };
             entry = match tree.nodes.get(node)? {
-                Node::Broken => FALSE,
+                Node::Unknown if node == tree.root => FALSE,
+                Node::Unknown | Node::Broken => ERROR,
                 Node::Group { negated, child } => {
                     let (yes, no) = if *negated { (no, yes) } else { (yes, no) };
                     tasks.push(Task::Node {
@@ -134,8 +137,7 @@ impl Compiler<'_> {
                     literal,
                 } => match Test::new(*operator, literal) {
                     Ok(test) => self.condition(path, test, yes, no)?,
-                    // A query error is final, whatever surrounds it.
-                    Err(_) => FALSE,
+                    Err(_) => ERROR,
                 },
             };
         }
@@ -167,6 +169,21 @@ impl Compiler<'_> {
 }
 
 impl Program {
+    /// Whether evaluating it for nobody ends in no error.
+    #[cfg(feature = "file")]
+    pub(crate) fn holds_for_nobody(&self) -> bool {
+        // No attribute is there, so no condition needs the state that leaks between them.
+        let mut at = self.start;
+        while let Some(condition) = self.conditions.get(at as usize) {
+            at = if condition.test.holds(Operand::Null) {
+                condition.yes
+            } else {
+                condition.no
+            };
+        }
+        at != ERROR
+    }
+
     #[inline]
     pub(crate) fn matches<'a, A: Attributes + ?Sized>(
         &self,

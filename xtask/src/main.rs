@@ -7,9 +7,11 @@
 
 mod bench;
 mod ci;
+mod conformance;
 mod integration;
 mod program;
 mod relay_proxy;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -32,6 +34,18 @@ const COMMANDS: &[Command] = &[
         "[--relay SOURCE] [-- ARGS]",
         "the tests against a real relay proxy; SOURCE is auto, docker, go, binary=PATH or endpoint=URL",
         integration::run,
+    ),
+    (
+        "conformance",
+        "[--vectors FILE…] [--random N --seed S]",
+        "the engine against recorded answers of the official one, and against it",
+        |arguments| conformance::run(arguments).map_err(Failure::new),
+    ),
+    (
+        "soak",
+        "fuzz [--minutes N] [--seed S]",
+        "the long form of tests that CI runs short",
+        |arguments| soak::run(arguments).map_err(Failure::new),
     ),
     (
         "bench",

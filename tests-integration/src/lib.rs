@@ -26,6 +26,7 @@
 //!
 //! Unix only.
 
+mod breakable_proxy;
 mod fixture;
 mod recorded_events;
 mod relay_config;
@@ -34,6 +35,7 @@ mod relay_source;
 mod stripping_proxy;
 mod wire;
 
+pub use breakable_proxy::BreakableProxy;
 pub use fixture::{relay, relay_source, relay_under_control};
 pub use recorded_events::{EventKind, RecordedEvents};
 pub use relay_config::{

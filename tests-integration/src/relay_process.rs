@@ -2,6 +2,7 @@
 
 use std::env;
 use std::error::Error;
+use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::io::{self, Read, Write};
@@ -49,7 +50,7 @@ impl RelayProxy {
         for _ in 0..ATTEMPTS {
             // The relay proxy cannot bind port 0 and report the port, and the port found free may be taken
             // again by the time it binds.
-            match Self::start_once(instance, source, None) {
+            match Self::start_once(instance, source, None, None) {
                 Ok(started) => return Ok(started),
                 Err(error) => failure = Some(error),
             }
@@ -67,7 +68,21 @@ impl RelayProxy {
         instance: Instance,
         source: &RelaySource,
     ) -> Result<Self, StartError> {
-        Self::start_once(instance, source, Some(port))
+        Self::start_once(instance, source, Some(port), None)
+    }
+
+    /// Starts a relay proxy where another one was, with other flags.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), after one attempt.
+    pub fn start_at_with_flags(
+        port: SocketAddr,
+        instance: Instance,
+        source: &RelaySource,
+        flags: &str,
+    ) -> Result<Self, StartError> {
+        Self::start_once(instance, source, Some(port), Some(flags))
     }
 
     /// The relay proxy that somebody else runs at an `http:` URL.
@@ -125,6 +140,43 @@ impl RelayProxy {
         RecordedEvents::new(directory.join(kind.file_name()))
     }
 
+    /// Replaces its flags. It reads them at its next poll, at most a second later; the file is replaced as a
+    /// whole, so it never reads half of one.
+    ///
+    /// # Errors
+    ///
+    /// If the file cannot be written, or somebody else runs it.
+    pub fn set_flags(&self, flags: &str) -> io::Result<()> {
+        let directory = self.directory().ok_or_else(not_ours)?;
+        let beside = directory.join("flags.yaml.new");
+        fs::write(&beside, flags)?;
+        fs::rename(beside, directory.join(FLAGS_FILE))
+    }
+
+    /// Replaces one piece of its flag file, which must be there once.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_flags`](Self::set_flags), and if the piece is not there exactly once.
+    pub fn edit_flags(&self, from: &str, to: &str) -> io::Result<()> {
+        let directory = self.directory().ok_or_else(not_ours)?;
+        let flags = fs::read_to_string(directory.join(FLAGS_FILE))?;
+        if flags.matches(from).count() != 1 {
+            let reason = format!("the flag file does not hold this once:\n{from}");
+            return Err(io::Error::other(reason));
+        }
+        self.set_flags(&flags.replace(from, to))
+    }
+
+    /// Sends it a signal, by the name that `kill` has for it: `STOP`, `CONT`, `KILL`.
+    ///
+    /// # Errors
+    ///
+    /// If it does not run, or somebody else runs it.
+    pub fn signal(&self, name: &str) -> io::Result<()> {
+        self.running.as_ref().ok_or_else(not_ours)?.signal(name)
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         self.running.as_ref().map(Running::log).unwrap_or_default()
@@ -134,11 +186,13 @@ impl RelayProxy {
         instance: Instance,
         source: &RelaySource,
         port: Option<SocketAddr>,
+        flags: Option<&str>,
     ) -> Result<Self, StartError> {
         let failed = |error: io::Error| StartError::new(error.to_string(), String::new());
         let directory = new_directory().map_err(failed)?;
         let (name, text) = instance.configuration();
         for (name, text) in FLAG_FILES.iter().chain(&[(name, text)]) {
+            let text = flags.filter(|_| *name == FLAGS_FILE).unwrap_or(text);
             fs::write(directory.join(name), text).map_err(failed)?;
         }
         fs::create_dir(directory.join("events")).map_err(failed)?;
@@ -194,6 +248,8 @@ impl Error for StartError {}
 #[derive(Debug)]
 struct Running {
     directory: PathBuf,
+    /// Its name, if it runs in one.
+    container: Option<OsString>,
     watchdog: Child,
     /// Closing it stops the relay proxy; see `watchdog.sh`.
     lifeline: Option<ChildStdin>,
@@ -208,14 +264,14 @@ impl Running {
     ) -> io::Result<Self> {
         let log = fs::File::create(directory.join("log"))?;
         let container = match source {
-            RelaySource::Docker(_) => directory.file_name().unwrap_or_default().to_os_string(),
-            RelaySource::Binary(_) | RelaySource::Endpoint(_) => "".into(),
+            RelaySource::Docker(_) => directory.file_name().map(ToOwned::to_owned),
+            RelaySource::Binary(_) | RelaySource::Endpoint(_) => None,
         };
         let mut command = Command::new("sh");
         command
             .args(["-c", include_str!("watchdog.sh"), "watchdog"])
             .arg(&directory)
-            .arg(&container);
+            .arg(container.as_deref().unwrap_or_default());
         match source {
             RelaySource::Binary(binary) => {
                 command.arg(binary);
@@ -237,7 +293,7 @@ impl Running {
                     .arg(compose_file);
                 command
                     .args(["run", "--rm", "-T", "--name"])
-                    .arg(&container);
+                    .arg(container.as_deref().unwrap_or_default());
                 command.args(["--user", &format!("{}:{}", owner.uid(), owner.gid())]);
                 command.args(["--volume", &format!("{}:/goff", directory.display())]);
                 match address {
@@ -267,6 +323,7 @@ impl Running {
         let lifeline = watchdog.stdin.take();
         Ok(Self {
             directory,
+            container,
             watchdog,
             lifeline,
         })
@@ -293,6 +350,32 @@ impl Running {
         }
     }
 
+    fn signal(&self, name: &str) -> io::Result<()> {
+        let process_id = fs::read_to_string(self.directory.join("process-id"))?;
+        if self.directory.join("exit-status").exists() {
+            return Err(io::Error::other("it has ended"));
+        }
+        let mut command = match &self.container {
+            Some(container) => {
+                let mut docker = Command::new("docker");
+                docker.args(["kill", "--signal", name]).arg(container);
+                docker
+            }
+            None => {
+                let mut kill = Command::new("kill");
+                kill.args(["-s", name, process_id.trim()]);
+                kill
+            }
+        };
+        let output = command.stdin(Stdio::null()).output()?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            let words = String::from_utf8_lossy(&output.stderr);
+            Err(io::Error::other(format!("{name} was not sent: {words}")))
+        }
+    }
+
     fn log(&self) -> String {
         let bytes = fs::read(self.directory.join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -306,6 +389,13 @@ impl Drop for Running {
         let _ = self.watchdog.wait();
     }
 }
+
+fn not_ours() -> io::Error {
+    io::Error::other("somebody else runs this relay proxy")
+}
+
+/// The file that every configuration but the one with flag sets reads.
+const FLAGS_FILE: &str = "flags.yaml";
 
 /// Long enough for a machine that is compiling beside the tests.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -7,12 +7,14 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING};
+use hyper::client::conn::http1 as client;
+use hyper::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use crate::{Address, RelayProxy, wire};
@@ -40,7 +42,9 @@ impl StrippingProxy {
             while let Ok((stream, _)) = listener.accept().await {
                 let relay = relay.clone();
                 let service = service_fn(move |request| forward(relay.clone(), prefix, request));
-                tokio::spawn(http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+                let connection =
+                    http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+                tokio::spawn(connection.with_upgrades());
             }
         });
         Ok(Self {
@@ -76,6 +80,11 @@ async fn forward(
     let Some(uri) = stripped.and_then(|rest| rest.parse::<Uri>().ok()) else {
         return Ok(plain(StatusCode::NOT_FOUND, "<html>no such page</html>"));
     };
+    if request.headers().contains_key(UPGRADE) {
+        return Ok(tunnel(relay, uri, request)
+            .await
+            .unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY, "<html>no upgrade</html>")));
+    }
     let (mut head, body) = request.into_parts();
     head.uri = uri;
     head.headers.remove(TRANSFER_ENCODING);
@@ -104,6 +113,40 @@ async fn forward(
         response.headers_mut().remove(name);
     }
     Ok(response)
+}
+
+/// Forwards a request for another protocol, and what follows in both directions if it is granted.
+async fn tunnel(
+    relay: Address,
+    uri: Uri,
+    mut request: Request<Incoming>,
+) -> io::Result<Response<Full<Bytes>>> {
+    let Address::Tcp(address) = relay else {
+        return Err(io::Error::other("a gateway to a port"));
+    };
+    let to_client = hyper::upgrade::on(&mut request);
+    let (mut head, _) = request.into_parts();
+    head.uri = uri;
+    let stream = TokioIo::new(TcpStream::connect(address).await?);
+    let (mut sender, connection) = client::handshake(stream).await.map_err(io::Error::other)?;
+    tokio::spawn(connection.with_upgrades());
+    let request = Request::from_parts(head, Full::new(Bytes::new()));
+    let mut answer = sender
+        .send_request(request)
+        .await
+        .map_err(io::Error::other)?;
+    if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let to_relay = hyper::upgrade::on(&mut answer);
+        tokio::spawn(async move {
+            if let (Ok(to_client), Ok(to_relay)) = tokio::join!(to_client, to_relay) {
+                let (mut one, mut other) = (TokioIo::new(to_client), TokioIo::new(to_relay));
+                // Either side may end it.
+                let _ = copy_bidirectional(&mut one, &mut other).await;
+            }
+        });
+    }
+    let (head, _) = answer.into_parts();
+    Ok(Response::from_parts(head, Full::new(Bytes::new())))
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {

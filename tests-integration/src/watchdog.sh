@@ -7,7 +7,8 @@
 # not react to SIGTERM. CONTAINER is the container's name when COMMAND is docker, else empty: killing the docker
 # client would leave the container behind.
 #
-# DIRECTORY/exit-status appears when the relay proxy has ended; DIRECTORY itself goes when the tests are done.
+# DIRECTORY/process-id names the relay proxy's process, or that of the docker client. DIRECTORY/exit-status appears
+# when it has ended; DIRECTORY itself goes when the tests are done.
 
 directory=$1 container=$2
 shift 2
@@ -15,6 +16,7 @@ exec 3<&0 </dev/null
 
 "$@" 3<&- &
 relay=$!
+echo "$relay" >"$directory/process-id"
 
 (
     read -r _ <&3

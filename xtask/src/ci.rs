@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::integration::{self, Relay};
 use crate::program::{Failure, Program};
-use crate::{conformance, relay_proxy, soak, tidy, workspace};
+use crate::{conformance, fuzz, relay_proxy, tidy, workspace};
 
 /// Runs every part, even after one has failed, and ends with the time of each.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -96,8 +96,7 @@ fn conformance() -> Result<(), Failure> {
 
 /// Ten seconds a target.
 fn fuzzing() -> Result<(), Failure> {
-    let arguments = ["fuzz", "--minutes", "0.84"].map(ToOwned::to_owned);
-    soak::run(&arguments).map_err(Failure::new)
+    fuzz::run(10, 0)
 }
 
 #[derive(Debug, Default)]

@@ -1,5 +1,6 @@
 //! `cargo xtask integration`: the tests against a real relay proxy.
 
+use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
@@ -19,17 +20,23 @@ pub(crate) fn run_against(relay: &Relay, test_arguments: &[String]) -> Result<()
     let report = directory.join("report.txt");
     // Absent unless there was an earlier run.
     let _ = fs::remove_file(&report);
+    let tests = tests(relay)?
+        .args(["--no-fail-fast"])
+        .args(test_arguments)
+        .env("GOFF_RELAY_REPORT", &report);
+    let server = relay.to_string();
+    println!("Integration tests against {server}.");
+    let outcome = tests.run();
+    print_summary(&fs::read_to_string(report).unwrap_or_default(), &server);
+    outcome
+}
+
+/// `cargo test` of the integration tests with the relay proxy at hand; `Relay::Auto` must have been resolved.
+pub(crate) fn tests(relay: &Relay) -> Result<Program, Failure> {
     // A relay proxy configured by hand must not take the place of the one asked for. With CI set, a test that
     // finds none fails.
-    let mut tests = Program::cargo([
-        "test",
-        "--package",
-        "goff-tests-integration",
-        "--no-fail-fast",
-    ])
-    .args(test_arguments)
-    .env("CI", "true")
-    .env("GOFF_RELAY_REPORT", &report);
+    let mut tests =
+        Program::cargo(["test", "--package", "goff-tests-integration"]).env("CI", "true");
     for name in [
         "GOFF_RELAY_BINARY",
         "GOFF_RELAY_COMPOSE_FILE",
@@ -37,10 +44,8 @@ pub(crate) fn run_against(relay: &Relay, test_arguments: &[String]) -> Result<()
     ] {
         tests = tests.env_remove(name);
     }
-    let compose_file = workspace::root().join("docker-compose.yml");
-    let (tests, server) = match relay {
+    Ok(match relay {
         Relay::Docker => {
-            let image = format!("docker compose, relay proxy {}", relay_proxy::VERSION);
             Program::new("docker")
                 .args([
                     "compose",
@@ -51,32 +56,19 @@ pub(crate) fn run_against(relay: &Relay, test_arguments: &[String]) -> Result<()
                     "relay",
                 ])
                 .run()?;
-            (tests.env("GOFF_RELAY_COMPOSE_FILE", &compose_file), image)
+            let compose_file = workspace::root().join("docker-compose.yml");
+            tests.env("GOFF_RELAY_COMPOSE_FILE", compose_file)
         }
-        Relay::Go | Relay::Auto => {
-            let binary = relay_proxy::build()?;
-            let server = format!("relay proxy {}, built with Go", relay_proxy::VERSION);
-            (tests.env("GOFF_RELAY_BINARY", binary), server)
-        }
+        Relay::Go | Relay::Auto => tests.env("GOFF_RELAY_BINARY", relay_proxy::build()?),
         Relay::Binary(path) => {
             let path = std::path::absolute(path)?;
             if !path.is_file() {
                 return Err(Failure::new(format!("`{}` is not a file", path.display())));
             }
-            let server = format!("the relay proxy {}", path.display());
-            (tests.env("GOFF_RELAY_BINARY", path), server)
+            tests.env("GOFF_RELAY_BINARY", path)
         }
-        Relay::Endpoint(url) => {
-            let server = format!(
-                "the relay proxy at {url}; it must serve tests-integration/relay/flags.yaml"
-            );
-            (tests.env("GOFF_RELAY_ENDPOINT", url), server)
-        }
-    };
-    println!("Integration tests against {server}.");
-    let outcome = tests.run();
-    print_summary(&fs::read_to_string(report).unwrap_or_default(), &server);
-    outcome
+        Relay::Endpoint(url) => tests.env("GOFF_RELAY_ENDPOINT", url),
+    })
 }
 
 /// What the tests reported: which version answered, and which of them did not run.
@@ -119,6 +111,21 @@ pub(crate) enum Relay {
     Binary(PathBuf),
     /// A relay proxy that somebody runs.
     Endpoint(String),
+}
+
+impl fmt::Display for Relay {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let version = relay_proxy::VERSION;
+        match self {
+            Self::Docker => write!(formatter, "docker compose, relay proxy {version}"),
+            Self::Go | Self::Auto => write!(formatter, "relay proxy {version}, built with Go"),
+            Self::Binary(path) => write!(formatter, "the relay proxy {}", path.display()),
+            Self::Endpoint(url) => write!(
+                formatter,
+                "the relay proxy at {url}; it must serve tests-integration/relay/flags.yaml"
+            ),
+        }
+    }
 }
 
 impl Relay {

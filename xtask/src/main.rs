@@ -8,6 +8,7 @@
 mod bench;
 mod ci;
 mod conformance;
+mod fuzz;
 mod integration;
 mod program;
 mod relay_proxy;
@@ -42,16 +43,16 @@ const COMMANDS: &[Command] = &[
         |arguments| conformance::run(arguments).map_err(Failure::new),
     ),
     (
-        "soak",
-        "fuzz [--minutes N] [--seed S]",
-        "the long form of tests that CI runs short",
-        |arguments| soak::run(arguments).map_err(Failure::new),
-    ),
-    (
         "bench",
         "[FILTER] [--json FILE]",
         "the benchmarks beside their baselines",
         bench::run,
+    ),
+    (
+        "soak",
+        "NAME [--minutes N] [--seed S]",
+        "the long form of a test that CI runs short; NAME is stress, interleavings, conformance or fuzz",
+        soak::run,
     ),
     (
         "tidy",

@@ -1,80 +1,142 @@
-//! `cargo xtask soak`: the long form of tests that CI runs short.
+//! `cargo xtask soak NAME`: the long form of tests that CI runs short.
 
-use std::{path::Path, process::Command};
+use crate::integration::{self, Relay};
+use crate::program::{Failure, Program};
+use crate::{conformance, fuzz};
 
-/// What the command does, for the usage text.
-pub(crate) const USAGE: &str =
-    "soak fuzz [--minutes N] [--seed S]   fuzz the engine, a fifth of the time each target";
+/// Name, minutes unless told, and the function that runs it.
+type Soak = (&'static str, u64, fn(&Options) -> Result<(), Failure>);
 
-const TARGETS: [&str; 5] = ["document", "flag", "query", "json_logic", "date"];
+const SOAKS: &[Soak] = &[
+    ("stress", 1, stress),
+    ("interleavings", 1, interleavings),
+    ("conformance", 1, conformance),
+    ("fuzz", 5, fuzz),
+];
 
-pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
-    match arguments {
-        [name, options @ ..] if name == "fuzz" => fuzz(options),
-        _ => Err(format!("usage: cargo xtask {USAGE}")),
+/// Runs the command.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    let ((name, .., soak), options) = parse(arguments)?;
+    soak(&options).map_err(|failure| Failure::new(format!("{name}: {failure}")))
+}
+
+/// Many tasks against a relay proxy that is killed, stopped, restarted and edited.
+fn stress(options: &Options) -> Result<(), Failure> {
+    let tests = integration::tests(&Relay::Auto.resolve()?)?
+        .args(["--test", "stress", "--", "--nocapture"])
+        .env("GOFF_STRESS_SECONDS", (options.minutes * 60).to_string());
+    options.seeded(tests).run()
+}
+
+/// Late answers and invalidations in random order. Their number is given, not the time they take.
+fn interleavings(options: &Options) -> Result<(), Failure> {
+    const EACH_MINUTE: u64 = 10_000;
+    let tests = Program::cargo(["test", "--package", "goff-client", "--test", "stale_writes"])
+        .args(["--", "--nocapture"])
+        .env(
+            "GOFF_INTERLEAVINGS",
+            (options.minutes * EACH_MINUTE).to_string(),
+        );
+    options.seeded(tests).run()
+}
+
+/// Random documents beside the official engine. Their number is given, not the time they take.
+fn conformance(options: &Options) -> Result<(), Failure> {
+    const EACH_MINUTE: u64 = 200_000;
+    let arguments = [
+        "--random".to_owned(),
+        (options.minutes * EACH_MINUTE).to_string(),
+        "--seed".to_owned(),
+        options.seed.unwrap_or(1).to_string(),
+    ];
+    conformance::run(&arguments).map_err(Failure::new)
+}
+
+/// The engine's fuzz targets.
+fn fuzz(options: &Options) -> Result<(), Failure> {
+    fuzz::for_minutes(options.minutes, options.seed.unwrap_or(0))
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Options {
+    minutes: u64,
+    /// The test takes one of its own and prints it if there is none.
+    seed: Option<u64>,
+}
+
+impl Options {
+    fn seeded(&self, tests: Program) -> Program {
+        match self.seed {
+            Some(seed) => tests.env("GOFF_SEED", seed.to_string()),
+            None => tests.env_remove("GOFF_SEED"),
+        }
     }
 }
 
-/// Runs cargo-fuzz, target by target, on one core. Needs a nightly toolchain and cargo-fuzz.
-fn fuzz(options: &[String]) -> Result<(), String> {
-    let (mut minutes, mut seed) = (1.0_f64, 0_u32);
-    let mut options = options.iter();
-    while let Some(option) = options.next() {
-        let value = options.next().map(String::as_str).unwrap_or_default();
-        let parsed = match option.as_str() {
-            "--minutes" => value.parse().map(|value| minutes = value).is_ok(),
-            "--seed" => value.parse().map(|value| seed = value).is_ok(),
-            _ => false,
+fn parse(arguments: &[String]) -> Result<(&'static Soak, Options), Failure> {
+    let names: Vec<&str> = SOAKS.iter().map(|(name, ..)| *name).collect();
+    let known = || format!("the names are {}", names.join(", "));
+    let (name, arguments) = arguments
+        .split_first()
+        .ok_or_else(|| Failure::new(format!("which one? {}", known())))?;
+    let soak = SOAKS
+        .iter()
+        .find(|(known, ..)| known == name)
+        .ok_or_else(|| Failure::new(format!("unknown name `{name}`; {}", known())))?;
+    let mut options = Options {
+        minutes: soak.1,
+        seed: None,
+    };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        let number = arguments.next().and_then(|number| number.parse().ok());
+        match (argument.as_str(), number) {
+            ("--minutes", Some(minutes @ 1..)) => options.minutes = minutes,
+            ("--seed", Some(seed)) => options.seed = Some(seed),
+            ("--minutes" | "--seed", _) => {
+                return Err(Failure::new(format!("`{argument}` needs a number")));
+            }
+            _ => return Err(Failure::new(format!("unknown argument `{argument}`"))),
+        }
+    }
+    Ok((soak, options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<(&'static str, Options), Failure> {
+        let arguments: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
+        super::parse(&arguments).map(|(soak, options)| (soak.0, options))
+    }
+
+    #[test]
+    fn a_name_with_minutes_and_a_seed_is_understood() {
+        let check = |words: &[&str], name: &str, minutes: u64, seed: Option<u64>| {
+            assert_eq!(parse(words).unwrap(), (name, Options { minutes, seed }));
         };
-        if !parsed {
-            return Err(format!(
-                "`{option} {value}` is not understood\nusage: cargo xtask {USAGE}"
-            ));
-        }
+        check(&["stress"], "stress", 1, None);
+        check(&["stress", "--seed", "0"], "stress", 1, Some(0));
+        check(
+            &["interleavings", "--minutes", "5", "--seed", "7"],
+            "interleavings",
+            5,
+            Some(7),
+        );
     }
-    let seconds = ((minutes * 60.0 / TARGETS.len() as f64) as u64).max(1);
-    let engine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/goff-engine");
-    for target in TARGETS {
-        println!("fuzz {target}: {seconds} s");
-        // What is found beyond the committed corpus goes to the first folder.
-        let grown = format!("fuzz/corpus-grown/{target}");
-        std::fs::create_dir_all(engine.join(&grown)).map_err(|error| error.to_string())?;
-        // The crate has no unsafe code for a sanitizer to watch.
-        let status = Command::new("cargo")
-            .args([
-                "+nightly",
-                "fuzz",
-                "run",
-                "--sanitizer",
-                "none",
-                target,
-                &grown,
-            ])
-            .arg(format!("fuzz/corpus/{target}"))
-            .arg("--")
-            .arg(format!("-max_total_time={seconds}"))
-            .arg(format!("-seed={seed}"))
-            .args([
-                "-max_len=65535",
-                "-timeout=5",
-                "-rss_limit_mb=4096",
-                "-print_final_stats=1",
-                "-verbosity=0",
-            ])
-            .current_dir(&engine)
-            .status()
-            .map_err(|error| {
-                format!("cargo fuzz: {error}; `cargo install cargo-fuzz` brings it")
-            })?;
-        if !status.success() {
-            return Err(format!(
-                "fuzz {target}: {status}; the input is in crates/goff-engine/fuzz/artifacts/{target}"
-            ));
-        }
+
+    #[test]
+    fn anything_else_is_refused_by_name() {
+        let check = |words: &[&str], named: &str| {
+            let failure = parse(words).unwrap_err().to_string();
+            assert!(failure.contains(named), "{failure}");
+        };
+        check(&[], "stress, interleavings");
+        check(&["stres"], "`stres`; the names are stress");
+        check(&["stress", "--minutes"], "`--minutes` needs a number");
+        check(&["stress", "--minutes", "0"], "`--minutes` needs a number");
+        check(&["stress", "--seed", "-1"], "`--seed` needs a number");
+        check(&["stress", "--hours", "1"], "`--hours`");
     }
-    println!(
-        "{} targets fuzzed for {seconds} s each, nothing found",
-        TARGETS.len()
-    );
-    Ok(())
 }

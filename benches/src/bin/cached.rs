@@ -4,6 +4,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_benches::{Budget, Comparison, Measure, Row, Suite, median};
@@ -62,6 +63,27 @@ impl RelayClient for ConstantRelay {
 
     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
         Ok(())
+    }
+}
+
+/// A relay proxy whose data collector is away.
+#[derive(Debug)]
+struct NoCollector;
+
+#[async_trait]
+impl RelayClient for NoCollector {
+    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
+        Ok(resolution())
+    }
+
+    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
+        Ok(BulkEvaluation::new())
+    }
+
+    async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
+        Err(RelayError::HeldBack {
+            remaining: Duration::from_secs(60),
+        })
     }
 }
 
@@ -377,10 +399,8 @@ fn keys(suite: &mut Suite) {
 }
 
 fn records(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
-    let publisher = EventPublisher::new(
-        Arc::new(ConstantRelay),
-        EventPublisherOptions::default().max_pending_events(1_000_000),
-    );
+    // Nothing is delivered, so that the buffer is full and every event drops another.
+    let publisher = EventPublisher::new(Arc::new(NoCollector), EventPublisherOptions::default());
     runtime.block_on(async { publisher.start() })?;
     let (flag_key, resolution): (Arc<str>, _) = (FLAG.into(), Arc::new(resolution()));
     let user_key = KEY.to_owned();
@@ -389,7 +409,7 @@ fn records(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
         for _ in 0..operations {
             publisher.record(Event::Feature(FeatureEvent {
                 context_kind: ContextKind::User,
-                user_key: user_key.clone(),
+                user_key: user_key.as_str().into(),
                 creation_date_seconds: now,
                 flag_key: Arc::clone(&flag_key),
                 resolution: Some(Arc::clone(&resolution)),
@@ -399,6 +419,7 @@ fn records(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
             }));
         }
     };
+    record(20_000);
     let kept = Mutex::new((String::new(), Arc::clone(&resolution)));
     let floor = |operations| {
         for _ in 0..operations {

@@ -253,7 +253,7 @@ impl GoFeatureFlag {
         let enriched = Enriched::new(context, self.exporter_metadata());
         let event = tracking_event(name, &enriched, details, unix_seconds())
             .map_err(RelayError::InvalidContext)?;
-        sink.record(Event::Tracking(event));
+        sink.record(Event::from(event));
         Ok(())
     }
 

@@ -30,7 +30,35 @@ pub(crate) struct Lifecycle {
     status: Arc<StatusCell>,
     announcer: Announcer,
     counters: Arc<Counters>,
+    #[cfg(feature = "ws")]
+    streams: std::sync::Mutex<Streams>,
     publisher: Option<Arc<EventPublisher>>,
+}
+
+/// The change streams of all lives of a client.
+#[cfg(feature = "ws")]
+#[derive(Debug, Default)]
+struct Streams {
+    latest: Option<goff_ws::StreamMonitor>,
+    earlier_reconnects: u64,
+}
+
+#[cfg(feature = "ws")]
+impl Streams {
+    fn begin(&mut self, stream: goff_ws::StreamMonitor) {
+        let (_, reconnects) = self.state_and_reconnects();
+        self.earlier_reconnects = reconnects;
+        self.latest = Some(stream);
+    }
+
+    fn state_and_reconnects(&self) -> (StreamState, u64) {
+        self.latest
+            .as_ref()
+            .map_or((StreamState::Down, self.earlier_reconnects), |stream| {
+                let stats = stream.stats();
+                (stats.state, self.earlier_reconnects + stats.reconnects)
+            })
+    }
 }
 
 impl Lifecycle {
@@ -53,6 +81,8 @@ impl Lifecycle {
             status: Arc::new(StatusCell::new()),
             announcer: Announcer::new(),
             counters: Arc::default(),
+            #[cfg(feature = "ws")]
+            streams: std::sync::Mutex::default(),
             publisher,
         }
     }
@@ -82,6 +112,10 @@ impl Lifecycle {
         let sink = Arc::new(ChangeSink::new(&evaluator, self.announcer.clone()));
         #[cfg(feature = "ws")]
         let (listener, staleness) = self.follow(&sink)?;
+        #[cfg(feature = "ws")]
+        if let Some(listener) = &listener {
+            self.streams().begin(listener.monitor());
+        }
         Ok(Running {
             evaluator,
             #[cfg(feature = "ws")]
@@ -221,14 +255,7 @@ impl Lifecycle {
 
     pub(crate) fn stats(&self) -> Stats {
         #[cfg(feature = "ws")]
-        let (stream, reconnects) = self
-            .running
-            .load()
-            .as_ref()
-            .and_then(|running| Some(running.monitor.as_ref()?.stats()))
-            .map_or((StreamState::Down, 0), |stream| {
-                (stream.state, stream.reconnects)
-            });
+        let (stream, reconnects) = self.streams().state_and_reconnects();
         #[cfg(not(feature = "ws"))]
         let (stream, reconnects) = (StreamState::Down, 0);
         Stats {
@@ -243,6 +270,13 @@ impl Lifecycle {
             stream,
             reconnects,
         }
+    }
+
+    #[cfg(feature = "ws")]
+    fn streams(&self) -> std::sync::MutexGuard<'_, Streams> {
+        self.streams
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     pub(crate) fn subscribe(&self) -> Subscription {

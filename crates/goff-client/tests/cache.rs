@@ -238,7 +238,7 @@ async fn answers_not_cacheable_and_errors_are_asked_for_again() {
     assert_eq!(reason(&goff, "broken", "user-1").await, Reason::Cached);
 }
 
-/// GOFF-CTX-001: a context that cannot be sent is refused before cache and request.
+/// A context that cannot be sent is refused before cache and request.
 #[tokio::test]
 async fn unreadable_context_is_refused_before_the_cache() {
     let relay = ScriptedRelay::new().with_value("flag", true);

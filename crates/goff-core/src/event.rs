@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::exporter_metadata::ExporterMetadata;
 use crate::resolution::{Resolution, SDK_DEFAULT_VARIANT};
+use crate::user_key::UserKey;
 
 /// One event of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -17,7 +18,19 @@ pub enum Event {
     /// A flag was evaluated.
     Feature(FeatureEvent),
     /// Something else happened that an experiment counts.
-    Tracking(TrackingEvent),
+    Tracking(Box<TrackingEvent>),
+}
+
+impl From<FeatureEvent> for Event {
+    fn from(event: FeatureEvent) -> Self {
+        Self::Feature(event)
+    }
+}
+
+impl From<TrackingEvent> for Event {
+    fn from(event: TrackingEvent) -> Self {
+        Self::Tracking(Box::new(event))
+    }
 }
 
 /// One evaluation. It shares the flag's key and resolution with whoever evaluated, so that
@@ -31,7 +44,7 @@ pub struct FeatureEvent {
     /// Known user or anonymous one.
     pub context_kind: ContextKind,
     /// The targeting key, or [`UNDEFINED_TARGETING_KEY`].
-    pub user_key: String,
+    pub user_key: UserKey,
     /// Unix time in seconds.
     pub creation_date_seconds: i64,
     /// The flag's key.
@@ -39,7 +52,7 @@ pub struct FeatureEvent {
     /// What the flag's answer said, where there was one.
     pub resolution: Option<Arc<Resolution>>,
     /// What was served instead of the flag's own value; `None` where that was served.
-    pub served_instead: Option<Value>,
+    pub served_instead: Option<Box<Value>>,
     /// Whether the evaluation failed.
     pub failed: bool,
     /// Who evaluated.
@@ -80,7 +93,7 @@ impl Serialize for FeatureEvent {
         FeatureEventWire {
             kind: "feature",
             context_kind: self.context_kind,
-            user_key: &self.user_key,
+            user_key: self.user_key.as_str(),
             creation_date: self.creation_date_seconds,
             key: &self.flag_key,
             variation: self.variant(),
@@ -184,7 +197,7 @@ mod tests {
     fn event(resolution: Option<Resolution>) -> FeatureEvent {
         FeatureEvent {
             context_kind: ContextKind::AnonymousUser,
-            user_key: "user-1".to_owned(),
+            user_key: "user-1".into(),
             creation_date_seconds: 1_795_333_949,
             flag_key: "flag".into(),
             resolution: resolution.map(Arc::new),
@@ -238,7 +251,7 @@ mod tests {
     fn disabled_flags_and_failures_have_the_default_variant_and_null_keeps_its_own() {
         let served = |resolution, failed| {
             let event = FeatureEvent {
-                served_instead: Some(json!("default")),
+                served_instead: Some(Box::new(json!("default"))),
                 failed,
                 ..event(resolution)
             };
@@ -277,7 +290,7 @@ mod tests {
     /// GOFF-TRACK-004, GOFF-TRACK-005.
     #[test]
     fn tracking_event_is_spelled_as_the_collector_reads_it() {
-        let event = Event::Tracking(TrackingEvent {
+        let event = Event::from(TrackingEvent {
             context_kind: ContextKind::User,
             user_key: UNDEFINED_TARGETING_KEY.to_owned(),
             creation_date_seconds: 1,

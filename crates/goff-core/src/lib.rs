@@ -76,6 +76,7 @@ mod relay;
 mod resolution;
 #[cfg(feature = "open-feature")]
 mod sdk;
+mod user_key;
 
 pub use api_key::{ApiKey, InvalidApiKey};
 pub use attribute::{
@@ -102,3 +103,4 @@ pub use relay::{BulkEvaluation, RelayClient};
 pub use resolution::{Reason, Resolution, SDK_DEFAULT_VARIANT};
 #[cfg(feature = "open-feature")]
 pub use sdk::{FLAG_DISABLED, GoffAttribute, NULL_VALUE, is_disabled, resolution_details};
+pub use user_key::UserKey;

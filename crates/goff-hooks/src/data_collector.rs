@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use goff_core::{
-    AttributeRef, EvaluationType, Event, EventSink, EventSource, FeatureEvent, GoffAttribute,
-    NULL_VALUE, Reason, Resolution, is_disabled,
+    AttributeRef, EvaluationType, EventSink, EventSource, FeatureEvent, GoffAttribute, NULL_VALUE,
+    Reason, Resolution, is_disabled,
 };
 use open_feature::{
     EvaluationContext, EvaluationDetails, EvaluationError, EvaluationErrorCode, EvaluationReason,
@@ -84,7 +84,7 @@ impl DataCollectorHook {
             }
             Form::Plain => {
                 if let Some(event) = plain_event(context, ended) {
-                    sink.record(Event::Feature(event));
+                    sink.record(event.into());
                 }
             }
         }
@@ -109,7 +109,7 @@ fn plain_event(context: &HookContext<'_>, ended: Ended<'_>) -> Option<FeatureEve
     };
     Some(FeatureEvent {
         context_kind: context_kind(context.evaluation_context),
-        user_key: user_key(context.evaluation_context).to_owned(),
+        user_key: user_key(context.evaluation_context).into(),
         creation_date_seconds: unix_seconds(),
         flag_key: context.flag_key.into(),
         failed: resolution.is_none(),

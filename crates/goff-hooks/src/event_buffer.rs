@@ -88,12 +88,23 @@ impl EventBuffer {
     pub fn push(&mut self, event: Event) {
         self.counts.recorded += 1;
         if self.len() < self.capacity {
-            let number = self.next_number();
-            self.queue_of(&event).push_back(Numbered { number, event });
+            self.append(event);
         } else {
             self.counts.dropped += 1;
             self.push_when_full(event);
         }
+    }
+
+    fn append(&mut self, event: Event) {
+        let number = self.next_number();
+        let most = self.capacity;
+        let queue = self.queue_of(&event);
+        if queue.len() == queue.capacity() {
+            // Doubled as usual, but never beyond the cap.
+            let doubled = queue.len().max(FIRST_ROOM);
+            queue.reserve_exact(doubled.min(most.saturating_sub(queue.len())));
+        }
+        queue.push_back(Numbered { number, event });
     }
 
     #[inline]
@@ -103,8 +114,7 @@ impl EventBuffer {
             (true, true) => {}
             (false, false) => {
                 self.errors.pop_front();
-                let number = self.next_number();
-                self.others.push_back(Numbered { number, event });
+                self.append(event);
             }
             (true, false) | (false, true) => {
                 let number = self.next_number();
@@ -203,6 +213,9 @@ fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
+/// For how many events room is made at first.
+const FIRST_ROOM: usize = 16;
+
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
@@ -216,7 +229,7 @@ mod tests {
     fn feature(id: i64, failed: bool) -> Event {
         Event::Feature(FeatureEvent {
             context_kind: ContextKind::User,
-            user_key: String::new(),
+            user_key: "".into(),
             creation_date_seconds: id,
             flag_key: "flag".into(),
             resolution: None,
@@ -227,7 +240,7 @@ mod tests {
     }
 
     fn tracking(id: i64) -> Event {
-        Event::Tracking(TrackingEvent {
+        Event::from(TrackingEvent {
             context_kind: ContextKind::User,
             user_key: String::new(),
             creation_date_seconds: id,
@@ -311,6 +324,18 @@ mod tests {
         buffer.put_back(batch);
         assert_eq!(buffer.counts().dropped, 2);
         assert_eq!(ids(&buffer.take(9)), [1, 3, 4]);
+    }
+
+    /// Memory follows the cap, not the next power of two.
+    #[test]
+    fn room_is_never_made_beyond_the_cap() {
+        for capacity in [1, 20, 20_000] {
+            let mut buffer = EventBuffer::new(capacity);
+            for n in 0..60_000 {
+                buffer.push(feature(n, false));
+            }
+            assert_eq!(buffer.others.capacity(), capacity);
+        }
     }
 
     #[test]

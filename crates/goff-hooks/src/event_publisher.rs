@@ -6,16 +6,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use goff_core::{
-    BackgroundTask, Event, EventSink, ExporterMetadata, NoRuntime, RelayClient, RelayError,
-};
+use goff_core::{BackgroundTask, Event, EventSink, NoRuntime, RelayClient, RelayError};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use self::delivery::Delivery;
+pub use self::options::EventPublisherOptions;
 use crate::event_buffer::EventBuffer;
 
 mod delivery;
+mod options;
 
 /// The sink that sends events to a relay proxy.
 ///
@@ -36,16 +36,6 @@ mod delivery;
 pub struct EventPublisher {
     shared: Arc<Shared>,
     running: Mutex<Option<Running>>,
-}
-
-/// How an [`EventPublisher`] delivers. Setters take and return the options and never fail.
-#[derive(Debug, Clone)]
-#[must_use]
-pub struct EventPublisherOptions {
-    exporter_metadata: ExporterMetadata,
-    flush_interval: Duration,
-    max_pending_events: usize,
-    debug: bool,
 }
 
 /// What became of every event since the publisher was made:
@@ -137,6 +127,9 @@ impl EventPublisher {
         state.accepting = true;
         state.generation += 1;
         state.refusal_told = false;
+        // What an earlier task was woken for or failed at is no matter of this one.
+        state.flush_wanted = false;
+        state.resting = false;
         *running = Some(Running {
             task,
             flushes,
@@ -227,44 +220,6 @@ impl fmt::Debug for EventPublisher {
             .field("options", &self.shared.options)
             .field("stats", &self.stats())
             .finish_non_exhaustive()
-    }
-}
-
-impl EventPublisherOptions {
-    /// What labels this application's events. Default: only the reserved entries.
-    pub fn exporter_metadata(mut self, exporter_metadata: ExporterMetadata) -> Self {
-        self.exporter_metadata = exporter_metadata;
-        self
-    }
-
-    /// The time between two deliveries. Default: 60 s; at least 1 ms.
-    pub fn flush_interval(mut self, interval: Duration) -> Self {
-        self.flush_interval = interval.max(Duration::from_millis(1));
-        self
-    }
-
-    /// How many buffered events start a delivery by themselves, and at most how many one batch
-    /// has. Twice as many are kept. Default: 10,000; at least 1.
-    pub fn max_pending_events(mut self, count: usize) -> Self {
-        self.max_pending_events = count.max(1);
-        self
-    }
-
-    /// Whether deliveries are logged at INFO instead of DEBUG. Default: `false`.
-    pub fn debug(mut self, debug: bool) -> Self {
-        self.debug = debug;
-        self
-    }
-}
-
-impl Default for EventPublisherOptions {
-    fn default() -> Self {
-        Self {
-            exporter_metadata: ExporterMetadata::default(),
-            flush_interval: Duration::from_secs(60),
-            max_pending_events: 10_000,
-            debug: false,
-        }
     }
 }
 

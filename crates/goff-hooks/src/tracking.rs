@@ -70,7 +70,7 @@ mod tests {
         let details = json!({"amount": 12.5}).as_object().unwrap().clone();
         let enriched = Enriched::new(context, &metadata);
         let event = tracking_event("paid", &enriched, details, 1_795_333_949).unwrap();
-        serde_json::to_value(Event::Tracking(event)).unwrap()
+        serde_json::to_value(Event::from(event)).unwrap()
     }
 
     /// GOFF-TRACK-004, GOFF-TRACK-005.

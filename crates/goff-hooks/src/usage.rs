@@ -3,9 +3,8 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use goff_core::{
-    AttributeRef, ContextKind, ContextView, EvaluationType, Event, EventSink, EventSource,
-    FallbackOrigin, FeatureEvent, Origin, Outcome, Resolution, ResolutionError,
-    UNDEFINED_TARGETING_KEY,
+    AttributeRef, ContextKind, ContextView, EvaluationType, EventSink, EventSource, FallbackOrigin,
+    FeatureEvent, Origin, Outcome, Resolution, ResolutionError, UNDEFINED_TARGETING_KEY,
 };
 use serde_json::Value;
 
@@ -25,7 +24,7 @@ impl Usage {
     /// Hands it to whoever collects usage data.
     pub fn record_in(self, sink: &dyn EventSink) {
         match self {
-            Self::Record(event) => sink.record(Event::Feature(event)),
+            Self::Record(event) => sink.record(event.into()),
             Self::None => {}
             Self::Unknown => sink.note_unknown(),
         }
@@ -66,11 +65,11 @@ pub fn usage(
     let has_value = !failed && resolution.is_some_and(|resolution| has_value(resolution));
     Usage::Record(FeatureEvent {
         context_kind: context_kind(context),
-        user_key: user_key(context).to_owned(),
+        user_key: user_key(context).into(),
         creation_date_seconds: now_seconds,
         flag_key: outcome.flag_key.clone(),
         resolution: resolution.cloned(),
-        served_instead: (!has_value).then(caller_default),
+        served_instead: (!has_value).then(|| Box::new(caller_default())),
         failed,
         source,
     })

@@ -23,11 +23,11 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 fn event(id: i64, failed: bool, value: Option<Value>) -> Event {
     Event::Feature(FeatureEvent {
         context_kind: ContextKind::User,
-        user_key: "user".to_owned(),
+        user_key: "user".into(),
         creation_date_seconds: id,
         flag_key: "flag".into(),
         resolution: None,
-        served_instead: value,
+        served_instead: value.map(Box::new),
         failed,
         source: EventSource::ProviderCache,
     })
@@ -254,6 +254,22 @@ async fn size_trigger_rests_after_a_failure() {
     record(&publisher, 41..45);
     settle().await;
     assert_eq!(batches(&relay).last().unwrap(), &[41, 42, 43, 44]);
+}
+
+/// What an earlier life failed at does not keep a later one from delivering.
+#[tokio::test(start_paused = true)]
+async fn size_trigger_works_again_after_a_restart() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_failure(refusal(503));
+    let publisher = started(&relay, small());
+    record(&publisher, 0..4);
+    settle().await;
+    publisher.shutdown(SECOND).await;
+    relay.set_collector_failure(None);
+    publisher.start().unwrap();
+    record(&publisher, 4..5);
+    settle().await;
+    assert_eq!(batches(&relay), [vec![0, 1, 2, 3], vec![4]]);
 }
 
 /// GOFF-COLL-019, Python C16, C17: a batch that can never be taken blocks what is behind it only

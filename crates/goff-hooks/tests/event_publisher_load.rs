@@ -57,7 +57,7 @@ impl RelayClient for Collector {
                 continue;
             };
             let last = last
-                .get_mut(event.user_key.parse::<usize>().unwrap())
+                .get_mut(event.user_key.as_str().parse::<usize>().unwrap())
                 .unwrap();
             // Each thread's events in order, none twice.
             assert!(event.creation_date_seconds > *last);
@@ -91,7 +91,7 @@ fn record_share(
     for id in 1..=EVENTS_OF_A_THREAD {
         let event = Event::Feature(FeatureEvent {
             context_kind: ContextKind::User,
-            user_key: user_key.clone(),
+            user_key: user_key.as_str().into(),
             creation_date_seconds: id,
             flag_key: Arc::clone(key),
             resolution: None,

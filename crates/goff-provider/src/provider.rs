@@ -70,7 +70,7 @@ impl From<&GoFeatureFlag> for GoFeatureFlagProvider {
         Self {
             hooks: Hooks(provider_hooks(
                 client.exporter_metadata(),
-                None,
+                client.event_sink(),
                 EvaluationType::Remote,
             )),
             metadata: ProviderMetadata::new(PROVIDER_NAME),

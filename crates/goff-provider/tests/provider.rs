@@ -19,7 +19,9 @@ use open_feature::{
 use serde_json::{Value, json};
 
 fn provider(relay: &ScriptedRelay) -> GoFeatureFlagProvider {
-    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
+    // What the relay proxy answers is what counts here, every time.
+    let options =
+        GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone())).disable_cache(true);
     GoFeatureFlagProvider::new(options).unwrap()
 }
 
@@ -237,7 +239,8 @@ async fn provider_is_not_ready_until_it_is_initialised() {
 #[tokio::test]
 async fn one_client_serves_several_domains() {
     let relay = relay(json!(true));
-    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
+    let options =
+        GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone())).disable_cache(true);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     let mut api = OpenFeature::default();
     api.set_named_provider("a", GoFeatureFlagProvider::from(&goff))

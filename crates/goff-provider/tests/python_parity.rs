@@ -43,6 +43,7 @@ fn context() -> EvaluationContext {
 fn options(transport: &CannedTransport) -> GoFeatureFlagOptions {
     GoFeatureFlagOptions::new("https://gofeatureflag.org/")
         .api_key("apikey1")
+        .disable_cache(true)
         .http_transport(transport.clone())
 }
 

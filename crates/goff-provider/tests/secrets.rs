@@ -160,15 +160,30 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
                 }
             }
         }
+        // One more than the evaluations: the change stream, whose URL is a secret.
+        let asked = server.wait_for_requests(answers().len() + 1);
+        tokio::time::timeout(Duration::from_secs(20), asked)
+            .await
+            .unwrap();
+        capture(&format!("{:?} {:?}", goff.status(), goff.stats()));
+        let requests = server.requests();
+        let evaluation = requests.iter().find(|request| request.method == "POST");
         assert_eq!(
-            server.requests()[0].header("authorization"),
+            evaluation.unwrap().header("authorization"),
             Some(format!("Bearer {API_KEY}").as_str()),
             "the test would prove nothing if the key were not sent"
         );
         assert_eq!(
-            server.requests()[0].header("x-gateway-token"),
+            evaluation.unwrap().header("x-gateway-token"),
             Some(HEADER_VALUE)
         );
+        let stream = requests.iter().find(|request| request.method == "GET");
+        let target = &stream.unwrap().path;
+        assert!(target.ends_with(ESCAPED_API_KEY), "{target}");
+        capture(&format!(
+            "{:?}",
+            goff.shutdown(Duration::from_secs(5)).await
+        ));
     }
 
     // Nobody listens, and the name does not exist.

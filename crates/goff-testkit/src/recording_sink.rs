@@ -65,7 +65,7 @@ mod tests {
     fn remembers_in_order() {
         let sink = RecordingSink::default();
         let event = |name: &str| {
-            Event::Tracking(TrackingEvent {
+            Event::from(TrackingEvent {
                 context_kind: goff_core::ContextKind::User,
                 user_key: "user".to_owned(),
                 creation_date_seconds: 0,

@@ -150,6 +150,12 @@ impl ScriptedRelay {
         self.lock().requests.clone()
     }
 
+    /// How many evaluations were asked for so far.
+    #[must_use]
+    pub fn request_count(&self) -> usize {
+        *self.asked.borrow()
+    }
+
     /// Makes the data collector refuse batches with `failure`, or take them again.
     pub fn set_collector_failure(&self, failure: Option<RelayError>) {
         self.lock().collector_failure = failure;

@@ -3,9 +3,17 @@
 
 // The attribute lets clippy see tests: their helpers may unwrap.
 #[cfg(test)]
+mod all_the_while;
+#[cfg(test)]
 mod authentication;
 #[cfg(test)]
 mod bulk;
+#[cfg(test)]
+mod cache;
+#[cfg(test)]
+mod collector;
+#[cfg(test)]
+mod collector_outage;
 #[cfg(test)]
 mod context;
 #[cfg(test)]
@@ -13,9 +21,13 @@ mod debug_level;
 #[cfg(test)]
 mod exporter_metadata;
 #[cfg(test)]
+mod flag_changes;
+#[cfg(test)]
 mod flag_keys;
 #[cfg(test)]
 mod flag_sets;
+#[cfg(test)]
+mod following;
 #[cfg(test)]
 mod instances;
 #[cfg(test)]
@@ -25,10 +37,16 @@ mod outage;
 #[cfg(test)]
 mod path_prefix;
 #[cfg(test)]
+mod restart;
+#[cfg(test)]
+mod stream_keys;
+#[cfg(test)]
 mod surfaces;
 #[cfg(test)]
 mod types;
 #[cfg(test)]
 mod unix_socket;
+#[cfg(test)]
+mod usage;
 #[cfg(test)]
 mod values;

@@ -1,8 +1,13 @@
-//! Scenario 14, for evaluation: an endpoint below a path prefix, behind a gateway that strips it (row 33 of the
+//! Scenario 14: an endpoint below a path prefix, behind a gateway that strips it (row 33 of the
 //! Python provider's tests).
 
-use goff_tests_integration::{EVALUATION_KEY, Instance, StrippingProxy, relay};
+use std::time::Duration;
 
+use goff_tests_integration::{
+    EVALUATION_KEY, EventKind, Instance, RelayProxy, StrippingProxy, relay, relay_source,
+};
+
+use crate::following::{change_of, stream_opens};
 use crate::surfaces::{Asked, User, plain, surfaces};
 
 #[tokio::test]
@@ -39,6 +44,38 @@ async fn the_prefix_is_kept_with_or_without_a_final_slash() {
                 .unwrap();
             assert!(all["static_key"].error().is_none(), "{place}");
         }
+    }
+}
+
+/// The stream and the data collector are reached below the prefix, as single and bulk evaluations are above.
+#[tokio::test]
+async fn changes_and_usage_data_pass_below_the_prefix() {
+    let Some(source) = relay_source() else { return };
+    let relay = RelayProxy::start(Instance::Authenticated, &source).unwrap();
+    let proxy = StrippingProxy::start(&relay, "/team/flags").await.unwrap();
+    for surface in surfaces(proxy.endpoint(), |options| options.api_key(EVALUATION_KEY)).await {
+        stream_opens(&surface.goff, 0).await;
+        let user = User::of(&surface, "prefix");
+        for reason in ["STATIC", "CACHED"] {
+            let seen = surface.ask("my flag!", Asked::Text("default"), &user).await;
+            assert_eq!(seen.reason, reason, "{}: {}", surface.name, seen.message);
+        }
+        let report = surface.goff.flush(Duration::from_secs(10)).await;
+        assert_eq!(report.delivered, 1, "{}: {report:?}", surface.name);
+        let events = relay
+            .recorded_events(EventKind::Feature)
+            .of_user(user.key(), 2)
+            .await;
+        assert_eq!(events.len(), 2, "{}: {events:?}", surface.name);
+
+        let mut subscription = surface.goff.subscribe();
+        let (key, disabled) = ("\n\"my flag!\": *keyed\n", "\n# my flag!\n");
+        relay.edit_flags(key, disabled).unwrap();
+        change_of("my flag!", &mut subscription).await;
+        relay.edit_flags(disabled, key).unwrap();
+        change_of("my flag!", &mut subscription).await;
+        let seen = surface.ask("my flag!", Asked::Text("default"), &user).await;
+        assert_eq!(seen.reason, "STATIC", "{}: {}", surface.name, seen.message);
     }
 }
 

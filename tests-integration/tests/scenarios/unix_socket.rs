@@ -1,7 +1,10 @@
 //! A relay proxy on a Unix socket is asked like any other.
 
-use goff_tests_integration::{EventKind, Instance, relay_under_control};
+use std::time::Duration;
 
+use goff_tests_integration::{EventKind, Instance, RelayProxy, relay_source, relay_under_control};
+
+use crate::following::{change_of, stream_opens};
 use crate::surfaces::{Asked, User, plain, surfaces};
 
 #[tokio::test]
@@ -36,5 +39,41 @@ async fn a_unix_socket_serves_every_kind_of_evaluation() {
             "{}",
             surface.name
         );
+    }
+}
+
+#[tokio::test]
+async fn a_unix_socket_carries_changes_and_usage_data() {
+    let Some(source) = relay_source() else { return };
+    let relay = RelayProxy::start(Instance::UnixSocket, &source).unwrap();
+    let surfaces = surfaces(relay.endpoint(), plain).await;
+    let mut subscriptions = Vec::new();
+    for surface in &surfaces {
+        stream_opens(&surface.goff, 0).await;
+        let user = User::of(surface, "unix stream");
+        for reason in ["STATIC", "CACHED"] {
+            let seen = surface.ask("team:x", Asked::Text("default"), &user).await;
+            assert_eq!(seen.reason, reason, "{}: {}", surface.name, seen.message);
+        }
+        let report = surface.goff.flush(Duration::from_secs(10)).await;
+        assert_eq!(report.delivered, 1, "{}: {report:?}", surface.name);
+        let events = relay
+            .recorded_events(EventKind::Feature)
+            .of_user(user.key(), 2)
+            .await;
+        assert_eq!(events.len(), 2, "{}: {events:?}", surface.name);
+        subscriptions.push(surface.goff.subscribe());
+    }
+    relay.edit_flags("\n\"team:x\": *keyed\n", "\n").unwrap();
+    for (surface, subscription) in surfaces.iter().zip(&mut subscriptions) {
+        change_of("team:x", subscription).await;
+        let seen = surface
+            .ask(
+                "team:x",
+                Asked::Text("default"),
+                &User::of(surface, "unix stream"),
+            )
+            .await;
+        assert_eq!(seen.outcome(), "FLAG_NOT_FOUND", "{}", surface.name);
     }
 }

@@ -1,0 +1,383 @@
+//! Each option has an effect, and its default is what the documentation says. Those of the cache
+//! are in `cache.rs`, the exporter metadata in `usage.rs`, `debug` in `debug_option.rs`.
+#![cfg(feature = "ws")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use goff_client::{
+    Connect, ErrorCode, EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, RelayError,
+    RemoteProtocol,
+};
+use goff_core::ByteStream;
+use goff_testkit::{Answer, FaultyServer, ScriptedRelay, SeenRequest};
+use serde_json::json;
+use tokio::time::Instant;
+
+const DEADLINE: Duration = Duration::from_secs(5);
+
+fn scripted(relay: &ScriptedRelay) -> GoFeatureFlagOptions {
+    GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()))
+}
+
+fn context() -> EvaluationContext {
+    EvaluationContext::builder().targeting_key("user-1").build()
+}
+
+/// An answer to an evaluation that the data collector could give too.
+fn answer() -> Answer {
+    let body = json!({
+        "value": true, "reason": "STATIC", "variationType": "A", "failed": false,
+        "trackEvents": true, "cacheable": true, "errorCode": "", "version": "",
+        "ingestedContentCount": 1,
+    });
+    Answer::new(200, body.to_string())
+}
+
+/// A miss, then `hits` hits, each of which is an event.
+async fn hit(goff: &GoFeatureFlag, hits: usize) {
+    for _ in 0..=hits {
+        let details = goff.evaluate("flag", &context(), false).await;
+        assert!(details.error().is_none(), "{:?}", details.error());
+    }
+}
+
+fn paths(server: &FaultyServer) -> Vec<String> {
+    let requests = server.requests().into_iter();
+    requests.map(|request| request.path).collect()
+}
+
+/// GOFF-CFG-006, GOFF-CFG-007, Python A53, C18: by default usage data go to the endpoint, prefix
+/// kept; with the option to a base URL of their own, its prefix kept, with the same key and
+/// headers, and nothing else does.
+#[tokio::test]
+async fn data_collector_base_url_takes_the_usage_data_alone() {
+    for is_apart in [false, true] {
+        let server = FaultyServer::start([answer()]).await.unwrap();
+        let collector = FaultyServer::start([answer()]).await.unwrap();
+        let mut options = GoFeatureFlagOptions::new(format!("{}/relay/", server.url()))
+            .api_key("key")
+            .custom_header("x-gateway", "blue")
+            .disable_cache_invalidation(true);
+        if is_apart {
+            options = options.data_collector_base_url(format!("{}/usage/eu", collector.url()));
+        }
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        hit(&goff, 2).await;
+        assert_eq!(goff.shutdown(DEADLINE).await.delivered, 2);
+        let evaluation = "/relay/v1/feature/flag/eval";
+        let seen = if is_apart {
+            assert_eq!(paths(&server), [evaluation]);
+            assert_eq!(paths(&collector), ["/usage/eu/v1/data/collector"]);
+            collector.requests()
+        } else {
+            assert_eq!(paths(&server), [evaluation, "/relay/v1/data/collector"]);
+            assert_eq!(collector.connections(), 0);
+            server.requests()
+        };
+        let delivery: &SeenRequest = seen.last().unwrap();
+        assert_eq!(delivery.header("authorization"), Some("Bearer key"));
+        assert_eq!(delivery.header("x-gateway"), Some("blue"));
+    }
+}
+
+/// Python A3: how often usage data go out; 60 s by default.
+#[tokio::test(start_paused = true)]
+async fn data_flush_interval_is_the_time_between_deliveries() {
+    for (interval, expected) in [(Some(7), 7), (None, 60)] {
+        let relay = ScriptedRelay::new().with_value("flag", true);
+        let mut options = scripted(&relay);
+        if let Some(seconds) = interval {
+            options = options.data_flush_interval(Duration::from_secs(seconds));
+        }
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        hit(&goff, 1).await;
+        tokio::time::sleep(Duration::from_secs(expected) - Duration::from_millis(10)).await;
+        assert!(relay.batches().is_empty());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert_eq!(relay.batches().len(), 1);
+    }
+}
+
+/// GOFF-COLL-014: as many events are delivered without waiting for the interval; 10,000 by default.
+#[tokio::test(start_paused = true)]
+async fn max_pending_events_starts_a_delivery() {
+    for (max, expected) in [(Some(5), 5), (None, 10_000)] {
+        let relay = ScriptedRelay::new().with_value("flag", true);
+        let mut options = scripted(&relay);
+        if let Some(max) = max {
+            options = options.max_pending_events(max);
+        }
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        hit(&goff, expected - 1).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(relay.batches().is_empty());
+        hit(&goff, 0).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let delivered: usize = relay.batches().iter().map(|batch| batch.events.len()).sum();
+        assert_eq!(delivered, expected);
+    }
+}
+
+/// GOFF-COLL-019, Python C16: twice as many are kept, the oldest go first, and what is lost is
+/// counted.
+#[tokio::test(start_paused = true)]
+async fn twice_max_pending_events_are_kept() {
+    let relay = ScriptedRelay::new().with_value("flag", true);
+    let options = scripted(&relay).max_pending_events(5);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    relay.set_collector_failure(Some(RelayError::HeldBack {
+        remaining: Duration::from_secs(1),
+    }));
+    hit(&goff, 33).await;
+    let report = goff.flush(DEADLINE).await;
+    assert_eq!(
+        (report.recorded, report.dropped, report.buffered),
+        (33, 23, 10)
+    );
+    relay.set_collector_failure(None);
+    let report = goff.shutdown(DEADLINE).await;
+    assert_eq!(
+        (report.delivered, report.dropped, report.buffered),
+        (10, 23, 0)
+    );
+    let sizes: Vec<_> = relay
+        .batches()
+        .iter()
+        .map(|batch| batch.events.len())
+        .collect();
+    assert_eq!(sizes, [5, 5]);
+}
+
+/// Python A4: nothing is recorded nor sent; by default it is.
+#[tokio::test]
+async fn disable_data_collection_records_nothing() {
+    for disable in [false, true] {
+        let relay = ScriptedRelay::new().with_value("flag", true);
+        let options = scripted(&relay).disable_data_collection(disable);
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        assert_eq!(goff.event_sink().is_none(), disable);
+        hit(&goff, 3).await;
+        let report = goff.shutdown(DEADLINE).await;
+        assert_eq!(report.recorded, if disable { 0 } else { 3 });
+        assert_eq!(relay.batches().is_empty(), disable);
+    }
+    let options = format!("{:?}", scripted(&ScriptedRelay::new()));
+    for default in [
+        "disable_data_collection: false",
+        "data_flush_interval: 60s",
+        "max_pending_events: 10000",
+        "debug: false",
+    ] {
+        assert!(options.contains(default), "{default} in {options}");
+    }
+}
+
+/// Python A6, A7, C14: by default the stream is followed, with the key; with the option nobody
+/// connects.
+#[tokio::test]
+async fn disable_cache_invalidation_opens_no_stream() {
+    for disable in [false, true] {
+        let server = FaultyServer::start([answer()]).await.unwrap();
+        let options = GoFeatureFlagOptions::new(format!("{}/relay", server.url()))
+            .api_key("a&b c")
+            .disable_cache_invalidation(disable);
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        if !disable {
+            let attempt = server.wait_for_requests(1);
+            tokio::time::timeout(DEADLINE, attempt).await.unwrap();
+            let path = paths(&server).swap_remove(0);
+            let (path, query) = path.split_once('?').unwrap();
+            assert_eq!(path, "/relay/stream/v1/ws/flag/change");
+            assert!(
+                ["apiKey=a%26b%20c", "apiKey=a%26b+c"].contains(&query),
+                "{query}"
+            );
+        }
+        // A round trip later a stream would have been seen.
+        hit(&goff, 1).await;
+        let streams = paths(&server)
+            .iter()
+            .filter(|path| path.contains("/ws/"))
+            .count();
+        assert_eq!(streams == 0, disable);
+        goff.shutdown(DEADLINE).await;
+        if disable {
+            let asked = paths(&server);
+            let expected = ["/relay/v1/feature/flag/eval", "/relay/v1/data/collector"];
+            assert_eq!(asked, expected);
+        }
+    }
+}
+
+/// Fails or hangs, and remembers when it was asked. It needs no socket, so time can be paused.
+#[derive(Debug, Clone)]
+struct NoConnection {
+    hangs: bool,
+    attempts: Arc<Mutex<Vec<Instant>>>,
+}
+
+impl NoConnection {
+    fn new(hangs: bool) -> Self {
+        Self {
+            hangs,
+            attempts: Arc::default(),
+        }
+    }
+
+    fn attempts(&self) -> Vec<Instant> {
+        let attempts = self.attempts.lock();
+        attempts.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+#[async_trait]
+impl Connect for NoConnection {
+    async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
+        let attempts = self.attempts.lock();
+        attempts
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Instant::now());
+        if self.hangs {
+            std::future::pending::<()>().await;
+        }
+        Err(io::Error::from(io::ErrorKind::ConnectionRefused))
+    }
+}
+
+/// Python A5, C12: the longest pause between two attempts, 60 s by default; the first attempts
+/// come sooner.
+#[tokio::test(start_paused = true)]
+async fn reconnect_interval_bounds_the_pause() {
+    for (interval, longest) in [(Some(2), 2), (None, 60)] {
+        let connector = NoConnection::new(false);
+        let mut options =
+            GoFeatureFlagOptions::new("http://localhost:1031").connector(connector.clone());
+        if let Some(seconds) = interval {
+            options = options.reconnect_interval(Duration::from_secs(seconds));
+        }
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let longest = Duration::from_secs(longest);
+        tokio::time::sleep(longest * 100).await;
+        let attempts = connector.attempts();
+        let pauses: Vec<_> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        // Pauses are drawn evenly up to the bound, of which half is exceeded in a hundred.
+        let seen = pauses.iter().max().unwrap();
+        assert!(*seen <= longest + Duration::from_millis(1), "{seen:?}");
+        assert!(*seen > longest / 2, "{seen:?}");
+        assert!(pauses[0] <= Duration::from_millis(200), "{:?}", pauses[0]);
+        assert!(goff.status().last_error.is_some());
+        let count = attempts.len();
+        goff.shutdown(DEADLINE).await;
+        tokio::time::sleep(longest * 10).await;
+        assert_eq!(connector.attempts().len(), count);
+    }
+}
+
+/// GOFF-REM-006, Python C29: one bound for the whole of a request, 10 s by default.
+#[tokio::test(start_paused = true)]
+async fn timeout_bounds_an_evaluation() {
+    for (timeout, expected) in [(Some(3), 3), (None, 10)] {
+        let mut options = GoFeatureFlagOptions::new("http://localhost:1031")
+            .connector(NoConnection::new(true))
+            .disable_cache_invalidation(true);
+        if let Some(seconds) = timeout {
+            options = options.timeout(Duration::from_secs(seconds));
+        }
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let start = Instant::now();
+        let details = goff.evaluate("flag", &context(), true).await;
+        assert!(details.value);
+        assert_eq!(details.error().unwrap().code(), ErrorCode::General);
+        let took = start.elapsed();
+        let expected = Duration::from_secs(expected);
+        assert!(
+            (expected..=expected + Duration::from_millis(250)).contains(&took),
+            "{took:?}"
+        );
+        // No byte was sent, so this client's record is the only one.
+        assert_eq!(goff.stats().usage.recorded, 1);
+    }
+}
+
+#[tokio::test]
+async fn remote_protocol_selects_the_path() {
+    for (protocol, path) in [
+        (None, "/v1/feature/flag/eval"),
+        (Some(RemoteProtocol::Ofrep), "/ofrep/v1/evaluate/flags/flag"),
+    ] {
+        let body = json!({
+            "key": "flag", "value": true, "reason": "STATIC", "variant": "A", "failed": false,
+            "trackEvents": true, "cacheable": true, "metadata": {},
+        });
+        let server = FaultyServer::start([Answer::new(200, body.to_string())])
+            .await
+            .unwrap();
+        let mut options = GoFeatureFlagOptions::new(server.url()).disable_cache_invalidation(true);
+        if let Some(protocol) = protocol {
+            options = options.remote_protocol(protocol);
+        }
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        assert!(goff.evaluate("flag", &context(), false).await.value);
+        assert_eq!(paths(&server), [path]);
+    }
+}
+
+/// GOFF-CFG-001, C48: values without a meaning are refused, with what to set instead.
+#[test]
+fn zero_is_refused() {
+    let options = || GoFeatureFlagOptions::new("http://localhost:1031");
+    for (option, instead, options) in [
+        ("cache_size", "disable_cache", options().cache_size(0)),
+        (
+            "cache_ttl",
+            "disable_cache",
+            options().cache_ttl(Duration::ZERO),
+        ),
+        (
+            "data_flush_interval",
+            "disable_data_collection",
+            options().data_flush_interval(Duration::ZERO),
+        ),
+        (
+            "max_pending_events",
+            "disable_data_collection",
+            options().max_pending_events(0),
+        ),
+        (
+            "reconnect_interval",
+            "longer than zero",
+            options().reconnect_interval(Duration::ZERO),
+        ),
+    ] {
+        let error = GoFeatureFlag::new(options).unwrap_err();
+        assert_eq!(error.option(), option);
+        assert!(error.reason().contains(instead), "{error}");
+    }
+}
+
+/// GOFF-CFG-009: options of a connection have no effect beside a relay client of one's own.
+#[test]
+fn connection_options_are_refused_beside_a_relay_client() {
+    let options = || scripted(&ScriptedRelay::new());
+    for (option, options) in [
+        (
+            "data_collector_base_url",
+            options().data_collector_base_url("http://localhost"),
+        ),
+        (
+            "reconnect_interval",
+            options().reconnect_interval(Duration::from_secs(1)),
+        ),
+        (
+            "disable_cache_invalidation",
+            options().disable_cache_invalidation(true),
+        ),
+    ] {
+        let error = GoFeatureFlag::new(options).unwrap_err();
+        assert_eq!(error.option(), option);
+    }
+}

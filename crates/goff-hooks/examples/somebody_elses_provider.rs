@@ -1,0 +1,195 @@
+//! Usage data for a provider that is not this project's: its cache hits and failures reach the
+//! relay proxy's data collector.
+//!
+//! `cargo run -p goff-hooks --example somebody_elses_provider` needs nothing else: a double on
+//! loopback plays the relay proxy, and what it was sent is printed at the end.
+//! `-- http://localhost:1031 [API key]` after it asks a real one, for the flag
+//! `bool_targeting_match`.
+#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+
+use std::collections::HashMap;
+use std::env;
+use std::error::Error;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use goff_core::{ApiKey, ExporterMetadata, RelayClient};
+use goff_hooks::{
+    DataCollectorHook, EnrichEvaluationContextHook, EventPublisher, EventPublisherOptions,
+};
+use goff_http::HttpRelayClient;
+use goff_testkit::{Answer, FaultyServer};
+use open_feature::provider::{FeatureProvider, ProviderMetadata, ResolutionDetails};
+use open_feature::{
+    EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult,
+    OpenFeature, StructValue,
+};
+
+const FLAG: &str = "bool_targeting_match";
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = env::args().skip(1);
+    let double = FaultyServer::start([
+        Answer::new(
+            200,
+            r#"{"value":true,"reason":"STATIC","variationType":"on"}"#,
+        ),
+        Answer::new(200, r#"{"ingestedContentCount":3}"#),
+    ])
+    .await?;
+    let endpoint = arguments.next().unwrap_or_else(|| double.url());
+    let api_key = ApiKey::new(arguments.next().unwrap_or_default())?;
+    let relay_proxy: Arc<dyn RelayClient> = Arc::new(
+        HttpRelayClient::builder(endpoint.parse()?)
+            .api_key(api_key)
+            .build()?,
+    );
+
+    // What this project adds: one label for all events, a publisher, and two hooks.
+    let metadata = ExporterMetadata::new([("service".to_owned(), "checkout".into())])?;
+    let publisher = Arc::new(EventPublisher::new(
+        Arc::clone(&relay_proxy),
+        EventPublisherOptions::default().exporter_metadata(metadata.clone()),
+    ));
+    publisher.start()?;
+    let mut api = OpenFeature::default();
+    api.set_provider(CachingProvider::new(relay_proxy)).await;
+    let client = api
+        .create_client()
+        .with_hook(EnrichEvaluationContextHook::new(&metadata))
+        .with_hook(DataCollectorHook::new(publisher.clone()));
+
+    let user = EvaluationContext::default().with_targeting_key("user-1");
+    for _ in 0..3 {
+        let details = client.get_bool_details(FLAG, Some(&user), None).await;
+        match details {
+            Ok(details) => println!("{} because {:?}", details.value, details.reason),
+            Err(error) => println!("{error:?}"),
+        }
+    }
+    let text = client.get_string_value(FLAG, Some(&user), None).await;
+    println!("as a text: {:?}", text.map_err(|error| error.code));
+
+    // The relay proxy recorded the first evaluation by itself; two hits and a failure are ours.
+    let report = publisher.shutdown(Duration::from_secs(5)).await;
+    println!("{report:?}");
+    for request in double.requests() {
+        println!(
+            "{} {}",
+            request.path,
+            String::from_utf8_lossy(&request.body)
+        );
+    }
+    Ok(())
+}
+
+/// Somebody else's provider: it asks a relay proxy and caches by flag and user.
+struct CachingProvider {
+    metadata: ProviderMetadata,
+    relay_proxy: Arc<dyn RelayClient>,
+    cache: Mutex<HashMap<(String, Option<String>), serde_json::Value>>,
+}
+
+impl CachingProvider {
+    fn new(relay_proxy: Arc<dyn RelayClient>) -> Self {
+        Self {
+            metadata: ProviderMetadata::new("somebody else's"),
+            relay_proxy,
+            cache: Mutex::default(),
+        }
+    }
+
+    async fn resolve<T>(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+        read: fn(&serde_json::Value) -> Option<T>,
+    ) -> EvaluationResult<ResolutionDetails<T>> {
+        let key = (flag_key.to_owned(), context.targeting_key.clone());
+        let cached = self.lock().get(&key).cloned();
+        let (value, reason) = match cached {
+            Some(value) => (value, EvaluationReason::Cached),
+            None => {
+                let resolution = self
+                    .relay_proxy
+                    .evaluate(flag_key, context)
+                    .await
+                    .map_err(|error| failed(EvaluationErrorCode::General(error.to_string())))?;
+                self.lock().insert(key, resolution.value.clone());
+                (resolution.value, EvaluationReason::TargetingMatch)
+            }
+        };
+        Ok(ResolutionDetails {
+            value: read(&value).ok_or_else(|| failed(EvaluationErrorCode::TypeMismatch))?,
+            variant: None,
+            reason: Some(reason),
+            flag_metadata: None,
+        })
+    }
+
+    fn lock(
+        &self,
+    ) -> std::sync::MutexGuard<'_, HashMap<(String, Option<String>), serde_json::Value>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn failed(code: EvaluationErrorCode) -> EvaluationError {
+    EvaluationError {
+        code,
+        message: None,
+    }
+}
+
+#[async_trait]
+impl FeatureProvider for CachingProvider {
+    fn metadata(&self) -> &ProviderMetadata {
+        &self.metadata
+    }
+
+    async fn resolve_bool_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<bool>> {
+        self.resolve(flag_key, context, serde_json::Value::as_bool)
+            .await
+    }
+
+    async fn resolve_int_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<i64>> {
+        self.resolve(flag_key, context, serde_json::Value::as_i64)
+            .await
+    }
+
+    async fn resolve_float_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<f64>> {
+        self.resolve(flag_key, context, serde_json::Value::as_f64)
+            .await
+    }
+
+    async fn resolve_string_value(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<String>> {
+        let read = |value: &serde_json::Value| value.as_str().map(str::to_owned);
+        self.resolve(flag_key, context, read).await
+    }
+
+    async fn resolve_struct_value(
+        &self,
+        _: &str,
+        _: &EvaluationContext,
+    ) -> EvaluationResult<ResolutionDetails<StructValue>> {
+        Err(failed(EvaluationErrorCode::TypeMismatch))
+    }
+}

@@ -1,0 +1,53 @@
+//! How a publisher delivers: defaults and setters.
+
+use std::time::Duration;
+
+use goff_core::ExporterMetadata;
+
+/// How an [`EventPublisher`](super::EventPublisher) delivers. Setters take and return the options and never fail.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct EventPublisherOptions {
+    pub(super) exporter_metadata: ExporterMetadata,
+    pub(super) flush_interval: Duration,
+    pub(super) max_pending_events: usize,
+    pub(super) debug: bool,
+}
+
+impl EventPublisherOptions {
+    /// What labels this application's events. Default: only the reserved entries.
+    pub fn exporter_metadata(mut self, exporter_metadata: ExporterMetadata) -> Self {
+        self.exporter_metadata = exporter_metadata;
+        self
+    }
+
+    /// The time between two deliveries. Default: 60 s; at least 1 ms.
+    pub fn flush_interval(mut self, interval: Duration) -> Self {
+        self.flush_interval = interval.max(Duration::from_millis(1));
+        self
+    }
+
+    /// How many buffered events start a delivery by themselves, and at most how many one batch
+    /// has. Twice as many are kept. Default: 10,000; at least 1.
+    pub fn max_pending_events(mut self, count: usize) -> Self {
+        self.max_pending_events = count.max(1);
+        self
+    }
+
+    /// Whether deliveries are logged at INFO instead of DEBUG. Default: `false`.
+    pub fn debug(mut self, debug: bool) -> Self {
+        self.debug = debug;
+        self
+    }
+}
+
+impl Default for EventPublisherOptions {
+    fn default() -> Self {
+        Self {
+            exporter_metadata: ExporterMetadata::default(),
+            flush_interval: Duration::from_secs(60),
+            max_pending_events: 10_000,
+            debug: false,
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! Scenario 11: a stream on which nothing is said. The test takes a minute; its module is named to come first, so
+//! that it runs beside the others.
+
+use std::time::Duration;
+
+use goff_provider::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
+use goff_tests_integration::{Instance, RelayProxy, relay_source};
+use tokio::time::sleep;
+
+use crate::following::{change_of, stream_opens};
+
+/// The relay proxy drops a connection 60 s after the last pong.
+#[tokio::test]
+async fn a_stream_idle_for_65_seconds_still_tells_changes() {
+    let Some(source) = relay_source() else { return };
+    let relay = RelayProxy::start(Instance::Open, &source).unwrap();
+    let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(relay.endpoint()))
+        .await
+        .unwrap();
+    stream_opens(&goff, 0).await;
+    let reconnects = goff.stats().reconnects;
+    let mut subscription = goff.subscribe();
+
+    sleep(Duration::from_secs(65)).await;
+
+    relay
+        .edit_flags("\nstring_key:\n", "\nstring_key:\n  disable: true\n")
+        .unwrap();
+    change_of("string_key", &mut subscription).await;
+    let user = EvaluationContext::builder().targeting_key("idle").build();
+    assert!(
+        goff.evaluate("string_key", &user, String::new())
+            .await
+            .is_disabled()
+    );
+    let stats = goff.stats();
+    assert_eq!(
+        stats.reconnects,
+        reconnects,
+        "it is the same connection: {:?}",
+        goff.status()
+    );
+}

@@ -1,6 +1,7 @@
 //! Flag files in YAML, JSON and TOML.
 
 mod json;
+mod scalars;
 mod toml;
 mod tree;
 mod validate;
@@ -90,7 +91,10 @@ impl FlagFile {
         };
         let mut flags = FlagSet::default();
         let mut problems = Vec::new();
-        for (key, flag) in tree.into_flags()? {
+        for (key, mut flag) in tree.into_flags()? {
+            if format == FlagFileFormat::Yaml {
+                scalars::settle(&mut flag);
+            }
             let problem = |position: Position, message: String| FlagProblem {
                 flag: key.clone(),
                 position,

@@ -177,6 +177,48 @@ fn nesting_that_no_limit_sees_is_counted() {
         .unwrap();
 }
 
+/// Data is evaluated as a rule where the dialect evaluates twice, however deep it is.
+#[test]
+fn data_nested_deeper_than_any_document_is_counted() {
+    let run = || {
+        // The value itself is dropped by recursion, which bounds how deep a caller's can be.
+        for depth in [10, 250, 600, 1_000] {
+            let mut deep = Value::from(true);
+            for _ in 0..depth {
+                deep = Value::Object(
+                    [("!!".to_owned(), Value::Array(vec![deep]))]
+                        .into_iter()
+                        .collect(),
+                );
+            }
+            let context = serde_json::Map::from_iter([("deep".to_owned(), deep)]);
+            for query in [
+                r#"{"if":[true,{"var":"deep"}]}"#,
+                r#"{"filter":[[1],{"var":"deep"}]}"#,
+                r#"{"cat":[{"merge":[{"var":"deep"}]}]}"#,
+            ] {
+                let flag = json!({"targeting": [{"query": query, "variation": "yes"}], "defaultRule": {"variation": "no"}});
+                let flag = Flag::from_json("f", flag.to_string().as_bytes());
+                let flag_context = FlagContext::default();
+                let evaluation = flag.evaluate(&context, &flag_context, now());
+                if query.starts_with(r#"{"if"#) {
+                    assert_eq!(
+                        evaluation.variant,
+                        if depth <= 250 { "yes" } else { "no" },
+                        "{depth}"
+                    );
+                }
+            }
+        }
+    };
+    std::thread::Builder::new()
+        .stack_size(2 << 20)
+        .spawn(run)
+        .unwrap()
+        .join()
+        .unwrap();
+}
+
 /// JSONLogic that grows without end matches nobody, soon.
 #[test]
 fn json_logic_is_bounded_by_steps() {

@@ -76,3 +76,40 @@ fn normalised(value: Value) -> Value {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_compared_as_values() {
+        for (answer, expected, same) in [
+            (
+                r#"{"value":1,"reason":"STATIC"}"#,
+                r#"{"reason":"STATIC","value":1.0}"#,
+                true,
+            ),
+            (r#"{"value":1}"#, r#"{"value":2}"#, false),
+            (r#"{"value":0}"#, r#"{"value":-0.0}"#, false),
+            (r#"{"value":1}"#, r#"{"value":1,"metadata":{}}"#, false),
+            (
+                r#"{"errorCode":"PARSE_ERROR","errorDetails":"a"}"#,
+                r#"{"errorCode":"PARSE_ERROR","errorDetails":"b"}"#,
+                true,
+            ),
+            (
+                r#"{"errorCode":"PARSE_ERROR","errorDetails":"targeting query a"}"#,
+                r#"{"errorCode":"PARSE_ERROR","errorDetails":"targeting query b"}"#,
+                false,
+            ),
+            (
+                r#"{"errorCode":"FLAG_CONFIG","errorDetails":"a"}"#,
+                r#"{"errorCode":"FLAG_CONFIG","errorDetails":"b"}"#,
+                false,
+            ),
+            ("nonsense", "other nonsense", false),
+        ] {
+            assert_eq!(agree(answer, expected), same, "{answer} and {expected}");
+        }
+    }
+}

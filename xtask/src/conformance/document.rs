@@ -59,11 +59,31 @@ pub(super) fn generate(random: &mut Random) -> (Tree, Area) {
     }
     let mut tree = Tree::Object(members);
     if area == Area::Decoding {
+        let plain = tree.clone();
         for _ in 0..random.between(1, 3) {
             quirk(random, &mut tree, 0);
         }
+        if has_negative_percentage(&tree) {
+            tree = plain;
+        }
     }
     (tree, area)
+}
+
+/// Whether a percentage is below zero, on which the official builds differ.
+fn has_negative_percentage(tree: &Tree) -> bool {
+    let negative = |value: &Tree| matches!(value, Tree::Plain(text) if text.starts_with('-'));
+    match tree {
+        Tree::Plain(_) | Tree::Text(_) => false,
+        Tree::List(elements) => elements.iter().any(has_negative_percentage),
+        Tree::Object(members) => members.iter().any(|(name, value)| {
+            let inside = match value {
+                Tree::Object(entries) => entries.iter().any(|(_, value)| negative(value)),
+                value => negative(value),
+            };
+            (name.eq_ignore_ascii_case("percentage") && inside) || has_negative_percentage(value)
+        }),
+    }
 }
 
 const FLAG_KEYS: &[&str] = &["flag", "my-flag", "", "ключ", "new_checkout", "a/b"];

@@ -38,5 +38,6 @@ fn tree(spanned: Spanned<'_>, lines: &Lines<'_>) -> Tree {
     Tree {
         position: lines.position(offset),
         content,
+        source: None,
     }
 }

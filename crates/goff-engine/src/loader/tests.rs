@@ -71,6 +71,35 @@ fn yaml_with_anchors_numbers_and_dates() {
 }
 
 #[test]
+fn yaml_scalars_take_the_type_of_their_member() {
+    let text = "\
+f:
+  version: 1.0
+  variations: {true: 1, 2: 2}
+  targeting:
+    - {name: 7, query: x eq 2, variation: true}
+  defaultRule: {variation: 2}
+  experimentation: {start: 2024-01-01, end: 2999-12-31 10:00:00}
+";
+    let file = FlagFile::parse(text, FlagFileFormat::Yaml).unwrap();
+    assert_eq!(file.problems, []);
+    assert_eq!(value(&file, "f"), 2);
+    let raw = file.flags.get("f").unwrap().raw_json();
+    for part in [
+        r#""version":"1.0""#,
+        r#""name":"7""#,
+        r#""start":"2024-01-01T00:00:00Z""#,
+        r#""end":"2999-12-31T10:00:00Z""#,
+    ] {
+        assert!(raw.contains(part), "{part} in {raw}");
+    }
+    // In a free object a scalar keeps its own type.
+    let text = "f: {metadata: {version: 1.0}, variations: {a: {variation: true}}, defaultRule: {variation: a}}";
+    let file = FlagFile::parse(text, FlagFileFormat::Yaml).unwrap();
+    assert_eq!(value(&file, "f"), serde_json::json!({"variation": true}));
+}
+
+#[test]
 fn toml_with_tables_and_dates() {
     let file = FlagFile::parse(TOML, FlagFileFormat::Toml).unwrap();
     assert_eq!(file.problems, []);

@@ -20,6 +20,7 @@ pub(super) fn parse(text: &str) -> Result<Tree, FlagFileError> {
     Ok(Tree {
         position: lines.position(0),
         content: object(members, &lines)?,
+        source: None,
     })
 }
 
@@ -75,5 +76,9 @@ fn tree(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>) -> Result<Tree, FlagFil
         ),
         DeValue::Table(members) => object(members.iter(), lines)?,
     };
-    Ok(Tree { position, content })
+    Ok(Tree {
+        position,
+        content,
+        source: None,
+    })
 }

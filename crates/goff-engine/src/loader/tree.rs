@@ -54,6 +54,8 @@ impl<'t> Lines<'t> {
 pub(super) struct Tree {
     pub(super) position: Position,
     pub(super) content: Content,
+    /// A plain scalar as YAML spells it.
+    pub(super) source: Option<String>,
 }
 
 #[derive(Clone, Debug)]

@@ -25,6 +25,7 @@ pub(super) fn parse(text: &str) -> Result<Tree, FlagFileError> {
     let empty = Tree {
         position: Position { line: 1, column: 1 },
         content: Content::Null,
+        source: None,
     };
     Ok(builder.root.unwrap_or(empty))
 }
@@ -69,7 +70,12 @@ impl Builder {
                     _ => Content::Text(text.to_string()),
                 };
                 let text = text.into_owned();
-                self.add(Tree { position, content }, anchor, Some(text))?;
+                let tree = Tree {
+                    position,
+                    content,
+                    source: Some(text.clone()),
+                };
+                self.add(tree, anchor, Some(text))?;
             }
             Event::SequenceStart(anchor, _) => {
                 self.begin(Content::List(Vec::new()), anchor, position)?;
@@ -97,10 +103,7 @@ impl Builder {
                     ));
                 };
                 self.count(&tree, position)?;
-                let name = match &tree.content {
-                    Content::Text(text) => Some(text.clone()),
-                    _ => None,
-                };
+                let name = tree.source.clone();
                 self.add(tree, 0, name)?;
             }
             Event::DocumentEnd => return Ok(true),
@@ -119,7 +122,11 @@ impl Builder {
             return Err(FlagFileError::new(position, "nested too deeply"));
         }
         self.open.push(Open {
-            tree: Tree { position, content },
+            tree: Tree {
+                position,
+                content,
+                source: None,
+            },
             anchor,
             name: None,
             merged: Vec::new(),

@@ -1,6 +1,6 @@
 //! Evaluation of rules that are not compiled.
 
-use std::cell::{Cell, OnceCell};
+use std::cell::{Cell, OnceCell, RefCell};
 
 use super::{
     json::Json,
@@ -46,6 +46,8 @@ trait Root<'v> {
 pub(super) struct Interpreter<'e, 'v> {
     root: &'e dyn Root<'v>,
     whole: OnceCell<Value<'v>>,
+    /// Attributes that the context makes for each reading, kept after the first.
+    made: RefCell<Vec<(Box<str>, Value<'v>)>>,
     steps_left: Cell<usize>,
     depth: Cell<usize>,
 }
@@ -70,6 +72,7 @@ impl<'e, 'v> Interpreter<'e, 'v> {
         Self {
             root: scope,
             whole: OnceCell::new(),
+            made: RefCell::new(Vec::new()),
             steps_left: Cell::new(MAX_STEPS),
             depth: Cell::new(0),
         }
@@ -190,6 +193,20 @@ impl<'e, 'v> Interpreter<'e, 'v> {
         self.lookup(path.as_str(), data, default)
     }
 
+    fn attribute(&self, name: &str) -> Outcome<'v> {
+        if let Some((_, value)) = self.made.borrow().iter().find(|(made, _)| **made == *name) {
+            return Ok(value.clone());
+        }
+        let value = self.root.member(name)?;
+        if let Value::List(List::Made(_))
+        | Value::Object(Object::Made(_))
+        | Value::Text(Text::Made(_)) = &value
+        {
+            self.made.borrow_mut().push((name.into(), value.clone()));
+        }
+        Ok(value)
+    }
+
     fn lookup(&self, path: &str, data: &Data<'v>, default: Value<'v>) -> Outcome<'v> {
         self.spend_text(path.len())?;
         let mut segments = path.split('.').filter(|segment| !segment.is_empty());
@@ -197,7 +214,7 @@ impl<'e, 'v> Interpreter<'e, 'v> {
             Data::Value(value) => value.clone(),
             Data::Root => match segments.next() {
                 None => return self.whole(data),
-                Some(segment) => self.root.member(segment)?,
+                Some(segment) => self.attribute(segment)?,
             },
         };
         if matches!(current, Value::Null) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::integration::{self, Relay};
 use crate::program::{Failure, Program};
-use crate::{relay_proxy, tidy, workspace};
+use crate::{conformance, fuzz, relay_proxy, tidy, workspace};
 
 /// Runs every part, even after one has failed, and ends with the time of each.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -36,6 +36,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             Some(Err(_)) => Err(Failure::new("the build panicked")),
         }
     });
+    report.part("conformance with the official engine", conformance);
+    report.part("fuzzing", fuzzing);
     report.part("integration", || integration::run_against(&relay?, &[]));
     report.finish()
 }
@@ -83,6 +85,18 @@ fn tests() -> Result<(), Failure> {
     Program::cargo(["test", "--workspace", "--all-features", "--no-fail-fast"])
         .args(["--exclude", "goff-tests-integration"])
         .run()
+}
+
+/// The recorded answers, and random documents beside the official engine.
+fn conformance() -> Result<(), Failure> {
+    conformance::run(&[]).map_err(Failure::new)?;
+    let arguments = ["--random", "20000", "--seed", "1"].map(ToOwned::to_owned);
+    conformance::run(&arguments).map_err(Failure::new)
+}
+
+/// Ten seconds a target.
+fn fuzzing() -> Result<(), Failure> {
+    fuzz::run(10, 0)
 }
 
 #[derive(Debug, Default)]

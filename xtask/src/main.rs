@@ -7,6 +7,8 @@
 
 mod bench;
 mod ci;
+mod conformance;
+mod fuzz;
 mod integration;
 mod program;
 mod relay_proxy;
@@ -35,6 +37,12 @@ const COMMANDS: &[Command] = &[
         integration::run,
     ),
     (
+        "conformance",
+        "[--vectors FILE…] [--random N --seed S]",
+        "the engine against recorded answers of the official one, and against it",
+        |arguments| conformance::run(arguments).map_err(Failure::new),
+    ),
+    (
         "bench",
         "[FILTER] [--json FILE]",
         "the benchmarks beside their baselines",
@@ -43,7 +51,7 @@ const COMMANDS: &[Command] = &[
     (
         "soak",
         "NAME [--minutes N] [--seed S]",
-        "the long form of a test that CI runs short; NAME is stress or interleavings",
+        "the long form of a test that CI runs short; NAME is stress, interleavings, conformance or fuzz",
         soak::run,
     ),
     (

@@ -2,11 +2,17 @@
 
 use crate::integration::{self, Relay};
 use crate::program::{Failure, Program};
+use crate::{conformance, fuzz};
 
 /// Name, minutes unless told, and the function that runs it.
 type Soak = (&'static str, u64, fn(&Options) -> Result<(), Failure>);
 
-const SOAKS: &[Soak] = &[("stress", 1, stress), ("interleavings", 1, interleavings)];
+const SOAKS: &[Soak] = &[
+    ("stress", 1, stress),
+    ("interleavings", 1, interleavings),
+    ("conformance", 1, conformance),
+    ("fuzz", 5, fuzz),
+];
 
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -32,6 +38,23 @@ fn interleavings(options: &Options) -> Result<(), Failure> {
             (options.minutes * EACH_MINUTE).to_string(),
         );
     options.seeded(tests).run()
+}
+
+/// Random documents beside the official engine. Their number is given, not the time they take.
+fn conformance(options: &Options) -> Result<(), Failure> {
+    const EACH_MINUTE: u64 = 200_000;
+    let arguments = [
+        "--random".to_owned(),
+        (options.minutes * EACH_MINUTE).to_string(),
+        "--seed".to_owned(),
+        options.seed.unwrap_or(1).to_string(),
+    ];
+    conformance::run(&arguments).map_err(Failure::new)
+}
+
+/// The engine's fuzz targets.
+fn fuzz(options: &Options) -> Result<(), Failure> {
+    fuzz::for_minutes(options.minutes, options.seed.unwrap_or(0))
 }
 
 #[derive(Debug, PartialEq, Eq)]

@@ -1,0 +1,53 @@
+//! The hash that assigns users to buckets.
+
+/// FNV-1a, 32 bit, fed piece by piece.
+///
+/// A flag keeps the state after its own key, so that an evaluation hashes the
+/// bucketing key only. (Engine semantics: section "Hash"; upstream
+/// `modules/core/utils/hash.go`.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BucketingHash(u32);
+
+impl BucketingHash {
+    pub(crate) const fn new() -> Self {
+        Self(2_166_136_261)
+    }
+
+    #[must_use]
+    pub(crate) fn write(self, text: &str) -> Self {
+        let mut hash = self.0;
+        for byte in text.as_bytes() {
+            hash = (hash ^ u32::from(*byte)).wrapping_mul(16_777_619);
+        }
+        Self(hash)
+    }
+
+    /// The bucket among `count`; 0 when there are none.
+    pub(crate) fn bucket(self, count: u32) -> u32 {
+        self.0.checked_rem(count).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hashes_as_the_official_engine() {
+        for (flag_key, user, hash) in [
+            ("flag", "user-1", 2_565_881_006),
+            ("my-flag", "ключ", 6_722_328),
+            ("", "x", 4_245_442_695),
+        ] {
+            assert_eq!(
+                BucketingHash::new().write(flag_key).write(user),
+                BucketingHash(hash)
+            );
+        }
+    }
+
+    #[test]
+    fn no_buckets_means_bucket_zero() {
+        assert_eq!(BucketingHash::new().bucket(0), 0);
+    }
+}

@@ -1,0 +1,499 @@
+//! A flag as its configuration states it, before it is compiled.
+//!
+//! Decoding follows the official decoder: member names are matched without
+//! regard to letter case, repeated members are merged, `null` means absent,
+//! unknown members are skipped, and a wrong type is an error. (Engine
+//! semantics: section "Decoding rules"; upstream `modules/core/flag/internal_flag.go`.)
+
+use std::{borrow::Cow, fmt};
+
+use serde_json::Value;
+
+use crate::{
+    date::Date,
+    json::{Node, NumberOverflow, to_map},
+    query::json_logic::Json,
+};
+
+/// A member of a flag that cannot be decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DecodeError {
+    /// Name of the member.
+    pub(crate) member: &'static str,
+    /// What it should have been.
+    pub(crate) expected: &'static str,
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "member `{}` is not {}", self.member, self.expected)
+    }
+}
+
+type Decoded = Result<(), DecodeError>;
+type Text<'t> = Cow<'t, str>;
+
+/// A flag, or a step of a scheduled rollout.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FlagDefinition<'t> {
+    pub(crate) variations: Option<Vec<(Text<'t>, Json)>>,
+    pub(crate) targeting: Option<Vec<RuleDefinition<'t>>>,
+    pub(crate) bucketing_key: Option<Text<'t>>,
+    pub(crate) default_rule: Option<RuleDefinition<'t>>,
+    pub(crate) experimentation: Option<WindowDefinition>,
+    pub(crate) scheduled_rollout: Option<Vec<FlagDefinition<'t>>>,
+    pub(crate) track_events: Option<bool>,
+    pub(crate) disable: Option<bool>,
+    pub(crate) version: Option<Text<'t>>,
+    pub(crate) metadata: Option<Vec<(Text<'t>, Value)>>,
+    /// When a step becomes due; only steps have it.
+    pub(crate) date: Option<Date>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RuleDefinition<'t> {
+    pub(crate) name: Option<Text<'t>>,
+    pub(crate) query: Option<Text<'t>>,
+    pub(crate) variation: Option<Text<'t>>,
+    pub(crate) percentage: Option<Vec<(Text<'t>, f64)>>,
+    pub(crate) progressive_rollout: Option<RampDefinition<'t>>,
+    pub(crate) disable: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RampDefinition<'t> {
+    pub(crate) initial: Option<RampEndDefinition<'t>>,
+    pub(crate) end: Option<RampEndDefinition<'t>>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RampEndDefinition<'t> {
+    pub(crate) variation: Option<Text<'t>>,
+    pub(crate) percentage: Option<f64>,
+    pub(crate) date: Option<Date>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WindowDefinition {
+    pub(crate) start: Option<Date>,
+    pub(crate) end: Option<Date>,
+}
+
+impl<'t> FlagDefinition<'t> {
+    pub(crate) fn decode(node: &Node<'t>) -> Result<Self, DecodeError> {
+        let mut flag = Self::default();
+        flag.merge(node, "flag", false)?;
+        Ok(flag)
+    }
+
+    pub(crate) fn merge(&mut self, node: &Node<'t>, name: &'static str, is_step: bool) -> Decoded {
+        let Some(members) = members(node, name)? else {
+            return Ok(());
+        };
+        for (member, value) in members {
+            match known(member, FLAG_MEMBERS) {
+                Some("variations") => {
+                    free_map(&mut self.variations, value, "variations", Json::from_node)?;
+                }
+                Some("targeting") => list(
+                    &mut self.targeting,
+                    value,
+                    "targeting",
+                    RuleDefinition::merge,
+                )?,
+                Some("bucketingKey") => text(&mut self.bucketing_key, value, "bucketingKey")?,
+                Some("defaultRule") => optional(&mut self.default_rule, value, |rule, value| {
+                    rule.merge(value, "defaultRule")
+                })?,
+                Some("experimentation") => {
+                    optional(&mut self.experimentation, value, WindowDefinition::merge)?;
+                }
+                Some("scheduledRollout") => {
+                    list(
+                        &mut self.scheduled_rollout,
+                        value,
+                        "scheduledRollout",
+                        |step, value, name| step.merge(value, name, true),
+                    )?;
+                }
+                Some("trackEvents") => boolean(&mut self.track_events, value, "trackEvents")?,
+                Some("disable") => boolean(&mut self.disable, value, "disable")?,
+                Some("version") => text(&mut self.version, value, "version")?,
+                Some("metadata") => {
+                    free_map(&mut self.metadata, value, "metadata", Node::to_value)?;
+                }
+                Some("date") if is_step => date(&mut self.date, value, "date")?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether all dates have a zone offset that the official engine can write.
+    pub(crate) fn is_copyable(&self) -> bool {
+        let copyable = |date: Option<Date>| date.is_none_or(|date| date.copyable);
+        let window = self
+            .experimentation
+            .is_none_or(|window| copyable(window.start) && copyable(window.end));
+        let rules = self.targeting.iter().flatten().chain(&self.default_rule);
+        let ends = rules
+            .filter_map(|rule| rule.progressive_rollout.as_ref())
+            .flat_map(|ramp| [&ramp.initial, &ramp.end])
+            .flatten();
+        window
+            && copyable(self.date)
+            && ends.into_iter().all(|end| copyable(end.date))
+            && self
+                .scheduled_rollout
+                .iter()
+                .flatten()
+                .all(Self::is_copyable)
+    }
+
+    /// All rules with a query that size limits apply to, in the order they are checked.
+    pub(crate) fn rules(&self) -> impl Iterator<Item = &RuleDefinition<'t>> {
+        self.targeting.iter().flatten().chain(&self.default_rule)
+    }
+}
+
+impl<'t> RuleDefinition<'t> {
+    fn merge(&mut self, node: &Node<'t>, name: &'static str) -> Decoded {
+        let Some(members) = members(node, name)? else {
+            return Ok(());
+        };
+        for (member, value) in members {
+            match known(member, RULE_MEMBERS) {
+                Some("name") => text(&mut self.name, value, "name")?,
+                Some("query") => text(&mut self.query, value, "query")?,
+                Some("variation") => text(&mut self.variation, value, "variation")?,
+                Some("percentage") => percentage(&mut self.percentage, value)?,
+                Some("progressiveRollout") => {
+                    optional(&mut self.progressive_rollout, value, RampDefinition::merge)?;
+                }
+                Some("disable") => boolean(&mut self.disable, value, "disable")?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an evaluation that reaches this rule needs a bucketing key.
+    pub(crate) fn needs_bucketing(&self) -> bool {
+        self.progressive_rollout.is_some()
+            || self
+                .percentage
+                .as_ref()
+                .is_some_and(|entries| !entries.is_empty())
+    }
+}
+
+impl<'t> RampDefinition<'t> {
+    fn merge(&mut self, node: &Node<'t>) -> Decoded {
+        let Some(members) = members(node, "progressiveRollout")? else {
+            return Ok(());
+        };
+        for (member, value) in members {
+            let end = match known(member, &["initial", "end"]) {
+                Some("initial") => &mut self.initial,
+                Some(_) => &mut self.end,
+                None => continue,
+            };
+            optional(end, value, RampEndDefinition::merge)?;
+        }
+        Ok(())
+    }
+}
+
+impl<'t> RampEndDefinition<'t> {
+    fn merge(&mut self, node: &Node<'t>) -> Decoded {
+        let Some(members) = members(node, "progressiveRollout")? else {
+            return Ok(());
+        };
+        for (member, value) in members {
+            match known(member, &["variation", "percentage", "date"]) {
+                Some("variation") => text(&mut self.variation, value, "variation")?,
+                Some("percentage") => match value {
+                    Node::Null => self.percentage = None,
+                    _ => self.percentage = Some(double(value, "percentage")?),
+                },
+                Some(_) => date(&mut self.date, value, "date")?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl WindowDefinition {
+    fn merge(&mut self, node: &Node<'_>) -> Decoded {
+        let Some(members) = members(node, "experimentation")? else {
+            return Ok(());
+        };
+        for (member, value) in members {
+            match known(member, &["start", "end"]) {
+                Some("start") => date(&mut self.start, value, "start")?,
+                Some(_) => date(&mut self.end, value, "end")?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+type Members<'n, 't> = &'n [(Text<'t>, Node<'t>)];
+
+/// The members of an object; `None` for null.
+pub(crate) fn members<'n, 't>(
+    node: &'n Node<'t>,
+    member: &'static str,
+) -> Result<Option<Members<'n, 't>>, DecodeError> {
+    match node {
+        Node::Null => Ok(None),
+        Node::Object(members) => Ok(Some(members)),
+        _ => Err(DecodeError {
+            member,
+            expected: "an object",
+        }),
+    }
+}
+
+/// The member of `names` that `name` spells, under simple case folding.
+pub(crate) fn known(name: &str, names: &[&'static str]) -> Option<&'static str> {
+    let folds_to = |known: &str| {
+        let mut folded = name.chars().map(|char| match char {
+            'ſ' => 's',
+            '\u{212a}' => 'k',
+            other => other.to_ascii_lowercase(),
+        });
+        known
+            .chars()
+            .all(|char| folded.next() == Some(char.to_ascii_lowercase()))
+            && folded.next().is_none()
+    };
+    names
+        .iter()
+        .find(|known| **known == name)
+        .or_else(|| names.iter().find(|known| folds_to(known)))
+        .copied()
+}
+
+/// Decodes into an optional object, merging with what is there already.
+fn optional<'t, T: Default>(
+    target: &mut Option<T>,
+    node: &Node<'t>,
+    merge: impl FnOnce(&mut T, &Node<'t>) -> Decoded,
+) -> Decoded {
+    if *node == Node::Null {
+        *target = None;
+        return Ok(());
+    }
+    merge(target.get_or_insert_default(), node)
+}
+
+fn list<'t, T: Default>(
+    target: &mut Option<Vec<T>>,
+    node: &Node<'t>,
+    member: &'static str,
+    merge: impl Fn(&mut T, &Node<'t>, &'static str) -> Decoded,
+) -> Decoded {
+    match node {
+        Node::Null => *target = None,
+        Node::Array(elements) => {
+            let list = target.get_or_insert_default();
+            list.resize_with(elements.len(), T::default);
+            for (entry, element) in list.iter_mut().zip(elements) {
+                merge(entry, element, member)?;
+            }
+        }
+        _ => {
+            return Err(DecodeError {
+                member,
+                expected: "an array",
+            });
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn text<'t>(
+    target: &mut Option<Text<'t>>,
+    node: &Node<'t>,
+    member: &'static str,
+) -> Decoded {
+    *target = match node {
+        Node::Null => None,
+        Node::String(text) => Some(text.clone()),
+        _ => {
+            return Err(DecodeError {
+                member,
+                expected: "a string",
+            });
+        }
+    };
+    Ok(())
+}
+
+fn boolean(target: &mut Option<bool>, node: &Node<'_>, member: &'static str) -> Decoded {
+    *target = match node {
+        Node::Null => None,
+        Node::Bool(value) => Some(*value),
+        _ => {
+            return Err(DecodeError {
+                member,
+                expected: "a boolean",
+            });
+        }
+    };
+    Ok(())
+}
+
+fn date(target: &mut Option<Date>, node: &Node<'_>, member: &'static str) -> Decoded {
+    let wrong = DecodeError {
+        member,
+        expected: "an RFC 3339 date",
+    };
+    *target = match node {
+        Node::Null => None,
+        Node::String(text) => Some(Date::parse(text).ok_or(wrong)?),
+        _ => return Err(wrong),
+    };
+    Ok(())
+}
+
+fn double(node: &Node<'_>, member: &'static str) -> Result<f64, DecodeError> {
+    match node {
+        Node::Null => Ok(0.0),
+        Node::Number(value) if value.is_finite() => Ok(*value),
+        _ => Err(DecodeError {
+            member,
+            expected: "a number within the range of a double",
+        }),
+    }
+}
+
+fn percentage<'t>(target: &mut Option<Vec<(Text<'t>, f64)>>, node: &Node<'t>) -> Decoded {
+    let Some(members) = members(node, "percentage")? else {
+        *target = None;
+        return Ok(());
+    };
+    let entries = target.get_or_insert_default();
+    for (name, value) in members {
+        entries.push((name.clone(), double(value, "percentage")?));
+    }
+    crate::metadata::keep_last(entries, |(name, _)| name);
+    Ok(())
+}
+
+/// An object with names of its own; repeated ones add and overwrite entries.
+fn free_map<'t, T>(
+    target: &mut Option<Vec<(Text<'t>, T)>>,
+    node: &Node<'t>,
+    member: &'static str,
+    read: impl Fn(&Node<'t>) -> Result<T, NumberOverflow>,
+) -> Decoded {
+    let Some(members) = members(node, member)? else {
+        *target = None;
+        return Ok(());
+    };
+    let entries = target.get_or_insert_default();
+    entries.reserve_exact(members.len());
+    for (name, value) in members {
+        entries.push((name.clone(), read(value).map_err(|_| overflow(member))?));
+    }
+    crate::metadata::keep_last(entries, |(name, _)| name);
+    Ok(())
+}
+
+/// A free object, the last of repeated members kept; null leaves `None`.
+pub(crate) fn object(
+    node: &Node<'_>,
+    member: &'static str,
+) -> Result<Option<serde_json::Map<String, Value>>, DecodeError> {
+    match members(node, member)? {
+        None => Ok(None),
+        Some(members) => to_map(members).map(Some).map_err(|_| overflow(member)),
+    }
+}
+
+pub(crate) fn overflow(member: &'static str) -> DecodeError {
+    DecodeError {
+        member,
+        expected: "free of numbers beyond the range of a double",
+    }
+}
+
+const FLAG_MEMBERS: &[&str] = &[
+    "variations",
+    "targeting",
+    "bucketingKey",
+    "defaultRule",
+    "experimentation",
+    "scheduledRollout",
+    "trackEvents",
+    "disable",
+    "version",
+    "metadata",
+    "date",
+];
+
+const RULE_MEMBERS: &[&str] = &[
+    "name",
+    "query",
+    "variation",
+    "percentage",
+    "progressiveRollout",
+    "disable",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decode(text: &str) -> Result<FlagDefinition<'_>, DecodeError> {
+        FlagDefinition::decode(&Node::parse(text, 200).unwrap())
+    }
+
+    #[test]
+    fn member_names_fold_case_with_two_letters_from_beyond_ascii() {
+        let flag = decode(r#"{"VARIATIONſ":{"A":1},"buc\u212aetingKey":"x"}"#).unwrap();
+        assert!(flag.variations.is_some());
+        assert_eq!(flag.bucketing_key.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn repeated_members_merge() {
+        let flag = decode(
+            r#"{"defaultRule":{"variation":"A","name":"n"},"DEFAULTRULE":{"variation":"B"},
+                "targeting":[{"query":"a"},{"query":"b"}],"targeting":[{"variation":"A"}]}"#,
+        )
+        .unwrap();
+        let rule = flag.default_rule.unwrap();
+        assert_eq!(
+            (rule.variation.as_deref(), rule.name.as_deref()),
+            (Some("B"), Some("n"))
+        );
+        let rules = flag.targeting.unwrap();
+        assert_eq!(rules.len(), 1);
+        assert_eq!(
+            (rules[0].query.as_deref(), rules[0].variation.as_deref()),
+            (Some("a"), Some("A"))
+        );
+    }
+
+    #[test]
+    fn wrong_types_are_errors_and_unknown_members_are_not() {
+        for text in [
+            r#"{"disable":"true"}"#,
+            r#"{"version":1}"#,
+            r#"{"bucketingKey":7}"#,
+            r#"[]"#,
+            r#"{"defaultRule":{"percentage":{"A":"1"}}}"#,
+            r#"{"experimentation":{"start":1}}"#,
+            r#"{"variations":{"A":1e400}}"#,
+            r#"{"scheduledRollout":[{"date":"tomorrow"}]}"#,
+        ] {
+            assert!(decode(text).is_err(), "{text}");
+        }
+        assert!(decode(r#"{"unknown":1e400,"date":5}"#).is_ok());
+    }
+}

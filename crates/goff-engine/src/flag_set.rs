@@ -1,0 +1,262 @@
+//! All flags of a configuration.
+
+use std::{borrow::Cow, fmt, hash::BuildHasher, sync::Arc};
+
+use foldhash::fast::RandomState;
+use hashbrown::{HashMap, HashTable};
+
+use crate::{
+    attributes::Attributes,
+    date::Timestamp,
+    evaluation::{Evaluation, EvaluationError},
+    flag::{Flag, compile},
+    flag_context::FlagContext,
+    interner::Interner,
+    json::{members, utf8_lossy},
+    pipeline,
+};
+
+/// The flags of a configuration, by name.
+///
+/// ```
+/// use goff_engine::{FlagContext, FlagSet, Timestamp};
+/// use serde_json::json;
+///
+/// let flags = FlagSet::from_json(br#"{
+///     "new-checkout": {
+///         "variations": {"on": true, "off": false},
+///         "defaultRule": {"percentage": {"on": 30, "off": 70}}
+///     },
+///     "broken": {"defaultRule": 7}
+/// }"#)?;
+///
+/// let context = json!({"targetingKey": "user-1"});
+/// let context = context.as_object().unwrap();
+/// let now = Timestamp::from_unix_seconds(0);
+/// let flag_context = FlagContext::default();
+/// assert_eq!(flags.evaluate("new-checkout", context, &flag_context, now).error, None);
+/// // A flag that cannot be read does not take the others down.
+/// assert!(flags.get("broken").unwrap().error().is_some());
+/// # Ok::<(), goff_engine::FlagSetError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct FlagSet {
+    flags: Vec<Flag>,
+    by_key: HashTable<u32>,
+    hasher: RandomState,
+}
+
+impl FlagSet {
+    /// Compiles a JSON object of flags by name, as in the member `flags` of
+    /// the relay proxy's flag configuration.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not an object of that shape. A flag that cannot be
+    /// read is kept with its own [`error`](Flag::error) instead; of repeated
+    /// names the last one counts.
+    pub fn from_json(json: &[u8]) -> Result<Self, FlagSetError> {
+        let text: Arc<Box<str>> = Arc::new(utf8_lossy(json).into());
+        if u32::try_from(text.len()).is_err() {
+            return Err(FlagSetError {
+                offset: u32::MAX as usize,
+                what: "text of 4 GiB or more",
+            });
+        }
+        let members = members(&text).map_err(|error| FlagSetError {
+            offset: error.offset,
+            what: error.what,
+        })?;
+        let mut set = Self {
+            flags: Vec::with_capacity(members.len()),
+            by_key: HashTable::with_capacity(members.len()),
+            hasher: RandomState::default(),
+        };
+        let mut bodies: HashMap<&str, Arc<_>, RandomState> = HashMap::default();
+        let mut interner = Interner::default();
+        for member in members {
+            let json = text.get(member.value_at.clone()).unwrap_or_default();
+            let body = bodies
+                .entry(json)
+                .or_insert_with(|| Arc::new(compile(json, &mut interner)));
+            set.insert(if matches!(member.name, Cow::Borrowed(_)) {
+                Flag::from_parts(&text, &member.name_at, &member.value_at, Arc::clone(body))
+            } else {
+                // The key is spelled with escapes; the flag needs a text of its own.
+                Flag::from_json(&member.name, json.as_bytes())
+            });
+        }
+        Ok(set)
+    }
+
+    /// Adds a flag, or replaces the one of the same name.
+    pub fn insert(&mut self, flag: Flag) {
+        let hash = self.hasher.hash_one(flag.key());
+        if let Some(slot) = self
+            .position(hash, flag.key())
+            .and_then(|index| self.flags.get_mut(index))
+        {
+            *slot = flag;
+            return;
+        }
+        let Ok(index) = u32::try_from(self.flags.len()) else {
+            return;
+        };
+        self.flags.push(flag);
+        let Self { flags, hasher, .. } = self;
+        self.by_key.insert_unique(hash, index, |index| {
+            flags
+                .get(*index as usize)
+                .map_or(0, |flag| hasher.hash_one(flag.key()))
+        });
+    }
+
+    #[inline]
+    fn position(&self, hash: u64, key: &str) -> Option<usize> {
+        self.by_key
+            .find(hash, |index| {
+                self.flags
+                    .get(*index as usize)
+                    .is_some_and(|flag| flag.key() == key)
+            })
+            .map(|index| *index as usize)
+    }
+
+    /// The position of a flag, stable for as long as the set is not changed.
+    #[must_use]
+    #[inline]
+    pub fn index_of(&self, key: &str) -> Option<usize> {
+        self.position(self.hasher.hash_one(key), key)
+    }
+
+    /// The flag called `key`.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, key: &str) -> Option<&Flag> {
+        self.flags.get(self.index_of(key)?)
+    }
+
+    /// The flag at a position that [`index_of`](Self::index_of) gave.
+    #[must_use]
+    #[inline]
+    pub fn get_index(&self, index: usize) -> Option<&Flag> {
+        self.flags.get(index)
+    }
+
+    /// All flags, by position.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Flag> {
+        self.flags.iter()
+    }
+
+    /// How many flags there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.flags.len()
+    }
+
+    /// Whether there are no flags.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.flags.is_empty()
+    }
+
+    /// Evaluates the flag called `key`; its absence is an error of the evaluation.
+    #[must_use]
+    #[inline]
+    pub fn evaluate<'a, A: Attributes + ?Sized>(
+        &'a self,
+        key: &'a str,
+        attributes: &'a A,
+        flag_context: &'a FlagContext,
+        now: Timestamp,
+    ) -> Evaluation<'a> {
+        match self.get(key) {
+            Some(flag) => flag.evaluate(attributes, flag_context, now),
+            None => Evaluation {
+                value: &flag_context.default_value,
+                ..pipeline::without_flag(EvaluationError::FlagNotFound(key))
+            },
+        }
+    }
+}
+
+impl FromIterator<Flag> for FlagSet {
+    fn from_iter<I: IntoIterator<Item = Flag>>(flags: I) -> Self {
+        let mut set = Self::default();
+        for flag in flags {
+            set.insert(flag);
+        }
+        set
+    }
+}
+
+impl fmt::Debug for FlagSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(&self.flags).finish()
+    }
+}
+
+/// A text that is not an object of flags.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlagSetError {
+    offset: usize,
+    what: &'static str,
+}
+
+impl FlagSetError {
+    /// Byte offset at which reading stopped.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+}
+
+impl fmt::Display for FlagSetError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.what, self.offset)
+    }
+}
+
+impl std::error::Error for FlagSetError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_that_cannot_be_read_is_kept_as_its_own_error() {
+        let flags = FlagSet::from_json(
+            br#"{"good":{"variations":{"A":1},"defaultRule":{"variation":"A"}},"bad":{"disable":"yes"},"worse":{"disable":tru}}"#,
+        )
+        .unwrap();
+        assert_eq!(flags.len(), 3);
+        assert_eq!(flags.get("good").unwrap().error(), None);
+        assert_eq!(
+            flags.get("bad").unwrap().error().unwrap().to_string(),
+            "member `disable` is not a boolean"
+        );
+        assert!(flags.get("worse").unwrap().error().is_some());
+        assert_eq!(flags.get("bad").unwrap().raw_json(), r#"{"disable":"yes"}"#);
+        assert!(flags.get("absent").is_none());
+    }
+
+    #[test]
+    fn the_last_of_repeated_names_counts() {
+        let flags =
+            FlagSet::from_json(br#"{"a":{"version":"1"},"b":{},"a":{"version":"2"}}"#).unwrap();
+        assert_eq!(flags.len(), 2);
+        assert_eq!(flags.get("a").unwrap().raw_json(), r#"{"version":"2"}"#);
+        assert_eq!(flags.index_of("b"), Some(1));
+    }
+
+    #[test]
+    fn other_shapes_are_errors_with_a_position() {
+        for (text, offset) in [("[]", 0), ("{\"a\" 1}", 5), ("{\"a\":1", 6), ("{} x", 3)] {
+            assert_eq!(
+                FlagSet::from_json(text.as_bytes()).unwrap_err().offset(),
+                offset,
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! Size limits, checked by scanning bytes before anything is decoded.
+//!
+//! (Engine semantics: section "Size limits"; upstream enforces them in the
+//! entry point of the compiled evaluation module.)
+
+use std::fmt;
+
+/// A size limit that an input exceeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LimitExceeded {
+    InputNesting,
+    QueryNesting { found: usize, maximum: usize },
+    QueryListLength(usize),
+    QueryConditions(usize),
+    QueryPathLength(usize),
+}
+
+impl fmt::Display for LimitExceeded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InputNesting => {
+                write!(
+                    f,
+                    "input JSON exceeds the maximum nesting depth ({MAX_INPUT_NESTING})"
+                )
+            }
+            Self::QueryNesting { found, maximum } => write!(
+                f,
+                "targeting query exceeds the maximum nesting depth ({found} > {maximum})"
+            ),
+            Self::QueryListLength(found) => write!(
+                f,
+                "targeting query list exceeds the maximum item count ({found} > {MAX_LIST_LENGTH})"
+            ),
+            Self::QueryConditions(found) => write!(
+                f,
+                "targeting query exceeds the maximum condition count ({found} > {MAX_CONDITIONS})"
+            ),
+            Self::QueryPathLength(found) => write!(
+                f,
+                "targeting query attribute path exceeds the maximum segment count ({found} > {MAX_PATH_LENGTH})"
+            ),
+        }
+    }
+}
+
+pub(crate) const MAX_INPUT_NESTING: usize = 128;
+pub(crate) const MAX_JSON_LOGIC_NESTING: usize = 256;
+const MAX_RULE_LANGUAGE_NESTING: usize = 64;
+const MAX_LIST_LENGTH: usize = 1000;
+const MAX_CONDITIONS: usize = 1000;
+const MAX_PATH_LENGTH: usize = 128;
+
+/// Checks the nesting of a JSON text that stands `outer` levels deep in its document.
+pub(crate) fn check_input(text: &str, outer: usize) -> Result<(), LimitExceeded> {
+    if nesting(text, false) + outer > MAX_INPUT_NESTING {
+        Err(LimitExceeded::InputNesting)
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks a query that has been trimmed.
+pub(crate) fn check_query(query: &str) -> Result<(), LimitExceeded> {
+    let first = query
+        .bytes()
+        .find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+    let json = matches!(first, Some(b'{' | b'['));
+    let maximum = if json {
+        MAX_JSON_LOGIC_NESTING
+    } else {
+        MAX_RULE_LANGUAGE_NESTING
+    };
+    let found = nesting(query, !json);
+    if found > maximum {
+        return Err(LimitExceeded::QueryNesting { found, maximum });
+    }
+    let found = longest_list(query);
+    if found > MAX_LIST_LENGTH {
+        return Err(LimitExceeded::QueryListLength(found));
+    }
+    if json {
+        return Ok(());
+    }
+    let (conditions, path) = conditions_and_path(query);
+    if conditions > MAX_CONDITIONS {
+        return Err(LimitExceeded::QueryConditions(conditions));
+    }
+    if path > MAX_PATH_LENGTH {
+        return Err(LimitExceeded::QueryPathLength(path));
+    }
+    Ok(())
+}
+
+/// The bytes outside double quotes; a closing and an opening quote both come out as `"`.
+fn unquoted(text: &str) -> impl Iterator<Item = u8> + '_ {
+    let mut quoted = false;
+    let mut escaped = false;
+    text.bytes().filter(move |byte| {
+        if quoted {
+            if escaped {
+                escaped = false;
+            } else if *byte == b'\\' {
+                escaped = true;
+            } else if *byte == b'"' {
+                quoted = false;
+                return true;
+            }
+            return false;
+        }
+        quoted = *byte == b'"';
+        true
+    })
+}
+
+fn nesting(text: &str, parentheses: bool) -> usize {
+    let mut depth = 0_isize;
+    let mut deepest = 0;
+    for byte in unquoted(text) {
+        match byte {
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth -= 1,
+            b'(' if parentheses => depth += 1,
+            b')' if parentheses => depth -= 1,
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest.unsigned_abs()
+}
+
+fn longest_list(query: &str) -> usize {
+    let mut open = Vec::new();
+    let mut longest = 0;
+    for byte in unquoted(query) {
+        match byte {
+            b'[' => {
+                open.push(1);
+                longest = longest.max(1);
+            }
+            b']' => {
+                open.pop();
+            }
+            b',' => {
+                if let Some(length) = open.last_mut() {
+                    *length += 1;
+                    longest = longest.max(*length);
+                }
+            }
+            _ => {}
+        }
+    }
+    longest
+}
+
+fn conditions_and_path(query: &str) -> (usize, usize) {
+    let mut conditions = 1;
+    let mut longest_path = 0;
+    // What the condition count takes for a word ends at every byte but letters, digits and so on;
+    // what the path count takes for one goes on across brackets and commas.
+    let mut word: [u8; 4] = [0; 4];
+    let mut length = 0_usize;
+    let mut path = 0_usize;
+    for byte in unquoted(query).chain([b' ']) {
+        let in_word = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b':' | b'.');
+        if in_word {
+            if let Some(place) = word.get_mut(length) {
+                *place = byte;
+            }
+            length += 1;
+            path = path.max(1) + usize::from(byte == b'.');
+        } else {
+            if matches!((length, &word), (3, b"and\0") | (2, b"or\0\0")) {
+                conditions += 1;
+            }
+            word = [0; 4];
+            length = 0;
+            if !matches!(byte, b'(' | b')' | b'[' | b']' | b'{' | b'}' | b',') {
+                longest_path = longest_path.max(path);
+                path = 0;
+            }
+        }
+    }
+    (conditions, longest_path.max(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(query: &str) -> String {
+        check_query(query).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn input_nesting_counts_brackets_outside_strings() {
+        let deep = |depth: usize| format!("{}\"{{[\\\"[\"{}", "[".repeat(depth), "]".repeat(depth));
+        assert_eq!(check_input(&deep(128), 0), Ok(()));
+        assert_eq!(check_input(&deep(127), 1), Ok(()));
+        assert_eq!(
+            check_input(&deep(129), 0).unwrap_err().to_string(),
+            "input JSON exceeds the maximum nesting depth (128)"
+        );
+    }
+
+    #[test]
+    fn query_limits_hold_at_and_refuse_above() {
+        let nested = |depth: usize| format!("{}x eq 1{}", "(".repeat(depth), ")".repeat(depth));
+        assert_eq!(check_query(&nested(64)), Ok(()));
+        assert_eq!(
+            message(&nested(65)),
+            "targeting query exceeds the maximum nesting depth (65 > 64)"
+        );
+
+        let logic = |depth: usize| format!("{}1{}", "{\"!\":".repeat(depth), "}".repeat(depth));
+        assert_eq!(check_query(&logic(256)), Ok(()));
+        assert_eq!(
+            message(&logic(257)),
+            "targeting query exceeds the maximum nesting depth (257 > 256)"
+        );
+
+        let list = |length: usize| format!("x in [{}1]", "1,".repeat(length - 1));
+        assert_eq!(check_query(&list(1000)), Ok(()));
+        assert_eq!(
+            message(&list(1001)),
+            "targeting query list exceeds the maximum item count (1001 > 1000)"
+        );
+
+        let conditions = |count: usize| format!("{}x eq 1", "x eq 1 and ".repeat(count - 1));
+        assert_eq!(check_query(&conditions(1000)), Ok(()));
+        assert_eq!(
+            message(&conditions(1001)),
+            "targeting query exceeds the maximum condition count (1001 > 1000)"
+        );
+
+        let path = |length: usize| format!("{}x eq 1", "x.".repeat(length - 1));
+        assert_eq!(check_query(&path(128)), Ok(()));
+        assert_eq!(
+            message(&path(129)),
+            "targeting query attribute path exceeds the maximum segment count (129 > 128)"
+        );
+    }
+
+    #[test]
+    fn unclosed_lists_and_capital_operators() {
+        assert!(check_query(&format!("[{}", "1,".repeat(1000))).is_err());
+        assert_eq!(check_query(&"x eq 1 AND ".repeat(1500)), Ok(()));
+    }
+}

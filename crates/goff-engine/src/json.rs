@@ -1,0 +1,572 @@
+//! A JSON reader that accepts what the official decoder accepts.
+//!
+//! `serde_json` differs from it where it matters here: it refuses lone
+//! surrogates and repeated members, and it turns a number that does not fit a
+//! double into an error even where the official decoder only skips over it.
+//! (Engine semantics: section "Decoding rules"; upstream decodes with Go's
+//! `encoding/json`.)
+
+use std::{borrow::Cow, ops::Range};
+
+use serde_json::{Map, Number, Value};
+
+/// One JSON value, borrowing from the text it was read from.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Node<'t> {
+    Null,
+    Bool(bool),
+    /// Infinite when the text does not fit a double: an error only for whoever reads it.
+    Number(f64),
+    String(Cow<'t, str>),
+    Array(Vec<Node<'t>>),
+    /// Members in the order of the text, repeated names included.
+    Object(Vec<(Cow<'t, str>, Node<'t>)>),
+}
+
+/// Why a text is not a JSON value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SyntaxError {
+    /// Byte offset at which reading stopped.
+    pub(crate) offset: usize,
+    pub(crate) what: &'static str,
+}
+
+/// A number in the text is too large for a double.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NumberOverflow;
+
+impl<'t> Node<'t> {
+    /// Reads a text that holds one value and white space only, nested at most `max_depth` deep.
+    pub(crate) fn parse(text: &'t str, max_depth: usize) -> Result<Self, SyntaxError> {
+        let mut reader = Reader::new(text);
+        let node = reader.value(max_depth)?;
+        reader.white_space();
+        if reader.rest().is_empty() {
+            Ok(node)
+        } else {
+            Err(reader.error("text after the value"))
+        }
+    }
+
+    /// The value with every number a double, the last of repeated members kept.
+    pub(crate) fn to_value(&self) -> Result<Value, NumberOverflow> {
+        Ok(match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(value) => Value::Number(number(*value).ok_or(NumberOverflow)?),
+            Self::String(value) => Value::String(value.as_ref().to_owned()),
+            Self::Array(elements) => Value::Array(
+                elements
+                    .iter()
+                    .map(Self::to_value)
+                    .collect::<Result<_, _>>()?,
+            ),
+            Self::Object(members) => Value::Object(to_map(members)?),
+        })
+    }
+}
+
+/// The members as a map, the last of repeated ones kept.
+pub(crate) fn to_map(
+    members: &[(Cow<'_, str>, Node<'_>)],
+) -> Result<Map<String, Value>, NumberOverflow> {
+    let mut map = Map::new();
+    for (name, node) in members {
+        map.insert(name.as_ref().to_owned(), node.to_value()?);
+    }
+    Ok(map)
+}
+
+/// A double as a JSON number: whole values as integers, so that they print without a fraction.
+pub(crate) fn number(value: f64) -> Option<Number> {
+    const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
+    const TWO_POW_64: f64 = 18_446_744_073_709_551_616.0;
+    let whole = value.fract() == 0.0 && !(value == 0.0 && value.is_sign_negative());
+    if whole && (-TWO_POW_63..TWO_POW_63).contains(&value) {
+        Some(Number::from(value as i64))
+    } else if whole && (0.0..TWO_POW_64).contains(&value) {
+        Some(Number::from(value as u64))
+    } else {
+        Number::from_f64(value)
+    }
+}
+
+/// A member of an object, and where it stands in the text.
+pub(crate) struct Member<'t> {
+    pub(crate) name: Cow<'t, str>,
+    /// Where the name stands, between its quotes and with its escapes.
+    pub(crate) name_at: Range<usize>,
+    pub(crate) value_at: Range<usize>,
+}
+
+/// The members of a top-level object, each with the extent of its value in the text.
+///
+/// Values are delimited by brackets and quotes only, so that a malformed one
+/// does not hide those after it.
+pub(crate) fn members(text: &str) -> Result<Vec<Member<'_>>, SyntaxError> {
+    let mut reader = Reader::new(text);
+    let mut members = Vec::new();
+    reader.white_space();
+    reader.expect(b'{', "expected an object of flags")?;
+    reader.white_space();
+    if !reader.take_if(b'}') {
+        loop {
+            reader.white_space();
+            reader.expect(b'"', "expected a member name")?;
+            let name_start = reader.at;
+            let name = reader.string()?;
+            let name_at = name_start..reader.at - 1;
+            reader.white_space();
+            reader.expect(b':', "expected `:`")?;
+            reader.white_space();
+            let start = reader.at;
+            reader.skip_extent()?;
+            members.push(Member {
+                name,
+                name_at,
+                value_at: start..reader.at,
+            });
+            reader.white_space();
+            if reader.take_if(b'}') {
+                break;
+            }
+            reader.expect(b',', "expected `,` or `}`")?;
+        }
+    }
+    reader.white_space();
+    if reader.rest().is_empty() {
+        Ok(members)
+    } else {
+        Err(reader.error("text after the value"))
+    }
+}
+
+/// A JSON value whose parts know where they stand.
+#[cfg(feature = "file")]
+pub(crate) enum Spanned<'t> {
+    Scalar(usize, Node<'t>),
+    Array(usize, Vec<Spanned<'t>>),
+    Object(usize, Vec<(Cow<'t, str>, Spanned<'t>)>),
+}
+
+/// Reads a text as [`Node::parse`] does, with the byte offset of every value.
+#[cfg(feature = "file")]
+pub(crate) fn parse_spanned(text: &str, max_depth: usize) -> Result<Spanned<'_>, SyntaxError> {
+    // The plain reader finds all mistakes; what follows can rely on the syntax.
+    Node::parse(text, max_depth)?;
+    Reader::new(text).spanned()
+}
+
+/// The text with every byte that is not UTF-8 replaced by U+FFFD, one for each byte.
+pub(crate) fn utf8_lossy(mut bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(bytes.len() + 16);
+    while !bytes.is_empty() {
+        match std::str::from_utf8(bytes) {
+            Ok(valid) => {
+                text.push_str(valid);
+                break;
+            }
+            Err(error) => {
+                let (valid, invalid) = bytes.split_at(error.valid_up_to());
+                text.push_str(std::str::from_utf8(valid).unwrap_or_default());
+                text.push(char::REPLACEMENT_CHARACTER);
+                bytes = invalid.get(1..).unwrap_or_default();
+            }
+        }
+    }
+    Cow::Owned(text)
+}
+
+struct Reader<'t> {
+    text: &'t str,
+    at: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn new(text: &'t str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    fn rest(&self) -> &'t [u8] {
+        self.text.as_bytes().get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn error(&self, what: &'static str) -> SyntaxError {
+        SyntaxError {
+            offset: self.at,
+            what,
+        }
+    }
+
+    fn take_if(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        if found {
+            self.at += 1;
+        }
+        found
+    }
+
+    fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), SyntaxError> {
+        if self.take_if(byte) {
+            Ok(())
+        } else {
+            Err(self.error(what))
+        }
+    }
+
+    fn white_space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Result<Node<'t>, SyntaxError> {
+        self.white_space();
+        match self.peek() {
+            Some(b'{') => self.object(depth),
+            Some(b'[') => self.array(depth),
+            Some(b'"') => {
+                self.at += 1;
+                Ok(Node::String(self.string()?))
+            }
+            Some(b't') => self.word("true", Node::Bool(true)),
+            Some(b'f') => self.word("false", Node::Bool(false)),
+            Some(b'n') => self.word("null", Node::Null),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.error("expected a value")),
+        }
+    }
+
+    fn word(&mut self, word: &str, node: Node<'t>) -> Result<Node<'t>, SyntaxError> {
+        if self.rest().starts_with(word.as_bytes()) {
+            self.at += word.len();
+            Ok(node)
+        } else {
+            Err(self.error("expected a value"))
+        }
+    }
+
+    fn object(&mut self, depth: usize) -> Result<Node<'t>, SyntaxError> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(self.error("nested too deeply"));
+        };
+        self.at += 1;
+        let mut members = Vec::new();
+        self.white_space();
+        if self.take_if(b'}') {
+            return Ok(Node::Object(members));
+        }
+        loop {
+            self.white_space();
+            self.expect(b'"', "expected a member name")?;
+            let name = self.string()?;
+            self.white_space();
+            self.expect(b':', "expected `:`")?;
+            members.push((name, self.value(depth)?));
+            self.white_space();
+            if self.take_if(b'}') {
+                return Ok(Node::Object(members));
+            }
+            self.expect(b',', "expected `,` or `}`")?;
+        }
+    }
+
+    fn array(&mut self, depth: usize) -> Result<Node<'t>, SyntaxError> {
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(self.error("nested too deeply"));
+        };
+        self.at += 1;
+        let mut elements = Vec::new();
+        self.white_space();
+        if self.take_if(b']') {
+            return Ok(Node::Array(elements));
+        }
+        loop {
+            elements.push(self.value(depth)?);
+            self.white_space();
+            if self.take_if(b']') {
+                return Ok(Node::Array(elements));
+            }
+            self.expect(b',', "expected `,` or `]`")?;
+        }
+    }
+
+    fn digits(&mut self) -> bool {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        self.at > start
+    }
+
+    fn number(&mut self) -> Result<Node<'t>, SyntaxError> {
+        let start = self.at;
+        self.take_if(b'-');
+        if !self.take_if(b'0') && !self.digits() {
+            return Err(self.error("expected a digit"));
+        }
+        if self.take_if(b'.') && !self.digits() {
+            return Err(self.error("expected a digit"));
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            if !self.digits() {
+                return Err(self.error("expected a digit"));
+            }
+        }
+        let text = self.text.get(start..self.at).unwrap_or_default();
+        match text.parse() {
+            Ok(value) => Ok(Node::Number(value)),
+            Err(_) => Err(self.error("expected a number")),
+        }
+    }
+
+    /// Reads a string whose opening quote has been read.
+    fn string(&mut self) -> Result<Cow<'t, str>, SyntaxError> {
+        let start = self.at;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    let text = self.text.get(start..self.at).unwrap_or_default();
+                    self.at += 1;
+                    return Ok(Cow::Borrowed(text));
+                }
+                Some(b'\\') => break,
+                Some(0..=0x1f) => return Err(self.error("control character in a string")),
+                Some(_) => self.at += 1,
+                None => return Err(self.error("string without an end")),
+            }
+        }
+        let mut text = self.text.get(start..self.at).unwrap_or_default().to_owned();
+        loop {
+            let run = self.at;
+            while !matches!(self.peek(), Some(b'"' | b'\\' | 0..=0x1f) | None) {
+                self.at += 1;
+            }
+            text.push_str(self.text.get(run..self.at).unwrap_or_default());
+            match self.peek() {
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(Cow::Owned(text));
+                }
+                Some(b'\\') => {
+                    self.at += 1;
+                    text.push(self.escape()?);
+                }
+                Some(_) => return Err(self.error("control character in a string")),
+                None => return Err(self.error("string without an end")),
+            }
+        }
+    }
+
+    fn escape(&mut self) -> Result<char, SyntaxError> {
+        let escaped = match self.peek() {
+            Some(byte @ (b'"' | b'\\' | b'/')) => char::from(byte),
+            Some(b'b') => '\u{8}',
+            Some(b'f') => '\u{c}',
+            Some(b'n') => '\n',
+            Some(b'r') => '\r',
+            Some(b't') => '\t',
+            Some(b'u') => {
+                self.at += 1;
+                return self.unicode_escape();
+            }
+            _ => return Err(self.error("unknown escape in a string")),
+        };
+        self.at += 1;
+        Ok(escaped)
+    }
+
+    fn unicode_escape(&mut self) -> Result<char, SyntaxError> {
+        let first = self.hex4()?;
+        if (0xd800..0xdc00).contains(&first) && self.rest().starts_with(b"\\u") {
+            let before = self.at;
+            self.at += 2;
+            let second = self.hex4()?;
+            if (0xdc00..0xe000).contains(&second) {
+                let code = 0x10000 + ((first - 0xd800) << 10) + (second - 0xdc00);
+                return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            self.at = before;
+        }
+        Ok(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+
+    fn hex4(&mut self) -> Result<u32, SyntaxError> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
+            let Some(digit) = digit else {
+                return Err(self.error("expected a hexadecimal digit"));
+            };
+            code = code * 16 + digit;
+            self.at += 1;
+        }
+        Ok(code)
+    }
+
+    #[cfg(feature = "file")]
+    fn spanned(&mut self) -> Result<Spanned<'t>, SyntaxError> {
+        self.white_space();
+        let offset = self.at;
+        if self.take_if(b'[') {
+            let mut elements = Vec::new();
+            self.white_space();
+            while !self.take_if(b']') {
+                elements.push(self.spanned()?);
+                self.white_space();
+                self.take_if(b',');
+            }
+            Ok(Spanned::Array(offset, elements))
+        } else if self.take_if(b'{') {
+            let mut members = Vec::new();
+            self.white_space();
+            while !self.take_if(b'}') {
+                self.white_space();
+                self.expect(b'"', "expected a member name")?;
+                let name = self.string()?;
+                self.white_space();
+                self.expect(b':', "expected `:`")?;
+                members.push((name, self.spanned()?));
+                self.white_space();
+                self.take_if(b',');
+            }
+            Ok(Spanned::Object(offset, members))
+        } else {
+            self.value(0).map(|node| Spanned::Scalar(offset, node))
+        }
+    }
+
+    /// Moves past one value by looking at brackets and quotes only.
+    fn skip_extent(&mut self) -> Result<(), SyntaxError> {
+        let mut depth = 0_usize;
+        loop {
+            match self.peek() {
+                None => return Err(self.error("value without an end")),
+                Some(b'"') => {
+                    self.at += 1;
+                    self.skip_string()?;
+                    if depth == 0 {
+                        return Ok(());
+                    }
+                }
+                Some(b'{' | b'[') => {
+                    depth += 1;
+                    self.at += 1;
+                }
+                Some(b'}' | b']' | b',') if depth == 0 => return Ok(()),
+                Some(b'}' | b']') => {
+                    depth -= 1;
+                    self.at += 1;
+                    if depth == 0 {
+                        return Ok(());
+                    }
+                }
+                Some(_) => self.at += 1,
+            }
+        }
+    }
+
+    fn skip_string(&mut self) -> Result<(), SyntaxError> {
+        loop {
+            match self.peek() {
+                None => return Err(self.error("string without an end")),
+                Some(b'"') => {
+                    self.at += 1;
+                    return Ok(());
+                }
+                Some(b'\\') => self.at += 2,
+                Some(_) => self.at += 1,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(text: &str) -> Value {
+        Node::parse(text, 10).unwrap().to_value().unwrap()
+    }
+
+    #[test]
+    fn lone_surrogates_become_replacement_characters() {
+        assert_eq!(value(r#""a\ud800b""#), "a\u{fffd}b");
+        assert_eq!(value(r#""\udc00\ud83d\ude00""#), "\u{fffd}\u{1f600}");
+        assert_eq!(value(r#""\ud800\u0041""#), "\u{fffd}A");
+    }
+
+    #[test]
+    fn each_invalid_byte_becomes_one_replacement_character() {
+        assert_eq!(utf8_lossy(b"\"\xe2\x82\""), "\"\u{fffd}\u{fffd}\"");
+        assert_eq!(utf8_lossy("é".as_bytes()), "é");
+    }
+
+    #[test]
+    fn whole_doubles_print_as_integers() {
+        assert_eq!(
+            value("[1.0,1e3,-0.0,1.5,9007199254740993]").to_string(),
+            "[1,1000,-0.0,1.5,9007199254740992]"
+        );
+    }
+
+    #[test]
+    fn a_number_too_large_is_an_error_only_when_it_is_read() {
+        let node = Node::parse("[1e400]", 10).unwrap();
+        assert_eq!(node.to_value(), Err(NumberOverflow));
+    }
+
+    #[test]
+    fn malformed_texts_are_refused() {
+        for text in [
+            "",
+            "{",
+            "[1,]",
+            "01",
+            "1.",
+            "+1",
+            "nul",
+            "\"\t\"",
+            "\"\\x\"",
+            "{}x",
+            "{\"a\":1,}",
+            "[[[[[[[[[[[1]]]]]]]]]]]",
+        ] {
+            assert!(Node::parse(text, 10).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn member_extents_survive_a_malformed_neighbour() {
+        let text = r#" {"a" : {"x":tru}, "b":[1,"}"] , "c":1} "#;
+        let found: Vec<_> = members(text)
+            .unwrap()
+            .into_iter()
+            .map(|member| {
+                (
+                    member.name.into_owned(),
+                    text.get(member.value_at).unwrap().trim().to_owned(),
+                )
+            })
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("a".into(), "{\"x\":tru}".into()),
+                ("b".into(), "[1,\"}\"]".into()),
+                ("c".into(), "1".into())
+            ] as [(String, String); 3]
+        );
+    }
+}

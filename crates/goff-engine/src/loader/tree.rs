@@ -1,0 +1,215 @@
+//! What the three formats have in common, with positions.
+
+use std::{borrow::Cow, fmt};
+
+use super::FlagFileError;
+use crate::{
+    definition::known,
+    json::{Node, number},
+};
+
+/// A place in a file, from line 1 and column 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Position {
+    pub(super) line: usize,
+    pub(super) column: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// Where lines begin, to turn byte offsets into positions.
+pub(super) struct Lines<'t> {
+    text: &'t str,
+    starts: Vec<usize>,
+}
+
+impl<'t> Lines<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        let starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        Self { text, starts }
+    }
+
+    pub(super) fn position(&self, offset: usize) -> Position {
+        let line = self.starts.partition_point(|start| *start <= offset);
+        let start = self
+            .starts
+            .get(line.saturating_sub(1))
+            .copied()
+            .unwrap_or(0);
+        let before = self.text.get(start..offset).unwrap_or_default();
+        Position {
+            line,
+            column: before.chars().count() + 1,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    pub(super) position: Position,
+    pub(super) content: Content,
+    /// A plain scalar as YAML spells it.
+    pub(super) source: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Content {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(String),
+    List(Vec<Tree>),
+    Object(Vec<(String, Tree)>),
+}
+
+/// One step from a flag to a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// A member that the configuration defines, in any letter case.
+    Member(&'static str),
+    /// A member whose name is free.
+    Entry(String),
+    Index(usize),
+}
+
+/// Deepest nesting of a file; a flag may be nested less.
+pub(super) const MAX_DEPTH: usize = 256;
+
+impl Tree {
+    /// The flags by name.
+    pub(super) fn into_flags(self) -> Result<Vec<(String, Self)>, FlagFileError> {
+        match self.content {
+            Content::Object(members) => Ok(members),
+            Content::Null => Ok(Vec::new()),
+            _ => Err(FlagFileError::new(
+                self.position,
+                "expected an object of flags",
+            )),
+        }
+    }
+
+    pub(super) fn to_node(&self) -> Node<'static> {
+        match &self.content {
+            Content::Null => Node::Null,
+            Content::Bool(value) => Node::Bool(*value),
+            Content::Number(value) => Node::Number(*value),
+            Content::Text(text) => Node::String(Cow::Owned(text.clone())),
+            Content::List(elements) => Node::Array(elements.iter().map(Self::to_node).collect()),
+            Content::Object(members) => Node::Object(
+                members
+                    .iter()
+                    .map(|(name, value)| (Cow::Owned(name.clone()), value.to_node()))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// The same as JSON.
+    pub(super) fn to_json(&self) -> String {
+        let mut text = String::new();
+        self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut String) {
+        match &self.content {
+            Content::Null => text.push_str("null"),
+            Content::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
+            Content::Number(value) => match number(*value) {
+                Some(number) => text.push_str(&number.to_string()),
+                // Infinite, for what does not fit: the decoder refuses it where it is read.
+                None => text.push_str("1e999"),
+            },
+            Content::Text(value) => {
+                text.push_str(&serde_json::Value::from(value.as_str()).to_string());
+            }
+            Content::List(elements) => {
+                text.push('[');
+                for (index, element) in elements.iter().enumerate() {
+                    if index > 0 {
+                        text.push(',');
+                    }
+                    element.write(text);
+                }
+                text.push(']');
+            }
+            Content::Object(members) => {
+                text.push('{');
+                for (index, (name, value)) in members.iter().enumerate() {
+                    if index > 0 {
+                        text.push(',');
+                    }
+                    text.push_str(&serde_json::Value::from(name.as_str()).to_string());
+                    text.push(':');
+                    value.write(text);
+                }
+                text.push('}');
+            }
+        }
+    }
+
+    /// The position of a part, or of the last part on the way that exists.
+    pub(super) fn locate(&self, path: &[Step]) -> Position {
+        let mut current = self;
+        for step in path {
+            let next = match (step, &current.content) {
+                (Step::Member(name), Content::Object(members)) => members
+                    .iter()
+                    .rev()
+                    .find(|(member, _)| known(member, std::slice::from_ref(name)).is_some()),
+                (Step::Entry(name), Content::Object(members)) => {
+                    members.iter().rev().find(|(member, _)| member == name)
+                }
+                (Step::Index(index), Content::List(elements)) => {
+                    match elements.get(*index) {
+                        Some(element) => current = element,
+                        None => break,
+                    }
+                    continue;
+                }
+                _ => None,
+            };
+            match next {
+                Some((_, value)) => current = value,
+                None => break,
+            }
+        }
+        current.position
+    }
+
+    /// The position of the only member of that name anywhere inside; the tree's own if there are
+    /// several.
+    pub(super) fn member(&self, name: &'static str) -> Position {
+        let mut found = Vec::new();
+        self.members_called(name, &mut found);
+        match found.as_slice() {
+            [only] => *only,
+            _ => self.position,
+        }
+    }
+
+    fn members_called(&self, name: &'static str, found: &mut Vec<Position>) {
+        match &self.content {
+            Content::List(elements) => {
+                for element in elements {
+                    element.members_called(name, found);
+                }
+            }
+            Content::Object(members) => {
+                for (member, value) in members {
+                    if known(member, &[name]).is_some() {
+                        found.push(value.position);
+                    }
+                    value.members_called(name, found);
+                }
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The checks that the server makes when it loads flags.
+//!
+//! (Engine semantics: section "Configuration-time validation"; upstream
+//! `modules/core/flag/internal_flag.go` and `rule_validation.go`.)
+
+use std::{borrow::Cow, collections::HashSet, mem::discriminant};
+
+use super::tree::Step;
+use crate::{
+    definition::{FlagDefinition, RampEndDefinition, RuleDefinition},
+    query::{Query, json_logic, json_logic::Json, trim},
+    scope::NameTable,
+};
+
+/// The first check that a flag fails.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Invalid {
+    pub(super) message: String,
+    pub(super) path: Vec<Step>,
+}
+
+type Checked = Result<(), Invalid>;
+type Variations<'d, 't> = &'d [(Cow<'t, str>, Json)];
+
+fn invalid(message: impl Into<String>, path: impl Into<Vec<Step>>) -> Checked {
+    Err(Invalid {
+        message: message.into(),
+        path: path.into(),
+    })
+}
+
+/// Checks a flag, in the server's order.
+pub(super) fn flag(flag: &FlagDefinition<'_>) -> Checked {
+    let variations = flag.variations.as_deref().unwrap_or_default();
+    let here = Step::Member("variations");
+    let Some((_, first)) = variations.first() else {
+        return invalid("no variation available", [here]);
+    };
+    for (name, value) in variations {
+        let path = [here.clone(), Step::Entry(name.to_string())];
+        if *value == Json::Null {
+            return invalid(format!("nil value for variation: {name}"), path);
+        }
+        if discriminant(value) != discriminant(first) {
+            return invalid("all variations should have the same type", path);
+        }
+    }
+    let Some(default_rule) = &flag.default_rule else {
+        return invalid("missing default rule", []);
+    };
+    rule(default_rule, None, variations)?;
+    let mut names = HashSet::new();
+    for (index, targeting) in flag.targeting.iter().flatten().enumerate() {
+        rule(targeting, Some(index), variations)?;
+        if let Some(name) = targeting.name.as_deref().filter(|name| !name.is_empty())
+            && !names.insert(name)
+        {
+            let path = [
+                Step::Member("targeting"),
+                Step::Index(index),
+                Step::Member("name"),
+            ];
+            return invalid(format!("duplicated rule name: {name}"), path);
+        }
+    }
+    Ok(())
+}
+
+/// Checks a targeting rule, or the default rule.
+fn rule(
+    rule: &RuleDefinition<'_>,
+    targeting: Option<usize>,
+    variations: Variations<'_, '_>,
+) -> Checked {
+    if targeting.is_some() && rule.disable == Some(true) {
+        return Ok(());
+    }
+    let at = |rest: &[Step]| {
+        let mut path = match targeting {
+            Some(index) => vec![Step::Member("targeting"), Step::Index(index)],
+            None => vec![Step::Member("defaultRule")],
+        };
+        path.extend_from_slice(rest);
+        path
+    };
+    let exists = |name: &str| {
+        variations
+            .binary_search_by(|(known, _)| known.as_ref().cmp(name))
+            .is_ok()
+    };
+    if rule.percentage.is_none() && rule.progressive_rollout.is_none() && rule.variation.is_none() {
+        return invalid("impossible to return value", at(&[]));
+    }
+    if targeting.is_some() {
+        let Some(query) = &rule.query else {
+            return invalid("each targeting should have a query", at(&[]));
+        };
+        if let Err(message) = self::query(query) {
+            return invalid(message, at(&[Step::Member("query")]));
+        }
+    }
+    if let Some(percentages) = &rule.percentage {
+        let here = Step::Member("percentage");
+        if percentages.is_empty() {
+            return invalid("invalid percentages: should not be empty", at(&[here]));
+        }
+        for (name, _) in percentages {
+            if !exists(name) {
+                let path = at(&[here, Step::Entry(name.to_string())]);
+                return invalid(
+                    format!("invalid percentage: variation {name} does not exist"),
+                    path,
+                );
+            }
+        }
+        if percentages
+            .iter()
+            .map(|(_, percentage)| percentage)
+            .sum::<f64>()
+            == 0.0
+        {
+            return invalid("invalid percentages: should not be equal to 0", at(&[here]));
+        }
+    }
+    if let Some(ramp) = &rule.progressive_rollout {
+        let here = Step::Member("progressiveRollout");
+        let percentage = |end: &Option<RampEndDefinition<'_>>| {
+            end.as_ref().and_then(|end| end.percentage).unwrap_or(0.0)
+        };
+        let (initial, end) = (percentage(&ramp.initial), percentage(&ramp.end));
+        if end < initial {
+            let message = format!(
+                "invalid progressive rollout, initial percentage should be lower than end percentage: {initial}/{end}"
+            );
+            return invalid(message, at(&[here]));
+        }
+        for (part, end) in [("end", &ramp.end), ("initial", &ramp.initial)] {
+            let variation = end
+                .as_ref()
+                .and_then(|end| end.variation.as_deref())
+                .unwrap_or_default();
+            if !exists(variation) {
+                let path = at(&[here, Step::Member(part), Step::Member("variation")]);
+                let message = format!(
+                    "invalid progressive rollout, {part} variation {variation} does not exist"
+                );
+                return invalid(message, path);
+            }
+        }
+    }
+    match &rule.variation {
+        Some(variation)
+            if rule.percentage.is_none()
+                && rule.progressive_rollout.is_none()
+                && !exists(variation) =>
+        {
+            let path = at(&[Step::Member("variation")]);
+            invalid(
+                format!("invalid variation: {variation} does not exist"),
+                path,
+            )
+        }
+        _ => Ok(()),
+    }
+}
+
+fn query(query: &str) -> Result<(), String> {
+    let trimmed = trim(query);
+    let wrong = || Err(format!("invalid query: `{query}` cannot be evaluated"));
+    match Query::compile(&trimmed, &mut NameTable::default()) {
+        Query::Nikunjy(program) if program.holds_for_nobody() => Ok(()),
+        Query::Nikunjy(_) => wrong(),
+        // A query that is too deep for the parser, or JSON's null.
+        Query::Never if &*trimmed == "null" => Ok(()),
+        Query::Never | Query::Always => wrong(),
+        Query::JsonLogic(_) => match json_logic::is_valid(&trimmed) {
+            true => Ok(()),
+            false => Err("invalid jsonlogic query".to_owned()),
+        },
+    }
+}

@@ -1,0 +1,252 @@
+//! Flag files in YAML.
+
+use std::collections::HashMap;
+
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
+
+use super::{
+    FlagFileError,
+    tree::{Content, MAX_DEPTH, Position, Tree},
+};
+
+/// Nodes that a file may have once its aliases are replaced.
+const MAX_NODES: usize = 1_000_000;
+
+/// Reads the first document of a text.
+pub(super) fn parse(text: &str) -> Result<Tree, FlagFileError> {
+    let mut builder = Builder::default();
+    for event in Parser::new_from_str(text) {
+        let (event, span) =
+            event.map_err(|error| FlagFileError::new(position(error.marker()), error.info()))?;
+        if builder.event(event, position(&span.start))? {
+            break;
+        }
+    }
+    let empty = Tree {
+        position: Position { line: 1, column: 1 },
+        content: Content::Null,
+        source: None,
+    };
+    Ok(builder.root.unwrap_or(empty))
+}
+
+fn position(marker: &Marker) -> Position {
+    Position {
+        line: marker.line(),
+        column: marker.col() + 1,
+    }
+}
+
+/// Puts events together without recursion.
+#[derive(Default)]
+struct Builder {
+    open: Vec<Open>,
+    anchors: HashMap<usize, Tree>,
+    root: Option<Tree>,
+    nodes: usize,
+}
+
+struct Open {
+    tree: Tree,
+    anchor: usize,
+    /// The name of the member that comes next.
+    name: Option<String>,
+    /// Objects merged with `<<`.
+    merged: Vec<(String, Tree)>,
+}
+
+impl Builder {
+    /// Takes an event; true at the end of the document.
+    fn event(&mut self, event: Event<'_>, position: Position) -> Result<bool, FlagFileError> {
+        match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                let content = match (style, tag) {
+                    (ScalarStyle::Plain, None) => plain(&text, position)?,
+                    (_, Some(tag))
+                        if matches!(tag.suffix.as_str(), "int" | "float" | "bool" | "null") =>
+                    {
+                        plain(&text, position)?
+                    }
+                    _ => Content::Text(text.to_string()),
+                };
+                let text = text.into_owned();
+                let tree = Tree {
+                    position,
+                    content,
+                    source: Some(text.clone()),
+                };
+                self.add(tree, anchor, Some(text))?;
+            }
+            Event::SequenceStart(anchor, _) => {
+                self.begin(Content::List(Vec::new()), anchor, position)?;
+            }
+            Event::MappingStart(anchor, _) => {
+                self.begin(Content::Object(Vec::new()), anchor, position)?;
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(mut open) = self.open.pop() {
+                    if let Content::Object(members) = &mut open.tree.content {
+                        for (name, value) in open.merged {
+                            if members.iter().all(|(member, _)| *member != name) {
+                                members.push((name, value));
+                            }
+                        }
+                    }
+                    self.add(open.tree, open.anchor, None)?;
+                }
+            }
+            Event::Alias(anchor) => {
+                let Some(tree) = self.anchors.get(&anchor).cloned() else {
+                    return Err(FlagFileError::new(
+                        position,
+                        "alias of an anchor that is not complete",
+                    ));
+                };
+                self.count(&tree, position)?;
+                let name = tree.source.clone();
+                self.add(tree, 0, name)?;
+            }
+            Event::DocumentEnd => return Ok(true),
+            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
+        }
+        Ok(false)
+    }
+
+    fn begin(
+        &mut self,
+        content: Content,
+        anchor: usize,
+        position: Position,
+    ) -> Result<(), FlagFileError> {
+        if self.open.len() >= MAX_DEPTH {
+            return Err(FlagFileError::new(position, "nested too deeply"));
+        }
+        self.open.push(Open {
+            tree: Tree {
+                position,
+                content,
+                source: None,
+            },
+            anchor,
+            name: None,
+            merged: Vec::new(),
+        });
+        Ok(())
+    }
+
+    /// Adds a complete value to what is open; a scalar may be the name of a member.
+    fn add(
+        &mut self,
+        tree: Tree,
+        anchor: usize,
+        text: Option<String>,
+    ) -> Result<(), FlagFileError> {
+        if anchor != 0 {
+            self.anchors.insert(anchor, tree.clone());
+        }
+        let Some(open) = self.open.last_mut() else {
+            self.root = Some(tree);
+            return Ok(());
+        };
+        let members = match &mut open.tree.content {
+            Content::List(elements) => {
+                elements.push(tree);
+                return Ok(());
+            }
+            Content::Object(members) => members,
+            _ => return Ok(()),
+        };
+        let Some(name) = open.name.take() else {
+            let Some(name) = text else {
+                return Err(FlagFileError::new(
+                    tree.position,
+                    "the name of a member is not a scalar",
+                ));
+            };
+            if members.iter().any(|(member, _)| *member == name) {
+                return Err(FlagFileError::new(
+                    tree.position,
+                    format!("member `{name}` is defined twice"),
+                ));
+            }
+            open.name = Some(name);
+            return Ok(());
+        };
+        if name == "<<" {
+            let merged = match tree.content {
+                Content::List(trees) => trees,
+                content => vec![Tree { content, ..tree }],
+            };
+            for tree in merged {
+                if let Content::Object(members) = tree.content {
+                    for (name, value) in members {
+                        if open.merged.iter().all(|(member, _)| *member != name) {
+                            open.merged.push((name, value));
+                        }
+                    }
+                }
+            }
+        } else {
+            members.push((name, tree));
+        }
+        Ok(())
+    }
+
+    /// Counts the nodes of a copy, so that aliases of aliases do not fill the memory.
+    fn count(&mut self, tree: &Tree, position: Position) -> Result<(), FlagFileError> {
+        let mut pending = vec![tree];
+        while let Some(tree) = pending.pop() {
+            self.nodes += 1;
+            if self.nodes > MAX_NODES {
+                return Err(FlagFileError::new(
+                    position,
+                    "too many nodes through aliases",
+                ));
+            }
+            match &tree.content {
+                Content::List(elements) => pending.extend(elements),
+                Content::Object(members) => pending.extend(members.iter().map(|(_, value)| value)),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A plain scalar, by the core schema of YAML 1.2.
+fn plain(text: &str, position: Position) -> Result<Content, FlagFileError> {
+    let integer = |digits: &str, radix| i64::from_str_radix(digits, radix).ok();
+    Ok(match text {
+        "" | "~" | "null" | "Null" | "NULL" => Content::Null,
+        "true" | "True" | "TRUE" => Content::Bool(true),
+        "false" | "False" | "FALSE" => Content::Bool(false),
+        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
+        | "-.inf" | "-.Inf" | "-.INF" => {
+            return Err(FlagFileError::new(
+                position,
+                format!("number `{text}` has no JSON form"),
+            ));
+        }
+        _ => {
+            let prefixed = text
+                .strip_prefix("0x")
+                .and_then(|digits| integer(digits, 16))
+                .or_else(|| {
+                    text.strip_prefix("0o")
+                        .and_then(|digits| integer(digits, 8))
+                });
+            let begins_like_a_number = text.starts_with(|first: char| {
+                first.is_ascii_digit() || matches!(first, '+' | '-' | '.')
+            });
+            match (prefixed, text.parse::<f64>()) {
+                (Some(number), _) => Content::Number(number as f64),
+                (None, Ok(number))
+                    if begins_like_a_number && text.bytes().any(|byte| byte.is_ascii_digit()) =>
+                {
+                    Content::Number(number)
+                }
+                _ => Content::Text(text.to_owned()),
+            }
+        }
+    })
+}

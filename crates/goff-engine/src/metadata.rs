@@ -1,0 +1,103 @@
+//! Flag metadata.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+type Entry = (Box<str>, Value);
+
+/// What a flag's configuration says about the flag: names and JSON values.
+///
+/// Sorted by name; shared by all evaluations of the flag.
+#[derive(Clone, Default, PartialEq)]
+pub struct Metadata {
+    entries: Option<Box<[Entry]>>,
+}
+
+impl Metadata {
+    pub(crate) const EMPTY: Self = Self { entries: None };
+
+    /// Entries in any order; of repeated names the last one counts.
+    pub(crate) fn new(mut entries: Vec<(Box<str>, Value)>) -> Self {
+        keep_last(&mut entries, |(name, _)| name);
+        Self {
+            entries: (!entries.is_empty()).then(|| entries.into_boxed_slice()),
+        }
+    }
+
+    /// The value called `name`.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        let entries = self.entries.as_deref()?;
+        let index = entries
+            .binary_search_by(|(entry, _)| (**entry).cmp(name))
+            .ok()?;
+        entries.get(index).map(|(_, value)| value)
+    }
+
+    /// All entries, sorted by name.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &Value)> {
+        self.entries
+            .as_deref()
+            .unwrap_or_default()
+            .iter()
+            .map(|(name, value)| (&**name, value))
+    }
+
+    /// Whether there are no entries.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_none()
+    }
+
+    /// How many entries there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.as_ref().map_or(0, |entries| entries.len())
+    }
+
+    /// A copy as a JSON object.
+    #[must_use]
+    pub fn to_map(&self) -> Map<String, Value> {
+        self.iter()
+            .map(|(name, value)| (name.to_owned(), value.clone()))
+            .collect()
+    }
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}
+
+/// Sorts by name and keeps the last of the entries that share one.
+pub(crate) fn keep_last<T, N: Ord + ?Sized>(entries: &mut Vec<T>, name: impl Fn(&T) -> &N) {
+    if entries.is_sorted_by(|a, b| name(a) < name(b)) {
+        return;
+    }
+    entries.reverse();
+    entries.sort_by(|a, b| name(a).cmp(name(b)));
+    entries.dedup_by(|later, kept| name(later) == name(kept));
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_last_of_repeated_names_counts() {
+        let metadata = Metadata::new(vec![
+            ("b".into(), json!(1)),
+            ("a".into(), json!(2)),
+            ("b".into(), json!(3)),
+        ]);
+        assert_eq!(metadata.get("b"), Some(&json!(3)));
+        assert_eq!(
+            metadata.iter().map(|(name, _)| name).collect::<Vec<_>>(),
+            ["a", "b"]
+        );
+    }
+}

@@ -1,0 +1,99 @@
+//! Targeting queries: which language one is written in, and what it compiles to.
+
+pub(crate) mod json_logic;
+pub(crate) mod nikunjy;
+
+use std::borrow::Cow;
+
+use crate::{
+    attributes::Attributes,
+    guard,
+    json::Node,
+    scope::{NameTable, Slots, Unreadable},
+};
+
+/// A compiled query.
+#[derive(Clone, Debug)]
+pub(crate) enum Query {
+    /// Matches everybody.
+    Always,
+    /// Matches nobody.
+    Never,
+    Nikunjy(nikunjy::Program),
+    JsonLogic(json_logic::JsonLogic),
+}
+
+impl Query {
+    /// Compiles a trimmed query. Never fails: what cannot be parsed matches nobody.
+    ///
+    /// (Engine semantics: section "Queries: trimming and choice of language";
+    /// upstream `modules/core/flag/rule.go` and `modules/core/utils/json_check.go`.)
+    pub(crate) fn compile(trimmed: &str, names: &mut NameTable) -> Self {
+        if trimmed.is_empty() {
+            return Self::Always;
+        }
+        match Node::parse(trimmed, guard::MAX_JSON_LOGIC_NESTING + 1) {
+            Ok(Node::Null) => return Self::Never,
+            Ok(rule @ Node::Object(_)) => {
+                if let Ok(rule) = json_logic::Json::from_node(&rule) {
+                    return Self::JsonLogic(json_logic::JsonLogic::compile(rule, names));
+                }
+            }
+            _ => {}
+        }
+        nikunjy::compile(trimmed, names).map_or(Self::Never, Self::Nikunjy)
+    }
+
+    /// Whether the query matches, unless it reads an unreadable attribute.
+    #[inline]
+    pub(crate) fn matches<'a, A: Attributes + ?Sized>(
+        &self,
+        slots: &Slots<'_, 'a, A>,
+    ) -> Result<bool, Unreadable> {
+        match self {
+            Self::Always => Ok(true),
+            Self::Never => Ok(false),
+            Self::Nikunjy(program) => program.matches(slots),
+            Self::JsonLogic(logic) => logic.matches(slots),
+        }
+    }
+}
+
+/// Removes leading spaces from each line and joins the lines with nothing in between.
+///
+/// (Engine semantics: section "Trimming"; upstream `modules/core/utils/str_trim.go`.)
+pub(crate) fn trim(query: &str) -> Cow<'_, str> {
+    if query.contains('\n') {
+        Cow::Owned(
+            query
+                .split('\n')
+                .map(|line| line.trim_start_matches(' '))
+                .collect(),
+        )
+    } else {
+        Cow::Borrowed(query.trim_start_matches(' '))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_breaks_glue_words_together() {
+        assert_eq!(trim("  x eq 1\n  and y eq 2 "), "x eq 1and y eq 2 ");
+        assert_eq!(trim("\n \n"), "");
+        assert_eq!(trim("\tx"), "\tx");
+    }
+
+    #[test]
+    fn the_text_chooses_the_language() {
+        let compile = |query| Query::compile(query, &mut NameTable::default());
+        assert!(matches!(compile(""), Query::Always));
+        assert!(matches!(compile("null"), Query::Never));
+        assert!(matches!(compile("{\"a\":1}"), Query::JsonLogic(_)));
+        assert!(matches!(compile("{\"a\":1e400}"), Query::Nikunjy(_)));
+        assert!(matches!(compile("[1]"), Query::Nikunjy(_)));
+        assert!(matches!(compile("{"), Query::Nikunjy(_)));
+    }
+}

@@ -1,0 +1,361 @@
+//! Rules that need no interpreter: conditions on attributes and literals.
+
+use super::{json::Json, number, operators::comparable_text};
+use crate::{
+    attributes::Attributes,
+    operand::Operand,
+    scope::{NameTable, Slot, Slots, Unreadable},
+};
+
+/// A rule whose every part is a boolean.
+#[derive(Clone, Debug)]
+pub(crate) enum Expression {
+    All(Box<[Expression]>),
+    Any(Box<[Expression]>),
+    Not(Box<Expression>),
+    Equal(Pair),
+    NotEqual(Pair),
+    StrictlyEqual(Pair),
+    StrictlyNotEqual(Pair),
+    Less(Pair),
+    LessOrEqual(Pair),
+    In(Term, Box<[Scalar]>),
+    /// Substring search.
+    Within(Pair),
+}
+
+type Pair = Box<(Term, Term)>;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Term {
+    Literal(Scalar),
+    Variable(Slot),
+    Path(Box<Path>),
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Path {
+    root: Slot,
+    segments: Box<[Box<str>]>,
+    default: Scalar,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Scalar {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(Box<str>),
+}
+
+/// Why an expression has no value.
+enum Halt {
+    Abort,
+    Unreadable(Unreadable),
+}
+
+impl From<Unreadable> for Halt {
+    fn from(unreadable: Unreadable) -> Self {
+        Self::Unreadable(unreadable)
+    }
+}
+
+impl Expression {
+    /// Compiles a rule, or leaves it to the interpreter.
+    pub(super) fn compile(rule: &Json, names: &mut NameTable) -> Option<Self> {
+        let Json::Object(members) = rule else {
+            return None;
+        };
+        let [(operator, argument)] = &**members else {
+            return None;
+        };
+        match (&**operator, argument) {
+            ("and", Json::List(list)) if !list.is_empty() => {
+                Self::several(list, names).map(Self::All)
+            }
+            ("or", Json::List(list)) if !list.is_empty() => {
+                Self::several(list, names).map(Self::Any)
+            }
+            ("!", Json::List(list)) => match &**list {
+                [only] => Self::compile(only, names).map(|inner| Self::Not(Box::new(inner))),
+                _ => None,
+            },
+            ("!", argument) => {
+                Self::compile(argument, names).map(|inner| Self::Not(Box::new(inner)))
+            }
+            ("in", Json::List(list)) => match &**list {
+                [needle, Json::List(elements)] => {
+                    let elements = elements
+                        .iter()
+                        .map(Scalar::compile)
+                        .collect::<Option<_>>()?;
+                    Some(Self::In(Term::compile(needle, names)?, elements))
+                }
+                [needle, hay @ Json::Text(_)] => Some(Self::Within(Box::new((
+                    Term::compile(needle, names)?,
+                    Term::compile(hay, names)?,
+                )))),
+                _ => None,
+            },
+            (operator, Json::List(list)) => {
+                let [left, right] = &**list else {
+                    return None;
+                };
+                let pair = |left, right, names: &mut NameTable| {
+                    Some(Box::new((
+                        Term::compile(left, names)?,
+                        Term::compile(right, names)?,
+                    )))
+                };
+                Some(match operator {
+                    "==" => Self::Equal(pair(left, right, names)?),
+                    "!=" => Self::NotEqual(pair(left, right, names)?),
+                    "===" => Self::StrictlyEqual(pair(left, right, names)?),
+                    "!==" => Self::StrictlyNotEqual(pair(left, right, names)?),
+                    "<" => Self::Less(pair(left, right, names)?),
+                    "<=" => Self::LessOrEqual(pair(left, right, names)?),
+                    ">" => Self::Less(pair(right, left, names)?),
+                    ">=" => Self::LessOrEqual(pair(right, left, names)?),
+                    _ => return None,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn several(list: &[Json], names: &mut NameTable) -> Option<Box<[Self]>> {
+        list.iter().map(|rule| Self::compile(rule, names)).collect()
+    }
+
+    #[inline]
+    pub(super) fn matches<'a, A: Attributes + ?Sized>(
+        &self,
+        slots: &Slots<'_, 'a, A>,
+    ) -> Result<bool, Unreadable> {
+        match self.holds(slots) {
+            Ok(holds) => Ok(holds),
+            Err(Halt::Abort) => Ok(false),
+            Err(Halt::Unreadable(unreadable)) => Err(unreadable),
+        }
+    }
+
+    fn holds<'a, A: Attributes + ?Sized>(&self, slots: &Slots<'_, 'a, A>) -> Result<bool, Halt> {
+        Ok(match self {
+            Self::All(several) => {
+                for one in several {
+                    if !one.holds(slots)? {
+                        return Ok(false);
+                    }
+                }
+                true
+            }
+            Self::Any(several) => {
+                for one in several {
+                    if one.holds(slots)? {
+                        return Ok(true);
+                    }
+                }
+                false
+            }
+            Self::Not(inner) => !inner.holds(slots)?,
+            Self::Equal(pair) => {
+                let (left, right) = values_of(pair, slots)?;
+                loosely_equal(left, right)
+            }
+            Self::NotEqual(pair) => {
+                let (left, right) = values_of(pair, slots)?;
+                !loosely_equal(left, right)
+            }
+            Self::StrictlyEqual(pair) => {
+                let (left, right) = values_of(pair, slots)?;
+                strictly_equal(left, right)
+            }
+            Self::StrictlyNotEqual(pair) => {
+                let (left, right) = values_of(pair, slots)?;
+                !strictly_equal(left, right)
+            }
+            Self::Less(pair) => {
+                let (left, right) = values_of(pair, slots)?;
+                loosely_less(left, right)
+            }
+            Self::LessOrEqual(pair) => {
+                let (left, right) = values_of(pair, slots)?;
+                loosely_less(left, right) || loosely_equal(left, right)
+            }
+            Self::In(needle, elements) => contained(needle.value(slots)?, elements)?,
+            Self::Within(pair) => match values_of(pair, slots)? {
+                (Operand::Str(needle), Operand::Str(hay)) => hay.contains(needle),
+                _ => return Err(Halt::Abort),
+            },
+        })
+    }
+}
+
+#[inline]
+fn values_of<'s, 'e: 's, 'a: 's, A: Attributes + ?Sized>(
+    pair: &'e Pair,
+    slots: &Slots<'s, 'a, A>,
+) -> Result<(Operand<'s>, Operand<'s>), Unreadable> {
+    Ok((pair.0.value(slots)?, pair.1.value(slots)?))
+}
+
+impl Term {
+    fn compile(json: &Json, names: &mut NameTable) -> Option<Self> {
+        let Json::Object(members) = json else {
+            return Scalar::compile(json).map(Self::Literal);
+        };
+        let [(operator, argument)] = &**members else {
+            return None;
+        };
+        if &**operator != "var" {
+            return None;
+        }
+        let (path, default) = match argument {
+            Json::Text(path) => (path, Scalar::Null),
+            Json::List(list) => match &**list {
+                [Json::Text(path)] => (path, Scalar::Null),
+                [Json::Text(path), default] => (path, Scalar::compile(default)?),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let mut segments = path.split('.').filter(|segment| !segment.is_empty());
+        let root = names.slot(segments.next()?)?;
+        let segments: Box<[Box<str>]> = segments.map(Box::from).collect();
+        if segments.is_empty() && default == Scalar::Null {
+            return Some(Self::Variable(root));
+        }
+        Some(Self::Path(Box::new(Path {
+            root,
+            segments,
+            default,
+        })))
+    }
+
+    #[inline]
+    fn value<'s, 'e: 's, 'a: 's, A: Attributes + ?Sized>(
+        &'e self,
+        slots: &Slots<'s, 'a, A>,
+    ) -> Result<Operand<'s>, Unreadable> {
+        match self {
+            Self::Literal(scalar) => Ok(scalar.operand()),
+            Self::Variable(slot) => slots.get(*slot),
+            Self::Path(path) => path.value(slots),
+        }
+    }
+}
+
+impl Path {
+    fn value<'s, 'e: 's, 'a: 's, A: Attributes + ?Sized>(
+        &'e self,
+        slots: &Slots<'s, 'a, A>,
+    ) -> Result<Operand<'s>, Unreadable> {
+        let mut current = slots.get(self.root)?;
+        for segment in &self.segments {
+            current = match current {
+                Operand::Object(members) => {
+                    members.get(&**segment).map_or(Operand::Null, Operand::from)
+                }
+                Operand::List(elements) => number::index(segment)
+                    .and_then(|index| elements.get(index))
+                    .map_or(Operand::Null, Operand::from),
+                _ => Operand::Null,
+            };
+        }
+        Ok(match current {
+            Operand::Null => self.default.operand(),
+            value => value,
+        })
+    }
+}
+
+impl Scalar {
+    fn compile(json: &Json) -> Option<Self> {
+        Some(match json {
+            Json::Null => Self::Null,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(value) => Self::Number(*value),
+            Json::Text(text) => Self::Text(text.clone()),
+            Json::List(_) | Json::Object(_) => return None,
+        })
+    }
+
+    fn operand(&self) -> Operand<'_> {
+        match self {
+            Self::Null => Operand::Null,
+            Self::Bool(value) => Operand::Bool(*value),
+            Self::Number(value) => Operand::Float(*value),
+            Self::Text(text) => Operand::Str(text),
+        }
+    }
+}
+
+fn contained(needle: Operand<'_>, elements: &[Scalar]) -> Result<bool, Halt> {
+    if let Operand::Str(needle) = needle {
+        return Ok(elements
+            .iter()
+            .any(|element| matches!(element, Scalar::Text(text) if **text == *needle)));
+    }
+    let number = match needle {
+        Operand::Int(value) => Some(value as f64),
+        Operand::Float(value) => Some(value),
+        _ => None,
+    };
+    for element in elements {
+        let found = match (number, element, needle) {
+            (Some(number), Scalar::Number(element), _) => *element == number,
+            (Some(number), Scalar::Text(text), _) => {
+                number::parse(text).map_or(0.0, |parsed| parsed.value) == number
+            }
+            (Some(_), Scalar::Null | Scalar::Bool(_), _) => return Err(Halt::Abort),
+            (None, Scalar::Bool(element), Operand::Bool(needle)) => *element == needle,
+            (None, Scalar::Null, Operand::Null) => true,
+            _ => false,
+        };
+        if found {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn comparable(operand: Operand<'_>) -> f64 {
+    match operand {
+        Operand::Null => 0.0,
+        Operand::Bool(value) => f64::from(u8::from(value)),
+        Operand::Int(value) => value as f64,
+        Operand::Float(value) => value,
+        Operand::Str(text) => comparable_text(text),
+        Operand::List(_) | Operand::Object(_) => f64::NAN,
+    }
+}
+
+#[inline]
+fn loosely_equal(left: Operand<'_>, right: Operand<'_>) -> bool {
+    match (left, right) {
+        (Operand::Str(left), Operand::Str(right)) => left == right,
+        (Operand::Null, Operand::Null) => true,
+        (Operand::Null, _) | (_, Operand::Null) => false,
+        _ => comparable(left) == comparable(right),
+    }
+}
+
+fn strictly_equal(left: Operand<'_>, right: Operand<'_>) -> bool {
+    match (left, right) {
+        (Operand::Null, Operand::Null) => true,
+        (Operand::Bool(left), Operand::Bool(right)) => left == right,
+        (Operand::Str(left), Operand::Str(right)) => left == right,
+        (Operand::Int(_) | Operand::Float(_), Operand::Int(_) | Operand::Float(_)) => {
+            comparable(left) == comparable(right)
+        }
+        _ => false,
+    }
+}
+
+#[inline]
+fn loosely_less(left: Operand<'_>, right: Operand<'_>) -> bool {
+    match (left, right) {
+        (Operand::Str(left), Operand::Str(right)) => left < right,
+        _ => comparable(left) < comparable(right),
+    }
+}

@@ -1,0 +1,42 @@
+//! A JSONLogic rule as it is kept.
+
+use crate::json::{Node, NumberOverflow};
+
+/// A JSON value in little memory: rules are kept for as long as their flag.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Json {
+    Null,
+    Bool(bool),
+    Number(f64),
+    Text(Box<str>),
+    List(Box<[Json]>),
+    /// Sorted by name, no name twice.
+    Object(Box<[(Box<str>, Json)]>),
+}
+
+impl Json {
+    /// Numbers must fit a double; the last of repeated members counts.
+    pub(crate) fn from_node(node: &Node<'_>) -> Result<Self, NumberOverflow> {
+        Ok(match node {
+            Node::Null => Self::Null,
+            Node::Bool(value) => Self::Bool(*value),
+            Node::Number(value) if value.is_finite() => Self::Number(*value),
+            Node::Number(_) => return Err(NumberOverflow),
+            Node::String(text) => Self::Text(text.as_ref().into()),
+            Node::Array(elements) => Self::List(
+                elements
+                    .iter()
+                    .map(Self::from_node)
+                    .collect::<Result<_, _>>()?,
+            ),
+            Node::Object(members) => {
+                let mut entries = Vec::with_capacity(members.len());
+                for (name, value) in members {
+                    entries.push((Box::from(name.as_ref()), Self::from_node(value)?));
+                }
+                crate::metadata::keep_last(&mut entries, |(name, _)| &**name);
+                Self::Object(entries.into_boxed_slice())
+            }
+        })
+    }
+}

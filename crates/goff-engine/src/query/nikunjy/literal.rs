@@ -1,0 +1,237 @@
+//! Literals of the rule language, prepared for comparison.
+
+use std::cmp::Ordering;
+
+use super::{lexer::Operator, text};
+use crate::operand::Operand;
+
+/// The six orderings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Comparison {
+    Eq,
+    Ne,
+    Gt,
+    Lt,
+    Ge,
+    Le,
+}
+
+impl Comparison {
+    fn of(operator: Operator) -> Option<Self> {
+        Some(match operator {
+            Operator::Eq => Self::Eq,
+            Operator::Ne => Self::Ne,
+            Operator::Gt => Self::Gt,
+            Operator::Lt => Self::Lt,
+            Operator::Ge => Self::Ge,
+            Operator::Le => Self::Le,
+            Operator::In | Operator::Co | Operator::Sw | Operator::Ew => return None,
+        })
+    }
+
+    #[inline]
+    fn holds(self, ordering: Ordering) -> bool {
+        match self {
+            Self::Eq => ordering.is_eq(),
+            Self::Ne => ordering.is_ne(),
+            Self::Gt => ordering.is_gt(),
+            Self::Lt => ordering.is_lt(),
+            Self::Ge => ordering.is_ge(),
+            Self::Le => ordering.is_le(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Search {
+    Contains,
+    StartsWith,
+    EndsWith,
+}
+
+/// What is asked of an attribute; the literal's type selects the comparison.
+///
+/// (Engine semantics: section "Comparison".)
+#[derive(Clone, Debug)]
+pub(super) enum Test {
+    Present,
+    Null(bool),
+    Bool(bool),
+    Text(Comparison, Box<str>),
+    Search(Search, Box<str>),
+    TextIn(Box<[Box<str>]>),
+    Int(Comparison, i64),
+    IntIn(Box<[i64]>),
+    Double(Comparison, f64),
+    DoubleIn(Box<[f64]>),
+    Version(Comparison, Box<semver::Version>),
+    /// Always false, but the attribute is read.
+    Never,
+}
+
+/// A literal as written.
+#[derive(Clone, Debug)]
+pub(super) enum Literal<'q> {
+    Bool(&'q str),
+    Null,
+    Version(&'q str),
+    Text(&'q str),
+    Double(&'q str),
+    Int(String),
+    TextList(Vec<&'q str>),
+    IntList(Vec<&'q str>),
+    DoubleList(Vec<&'q str>),
+}
+
+/// The comparison is a query error: the whole query matches nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct QueryError;
+
+impl Test {
+    pub(super) fn new(operator: Operator, literal: &Literal<'_>) -> Result<Self, QueryError> {
+        let comparison = Comparison::of(operator);
+        let searches = matches!(operator, Operator::Co | Operator::Sw | Operator::Ew);
+        Ok(match literal {
+            Literal::Text(text) => Self::text(operator, text),
+            Literal::TextList(texts) if operator == Operator::In => {
+                Self::TextIn(texts.iter().map(|text| (*text).into()).collect())
+            }
+            Literal::TextList(_) => Self::Never,
+            Literal::Int(_) | Literal::IntList(_) | Literal::Double(_) | Literal::DoubleList(_)
+                if searches =>
+            {
+                return Err(QueryError);
+            }
+            Literal::Int(text) => {
+                let value = text.parse().map_err(|_| QueryError)?;
+                comparison.map_or(Self::Never, |comparison| Self::Int(comparison, value))
+            }
+            Literal::IntList(texts) => {
+                let values: Result<Box<[i64]>, _> = texts.iter().map(|text| text.parse()).collect();
+                let values = values.map_err(|_| QueryError)?;
+                if operator == Operator::In {
+                    Self::IntIn(values)
+                } else {
+                    Self::Never
+                }
+            }
+            Literal::Double(text) => match (comparison, finite(text)) {
+                (Some(comparison), Some(value)) => Self::Double(comparison, value),
+                _ => Self::Never,
+            },
+            Literal::DoubleList(texts) => {
+                let values: Option<Box<[f64]>> = texts.iter().map(|text| finite(text)).collect();
+                let values = values.ok_or(QueryError)?;
+                if operator == Operator::In {
+                    Self::DoubleIn(values)
+                } else {
+                    Self::Never
+                }
+            }
+            Literal::Bool(text) => Self::Bool(equality(operator)? == (*text == "true")),
+            Literal::Null => Self::Null(equality(operator)?),
+            Literal::Version(text) => {
+                let comparison = comparison.ok_or(QueryError)?;
+                match version(text) {
+                    Some(version) => Self::Version(comparison, Box::new(version)),
+                    None => Self::Never,
+                }
+            }
+        })
+    }
+
+    fn text(operator: Operator, literal: &str) -> Self {
+        let literal = text::lowered(literal).into_boxed_str();
+        let search = match operator {
+            Operator::Co => Search::Contains,
+            Operator::Sw => Search::StartsWith,
+            Operator::Ew => Search::EndsWith,
+            Operator::In => return Self::Never,
+            _ => {
+                return Comparison::of(operator)
+                    .map_or(Self::Never, |comparison| Self::Text(comparison, literal));
+            }
+        };
+        Self::Search(search, literal)
+    }
+
+    #[inline(always)]
+    pub(super) fn holds(&self, operand: Operand<'_>) -> bool {
+        match self {
+            Self::Present => !matches!(operand, Operand::Null),
+            Self::Null(wanted) => matches!(operand, Operand::Null) == *wanted,
+            Self::Bool(wanted) => matches!(operand, Operand::Bool(value) if value == *wanted),
+            Self::Text(comparison, literal) => match (operand, comparison) {
+                (Operand::Str(text), Comparison::Eq) => text::equal(text, literal),
+                (Operand::Str(text), Comparison::Ne) => !text::equal(text, literal),
+                (Operand::Str(text), _) => comparison.holds(text::compare(text, literal)),
+                _ => false,
+            },
+            Self::Search(search, literal) => match (operand, search) {
+                (Operand::Str(text), Search::Contains) => text::contains(text, literal),
+                (Operand::Str(text), Search::StartsWith) => text::starts_with(text, literal),
+                (Operand::Str(text), Search::EndsWith) => text::ends_with(text, literal),
+                _ => false,
+            },
+            Self::TextIn(list) => match operand {
+                Operand::Str(text) => list.iter().any(|entry| **entry == *text),
+                _ => false,
+            },
+            Self::Int(comparison, literal) => match operand {
+                Operand::Int(value) => comparison.holds(value.cmp(literal)),
+                Operand::Float(value) => comparison.holds(truncated(value).cmp(literal)),
+                _ => false,
+            },
+            Self::IntIn(list) => matches!(operand, Operand::Int(value) if list.contains(&value)),
+            Self::Double(comparison, literal) => double(operand)
+                .and_then(|value| value.partial_cmp(literal))
+                .is_some_and(|ordering| comparison.holds(ordering)),
+            Self::DoubleIn(list) => double(operand).is_some_and(|value| list.contains(&value)),
+            Self::Version(comparison, literal) => match operand {
+                Operand::Str(text) => version(text)
+                    .is_some_and(|version| comparison.holds(version.cmp_precedence(literal))),
+                _ => false,
+            },
+            Self::Never => false,
+        }
+    }
+}
+
+fn equality(operator: Operator) -> Result<bool, QueryError> {
+    match operator {
+        Operator::Eq => Ok(true),
+        Operator::Ne => Ok(false),
+        _ => Err(QueryError),
+    }
+}
+
+fn double(operand: Operand<'_>) -> Option<f64> {
+    match operand {
+        Operand::Int(value) => Some(value as f64),
+        Operand::Float(value) => Some(value),
+        _ => None,
+    }
+}
+
+/// Toward zero; what does not fit becomes the lowest integer, as on the official 64-bit build.
+fn truncated(value: f64) -> i64 {
+    const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
+    if (-TWO_POW_63..TWO_POW_63).contains(&value) {
+        value as i64
+    } else {
+        i64::MIN
+    }
+}
+
+fn finite(text: &str) -> Option<f64> {
+    text.parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// A strict semantic version whose numeric pre-release identifiers fit 64 bits.
+fn version(text: &str) -> Option<semver::Version> {
+    let version = semver::Version::parse(text).ok()?;
+    let fits = |identifier: &str| {
+        !identifier.bytes().all(|byte| byte.is_ascii_digit()) || identifier.parse::<u64>().is_ok()
+    };
+    (version.pre.is_empty() || version.pre.split('.').all(fits)).then_some(version)
+}

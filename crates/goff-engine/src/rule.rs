@@ -1,0 +1,195 @@
+//! Compiled rules: who they apply to, and what they serve.
+
+use crate::{
+    bucketing::BucketingHash,
+    date::Timestamp,
+    definition::{RampDefinition, RuleDefinition},
+    query::Query,
+};
+
+/// A targeting rule or the default rule of a flag.
+#[derive(Clone, Debug)]
+pub(crate) struct Rule {
+    pub(crate) name: Option<Box<str>>,
+    pub(crate) query: Query,
+    pub(crate) serving: Serving,
+    pub(crate) disabled: bool,
+}
+
+/// What a rule serves, as indices of answers.
+///
+/// A progressive rollout hides a percentage, which hides a variation. (Engine
+/// semantics: section "Rules"; upstream `modules/core/flag/rule.go`.)
+#[derive(Clone, Debug)]
+pub(crate) enum Serving {
+    Fixed(u32),
+    Split(Box<Split>),
+    Ramp(Box<Ramp>),
+    /// A progressive rollout that lacks a part.
+    IncompleteRamp,
+    Nothing,
+}
+
+/// A percentage rollout: upper bounds of buckets in ascending order.
+///
+/// (Engine semantics: section "Percentages".)
+#[derive(Clone, Debug)]
+pub(crate) struct Split {
+    total: u32,
+    buckets: Box<[Bucket]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    start: u32,
+    end: u32,
+    answer: u32,
+}
+
+impl Split {
+    /// Entries sorted by name; `answer` gives the index of a variation's answer.
+    pub(crate) fn new(
+        entries: &[(impl AsRef<str>, f64)],
+        mut answer: impl FnMut(&str) -> u32,
+    ) -> Self {
+        // Descending names, so that the sum has one answer where the official engine's has several.
+        let total: f64 = entries.iter().rev().map(|(_, percentage)| percentage).sum();
+        let mut bound = 0.0_f64;
+        let buckets = entries
+            .iter()
+            .rev()
+            .map(|(name, percentage)| {
+                let start = bound;
+                bound += percentage * 1000.0;
+                Bucket {
+                    start: buckets_of(start),
+                    end: buckets_of(bound),
+                    answer: answer(name.as_ref()),
+                }
+            })
+            .collect();
+        Self {
+            total: buckets_of(total * 1000.0),
+            buckets,
+        }
+    }
+
+    /// The answer for a hash; none if it falls into no bucket.
+    #[inline]
+    pub(crate) fn pick(&self, hash: BucketingHash) -> Option<u32> {
+        let place = hash.bucket(self.total);
+        self.buckets
+            .iter()
+            .find(|bucket| bucket.start <= place && place < bucket.end)
+            .map(|bucket| bucket.answer)
+    }
+}
+
+/// A progressive rollout from one variation to another.
+///
+/// (Engine semantics: section "Progressive rollout".)
+#[derive(Clone, Debug)]
+pub(crate) struct Ramp {
+    begin: Timestamp,
+    end: Timestamp,
+    /// Thousandths of a percent at both ends.
+    from: f64,
+    to: f64,
+    initial: u32,
+    last: u32,
+}
+
+impl Ramp {
+    pub(crate) fn new(
+        definition: &RampDefinition<'_>,
+        mut answer: impl FnMut(&str) -> u32,
+    ) -> Option<Self> {
+        let initial = definition.initial.as_ref()?;
+        let end = definition.end.as_ref()?;
+        let (begin, finish) = (initial.date?.at, end.date?.at);
+        if finish <= begin {
+            return None;
+        }
+        let to = match end.percentage {
+            Some(percentage) if percentage != 0.0 && percentage <= 100.0 => percentage,
+            _ => 100.0,
+        };
+        Some(Self {
+            begin,
+            end: finish,
+            from: initial.percentage.unwrap_or(0.0) * 1000.0,
+            to: to * 1000.0,
+            initial: answer(initial.variation.as_deref()?),
+            last: answer(end.variation.as_deref()?),
+        })
+    }
+
+    pub(crate) fn pick(&self, hash: BucketingHash, now: Timestamp) -> u32 {
+        if now < self.begin {
+            return self.initial;
+        }
+        let current = if now >= self.end {
+            self.to
+        } else {
+            // The order of operations decides the last bit.
+            let passed = now.unix_seconds() - self.begin.unix_seconds();
+            let whole = self.end.unix_seconds() - self.begin.unix_seconds();
+            passed as f64 * ((self.to - self.from) / whole as f64) + self.from
+        };
+        if hash.bucket(100_000) < buckets_of(current) {
+            self.last
+        } else {
+            self.initial
+        }
+    }
+}
+
+/// A number of buckets: truncated, and what does not fit 32 bits as on the official 64-bit build,
+/// which keeps the low ones. Negative numbers, on which its builds differ, are no buckets.
+fn buckets_of(value: f64) -> u32 {
+    const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
+    if (0.0..TWO_POW_63).contains(&value) {
+        value as u64 as u32
+    } else {
+        0
+    }
+}
+
+/// Whether a rule's outcome depends on the bucketing key, for the reason it reports.
+pub(crate) fn is_dynamic(rule: &RuleDefinition<'_>) -> bool {
+    rule.progressive_rollout.is_some()
+        || rule.percentage.as_ref().is_some_and(|entries| {
+            !entries.is_empty() && entries.iter().all(|(_, percentage)| *percentage != 100.0)
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_keep_their_low_bits() {
+        for (value, buckets) in [
+            (100_000.0, 100_000),
+            (99_999.99, 99_999),
+            (4_294_967_296.0, 0),
+            (4_294_967_301.5, 5),
+            (1e24, 0),
+            (-1.0, 0),
+            (-0.5, 0),
+        ] {
+            assert_eq!(buckets_of(value), buckets, "{value}");
+        }
+    }
+
+    #[test]
+    fn buckets_go_by_descending_name() {
+        let split = Split::new(&[("A", 10.0), ("B", 90.0)], |name| u32::from(name == "B"));
+        let bounds: Vec<_> = split
+            .buckets
+            .iter()
+            .map(|bucket| (bucket.start, bucket.end, bucket.answer))
+            .collect();
+        assert_eq!(bounds, [(0, 90_000, 1), (90_000, 100_000, 0)]);
+    }
+}

@@ -1,0 +1,170 @@
+//! Scheduled rollouts: what a flag looks like once a step is due.
+
+use std::{borrow::Cow, collections::HashMap};
+
+use crate::{
+    definition::{
+        FlagDefinition, RampDefinition, RampEndDefinition, RuleDefinition, WindowDefinition,
+    },
+    query::json_logic::Json,
+};
+
+/// The parts of a flag that a step can change.
+#[derive(Clone, Debug)]
+pub(crate) struct Effective<'t> {
+    pub(crate) variations: Option<Vec<(Cow<'t, str>, Json)>>,
+    pub(crate) rules: Vec<RuleDefinition<'t>>,
+    pub(crate) default_rule: Option<RuleDefinition<'t>>,
+    pub(crate) window: Option<WindowDefinition>,
+    pub(crate) disabled: bool,
+}
+
+/// A step refers to a part that the flag does not have; the official engine panics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MissingPart;
+
+impl<'t> Effective<'t> {
+    pub(crate) fn new(flag: &FlagDefinition<'t>) -> Self {
+        Self {
+            variations: flag.variations.clone(),
+            rules: flag.targeting.clone().unwrap_or_default(),
+            default_rule: flag.default_rule.clone(),
+            window: flag.experimentation,
+            disabled: flag.disable.unwrap_or(false),
+        }
+    }
+
+    /// How many parts there are, to bound the work that steps make.
+    pub(crate) fn size(&self) -> usize {
+        let entries = |rule: &RuleDefinition<'_>| 1 + rule.percentage.as_ref().map_or(0, Vec::len);
+        let rules: usize = self
+            .rules
+            .iter()
+            .chain(&self.default_rule)
+            .map(entries)
+            .sum();
+        1 + rules + self.variations.as_ref().map_or(0, Vec::len)
+    }
+
+    /// Applies a step. (Engine semantics: section "What a step changes"; upstream
+    /// `modules/core/flag/internal_flag.go`.)
+    pub(crate) fn apply(&mut self, step: &FlagDefinition<'t>) -> Result<(), MissingPart> {
+        self.merge_rules(step.targeting.as_deref().unwrap_or_default())?;
+        if let Some(disable) = step.disable {
+            self.disabled = disable;
+        }
+        if let Some(update) = &step.default_rule {
+            match &mut self.default_rule {
+                Some(rule) => merge_rule(rule, update)?,
+                None if changes_something(update) => return Err(MissingPart),
+                None => {}
+            }
+        }
+        if let (Some(variations), Some(updates)) = (&mut self.variations, &step.variations) {
+            variations.extend(updates.iter().cloned());
+            crate::metadata::keep_last(variations, |(name, _)| name);
+        }
+        if let Some(update) = step.experimentation {
+            let window = self.window.get_or_insert_default();
+            window.start = update.start.or(window.start);
+            window.end = update.end.or(window.end);
+        }
+        Ok(())
+    }
+
+    /// Merges rules by name and appends those that no rule is named like.
+    fn merge_rules(&mut self, updates: &[RuleDefinition<'t>]) -> Result<(), MissingPart> {
+        if updates.is_empty() {
+            return Ok(());
+        }
+        // The last of several updates with one name wins; unnamed ones are never merged.
+        let mut by_name: HashMap<&str, (&RuleDefinition<'t>, bool)> = updates
+            .iter()
+            .filter_map(|update| Some((update.name.as_deref()?, (update, false))))
+            .collect();
+        for rule in &mut self.rules {
+            if let Some((update, merged)) =
+                by_name.get_mut(rule.name.as_deref().unwrap_or_default())
+            {
+                merge_rule(rule, update)?;
+                *merged = true;
+            }
+        }
+        let appended = updates.iter().filter(|update| {
+            let name = update.name.as_deref().unwrap_or_default();
+            !by_name.get(name).is_some_and(|(_, merged)| *merged)
+        });
+        self.rules.extend(appended.cloned());
+        Ok(())
+    }
+}
+
+fn changes_something(update: &RuleDefinition<'_>) -> bool {
+    update.disable.is_some()
+        || update.query.is_some()
+        || update.variation.is_some()
+        || update.percentage.is_some()
+        || update.progressive_rollout.is_some()
+}
+
+fn merge_rule<'t>(
+    rule: &mut RuleDefinition<'t>,
+    update: &RuleDefinition<'t>,
+) -> Result<(), MissingPart> {
+    if update.disable.is_some() {
+        rule.disable = update.disable;
+    }
+    if update.query.is_some() {
+        rule.query.clone_from(&update.query);
+    }
+    if update.variation.is_some() {
+        rule.variation.clone_from(&update.variation);
+    }
+    if let Some(update) = &update.progressive_rollout {
+        let ramp = rule
+            .progressive_rollout
+            .get_or_insert_with(|| RampDefinition {
+                initial: Some(RampEndDefinition::default()),
+                end: Some(RampEndDefinition::default()),
+            });
+        merge_ramp_end(&mut ramp.initial, update.initial.as_ref())?;
+        merge_ramp_end(&mut ramp.end, update.end.as_ref())?;
+    }
+    if let Some(updates) = &update.percentage {
+        let entries = rule.percentage.get_or_insert_default();
+        for (name, percentage) in updates {
+            let place = entries.binary_search_by(|(entry, _)| entry.cmp(name));
+            match place {
+                Ok(found) if *percentage < 0.0 => drop(entries.remove(found)),
+                Ok(found) => {
+                    if let Some(entry) = entries.get_mut(found) {
+                        entry.1 = *percentage;
+                    }
+                }
+                Err(_) if *percentage < 0.0 => {}
+                Err(place) => entries.insert(place, (name.clone(), *percentage)),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn merge_ramp_end<'t>(
+    end: &mut Option<RampEndDefinition<'t>>,
+    update: Option<&RampEndDefinition<'t>>,
+) -> Result<(), MissingPart> {
+    let Some(update) = update else {
+        return Ok(());
+    };
+    let Some(end) = end else {
+        let changes =
+            update.variation.is_some() || update.percentage.is_some() || update.date.is_some();
+        return if changes { Err(MissingPart) } else { Ok(()) };
+    };
+    if update.variation.is_some() {
+        end.variation.clone_from(&update.variation);
+    }
+    end.percentage = update.percentage.or(end.percentage);
+    end.date = update.date.or(end.date);
+    Ok(())
+}

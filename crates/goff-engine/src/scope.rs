@@ -1,0 +1,186 @@
+//! What queries can see: attributes, enrichment, and three names that are always there.
+
+use std::cell::OnceCell;
+
+use serde_json::{Map, Value};
+
+use crate::{
+    attributes::{Attributes, TARGETING_KEY},
+    operand::{Fetched, Operand},
+};
+
+/// The context of one evaluation.
+///
+/// The enrichment wins over attributes of the same name. (Engine semantics:
+/// section "Evaluation context"; upstream `modules/core/utils/` and
+/// `modules/core/ffcontext/`.)
+#[derive(Debug)]
+pub(crate) struct Scope<'a, A: ?Sized> {
+    pub(crate) attributes: &'a A,
+    pub(crate) enrichment: Option<&'a Map<String, Value>>,
+    pub(crate) targeting_key: &'a str,
+}
+
+impl<A: ?Sized> Clone for Scope<'_, A> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<A: ?Sized> Copy for Scope<'_, A> {}
+
+impl<'a, A: Attributes + ?Sized> Scope<'a, A> {
+    /// An attribute as the bucketing key sees it: without the names that only queries see.
+    #[inline]
+    pub(crate) fn attribute(&self, name: &str) -> Option<Fetched<'a>> {
+        if let Some(value) = self.enrichment.and_then(|members| members.get(name)) {
+            return Some(Fetched::from_enrichment(value));
+        }
+        self.attributes.attribute(name).map(Fetched::from_context)
+    }
+
+    /// An attribute as queries see it.
+    #[inline]
+    pub(crate) fn visible(&self, name: &Name) -> Fetched<'a> {
+        match name.kind {
+            NameKind::TargetingKey => Fetched::Plain(Operand::Str(self.targeting_key)),
+            NameKind::Anonymous => self.anonymous(),
+            NameKind::Attribute => self.attribute(&name.text).unwrap_or(Fetched::MISSING),
+        }
+    }
+
+    #[cold]
+    fn anonymous(&self) -> Fetched<'a> {
+        let fetched = self.attribute(ANONYMOUS).unwrap_or(Fetched::MISSING);
+        match fetched.operand() {
+            Some(Operand::Bool(_)) | None => fetched,
+            Some(_) => Fetched::Plain(Operand::Bool(false)),
+        }
+    }
+}
+
+const ANONYMOUS: &str = "anonymous";
+
+/// A top-level name that a query mentions.
+#[derive(Clone, Debug)]
+pub(crate) struct Name {
+    kind: NameKind,
+    text: Box<str>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NameKind {
+    Attribute,
+    TargetingKey,
+    Anonymous,
+}
+
+impl Name {
+    pub(crate) fn new(text: &str) -> Self {
+        Self {
+            kind: match text {
+                TARGETING_KEY | "key" => NameKind::TargetingKey,
+                ANONYMOUS => NameKind::Anonymous,
+                _ => NameKind::Attribute,
+            },
+            text: text.into(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The names that queries see whatever the context holds.
+    pub(crate) fn always_visible() -> [Self; 3] {
+        [ANONYMOUS, "key", TARGETING_KEY].map(Self::new)
+    }
+}
+
+/// Index of a name among those of a flag.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Slot(u16);
+
+/// Collects the names that the queries of a flag mention, each once.
+#[derive(Debug, Default)]
+pub(crate) struct NameTable {
+    names: Vec<Name>,
+    rereads: bool,
+    by_text: hashbrown::HashMap<Box<str>, u16, foldhash::fast::FixedState>,
+}
+
+impl NameTable {
+    /// The slot of a name; `None` when a flag mentions more than 65,536 of them.
+    pub(crate) fn slot(&mut self, text: &str) -> Option<Slot> {
+        if let Some(index) = self.by_text.get(text) {
+            self.rereads = true;
+            return Some(Slot(*index));
+        }
+        let index = u16::try_from(self.names.len()).ok()?;
+        self.names.push(Name::new(text));
+        self.by_text.insert(text.into(), index);
+        Some(Slot(index))
+    }
+
+    /// Notes that values must outlive the condition that reads them.
+    pub(crate) fn keep(&mut self) {
+        self.rereads = true;
+    }
+
+    /// Whether any name was asked for twice, or values are to be kept.
+    pub(crate) fn rereads(&self) -> bool {
+        self.rereads
+    }
+
+    pub(crate) fn finish(self) -> Vec<Name> {
+        self.names
+    }
+}
+
+/// The attributes that the queries of a flag mention, fetched at most once per evaluation.
+#[derive(Debug)]
+pub(crate) struct Slots<'s, 'a, A: ?Sized> {
+    pub(crate) scope: Scope<'a, A>,
+    pub(crate) names: &'s [Name],
+    pub(crate) cells: &'s [OnceCell<Fetched<'a>>],
+}
+
+/// An attribute that was read has no JSON form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unreadable(pub(crate) Box<str>);
+
+impl<'s, 'a: 's, A: Attributes + ?Sized> Slots<'s, 'a, A> {
+    #[inline]
+    pub(crate) fn get(&self, slot: Slot) -> Result<Operand<'s>, Unreadable> {
+        let index = usize::from(slot.0);
+        let (Some(cell), Some(name)) = (self.cells.get(index), self.names.get(index)) else {
+            return Ok(Operand::Null);
+        };
+        cell.get_or_init(|| self.scope.visible(name))
+            .operand()
+            .ok_or_else(|| Unreadable(name.text.clone()))
+    }
+
+    /// Gives an attribute to a test that keeps nothing of it.
+    #[inline]
+    pub(crate) fn test(
+        &self,
+        slot: Slot,
+        test: impl FnOnce(Operand<'_>) -> bool,
+    ) -> Result<bool, Unreadable> {
+        if !self.cells.is_empty() {
+            return self.get(slot).map(test);
+        }
+        let Some(name) = self.names.get(usize::from(slot.0)) else {
+            return Ok(test(Operand::Null));
+        };
+        match self.scope.visible(name).operand() {
+            Some(operand) => Ok(test(operand)),
+            None => Err(Unreadable(name.text.clone())),
+        }
+    }
+
+    pub(crate) fn name(&self, slot: Slot) -> &'s str {
+        self.names.get(usize::from(slot.0)).map_or("", Name::text)
+    }
+}

@@ -1,0 +1,164 @@
+//! Contexts that are not JSON maps, and attributes that cannot be read.
+
+use goff_engine::{Attribute, Attributes, ErrorCode, Evaluation, Flag, FlagContext, Timestamp};
+use serde_json::{Value, json};
+
+/// One attribute of every kind.
+struct Everything;
+
+impl Attributes for Everything {
+    fn targeting_key(&self) -> Option<&str> {
+        Some("user-1")
+    }
+
+    fn attribute(&self, name: &str) -> Option<Attribute<'_>> {
+        Some(match name {
+            "targetingKey" => Attribute::Str("user-1"),
+            "nothing" => Attribute::Null,
+            "bool" => Attribute::Bool(true),
+            "int" => Attribute::Int(7),
+            "huge" => Attribute::Int(9_007_199_254_740_993),
+            "whole" => Attribute::Float(2.0),
+            "float" => Attribute::Float(1.5),
+            "nan" => Attribute::Float(f64::NAN),
+            "date" => Attribute::Text("2024-01-15T00:00:00Z".into()),
+            "object" => Attribute::Owned(Box::new(json!({"plan": "pro", "list": [1, 2]}))),
+            "owned" => Attribute::Owned(Box::new(json!(3.0))),
+            "opaque" => Attribute::Unreadable,
+            _ => return None,
+        })
+    }
+
+    fn for_each<'s>(&'s self, visit: &mut dyn FnMut(&'s str, Attribute<'s>)) {
+        for name in ["targetingKey", "int", "opaque"] {
+            if let Some(attribute) = self.attribute(name) {
+                visit(name, attribute);
+            }
+        }
+    }
+}
+
+fn evaluate(flag: &Value, check: impl FnOnce(&Evaluation<'_>)) {
+    let flag = Flag::from_json("flag", flag.to_string().as_bytes());
+    let flag_context = FlagContext {
+        default_value: json!("default"),
+        ..FlagContext::default()
+    };
+    check(&flag.evaluate(&Everything, &flag_context, Timestamp::from_unix_seconds(0)));
+}
+
+fn targeting(query: &str) -> Value {
+    json!({
+        "variations": {"yes": true, "no": false},
+        "targeting": [{"query": query, "variation": "yes"}],
+        "defaultRule": {"variation": "no"},
+    })
+}
+
+#[test]
+fn every_kind_of_attribute_is_read() {
+    for query in [
+        "nothing eq null and ghost eq null",
+        "bool eq true",
+        "int in [7]",
+        "huge eq 9007199254740992",
+        "whole in [2]",
+        "float gt 1.4",
+        "date sw \"2024-01\"",
+        "object.plan eq \"PRO\"",
+        "owned in [3]",
+        "owned eq 3 and object.plan pr and int eq 7",
+        r#"{"==":[{"var":"date"},"2024-01-15T00:00:00Z"]}"#,
+        r#"{"==":[{"var":"object.list.1"},2]}"#,
+        r#"{"some":[{"var":"object.list"},{"==":[{"var":""},2]}]}"#,
+        r#"{"==":[{"cat":[{"var":"date"}]},"2024-01-15T00:00:00Z"]}"#,
+    ] {
+        evaluate(&targeting(query), |answer| {
+            assert_eq!(answer.value, true, "{query}");
+        });
+    }
+}
+
+#[test]
+fn reading_an_unreadable_attribute_ends_the_evaluation() {
+    for (flag, name) in [
+        (targeting("opaque eq 1 or int eq 7"), "opaque"),
+        (targeting("not (opaque pr)"), "opaque"),
+        (targeting("opaque.member eq 1"), "opaque"),
+        (targeting("nan gt 1"), "nan"),
+        (targeting(r#"{"==":[{"var":"opaque"},1]}"#), "opaque"),
+        (
+            targeting(r#"{"!!":[{"cat":[{"var":"opaque.x"}]}]}"#),
+            "opaque",
+        ),
+        (targeting(r#"{"!!":{"var":""}}"#), "opaque"),
+        (
+            json!({"bucketingKey": "opaque.id", "defaultRule": {"variation": "a"}}),
+            "opaque",
+        ),
+    ] {
+        evaluate(&flag, |answer| {
+            let error = answer.error.as_ref();
+            assert_eq!(
+                error.map(|error| error.code()),
+                Some(ErrorCode::InvalidContext),
+                "{flag}"
+            );
+            let message = format!("attribute `{name}` of the evaluation context cannot be read");
+            assert_eq!(error.map(ToString::to_string), Some(message));
+            assert_eq!(answer.value, "default");
+        });
+    }
+}
+
+#[test]
+fn an_unreadable_attribute_that_is_not_read_does_not_matter() {
+    for query in [
+        "int eq 7 or opaque eq 1",
+        r#"{"or":[{"==":[{"var":"int"},7]},{"var":"opaque"}]}"#,
+    ] {
+        evaluate(&targeting(query), |answer| {
+            assert_eq!(answer.value, true, "{query}");
+        });
+    }
+}
+
+#[test]
+fn answers_are_known_before_any_evaluation() {
+    let flag = json!({
+        "variations": {"a": 1, "b": 2},
+        "targeting": [{"name": "r", "query": "int eq 7", "percentage": {"a": 50, "b": 50}}],
+        "defaultRule": {"variation": "a"},
+        "scheduledRollout": [{"date": "1960-01-01T00:00:00Z", "variations": {"a": 10}}],
+    });
+    let flag = Flag::from_json("flag", flag.to_string().as_bytes());
+    let flag_context = FlagContext::default();
+    let evaluation = flag.evaluate(&Everything, &flag_context, Timestamp::from_unix_seconds(0));
+    let index = evaluation.answer.unwrap_or(usize::MAX);
+    let answer = flag.answers().nth(index);
+    assert_eq!(
+        answer.map(|answer| answer.variant),
+        Some(evaluation.variant)
+    );
+    assert_eq!(answer.map(|answer| answer.value), Some(evaluation.value));
+    assert_eq!(answer.and_then(|answer| answer.rule_name), Some("r"));
+    assert_eq!(flag.answers().len(), 6);
+    assert!(flag.depends_on_time());
+}
+
+#[test]
+fn the_flag_key_is_part_of_the_hash() {
+    let flag =
+        json!({"variations": {"a": 1, "b": 2}, "defaultRule": {"percentage": {"a": 50, "b": 50}}});
+    let json = flag.to_string();
+    let one = Flag::from_json("one", json.as_bytes());
+    let context = FlagContext::default();
+    let now = Timestamp::from_unix_seconds(0);
+    for key in ["one", "two", "three", "four"] {
+        let own = Flag::from_json(key, json.as_bytes());
+        assert_eq!(
+            goff_engine::evaluate(&one, key, &Everything, &context, now).variant,
+            own.evaluate(&Everything, &context, now).variant,
+        );
+    }
+}

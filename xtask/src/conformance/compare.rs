@@ -1,0 +1,115 @@
+//! When two output documents are the same.
+
+use serde_json::Value;
+
+/// Whether an answer agrees with the official one.
+pub(super) fn agree(answer: &str, expected: &str) -> bool {
+    if answer == expected {
+        return true;
+    }
+    match (serde_json::from_str(answer), serde_json::from_str(expected)) {
+        (Ok(answer), Ok(expected)) => comparable(answer) == comparable(expected),
+        _ => false,
+    }
+}
+
+/// Whether an input exceeds a size limit, which only the compiled module enforces.
+pub(super) fn is_size_limit(answer: &str) -> bool {
+    answer.contains("\"errorCode\":\"PARSE_ERROR\"")
+        && (answer.contains("\"errorDetails\":\"input JSON exceeds")
+            || answer.contains("\"errorDetails\":\"targeting query"))
+}
+
+/// What kind of answer this is: its reason and error, without names of its own.
+pub(super) fn outcome(answer: &str) -> String {
+    let Ok(answer) = serde_json::from_str::<Value>(answer) else {
+        return "not JSON".to_owned();
+    };
+    let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (code, details) = (text("errorCode"), text("errorDetails"));
+    let details = if matches!(code, "PARSE_ERROR" | "GENERAL") {
+        ""
+    } else {
+        details
+    };
+    let details = details
+        .split_once(": nested key")
+        .map_or(details, |(before, _)| before);
+    let variant = match text("variationType") {
+        variant @ ("T0" | "T1" | "T2" | "T3" | "T4" | "T5" | "F") => variant,
+        _ => "",
+    };
+    format!("{} {code} {details} {variant}", text("reason"))
+}
+
+/// Numbers as doubles, without details that the Go decoder words.
+///
+/// An input that is not evaluated has one shape; the native build gives it another.
+fn comparable(output: Value) -> Value {
+    let mut output = normalised(output);
+    let text = |name: &str| {
+        output
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let code = text("errorCode");
+    let details = text("errorDetails");
+    let limit = details.starts_with("input JSON exceeds") || details.starts_with("targeting query");
+    if (code == "GENERAL" || (code == "PARSE_ERROR" && !limit))
+        && let Some(members) = output.as_object_mut()
+    {
+        members.remove("errorDetails");
+    }
+    output
+}
+
+fn normalised(value: Value) -> Value {
+    match value {
+        Value::Number(number) => Value::String(format!("number {:?}", number.as_f64())),
+        Value::Array(elements) => elements.into_iter().map(normalised).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| (name, normalised(value)))
+            .collect(),
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_compared_as_values() {
+        for (answer, expected, same) in [
+            (
+                r#"{"value":1,"reason":"STATIC"}"#,
+                r#"{"reason":"STATIC","value":1.0}"#,
+                true,
+            ),
+            (r#"{"value":1}"#, r#"{"value":2}"#, false),
+            (r#"{"value":0}"#, r#"{"value":-0.0}"#, false),
+            (r#"{"value":1}"#, r#"{"value":1,"metadata":{}}"#, false),
+            (
+                r#"{"errorCode":"PARSE_ERROR","errorDetails":"a"}"#,
+                r#"{"errorCode":"PARSE_ERROR","errorDetails":"b"}"#,
+                true,
+            ),
+            (
+                r#"{"errorCode":"PARSE_ERROR","errorDetails":"targeting query a"}"#,
+                r#"{"errorCode":"PARSE_ERROR","errorDetails":"targeting query b"}"#,
+                false,
+            ),
+            (
+                r#"{"errorCode":"FLAG_CONFIG","errorDetails":"a"}"#,
+                r#"{"errorCode":"FLAG_CONFIG","errorDetails":"b"}"#,
+                false,
+            ),
+            ("nonsense", "other nonsense", false),
+        ] {
+            assert_eq!(agree(answer, expected), same, "{answer} and {expected}");
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The official engine as a child process.
+
+use std::{
+    io::{BufRead, BufReader, BufWriter, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+/// The folder that holds the workspace.
+pub(super) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+/// A running oracle: `tests-integration/relay/oracle`, built with Go.
+pub(super) struct Oracle {
+    child: Child,
+    input: BufWriter<ChildStdin>,
+    output: BufReader<ChildStdout>,
+}
+
+impl Oracle {
+    pub(super) fn start() -> Result<Self, String> {
+        let binary = build()?;
+        let mut child = Command::new(&binary)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", binary.display()))?;
+        let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err("the oracle has no standard streams".to_owned());
+        };
+        Ok(Self {
+            child,
+            input: BufWriter::new(input),
+            output: BufReader::with_capacity(1 << 20, output),
+        })
+    }
+
+    /// The official answer for each line.
+    pub(super) fn answers(&mut self, lines: &[&str]) -> Result<Vec<String>, String> {
+        let (input, output) = (&mut self.input, &mut self.output);
+        // Writing and reading at once: either pipe alone would fill up.
+        std::thread::scope(|scope| {
+            let writer = scope.spawn(move || {
+                for line in lines {
+                    input.write_all(line.as_bytes())?;
+                    input.write_all(b"\n")?;
+                }
+                input.flush()
+            });
+            let mut answers = Vec::with_capacity(lines.len());
+            for line in lines {
+                let mut answer = String::new();
+                let read = output
+                    .read_line(&mut answer)
+                    .map_err(|error| error.to_string())?;
+                if read == 0 {
+                    return Err(format!("the oracle ended at or before this input:\n{line}"));
+                }
+                answers.push(answer.trim_end().to_owned());
+            }
+            match writer.join() {
+                Ok(Ok(())) => Ok(answers),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => Err("writing to the oracle panicked".to_owned()),
+            }
+        })
+    }
+
+    pub(super) fn answer(&mut self, line: &str) -> Result<String, String> {
+        self.answers(&[line])?
+            .pop()
+            .ok_or_else(|| "the oracle did not answer".to_owned())
+    }
+
+    /// Whether repeating an input gives other answers: the order of Go's maps is random.
+    pub(super) fn is_unstable(&mut self, line: &str, answer: &str) -> Result<bool, String> {
+        let again = self.answers(&[line; 24])?;
+        Ok(again.iter().any(|other| other != answer))
+    }
+}
+
+impl Drop for Oracle {
+    fn drop(&mut self) {
+        // It ends with its input, too; a failure here leaves nothing to do.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Builds the oracle, which Go skips if nothing changed.
+fn build() -> Result<PathBuf, String> {
+    let workspace = workspace();
+    let binary = workspace.join(".relay").join("oracle");
+    let status = Command::new("go")
+        .args(["build", "-trimpath", "-o"])
+        .arg(&binary)
+        .arg("./oracle")
+        .current_dir(workspace.join("tests-integration/relay"))
+        .status()
+        .map_err(|error| {
+            format!("the official engine is built with Go 1.26.6 or newer: {error}")
+        })?;
+    if status.success() {
+        Ok(binary)
+    } else {
+        Err(format!("building the official engine failed: {status}"))
+    }
+}

@@ -18,7 +18,7 @@ use crate::client_event::Subscription;
 use crate::evaluation::EvaluationDetails;
 use crate::lifecycle::Lifecycle;
 use crate::options::{GoFeatureFlagOptions, InitializeError, OptionsError};
-use crate::running::Running;
+use crate::running::{Counted, Running};
 use crate::stats::Stats;
 use crate::status::{State, Status};
 
@@ -182,7 +182,7 @@ impl GoFeatureFlag {
         &self,
         context: &dyn ContextView,
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
-        let running = self.running()?;
+        let running = Counted::new(self.running()?);
         let enriched = Enriched::new(context, self.exporter_metadata());
         let flags = running
             .until_cut_off(running.evaluator.ask_all(&enriched))
@@ -212,26 +212,37 @@ impl GoFeatureFlag {
     /// It takes the context as it is and records nothing: enrichment and usage data are the
     /// caller's.
     pub async fn resolve(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
+        self.resolve_counted(flag_key, context).await.0
+    }
+
+    /// The outcome, and what keeps shutdown waiting for as long as it is held.
+    async fn resolve_counted(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+    ) -> (Outcome, Option<Counted>) {
         // A hit takes no reference to what is running: on many cores that would be contended.
         let asking = match self.lifecycle.running_now().as_ref() {
             None => Err(self.not_running()),
             Some(running) => match running.evaluator.look_up(flag_key, context) {
-                Some(outcome) => return outcome,
-                None => Ok(Arc::clone(running)),
+                Some(outcome) => return (outcome, None),
+                None => Ok(Counted::new(Arc::clone(running))),
             },
         };
-        let outcome = match asking {
+        let (outcome, counted) = match asking {
             Ok(running) => {
                 let asking = running.evaluator.ask(flag_key, context);
-                running.until_cut_off(asking).await.ok_or(CLOSED)
+                let outcome = running.until_cut_off(asking).await.ok_or(CLOSED);
+                (outcome, Some(running))
             }
-            Err(error) => Err(error),
+            Err(error) => (Err(error), None),
         };
-        outcome.unwrap_or_else(|error| Outcome {
+        let outcome = outcome.unwrap_or_else(|error| Outcome {
             flag_key: flag_key.into(),
             result: Err(error),
             origin: Origin::NotEvaluated,
-        })
+        });
+        (outcome, counted)
     }
 
     /// Records that something happened to a user, for experiments (GOFF-TRACK-001 to -005). It is
@@ -279,7 +290,7 @@ impl GoFeatureFlag {
         default_to_json: impl FnOnce(&T) -> Value,
     ) -> EvaluationDetails<T> {
         let enriched = Enriched::new(context, self.exporter_metadata());
-        let mut outcome = self.resolve(flag_key, &enriched).await;
+        let (mut outcome, counted) = self.resolve_counted(flag_key, &enriched).await;
         let projection = match &outcome.result {
             Ok(resolution) => project(flag_key, resolution)
                 .map(Some)
@@ -299,6 +310,7 @@ impl GoFeatureFlag {
             )
             .record_in(&**sink);
         }
+        drop(counted);
         match (outcome.result, projection) {
             (Ok(resolution), Some(projection)) => {
                 EvaluationDetails::resolved(projection, resolution, default)

@@ -215,9 +215,8 @@ impl Lifecycle {
             }
         };
         let finishing = async {
-            if tokio::time::timeout_at(end, running.idle()).await.is_err() {
-                running.cut_off();
-            }
+            let _ = tokio::time::timeout_at(end, running.idle()).await;
+            running.cut_off();
         };
         tokio::join!(stopping, delivering, finishing);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use goff_core::{BackgroundTask, InvalidationSink};
@@ -34,7 +35,6 @@ impl Running {
     /// Runs an evaluation that waits; `None` when the client's shutdown has run out of time.
     pub(crate) async fn until_cut_off<T>(&self, evaluation: impl Future<Output = T>) -> Option<T> {
         let mut asking = self.asking.subscribe();
-        let _counted = Counted::new(&self.asking);
         tokio::select! {
             biased;
             result = evaluation => Some(result),
@@ -52,7 +52,7 @@ impl Running {
             .await;
     }
 
-    /// Ends every evaluation that waits.
+    /// Ends every evaluation that waits, and any that has come too late to be counted.
     pub(crate) fn cut_off(&self) {
         self.asking.send_modify(|asking| asking.is_cut_off = true);
     }
@@ -67,23 +67,33 @@ impl fmt::Debug for Running {
     }
 }
 
-/// One evaluation in the count.
-struct Counted<'a>(&'a watch::Sender<Asking>);
+/// One evaluation in the count. Shutdown waits for it, so it is held until the evaluation is
+/// recorded: then the last delivery has its event.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<Running>);
 
-impl<'a> Counted<'a> {
-    fn new(asking: &'a watch::Sender<Asking>) -> Self {
-        asking.send_if_modified(|asking| {
+impl Counted {
+    pub(crate) fn new(running: Arc<Running>) -> Self {
+        running.asking.send_if_modified(|asking| {
             asking.count += 1;
             // Nobody waits for there to be more.
             false
         });
-        Self(asking)
+        Self(running)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Deref for Counted {
+    type Target = Running;
+
+    fn deref(&self) -> &Running {
+        &self.0
+    }
+}
+
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.send_if_modified(|asking| {
+        self.0.asking.send_if_modified(|asking| {
             asking.count -= 1;
             asking.count == 0
         });

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use goff_client::{
@@ -171,7 +172,7 @@ fn client_without_a_runtime_says_so() {
     let relay = ScriptedRelay::new();
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
     let mut initialize = std::pin::pin!(goff.initialize());
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut context = Context::from_waker(Waker::noop());
     assert_eq!(
         initialize.as_mut().poll(&mut context),
         std::task::Poll::Ready(Err(InitializeError::NoRuntime))
@@ -259,6 +260,40 @@ async fn evaluation_in_flight_finishes_or_is_refused_at_the_deadline() {
         }
         no_task_is_left().await;
         assert_eq!(relay.waiting(), 0);
+    }
+}
+
+/// An evaluation that shutdown waits for is recorded before the last delivery, on many threads too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
+    for _ in 0..300 {
+        let relay = ScriptedRelay::new().with_value("flag", true).by_hand();
+        let goff = goff(&relay).await;
+        let callers: Vec<_> = (0..8)
+            .map(|_| {
+                let goff = goff.clone();
+                let mut caller = Box::pin(async move { evaluate(&goff).await });
+                // It waits from here on, before shutdown begins.
+                let mut context = Context::from_waker(Waker::noop());
+                assert!(caller.as_mut().poll(&mut context).is_pending());
+                tokio::spawn(caller)
+            })
+            .collect();
+        relay.wait_for_requests(1).await;
+        let stopping = tokio::spawn({
+            let goff = goff.clone();
+            async move { goff.shutdown(DEADLINE).await }
+        });
+        let mut subscription = goff.subscribe();
+        if goff.status().state != State::Closed {
+            assert_eq!(subscription.next().await, Some(ClientEvent::Closed));
+        }
+        assert!(relay.let_go(0));
+        for caller in callers {
+            caller.await.unwrap().unwrap();
+        }
+        let report = stopping.await.unwrap();
+        assert_eq!((report.recorded, report.delivered), (7, 7), "{report:?}");
     }
 }
 

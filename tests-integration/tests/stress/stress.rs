@@ -46,6 +46,7 @@ async fn a_client_is_right_in_time_and_frugal_whatever_its_relay_proxy_does() {
     let goff = GoFeatureFlag::connect(options).await.unwrap();
 
     let end = Arc::new(AtomicBool::new(false));
+    let _ending = Ending(Arc::clone(&end));
     let tally = Arc::new(Tally::default());
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {
@@ -130,6 +131,15 @@ async fn a_client_is_right_in_time_and_frugal_whatever_its_relay_proxy_does() {
             && report.delivered > 0,
         "{deeds:?}, {stats:?}"
     );
+}
+
+/// Lets go of the relay proxy also when the test panics, whose runtime waits for whoever treats it badly.
+struct Ending(Arc<AtomicBool>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 fn start(

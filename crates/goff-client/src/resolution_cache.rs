@@ -52,11 +52,11 @@ impl ResolutionCache {
     /// The answer kept for this evaluation, if it is still good.
     pub(crate) fn get(&self, key: CacheKeyRef<'_>) -> Option<Kept> {
         let kept = self.store.get(&LookUp(key))?;
-        if self.invalidations.is_fresh(&kept.flag_key, kept.began) {
-            return Some(kept);
-        }
-        self.store.invalidate(&LookUp(key));
-        None
+        // What is not fresh stays until it is replaced or evicted: by now a newer answer may be in
+        // its place, which removing the key would lose.
+        self.invalidations
+            .is_fresh(&kept.flag_key, kept.began)
+            .then_some(kept)
     }
 
     /// The mark of a request that begins now.

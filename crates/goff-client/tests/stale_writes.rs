@@ -4,7 +4,13 @@
 //! model says which values each caller may get. Everything runs on one thread and no time passes,
 //! so a seed gives the same interleaving again. `GOFF_INTERLEAVINGS` sets how many are tried
 //! (2,000; the soak takes 10,000), `GOFF_SEED` the first seed.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::needless_range_loop,
+    reason = "a test fails by panicking"
+)]
 
 use std::sync::Arc;
 

@@ -17,10 +17,15 @@ use open_feature::{
 };
 use serde_json::{Value, json};
 
-use crate::surfaces::{Asked, User, plain, surfaces};
+use crate::surfaces::{Asked, User, surfaces};
 
 /// Events by variation and `default`, in order.
 type Recorded<'a> = &'a [(&'a str, bool)];
+
+/// Without a stream, whose opening would empty the cache between two evaluations.
+fn undisturbed(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
+    options.disable_cache_invalidation(true)
+}
 
 /// Delivers what the client has, and compares what both sides recorded of the user with what they should have.
 /// Returns the client's events.
@@ -75,7 +80,7 @@ async fn check_twice(flag: &str, asked: Asked, server: Recorded<'_>, client: Rec
     let Some(relay) = relay_under_control(Instance::Open) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), plain).await {
+    for surface in surfaces(relay.endpoint(), undisturbed).await {
         let user = User::of(&surface, &format!("counted {flag} {asked:?}"));
         for _ in 0..2 {
             surface.ask(flag, asked.clone(), &user).await;
@@ -106,7 +111,7 @@ async fn a_flag_that_is_not_tracked_is_nobody_s() {
     let Some(relay) = relay_under_control(Instance::Open) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), plain).await {
+    for surface in surfaces(relay.endpoint(), undisturbed).await {
         let user = User::of(&surface, "counted, not tracked");
         for _ in 0..2 {
             surface
@@ -152,7 +157,7 @@ async fn an_evaluation_that_failed_there_is_the_server_s() {
     let Some(relay) = relay_under_control(Instance::Open) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), plain).await {
+    for surface in surfaces(relay.endpoint(), undisturbed).await {
         // A flag that buckets by this attribute needs it.
         let user = User::of(&surface, "counted, without a team");
         let seen = surface
@@ -170,7 +175,7 @@ async fn of_callers_that_share_a_request_one_is_the_server_s() {
     let Some(relay) = relay_under_control(Instance::Open) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), plain).await {
+    for surface in surfaces(relay.endpoint(), undisturbed).await {
         let user = User::of(&surface, "counted, shared");
         let callers = (0..20).map(|_| surface.ask("static_key", Asked::Text("default"), &user));
         let seen = futures_util::future::join_all(callers).await;
@@ -313,9 +318,8 @@ async fn another_hook_that_fails_changes_nothing() {
     let Some(relay) = relay_under_control(Instance::Open) else {
         return;
     };
-    let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(relay.endpoint()))
-        .await
-        .unwrap();
+    let options = undisturbed(GoFeatureFlagOptions::new(relay.endpoint()));
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
     let mut registry = OpenFeature::default();
     registry
         .set_provider(GoFeatureFlagProvider::from(&goff))

@@ -122,7 +122,10 @@ impl GoFeatureFlag {
     }
 
     /// Takes changes that the caller has learned of in its own way: the named flags are not served
-    /// from the cache any more. It does nothing while the client is not initialised.
+    /// from the cache any more, and subscribers hear of it. A `ChangeListener` of goff-ws can be
+    /// started with it. As from one, [`Invalidation::All`](crate::Invalidation::All) before
+    /// [`StreamState::Open`](crate::StreamState::Open) is taken for a connection, not for a
+    /// change. It does nothing while the client is not initialised.
     #[must_use]
     pub fn invalidation_sink(&self) -> Arc<dyn InvalidationSink> {
         Lifecycle::invalidation_sink(&self.lifecycle)

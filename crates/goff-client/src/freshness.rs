@@ -54,9 +54,16 @@ impl InvalidationSink for ChangeSink {
     }
 
     fn stream_state(&self, state: StreamState) {
-        self.stream.send_replace(state);
+        let before = self.stream.send_replace(state);
+        if before == StreamState::Open && state == StreamState::Down {
+            self.announcer
+                .announce(ClientEvent::Error(STREAM_BROKE.to_owned()));
+        }
     }
 }
+
+const STREAM_BROKE: &str =
+    "the change stream broke; until it is open again, changes of flags are not heard of";
 
 /// Watches the stream: a client whose stream was open and has been down for `patience` is stale,
 /// until it is open again. A stream that never was open makes nobody stale: there may be a gateway
@@ -152,6 +159,8 @@ mod tests {
         pass(Duration::from_secs(1)).await;
         let start = Instant::now();
         watched.sink.stream_state(StreamState::Down);
+        let error = ClientEvent::Error(STREAM_BROKE.to_owned());
+        assert_eq!(watched.subscription.next().await, Some(error));
         assert_eq!(watched.subscription.next().await, Some(ClientEvent::Stale));
         assert_eq!(start.elapsed(), Duration::from_secs(60));
         assert_eq!(watched.status.state(), State::Stale);

@@ -304,7 +304,7 @@ impl Lifecycle {
 struct CallersChanges(Weak<Lifecycle>);
 
 impl CallersChanges {
-    fn sink(&self) -> Option<Arc<dyn InvalidationSink>> {
+    fn sink(&self) -> Option<Arc<ChangeSink>> {
         let lifecycle = self.0.upgrade()?;
         let running = lifecycle.running.load();
         running.as_ref().map(|running| Arc::clone(&running.sink))

@@ -5,15 +5,16 @@ use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use goff_core::{BackgroundTask, InvalidationSink};
+use goff_core::BackgroundTask;
 use tokio::sync::watch;
 
+use crate::freshness::ChangeSink;
 use crate::remote::RemoteEvaluator;
 
 /// A client that answers. Dropping it ends everything that it began.
 pub(crate) struct Running {
     pub(crate) evaluator: Arc<RemoteEvaluator>,
-    pub(crate) sink: Arc<dyn InvalidationSink>,
+    pub(crate) sink: Arc<ChangeSink>,
     #[cfg(feature = "ws")]
     pub(crate) listener: std::sync::Mutex<Option<goff_ws::ChangeListener>>,
     #[cfg(feature = "ws")]

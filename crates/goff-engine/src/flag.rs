@@ -126,6 +126,18 @@ impl Flag {
         self.key.of(&self.text)
     }
 
+    /// Whether this is the name of the flag.
+    #[inline]
+    pub(crate) fn is_called(&self, key: &str) -> bool {
+        // Bytes need no look at where characters begin.
+        let start = self.key.start as usize;
+        let name = self
+            .text
+            .as_bytes()
+            .get(start..start + self.key.length as usize);
+        name == Some(key.as_bytes())
+    }
+
     /// The JSON that the flag was made from.
     #[must_use]
     pub fn raw_json(&self) -> &str {
@@ -221,7 +233,7 @@ pub fn evaluate<'a, A: Attributes + ?Sized>(
     flag_context: &'a FlagContext,
     now: Timestamp,
 ) -> Evaluation<'a> {
-    if flag_key == flag.key() {
+    if flag.is_called(flag_key) {
         return flag.evaluate(attributes, flag_context, now);
     }
     match &*flag.body {

@@ -117,7 +117,7 @@ impl FlagSet {
             .find(hash, |index| {
                 self.flags
                     .get(*index as usize)
-                    .is_some_and(|flag| flag.key() == key)
+                    .is_some_and(|flag| flag.is_called(key))
             })
             .map(|index| *index as usize)
     }

@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 use serde_json::{Map, Value};
 
 use crate::{
-    attributes::{Attributes, TARGETING_KEY},
+    attributes::{Attribute, Attributes, TARGETING_KEY},
     operand::{Fetched, Operand},
 };
 
@@ -174,7 +174,23 @@ impl<'s, 'a: 's, A: Attributes + ?Sized> Slots<'s, 'a, A> {
         let Some(name) = self.names.get(usize::from(slot.0)) else {
             return Ok(test(Operand::Null));
         };
-        match self.scope.visible(name).operand() {
+        // Text that the context lends is the most common case, and needs no more than this.
+        let fetched;
+        let operand = if name.kind == NameKind::Attribute && self.scope.enrichment.is_none() {
+            match self.scope.attributes.attribute(&name.text) {
+                Some(Attribute::Str(text)) => Some(Operand::Str(text)),
+                Some(Attribute::Json(Value::String(text))) => Some(Operand::Str(text)),
+                Some(attribute) => {
+                    fetched = Fetched::from_context(attribute);
+                    fetched.operand()
+                }
+                None => Some(Operand::Null),
+            }
+        } else {
+            fetched = self.scope.visible(name);
+            fetched.operand()
+        };
+        match operand {
             Some(operand) => Ok(test(operand)),
             None => Err(Unreadable(name.text.clone())),
         }

@@ -26,7 +26,7 @@ pub(crate) fn run(seconds: u64, seed: u64) -> Result<(), Failure> {
                 format!("-seed={seed}"),
             ])
             .args(["-max_len=65535", "-timeout=5", "-rss_limit_mb=4096"])
-            .args(["-print_final_stats=1", "-verbosity=0"])
+            .args(["-print_final_stats=1", "-print_funcs=0", "-verbosity=0"])
             .directory(&engine);
         program.run().map_err(|failure| {
             Failure::new(format!(

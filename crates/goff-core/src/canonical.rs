@@ -46,7 +46,16 @@ pub(crate) fn same_attribute(
     right: &AttributeRef<'_>,
 ) -> bool {
     if name != GOFEATUREFLAG {
-        return same(left, right);
+        // The usual kinds first, in place.
+        return match (left, right) {
+            (AttributeRef::Text(left), AttributeRef::Text(right)) => left == right,
+            (AttributeRef::Int(left), AttributeRef::Int(right)) => left == right,
+            (AttributeRef::Bool(left), AttributeRef::Bool(right)) => left == right,
+            (AttributeRef::Float(left), AttributeRef::Float(right)) => {
+                left.to_bits() == right.to_bits()
+            }
+            _ => same(left, right),
+        };
     }
     let (left, right) = (left.clone().into_map(), right.clone().into_map());
     let count = |map| own_members(map).count();

@@ -1,6 +1,7 @@
 //! This client's own evaluation context: built once, then immutable, with its hash at hand.
 
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::attribute::{Attribute, AttributeRef};
 use crate::canonical;
@@ -26,7 +27,22 @@ pub struct EvaluationContext {
     targeting_key: Option<Box<str>>,
     /// Sorted by name; names are unique.
     attributes: Box<[(Box<str>, Attribute)]>,
+    /// How many of the attributes count when contexts are compared.
+    counted: usize,
     hash: Result<u64, ContextError>,
+    /// Shared by a context, its clones, and what is copied from a view of it.
+    identity: Identity,
+}
+
+/// Equal for contexts of one origin, which are the same context, exporter metadata aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Identity(u64);
+
+impl Identity {
+    fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 impl EvaluationContext {
@@ -43,13 +59,22 @@ impl EvaluationContext {
             attributes.push((name.into(), attribute.to_attribute()));
             ControlFlow::Continue(())
         });
-        Self::assemble(view.targeting_key().map(Into::into), attributes)
+        let mut context = Self::assemble(view.targeting_key().map(Into::into), attributes);
+        if let Some(built) = view.built() {
+            context.identity = built.identity;
+        }
+        context
     }
 
     /// Whether a view shows the same context: equal attributes of equal types in any order,
     /// exporter metadata aside.
     #[must_use]
     pub fn is_same(&self, view: &dyn ContextView) -> bool {
+        if let Some(built) = view.built()
+            && built.identity == self.identity
+        {
+            return true;
+        }
         if self.targeting_key() != view.targeting_key() {
             return false;
         }
@@ -66,14 +91,7 @@ impl EvaluationContext {
                 _ => ControlFlow::Break(()),
             }
         });
-        compared.is_continue() && seen == self.counted()
-    }
-
-    fn counted(&self) -> usize {
-        self.attributes
-            .iter()
-            .filter(|(name, attribute)| canonical::counts(name, &attribute.as_ref()))
-            .count()
+        compared.is_continue() && seen == self.counted
     }
 
     fn assemble(targeting_key: Option<Box<str>>, attributes: Vec<(Box<str>, Attribute)>) -> Self {
@@ -83,10 +101,16 @@ impl EvaluationContext {
         sorted.reverse();
         sorted.dedup_by(|(left, _), (right, _)| left == right);
         sorted.reverse();
+        let counted = sorted
+            .iter()
+            .filter(|(name, attribute)| canonical::counts(name, &attribute.as_ref()))
+            .count();
         let mut context = Self {
             targeting_key,
             attributes: sorted.into(),
+            counted,
             hash: Ok(0),
+            identity: Identity::new(),
         };
         context.hash = canonical::hash(&context);
         context
@@ -122,6 +146,10 @@ impl ContextView for EvaluationContext {
 
     fn canonical_hash(&self) -> Result<u64, ContextError> {
         self.hash.clone()
+    }
+
+    fn built(&self) -> Option<&EvaluationContext> {
+        Some(self)
     }
 }
 
@@ -354,6 +382,17 @@ mod tests {
             map.insert(name.clone(), value);
         }
         format!("{key:?} {}", Value::Object(map))
+    }
+
+    #[test]
+    fn contexts_of_one_origin_are_known_without_a_look() {
+        let context = context([("x", 1.into())]);
+        let copy = EvaluationContext::from_view(&context);
+        assert_eq!(copy.identity, context.identity);
+        assert_eq!(context.clone().identity, context.identity);
+        let twin = self::context([("x", 1.into())]);
+        assert_ne!(twin.identity, context.identity);
+        assert_eq!(twin, context);
     }
 
     proptest! {

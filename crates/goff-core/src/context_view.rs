@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::attribute::{AttributeRef, Unreadable};
 use crate::canonical;
+use crate::context::EvaluationContext;
 
 /// An evaluation context that is read without being copied. This client's
 /// [`EvaluationContext`](crate::EvaluationContext) is one, and behind the feature `open-feature`
@@ -33,6 +34,12 @@ pub trait ContextView: Send + Sync {
     /// An attribute that cannot be read.
     fn canonical_hash(&self) -> Result<u64, ContextError> {
         canonical::hash(self)
+    }
+
+    /// The built context that this view shows, exporter metadata aside, if there is one: contexts
+    /// are compared by it before anything is read.
+    fn built(&self) -> Option<&EvaluationContext> {
+        None
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use goff_core::{
-    AttributeRef, ContextError, ContextView, ExporterMetadata, GOFEATUREFLAG, GoffRef,
+    AttributeRef, ContextError, ContextView, EvaluationContext, ExporterMetadata, GOFEATUREFLAG,
+    GoffRef,
 };
 
 /// A context with this client's exporter metadata in its `gofeatureflag` attribute. Everything is
@@ -69,6 +70,11 @@ impl ContextView for Enriched<'_> {
     fn canonical_hash(&self) -> Result<u64, ContextError> {
         self.context.canonical_hash()
     }
+
+    /// Exporter metadata aside, it shows what the context beneath shows.
+    fn built(&self) -> Option<&EvaluationContext> {
+        self.context.built()
+    }
 }
 
 impl fmt::Debug for Enriched<'_> {
@@ -81,7 +87,7 @@ impl fmt::Debug for Enriched<'_> {
 
 #[cfg(test)]
 mod tests {
-    use goff_core::{CacheKeyRef, EvaluationContext, write_flat_form};
+    use goff_core::{CacheKeyRef, write_flat_form};
     use serde_json::{Value, json};
 
     use super::*;

@@ -39,11 +39,8 @@ fn main() -> Result<ExitCode, Failure> {
     let runtime = runtime()?;
     let context = Arc::new(native_context());
 
-    let goff = Arc::new(
-        runtime.block_on(GoFeatureFlag::connect(GoFeatureFlagOptions::new(
-            server.url(),
-        )))?,
-    );
+    let options = GoFeatureFlagOptions::new(server.url()).disable_cache(true);
+    let goff = Arc::new(runtime.block_on(GoFeatureFlag::connect(options))?);
     let bare = Arc::new(Bare::new(&server));
     let ofrep = Arc::new(Ofrep::new(&runtime, &server)?);
 

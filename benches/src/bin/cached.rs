@@ -438,7 +438,62 @@ fn records(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
         baseline: &mut { floor },
         budget: Budget::AtMost(1.5),
     });
+    record_from_two_threads(suite, &record);
     Ok(())
+}
+
+/// What a record costs when two threads record with a microsecond of work in between, beside what
+/// it costs one thread; the work by itself is taken off both.
+fn record_from_two_threads(suite: &mut Suite, record: &(dyn Fn(u64) + Sync)) {
+    const NAME: &str = "record an event, 2 threads beside 1";
+    const RECORDS: u32 = 50_000;
+    if !suite.wants(NAME) {
+        return;
+    }
+    let work = || {
+        let mut sum = 0_u64;
+        for n in 0..1_000_u64 {
+            sum = black_box(sum.wrapping_mul(31).wrapping_add(n));
+        }
+    };
+    let working = || (0..RECORDS).for_each(|_| work());
+    let recording = || {
+        for _ in 0..RECORDS {
+            work();
+            record(1);
+        }
+    };
+    let alone = |run: &(dyn Fn() + Sync)| {
+        let start = std::time::Instant::now();
+        run();
+        start.elapsed().as_secs_f64()
+    };
+    let together = |run: &(dyn Fn() + Sync)| {
+        let start = std::time::Instant::now();
+        std::thread::scope(|scope| {
+            scope.spawn(run);
+            scope.spawn(run);
+        });
+        start.elapsed().as_secs_f64()
+    };
+    let (mut one, mut two) = (Vec::new(), Vec::new());
+    for _ in 0..goff_benches::WINDOWS {
+        let nanoseconds = 1e9 / f64::from(RECORDS);
+        one.push((alone(&recording) - alone(&working)) * nanoseconds);
+        two.push((together(&recording) - together(&working)) * nanoseconds);
+    }
+    let (value, baseline) = (median(&mut two), median(&mut one));
+    let ratio = value / baseline;
+    suite.add(Row {
+        name: NAME.to_owned(),
+        value,
+        unit: "ns",
+        baseline: Some(baseline),
+        ratio: Some(ratio),
+        budget: "<= 2 x one thread".to_owned(),
+        holds: ratio <= 2.0,
+        cpu: None,
+    });
 }
 
 fn invalidations(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {

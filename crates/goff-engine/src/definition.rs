@@ -364,6 +364,8 @@ fn double(node: &Node<'_>, member: &'static str) -> Result<f64, DecodeError> {
     match node {
         Node::Null => Ok(0.0),
         Node::Number(value) if value.is_finite() => Ok(*value),
+        #[cfg(feature = "file")]
+        Node::Exact(value) => Ok(value.as_f64().unwrap_or(0.0)),
         _ => Err(DecodeError {
             member,
             expected: "a number within the range of a double",

@@ -97,6 +97,16 @@ impl Flag {
         Self::assembled(key, "", Body::compile(definition, &mut Interner::default()))
     }
 
+    /// A flag from a file: `node` is what is evaluated, `json` what it is shown as.
+    #[cfg(feature = "file")]
+    pub(crate) fn from_node(key: &str, node: &Node<'_>, json: &str) -> Self {
+        let body = guard::check_input(json, 1)
+            .map_err(FlagError::new)
+            .and_then(|()| FlagDefinition::decode(node).map_err(FlagError::new))
+            .and_then(|definition| Body::compile(definition, &mut Interner::default()));
+        Self::assembled(key, json, body)
+    }
+
     fn assembled(key: &str, json: &str, body: Result<Body, FlagError>) -> Self {
         let text: Arc<Box<str>> = Arc::new(format!("{key}{json}").into());
         let (key, json) = (0..key.len(), key.len()..text.len());
@@ -138,7 +148,8 @@ impl Flag {
         name == Some(key.as_bytes())
     }
 
-    /// The JSON that the flag was made from.
+    /// The JSON that the flag was made from; for a flag from a file, the JSON
+    /// that the relay proxy serves for it.
     #[must_use]
     pub fn raw_json(&self) -> &str {
         self.json.of(&self.text)

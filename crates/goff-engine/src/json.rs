@@ -17,6 +17,9 @@ pub(crate) enum Node<'t> {
     Bool(bool),
     /// Infinite when the text does not fit a double: an error only for whoever reads it.
     Number(f64),
+    /// An integer that no double holds. JSON never gives one; flag files in YAML and TOML do.
+    #[cfg(feature = "file")]
+    Exact(Number),
     String(Cow<'t, str>),
     Array(Vec<Node<'t>>),
     /// Members in the order of the text, repeated names included.
@@ -54,6 +57,8 @@ impl<'t> Node<'t> {
             Self::Null => Value::Null,
             Self::Bool(value) => Value::Bool(*value),
             Self::Number(value) => Value::Number(number(*value).ok_or(NumberOverflow)?),
+            #[cfg(feature = "file")]
+            Self::Exact(value) => Value::Number(value.clone()),
             Self::String(value) => Value::String(value.as_ref().to_owned()),
             Self::Array(elements) => Value::Array(
                 elements

@@ -2,6 +2,7 @@
 
 mod json;
 mod scalars;
+mod served;
 mod toml;
 mod tree;
 mod validate;
@@ -20,6 +21,10 @@ use tree::Position;
 /// [`FlagProblem`] with the place in the file. A flag with problems is in the
 /// set all the same, as evaluation does not depend on validation; whether to
 /// serve it is the caller's choice.
+///
+/// As in the server, integers in YAML and TOML are exact up to 64 bits, while
+/// JSON has doubles only, and what the server does not know is not in a flag's
+/// [`raw_json`](Flag::raw_json).
 ///
 /// ```
 /// use goff_engine::{FlagFile, FlagFileFormat};
@@ -109,7 +114,7 @@ impl FlagFile {
                     }
                 }
             }
-            let compiled = Flag::from_json(&key, flag.to_json().as_bytes());
+            let compiled = Flag::from_node(&key, &node, &served::to_json(&flag));
             // What the decoder accepts and the size limits refuse.
             if let (Some(error), Ok(_)) = (compiled.error(), FlagDefinition::decode(&node)) {
                 problems.push(problem(flag.position, error.to_string()));

@@ -55,6 +55,8 @@ fn expanded(json: &Json) -> Value {
         Json::Null => Value::Null,
         Json::Bool(value) => Value::Bool(*value),
         Json::Number(value) => Value::Number(number(*value).unwrap_or_else(|| Number::from(0))),
+        #[cfg(feature = "file")]
+        Json::Exact(value) => Value::Number(value.as_ref().clone()),
         Json::Text(text) => Value::String(text.as_ref().to_owned()),
         Json::List(elements) => Value::Array(elements.iter().map(expanded).collect()),
         Json::Object(members) => Value::Object(

@@ -20,6 +20,7 @@ fn tree(spanned: Spanned<'_>, lines: &Lines<'_>) -> Tree {
                 Node::Bool(value) => Content::Bool(value),
                 Node::Number(value) => Content::Number(value),
                 Node::String(text) => Content::Text(text.into_owned()),
+                Node::Exact(value) => Content::Exact(value),
                 Node::Null | Node::Array(_) | Node::Object(_) => Content::Null,
             };
             (offset, content)

@@ -54,7 +54,9 @@ fn settle_list(tree: &mut Tree, part: Part) {
 }
 
 fn settle_text(tree: &mut Tree) {
-    if let (Content::Bool(_) | Content::Number(_), Some(source)) = (&tree.content, &tree.source) {
+    if let (Content::Bool(_) | Content::Number(_) | Content::Exact(_), Some(source)) =
+        (&tree.content, &tree.source)
+    {
         tree.content = Content::Text(source.clone());
     }
 }

@@ -66,7 +66,7 @@ fn yaml_with_anchors_numbers_and_dates() {
     let copy = file.flags.get("copy").unwrap();
     assert_eq!(
         copy.raw_json(),
-        r#"{"version":"1.0","trackEvents":false,"variations":{"on":true,"off":false},"defaultRule":{"variation":"on"}}"#
+        r#"{"variations":{"on":true,"off":false},"defaultRule":{"variation":"on"},"trackEvents":false,"version":"1.0"}"#
     );
 }
 
@@ -97,6 +97,81 @@ f:
     let text = "f: {metadata: {version: 1.0}, variations: {a: {variation: true}}, defaultRule: {variation: a}}";
     let file = FlagFile::parse(text, FlagFileFormat::Yaml).unwrap();
     assert_eq!(value(&file, "f"), serde_json::json!({"variation": true}));
+}
+
+#[test]
+fn a_flag_is_shown_as_the_server_serves_it() {
+    let text = r#"{"f": {
+        "Variations": {"a": 1.0, "b": null, "c": {"x": null}}, "owner": "team", "disable": null,
+        "targeting": [{"query": "x eq 1", "variation": "a", "comment": "none", "name": null}],
+        "defaultRule": {"progressiveRollout": {"initial": {"variation": "a", "date": "2024-01-01T0:00:00Z", "by": 1}}},
+        "scheduledRollout": [{"date": "2024-01-01T00:00:00.50Z", "disable": true, "reason": "x"}],
+        "date": "2024-01-01T00:00:00Z"
+    }}"#;
+    let file = FlagFile::parse(text, FlagFileFormat::Json).unwrap();
+    assert_eq!(
+        file.flags.get("f").unwrap().raw_json(),
+        concat!(
+            r#"{"variations":{"a":1,"b":null,"c":{"x":null}},"#,
+            r#""targeting":[{"query":"x eq 1","variation":"a"}],"#,
+            r#""defaultRule":{"progressiveRollout":{"initial":{"variation":"a","date":"2024-01-01T00:00:00Z"}}},"#,
+            r#""scheduledRollout":[{"disable":true,"date":"2024-01-01T00:00:00.5Z"}]}"#,
+        )
+    );
+}
+
+#[test]
+fn integers_are_exact_where_the_server_has_them_exact() {
+    let beyond_f64 = 9_007_199_254_740_993_i64;
+    for (format, text, expected) in [
+        (
+            FlagFileFormat::Yaml,
+            "f: {variations: {a: 9007199254740993}, metadata: {m: 18446744073709551615}, defaultRule: {variation: a}}",
+            serde_json::json!(beyond_f64),
+        ),
+        (
+            FlagFileFormat::Yaml,
+            "f: {variations: {a: [0x20000000000001]}, defaultRule: {variation: a}}",
+            serde_json::json!([beyond_f64]),
+        ),
+        (
+            FlagFileFormat::Yaml,
+            "f: {variations: {a: 18446744073709551616}, defaultRule: {variation: a}}",
+            serde_json::json!(18_446_744_073_709_551_616.0),
+        ),
+        (
+            FlagFileFormat::Toml,
+            "[f]\nvariations.a = 9007199254740993\ndefaultRule.variation = 'a'",
+            serde_json::json!(beyond_f64),
+        ),
+        (
+            FlagFileFormat::Json,
+            r#"{"f": {"variations": {"a": 9007199254740993}, "defaultRule": {"variation": "a"}}}"#,
+            serde_json::json!(beyond_f64 - 1),
+        ),
+    ] {
+        let file = FlagFile::parse(text, format).unwrap();
+        assert_eq!(file.problems, [], "{text}");
+        assert_eq!(value(&file, "f"), expected, "{text}");
+        let flag = file.flags.get("f").unwrap();
+        let shown: serde_json::Value = serde_json::from_str(flag.raw_json()).unwrap();
+        assert_eq!(shown["variations"]["a"], expected, "{text}");
+        if text.contains("metadata") {
+            let context = serde_json::Map::new();
+            let flag_context = FlagContext::default();
+            let now = Timestamp::from_unix_seconds(0);
+            let metadata = flag.evaluate(&context, &flag_context, now).metadata_map();
+            assert_eq!(metadata["m"], u64::MAX);
+        }
+    }
+    // A mixture of both kinds is numbers all the same.
+    let text = "f: {variations: {a: 1, b: 9007199254740993}, defaultRule: {variation: a}}";
+    assert_eq!(
+        FlagFile::parse(text, FlagFileFormat::Yaml)
+            .unwrap()
+            .problems,
+        []
+    );
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn tree(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>) -> Result<Tree, FlagFil
             let text = value.as_str().replace('_', "");
             let number = i64::from_str_radix(&text, value.radix())
                 .map_err(|_| FlagFileError::new(position, "integer beyond 64 bits"))?;
-            Content::Number(number as f64)
+            Content::integer(number.into()).unwrap_or(Content::Number(number as f64))
         }
         DeValue::Float(value) => {
             let text = value.as_str().replace('_', "");

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, fmt};
 
+use serde_json::Number;
+
 use super::FlagFileError;
 use crate::{
     definition::known,
@@ -63,6 +65,8 @@ pub(super) enum Content {
     Null,
     Bool(bool),
     Number(f64),
+    /// An integer that no double holds.
+    Exact(Number),
     Text(String),
     List(Vec<Tree>),
     Object(Vec<(String, Tree)>),
@@ -80,6 +84,21 @@ pub(super) enum Step {
 
 /// Deepest nesting of a file; a flag may be nested less.
 pub(super) const MAX_DEPTH: usize = 256;
+
+impl Content {
+    /// An integer: a double unless that would change it.
+    pub(super) fn integer(value: i128) -> Option<Self> {
+        let double = value as f64;
+        if double as i128 == value {
+            return Some(Self::Number(double));
+        }
+        let number = i64::try_from(value).map(Number::from);
+        number
+            .or_else(|_| u64::try_from(value).map(Number::from))
+            .ok()
+            .map(Self::Exact)
+    }
+}
 
 impl Tree {
     /// The flags by name.
@@ -99,6 +118,7 @@ impl Tree {
             Content::Null => Node::Null,
             Content::Bool(value) => Node::Bool(*value),
             Content::Number(value) => Node::Number(*value),
+            Content::Exact(value) => Node::Exact(value.clone()),
             Content::Text(text) => Node::String(Cow::Owned(text.clone())),
             Content::List(elements) => Node::Array(elements.iter().map(Self::to_node).collect()),
             Content::Object(members) => Node::Object(
@@ -110,14 +130,8 @@ impl Tree {
         }
     }
 
-    /// The same as JSON.
-    pub(super) fn to_json(&self) -> String {
-        let mut text = String::new();
-        self.write(&mut text);
-        text
-    }
-
-    fn write(&self, text: &mut String) {
+    /// Writes the same as JSON.
+    pub(super) fn write(&self, text: &mut String) {
         match &self.content {
             Content::Null => text.push_str("null"),
             Content::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
@@ -126,6 +140,7 @@ impl Tree {
                 // Infinite, for what does not fit: the decoder refuses it where it is read.
                 None => text.push_str("1e999"),
             },
+            Content::Exact(value) => text.push_str(&value.to_string()),
             Content::Text(value) => {
                 text.push_str(&serde_json::Value::from(value.as_str()).to_string());
             }

@@ -3,7 +3,11 @@
 //! (Engine semantics: section "Configuration-time validation"; upstream
 //! `modules/core/flag/internal_flag.go` and `rule_validation.go`.)
 
-use std::{borrow::Cow, collections::HashSet, mem::discriminant};
+use std::{
+    borrow::Cow,
+    collections::HashSet,
+    mem::{Discriminant, discriminant},
+};
 
 use super::tree::Step;
 use crate::{
@@ -41,7 +45,7 @@ pub(super) fn flag(flag: &FlagDefinition<'_>) -> Checked {
         if *value == Json::Null {
             return invalid(format!("nil value for variation: {name}"), path);
         }
-        if discriminant(value) != discriminant(first) {
+        if kind(value) != kind(first) {
             return invalid("all variations should have the same type", path);
         }
     }
@@ -64,6 +68,13 @@ pub(super) fn flag(flag: &FlagDefinition<'_>) -> Checked {
         }
     }
     Ok(())
+}
+
+fn kind(value: &Json) -> Discriminant<Json> {
+    match value {
+        Json::Exact(_) => discriminant(&Json::Number(0.0)),
+        value => discriminant(value),
+    }
 }
 
 /// Checks a targeting rule, or the default rule.

@@ -215,7 +215,10 @@ impl Builder {
 
 /// A plain scalar, by the core schema of YAML 1.2.
 fn plain(text: &str, position: Position) -> Result<Content, FlagFileError> {
-    let integer = |digits: &str, radix| i64::from_str_radix(digits, radix).ok();
+    let integer = |digits: &str, radix| {
+        let value = i64::from_str_radix(digits, radix).ok()?;
+        Content::integer(value.into())
+    };
     Ok(match text {
         "" | "~" | "null" | "Null" | "NULL" => Content::Null,
         "true" | "True" | "TRUE" => Content::Bool(true),
@@ -239,11 +242,13 @@ fn plain(text: &str, position: Position) -> Result<Content, FlagFileError> {
                 first.is_ascii_digit() || matches!(first, '+' | '-' | '.')
             });
             match (prefixed, text.parse::<f64>()) {
-                (Some(number), _) => Content::Number(number as f64),
+                (Some(number), _) => number,
                 (None, Ok(number))
                     if begins_like_a_number && text.bytes().any(|byte| byte.is_ascii_digit()) =>
                 {
-                    Content::Number(number)
+                    // An integer beyond 64 bits is a float.
+                    let exact = text.parse().ok().and_then(Content::integer);
+                    exact.unwrap_or(Content::Number(number))
                 }
                 _ => Content::Text(text.to_owned()),
             }

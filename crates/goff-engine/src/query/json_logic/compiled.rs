@@ -275,6 +275,8 @@ impl Scalar {
             Json::Null => Self::Null,
             Json::Bool(value) => Self::Bool(*value),
             Json::Number(value) => Self::Number(*value),
+            #[cfg(feature = "file")]
+            Json::Exact(value) => Self::Number(value.as_f64().unwrap_or(0.0)),
             Json::Text(text) => Self::Text(text.clone()),
             Json::List(_) | Json::Object(_) => return None,
         })

@@ -8,6 +8,9 @@ pub(crate) enum Json {
     Null,
     Bool(bool),
     Number(f64),
+    /// An integer that no double holds, from a flag file; never in a rule.
+    #[cfg(feature = "file")]
+    Exact(Box<serde_json::Number>),
     Text(Box<str>),
     List(Box<[Json]>),
     /// Sorted by name, no name twice.
@@ -22,6 +25,8 @@ impl Json {
             Node::Bool(value) => Self::Bool(*value),
             Node::Number(value) if value.is_finite() => Self::Number(*value),
             Node::Number(_) => return Err(NumberOverflow),
+            #[cfg(feature = "file")]
+            Node::Exact(value) => Self::Exact(Box::new(value.clone())),
             Node::String(text) => Self::Text(text.as_ref().into()),
             Node::Array(elements) => Self::List(
                 elements

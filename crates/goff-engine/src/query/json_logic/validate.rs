@@ -19,6 +19,8 @@ pub(super) fn is_valid(rule: &Json) -> bool {
         }),
         Json::Null => false,
         Json::Bool(_) | Json::Number(_) | Json::Text(_) => true,
+        #[cfg(feature = "file")]
+        Json::Exact(_) => true,
     }
 }
 

@@ -100,6 +100,8 @@ impl<'v> From<&'v Json> for Value<'v> {
             Json::Null => Self::Null,
             Json::Bool(value) => Self::Bool(*value),
             Json::Number(value) => Self::Number(*value),
+            #[cfg(feature = "file")]
+            Json::Exact(value) => Self::Number(value.as_f64().unwrap_or(0.0)),
             Json::Text(text) => Self::lent(text),
             Json::List(elements) => Self::List(List::Rule(elements)),
             Json::Object(members) => Self::Object(Object::Rule(members)),

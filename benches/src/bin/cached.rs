@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use goff_benches::{Budget, Comparison, Measure, Row, Suite, median};
 use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, Invalidation};
 use goff_core::{
-    BulkEvaluation, CacheKeyRef, ContextKind, ContextView, Event, EventBatch, EventSink,
-    EventSource, FeatureEvent, Reason, RelayClient, RelayError, Resolution,
+    BulkEvaluation, CacheKeyRef, ConfigurationUpdate, ContextKind, ContextView, Etag, Event,
+    EventBatch, EventSink, EventSource, FeatureEvent, Reason, RelayClient, RelayError, Resolution,
 };
 use goff_hooks::{EventPublisher, EventPublisherOptions};
 use goff_provider::GoFeatureFlagProvider;
@@ -61,6 +61,14 @@ impl RelayClient for ConstantRelay {
         Ok(BulkEvaluation::new())
     }
 
+    async fn flag_configuration(
+        &self,
+        _: &[String],
+        _: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        Ok(ConfigurationUpdate::NotModified)
+    }
+
     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
         Ok(())
     }
@@ -78,6 +86,14 @@ impl RelayClient for NoCollector {
 
     async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
         Ok(BulkEvaluation::new())
+    }
+
+    async fn flag_configuration(
+        &self,
+        _: &[String],
+        _: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        Ok(ConfigurationUpdate::NotModified)
     }
 
     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {

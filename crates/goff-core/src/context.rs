@@ -135,9 +135,9 @@ impl ContextView for EvaluationContext {
         found.map(|(_, attribute)| attribute.as_ref())
     }
 
-    fn visit(
-        &self,
-        visitor: &mut dyn FnMut(&str, AttributeRef<'_>) -> ControlFlow<()>,
+    fn visit<'s>(
+        &'s self,
+        visitor: &mut dyn FnMut(&'s str, AttributeRef<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         self.attributes
             .iter()

@@ -22,9 +22,9 @@ pub trait ContextView: Send + Sync {
     fn attribute(&self, name: &str) -> Option<AttributeRef<'_>>;
 
     /// Visits every attribute until the visitor breaks. The targeting key is no attribute.
-    fn visit(
-        &self,
-        visitor: &mut dyn FnMut(&str, AttributeRef<'_>) -> ControlFlow<()>,
+    fn visit<'s>(
+        &'s self,
+        visitor: &mut dyn FnMut(&'s str, AttributeRef<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()>;
 
     /// A hash that equal contexts share, whatever the order of their attributes. It leaves out

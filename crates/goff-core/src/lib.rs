@@ -5,6 +5,7 @@
 //!
 //! * the evaluation context, [`EvaluationContext`], and the view by which any context is read in
 //!   place, [`ContextView`];
+//! * the [`FlagConfiguration`] that in-process evaluation works with, flags kept opaque;
 //! * what an evaluation gives: [`Resolution`], its projection into a Rust type ([`FlagType`]), the
 //!   errors with their one table of codes, and the [`Outcome`] with its [`Origin`];
 //! * the [`CacheKey`] that makes two evaluations the same one;
@@ -24,7 +25,8 @@
 //!
 //! ```
 //! use goff_core::{
-//!     BulkEvaluation, ContextView, EventBatch, Reason, RelayClient, RelayError, Resolution,
+//!     BulkEvaluation, ConfigurationUpdate, ContextView, Etag, EventBatch, FlagConfiguration, Reason,
+//!     RelayClient, RelayError, Resolution,
 //! };
 //!
 //! #[derive(Debug)]
@@ -48,6 +50,14 @@
 //!         Ok(BulkEvaluation::new())
 //!     }
 //!
+//!     async fn flag_configuration(
+//!         &self,
+//!         _flags: &[String],
+//!         _held: Option<&Etag>,
+//!     ) -> Result<ConfigurationUpdate, RelayError> {
+//!         Ok(ConfigurationUpdate::Loaded(FlagConfiguration::default()))
+//!     }
+//!
 //!     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
 //!         Ok(())
 //!     }
@@ -69,6 +79,7 @@ mod evaluation_type;
 mod event;
 mod exporter_metadata;
 mod finite;
+mod flag_configuration;
 mod flag_type;
 mod invalidation;
 mod outcome;
@@ -96,6 +107,7 @@ pub use event::{
     UNDEFINED_TARGETING_KEY,
 };
 pub use exporter_metadata::{ExporterMetadata, InvalidExporterMetadata};
+pub use flag_configuration::{ConfigurationUpdate, Etag, FlagConfiguration};
 pub use flag_type::{FlagType, Projection, project, project_with};
 pub use invalidation::{Invalidation, InvalidationSink, StreamState};
 pub use outcome::{FallbackOrigin, Origin, Outcome, OutcomeSlot};

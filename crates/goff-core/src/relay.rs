@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use crate::context_view::ContextView;
 use crate::error::{EvaluationFailure, RelayError};
 use crate::event::EventBatch;
+use crate::flag_configuration::{ConfigurationUpdate, Etag};
 use crate::resolution::Resolution;
 
 /// A relay proxy, by whatever transport. `goff-http` implements it over HTTP; a test scripts one.
 ///
-/// Called concurrently, from any task, once per uncached evaluation and once per batch of usage data. An implementation bounds its
-/// own time (GOFF-REM-006), does not retry (GOFF-REM-005), never panics, and blocks no thread.
+/// Called concurrently, from any task: once per uncached evaluation, per refresh of the
+/// configuration and per batch of usage data. An implementation bounds its own time (GOFF-REM-006),
+/// does not retry (GOFF-REM-005), never panics, and blocks no thread.
 #[async_trait]
 pub trait RelayClient: fmt::Debug + Send + Sync {
     /// Evaluates one flag.
@@ -31,6 +33,18 @@ pub trait RelayClient: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`RelayError`] when the request as a whole failed.
     async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError>;
+
+    /// Asks for the flags themselves, to evaluate them in process (GOFF-IP-001): those of `flags`,
+    /// or all where it is empty (GOFF-IP-002). `held` is the ETag of the configuration that the
+    /// caller has; without one the answer is a configuration.
+    ///
+    /// # Errors
+    /// [`RelayError`], where there is no configuration that can be read (GOFF-IP-008).
+    async fn flag_configuration(
+        &self,
+        flags: &[String],
+        held: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError>;
 
     /// Delivers usage data. Never sent twice by itself: the wire has no deduplication key.
     ///

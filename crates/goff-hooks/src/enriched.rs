@@ -49,9 +49,9 @@ impl ContextView for Enriched<'_> {
         }
     }
 
-    fn visit(
-        &self,
-        visitor: &mut dyn FnMut(&str, AttributeRef<'_>) -> ControlFlow<()>,
+    fn visit<'s>(
+        &'s self,
+        visitor: &mut dyn FnMut(&'s str, AttributeRef<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         self.context.visit(&mut |name, attribute| {
             if name == GOFEATUREFLAG {

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_core::{
-    BulkEvaluation, ContextKind, ContextView, ErrorCode, Event, EventBatch, EventSink, EventSource,
-    ExporterMetadata, FeatureEvent, RelayClient, RelayError, Resolution,
+    BulkEvaluation, ConfigurationUpdate, ContextKind, ContextView, ErrorCode, Etag, Event,
+    EventBatch, EventSink, EventSource, ExporterMetadata, FeatureEvent, RelayClient, RelayError,
+    Resolution,
 };
 use goff_hooks::{DeliveryReport, EventPublisher, EventPublisherOptions};
 use goff_testkit::ScriptedRelay;
@@ -369,6 +370,14 @@ impl RelayClient for Counting {
         Ok(BulkEvaluation::new())
     }
 
+    async fn flag_configuration(
+        &self,
+        _: &[String],
+        _: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        Ok(ConfigurationUpdate::NotModified)
+    }
+
     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
@@ -708,6 +717,14 @@ impl RelayClient for Panicking {
 
     async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
         Ok(BulkEvaluation::new())
+    }
+
+    async fn flag_configuration(
+        &self,
+        _: &[String],
+        _: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        Ok(ConfigurationUpdate::NotModified)
     }
 
     #[expect(clippy::panic, reason = "on purpose")]

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use goff_core::{
-    BulkEvaluation, ContextKind, ContextView, ErrorCode, Event, EventBatch, EventSink, EventSource,
-    FeatureEvent, RelayClient, RelayError, Resolution,
+    BulkEvaluation, ConfigurationUpdate, ContextKind, ContextView, ErrorCode, Etag, Event,
+    EventBatch, EventSink, EventSource, FeatureEvent, RelayClient, RelayError, Resolution,
 };
 use goff_hooks::{EventPublisher, EventPublisherOptions};
 
@@ -38,6 +38,14 @@ impl RelayClient for Collector {
 
     async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
         Ok(BulkEvaluation::new())
+    }
+
+    async fn flag_configuration(
+        &self,
+        _: &[String],
+        _: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        Ok(ConfigurationUpdate::NotModified)
     }
 
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {

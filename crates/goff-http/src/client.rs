@@ -9,11 +9,12 @@ use std::time::{Duration, SystemTime};
 use async_trait::async_trait;
 use bytes::Bytes;
 use goff_core::{
-    BodyProblem, BulkEvaluation, ContextView, Endpoint, ErrorCode, EventBatch, RelayClient,
-    RelayError, Resolution,
+    BodyProblem, BulkEvaluation, ConfigurationUpdate, ContextView, Endpoint, ErrorCode, Etag,
+    EventBatch, RelayClient, RelayError, Resolution,
 };
+use http::header::IF_NONE_MATCH;
 use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::Instant;
 use tracing::Level;
 
@@ -26,6 +27,9 @@ use crate::transport::{HttpRequest, HttpResponse, HttpTransport, SendProgress, T
 
 /// How many bytes of a response body are read: 16 MB.
 pub const MAX_RESPONSE_SIZE: usize = 16 * 1024 * 1024;
+
+/// How many bytes of a flag configuration are read: 256 MB.
+pub const MAX_CONFIGURATION_SIZE: usize = 256 * 1024 * 1024;
 
 /// A relay proxy over HTTP.
 ///
@@ -45,7 +49,7 @@ pub struct HttpRelayClient {
     headers: Arc<HeaderMap>,
     secrets: Secrets,
     transport: Arc<dyn HttpTransport>,
-    hold_back: HoldBack,
+    hold_back: Arc<HoldBack>,
 }
 
 impl HttpRelayClient {
@@ -55,10 +59,30 @@ impl HttpRelayClient {
         HttpRelayClientBuilder::new(endpoint)
     }
 
+    /// The same relay proxy, asked for evaluations by another protocol: over the same connections,
+    /// and held back together with this client.
+    #[must_use]
+    pub fn with_protocol(&self, protocol: RemoteProtocol) -> Self {
+        Self {
+            endpoint: self.endpoint.clone(),
+            scheme: self.scheme.clone(),
+            authority: self.authority.clone(),
+            prefix: self.prefix.clone(),
+            protocol,
+            timeout: self.timeout,
+            debug: self.debug,
+            headers: Arc::clone(&self.headers),
+            secrets: self.secrets.clone(),
+            transport: Arc::clone(&self.transport),
+            hold_back: Arc::clone(&self.hold_back),
+        }
+    }
+
     async fn send<T>(
         &self,
         request: EndpointRequest,
-        read: fn(&HttpResponse, &str, &Secrets) -> Result<T, RelayError>,
+        max_response_size: usize,
+        read: impl FnOnce(&HttpResponse, &str, &Secrets) -> Result<T, RelayError>,
     ) -> Result<T, RelayError> {
         self.hold_back.check()?;
         let path = request.path;
@@ -67,9 +91,9 @@ impl HttpRelayClient {
         let sending = self.transport.send(HttpRequest {
             method: request.method,
             uri: uri.clone(),
-            headers: Arc::clone(&self.headers),
+            headers: self.headers(request.if_none_match),
             body: request.body,
-            max_response_size: MAX_RESPONSE_SIZE,
+            max_response_size,
             may_resend: request.may_resend,
             progress: Arc::clone(&progress),
         });
@@ -80,11 +104,11 @@ impl HttpRelayClient {
                 let (timeout, sent) = (self.timeout, progress.may_be_sent());
                 (None, Err(RelayError::Timeout { timeout, sent }))
             }
-            Ok(Err(error)) => self.read_failure(error, uri.path()),
+            Ok(Err(error)) => self.read_failure(error, uri.path(), max_response_size),
             Ok(Ok(response)) => {
                 self.note_retry_after(&response);
-                let result = if response.body.len() > MAX_RESPONSE_SIZE {
-                    Err(self.too_large(response.status, uri.path()))
+                let result = if response.body.len() > max_response_size {
+                    Err(too_large(response.status, uri.path(), max_response_size))
                 } else {
                     read(&response, uri.path(), &self.secrets)
                 };
@@ -95,6 +119,14 @@ impl HttpRelayClient {
             self.log(uri.path(), status, begun.elapsed(), result.as_ref().err());
         }
         result
+    }
+
+    fn headers(&self, if_none_match: Option<HeaderValue>) -> Arc<HeaderMap> {
+        let mut headers = Arc::clone(&self.headers);
+        if let Some(etag) = if_none_match {
+            Arc::make_mut(&mut headers).insert(IF_NONE_MATCH, etag);
+        }
+        headers
     }
 
     /// The URL of a path below the endpoint; the prefix is kept.
@@ -121,31 +153,14 @@ impl HttpRelayClient {
         &self,
         error: TransportError,
         path: &str,
+        limit: usize,
     ) -> (Option<StatusCode>, Result<T, RelayError>) {
         match error {
             TransportError::NotConnected(cause) => (None, Err(RelayError::NotConnected(cause))),
             TransportError::Interrupted(cause) => (None, Err(RelayError::Interrupted(cause))),
             TransportError::TooLarge { status } => {
-                (Some(status), Err(self.too_large(status, path)))
+                (Some(status), Err(too_large(status, path, limit)))
             }
-        }
-    }
-
-    /// What a status means is worth more than that its page is too long.
-    fn too_large(&self, status: StatusCode, path: &str) -> RelayError {
-        if status.is_success() {
-            return RelayError::Body {
-                problem: BodyProblem::TooLarge {
-                    limit: MAX_RESPONSE_SIZE,
-                },
-                status: status.as_u16(),
-            };
-        }
-        RelayError::Status {
-            status: status.as_u16(),
-            path: path.to_owned(),
-            message: None,
-            code: ErrorCode::General,
         }
     }
 
@@ -192,16 +207,36 @@ impl RelayClient for HttpRelayClient {
         context: &dyn ContextView,
     ) -> Result<Resolution, RelayError> {
         let request = request::evaluate(self.protocol, flag_key, context)?;
-        self.send(request, response::read_evaluation).await
+        self.send(request, MAX_RESPONSE_SIZE, response::read_evaluation)
+            .await
     }
 
     async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
         let request = request::evaluate_all(self.protocol, context)?;
-        self.send(request, response::read_bulk_evaluation).await
+        self.send(request, MAX_RESPONSE_SIZE, response::read_bulk_evaluation)
+            .await
+    }
+
+    async fn flag_configuration(
+        &self,
+        flags: &[String],
+        held: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        let request = request::flag_configuration(flags, held);
+        let is_conditional = held.is_some();
+        self.send(
+            request,
+            MAX_CONFIGURATION_SIZE,
+            |response, path, secrets| {
+                response::read_configuration(response, path, secrets, is_conditional)
+            },
+        )
+        .await
     }
 
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
-        self.send(request::collect(batch), response::read_collection)
+        let request = request::collect(batch);
+        self.send(request, MAX_RESPONSE_SIZE, response::read_collection)
             .await
     }
 }
@@ -215,6 +250,22 @@ impl fmt::Debug for HttpRelayClient {
             .field("debug", &self.debug)
             .field("headers", &HeaderNames(&self.headers))
             .finish_non_exhaustive()
+    }
+}
+
+/// What a status means is worth more than that its page is too long.
+fn too_large(status: StatusCode, path: &str, limit: usize) -> RelayError {
+    if status.is_success() {
+        return RelayError::Body {
+            problem: BodyProblem::TooLarge { limit },
+            status: status.as_u16(),
+        };
+    }
+    RelayError::Status {
+        status: status.as_u16(),
+        path: path.to_owned(),
+        message: None,
+        code: ErrorCode::General,
     }
 }
 

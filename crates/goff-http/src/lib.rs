@@ -71,7 +71,10 @@ mod tls;
 mod tls_handshake;
 mod transport;
 
-pub use client::{HttpRelayClient, HttpRelayClientBuilder, InvalidOption, MAX_RESPONSE_SIZE};
+pub use client::{
+    HttpRelayClient, HttpRelayClientBuilder, InvalidOption, MAX_CONFIGURATION_SIZE,
+    MAX_RESPONSE_SIZE,
+};
 pub use connector::Connector;
 pub use hyper_transport::HyperTransport;
 pub use request::RemoteProtocol;

@@ -1,8 +1,8 @@
 //! One function per endpoint: which path, and which body.
 
 use bytes::Bytes;
-use goff_core::{ContextView, EventBatch, RelayError, write_flat_form, write_nested_form};
-use http::Method;
+use goff_core::{ContextView, Etag, EventBatch, RelayError, write_flat_form, write_nested_form};
+use http::{HeaderValue, Method};
 
 use crate::flag_key;
 
@@ -28,6 +28,8 @@ pub(crate) struct EndpointRequest {
     /// What follows the endpoint's base URL.
     pub(crate) path: String,
     pub(crate) body: Bytes,
+    /// The configuration that the caller has.
+    pub(crate) if_none_match: Option<HeaderValue>,
     /// Whether sending it twice does no harm beyond a second record on the server.
     pub(crate) may_resend: bool,
 }
@@ -38,6 +40,7 @@ impl EndpointRequest {
             method: Method::POST,
             path,
             body: body.into(),
+            if_none_match: None,
             may_resend: true,
         }
     }
@@ -81,6 +84,20 @@ pub(crate) fn evaluate_all(
         RemoteProtocol::Ofrep => ("/ofrep/v1/evaluate/flags", flat_body(context)?),
     };
     Ok(EndpointRequest::post(path.to_owned(), body))
+}
+
+/// The flag configuration (relay-protocol 12, GOFF-IP-001, GOFF-IP-002, GOFF-IP-005).
+pub(crate) fn flag_configuration(flags: &[String], held: Option<&Etag>) -> EndpointRequest {
+    #[derive(serde::Serialize)]
+    struct Body<'a> {
+        flags: &'a [String],
+    }
+    // Strings serialise.
+    let body = serde_json::to_vec(&Body { flags }).unwrap_or_default();
+    EndpointRequest {
+        if_none_match: held.cloned().map(HeaderValue::from),
+        ..EndpointRequest::post("/v1/flag/configuration".to_owned(), body)
+    }
 }
 
 /// A batch of usage data (relay-protocol 14, GOFF-COLL-001). It is never sent twice, because the
@@ -172,6 +189,26 @@ mod tests {
             evaluate(RemoteProtocol::Ofrep, "f", &EvaluationContext::default()).unwrap(),
             "/ofrep/v1/evaluate/flags/f",
             json!({"context": {}}),
+        );
+    }
+
+    /// GOFF-IP-001, GOFF-IP-002, GOFF-IP-005, GOFF-CFG-008.
+    #[test]
+    fn configuration_is_asked_for_by_flags_and_with_the_tag_verbatim() {
+        let all = flag_configuration(&[], None);
+        assert_eq!(all.if_none_match, None);
+        check(all, "/v1/flag/configuration", json!({"flags": []}));
+        let flags = ["a".to_owned(), "é\"".to_owned()];
+        let etag = Etag::from_bytes(b"W/\"1-\xe9\"").unwrap();
+        let some = flag_configuration(&flags, Some(&etag));
+        assert_eq!(
+            some.if_none_match.as_ref().map(HeaderValue::as_bytes),
+            Some(etag.as_bytes())
+        );
+        check(
+            some,
+            "/v1/flag/configuration",
+            json!({"flags": ["a", "é\""]}),
         );
     }
 

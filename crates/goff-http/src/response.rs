@@ -5,12 +5,15 @@
 //! that is absent or null has its default; only `reason` and the presence of `value` are required.
 //! Read leniently are errors, whose shape belongs to whichever gateway wrote them.
 
+mod configuration;
+
 use goff_core::{BodyProblem, BulkEvaluation, ErrorCode, RelayError, Resolution};
 use http::StatusCode;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+pub(crate) use self::configuration::read_configuration;
 use crate::answer::{Answer, BulkAnswer, Problem};
 use crate::secrets::Secrets;
 use crate::transport::HttpResponse;
@@ -66,8 +69,8 @@ pub(crate) fn read_collection(
 }
 
 /// Reads the body of a success as `T`, after looking for an error code in any other answer.
-fn read_success<T: for<'de> Deserialize<'de>>(
-    response: &HttpResponse,
+fn read_success<'r, T: Deserialize<'r>>(
+    response: &'r HttpResponse,
     path: &str,
     secrets: &Secrets,
 ) -> Result<T, RelayError> {

@@ -12,4 +12,4 @@ mod scripted_relay;
 
 pub use faulty_server::{Answer, FaultyServer, SeenRequest};
 pub use recording_sink::RecordingSink;
-pub use scripted_relay::{ScriptedRelay, ScriptedRequest};
+pub use scripted_relay::{ConfigurationRequest, ScriptedRelay, ScriptedRequest};

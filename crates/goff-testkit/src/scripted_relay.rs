@@ -1,16 +1,22 @@
 //! A relay proxy in memory: it answers what a test told it to, and remembers what it was asked.
 
+mod configuration;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_core::{
-    BulkEvaluation, ContextError, ContextView, ErrorCode, EvaluationContext, EvaluationFailure,
-    EventBatch, Reason, RelayClient, RelayError, Resolution, SDK_DEFAULT_VARIANT,
+    BulkEvaluation, ConfigurationUpdate, ContextError, ContextView, ErrorCode, Etag,
+    EvaluationContext, EvaluationFailure, EventBatch, Reason, RelayClient, RelayError, Resolution,
+    SDK_DEFAULT_VARIANT,
 };
 use serde_json::Value;
 use tokio::sync::{Semaphore, oneshot, watch};
+
+pub use self::configuration::ConfigurationRequest;
+use self::configuration::ConfigurationScript;
 
 /// A [`RelayClient`] without a wire: flags with the answers a test gives them. Clones share one
 /// script.
@@ -36,6 +42,8 @@ pub struct ScriptedRelay {
     gate: Arc<Semaphore>,
     /// How many requests came.
     asked: Arc<watch::Sender<usize>>,
+    /// How many requests for the configuration came.
+    configuration_asked: Arc<watch::Sender<usize>>,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +57,7 @@ struct Script {
     refused_batches: usize,
     collector_failure: Option<RelayError>,
     collector_delay: Option<Duration>,
+    configuration: ConfigurationScript,
 }
 
 /// One evaluation that a [`ScriptedRelay`] was asked for.
@@ -70,6 +79,7 @@ impl ScriptedRelay {
             script: Arc::default(),
             gate: Arc::new(gate),
             asked: Arc::default(),
+            configuration_asked: Arc::default(),
         }
     }
 
@@ -267,6 +277,14 @@ impl RelayClient for ScriptedRelay {
                 Some((flag_key.clone(), answer))
             })
             .collect())
+    }
+
+    async fn flag_configuration(
+        &self,
+        flags: &[String],
+        held: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        self.configuration_update(flags, held).await
     }
 
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {

@@ -27,9 +27,9 @@ impl ContextView for EvaluationContext {
         self.custom_fields.get(name).map(field_ref)
     }
 
-    fn visit(
-        &self,
-        visitor: &mut dyn FnMut(&str, AttributeRef<'_>) -> ControlFlow<()>,
+    fn visit<'s>(
+        &'s self,
+        visitor: &mut dyn FnMut(&'s str, AttributeRef<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         self.custom_fields
             .iter()

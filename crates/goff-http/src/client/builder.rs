@@ -160,7 +160,7 @@ impl HttpRelayClientBuilder {
             headers: Arc::new(headers),
             secrets,
             transport,
-            hold_back: HoldBack::new(),
+            hold_back: Arc::new(HoldBack::new()),
         })
     }
 }

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails"
 )]
 
+mod configuration;
 mod connection_reuse;
 mod endpoints;
 mod requests;

@@ -1,0 +1,88 @@
+//! The flag configuration that a relay proxy hands out for in-process evaluation.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use serde_json::{Map, Value};
+
+/// What `POST /v1/flag/configuration` gives (GOFF-IP-001, GOFF-IP-004).
+///
+/// Flags, enrichment and ETag belong together: whoever keeps one keeps all three.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct FlagConfiguration {
+    /// The JSON object of flags by key, exactly as it was received (GOFF-IP-016, GOFF-IP-017).
+    /// `None` where the answer had none, or null: the relay proxy leaves an empty map out, so it is
+    /// either an empty configuration or none at all (GOFF-IP-009).
+    pub flags: Option<Arc<str>>,
+    /// Attributes that are merged into every evaluation context and win there (GOFF-CTX-005).
+    pub enrichment: Map<String, Value>,
+    /// What names this configuration in the next request.
+    pub etag: Option<Etag>,
+}
+
+/// The answer to a request for the configuration. "Not modified" cannot carry one (GOFF-IP-007).
+#[derive(Debug, Clone, PartialEq)]
+pub enum ConfigurationUpdate {
+    /// The configuration that the request named is still the current one.
+    NotModified,
+    /// The current configuration.
+    Loaded(FlagConfiguration),
+}
+
+/// An entity tag, kept verbatim: quotes and weakness marks included (GOFF-IP-005). It is compared
+/// byte for byte and never looked into.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Etag(HeaderValue);
+
+impl Etag {
+    /// The tag as it was received; `None` where the bytes can be no header value.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        HeaderValue::from_bytes(bytes).ok().map(Self)
+    }
+
+    /// The tag as it is sent back.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl From<HeaderValue> for Etag {
+    fn from(value: HeaderValue) -> Self {
+        Self(value)
+    }
+}
+
+impl From<Etag> for HeaderValue {
+    fn from(etag: Etag) -> Self {
+        etag.0
+    }
+}
+
+impl fmt::Debug for Etag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Etag({})", String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// GOFF-IP-005.
+    #[test]
+    fn tag_keeps_every_byte_that_a_header_can_have() {
+        for bytes in [
+            &b"\"667-abc\""[..],
+            b"W/\"1\"",
+            b"",
+            b"no quotes",
+            b"\xe9\"",
+        ] {
+            assert_eq!(Etag::from_bytes(bytes).unwrap().as_bytes(), bytes);
+        }
+        assert_eq!(Etag::from_bytes(b"a\r\nX-Injected: 1"), None);
+    }
+}

@@ -1,0 +1,95 @@
+//! The flag configuration over the wire.
+
+use goff_core::{ApiKey, ConfigurationUpdate, RelayClient};
+use goff_http::RemoteProtocol;
+use serde_json::{Value, json};
+
+use crate::*;
+
+const ETAG: &str = "\"667-5f0c\"";
+
+/// GOFF-IP-001 to GOFF-IP-003, GOFF-IP-005, GOFF-IP-015, GOFF-AUTH-002: path below the prefix,
+/// body, key, and the ETag verbatim in the one request that names it.
+#[tokio::test]
+async fn etag_comes_back_verbatim_and_with_nothing_else() {
+    let server = server([
+        Answer::with_headers(200, &[("etag", ETAG)], r#"{"flags":{"a":{}}}"#),
+        Answer::with_headers(304, &[("etag", "\"another\"")], ""),
+        Answer::new(200, STATIC),
+    ])
+    .await;
+    let client = builder(&format!("{}/gw", server.url()))
+        .api_key(ApiKey::new("s3cret").unwrap())
+        .build()
+        .unwrap();
+    let ConfigurationUpdate::Loaded(configuration) =
+        client.flag_configuration(&[], None).await.unwrap()
+    else {
+        panic!("nothing loaded");
+    };
+    assert_eq!(configuration.flags.as_deref(), Some(r#"{"a":{}}"#));
+    let etag = configuration.etag.unwrap();
+    assert_eq!(
+        client
+            .flag_configuration(&["a".to_owned()], Some(&etag))
+            .await
+            .unwrap(),
+        ConfigurationUpdate::NotModified
+    );
+    client.evaluate("a", &context()).await.unwrap();
+    let requests = server.requests();
+    for (request, flags, tag) in [
+        (&requests[0], json!([]), None),
+        (&requests[1], json!(["a"]), Some(ETAG)),
+    ] {
+        assert_eq!(&*request.method, "POST");
+        assert_eq!(&*request.path, "/gw/v1/flag/configuration");
+        assert_eq!(
+            serde_json::from_slice::<Value>(&request.body).unwrap(),
+            json!({"flags": flags})
+        );
+        assert_eq!(request.header("if-none-match"), tag);
+        assert_eq!(request.header("authorization"), Some("Bearer s3cret"));
+    }
+    assert_eq!(requests[2].header("if-none-match"), None);
+}
+
+/// What the fallback to the relay proxy is made by (GOFF-FALLBACK-001, GOFF-FALLBACK-009).
+#[tokio::test]
+async fn other_protocol_shares_connections_key_and_waiting() {
+    let held = Answer::with_headers(429, &[("retry-after", "30")], "");
+    let server = server([Answer::new(200, STATIC), held]).await;
+    let client = builder(&server.url())
+        .api_key(ApiKey::new("s3cret").unwrap())
+        .build()
+        .unwrap();
+    let fallback = client.with_protocol(RemoteProtocol::Ofrep);
+    fallback.evaluate("a", &context()).await.unwrap();
+    client.evaluate("a", &context()).await.unwrap_err();
+    fallback.evaluate("a", &context()).await.unwrap_err();
+    let requests = server.requests();
+    assert_eq!(requests.len(), 2);
+    assert_eq!(&*requests[0].path, "/ofrep/v1/evaluate/flags/a");
+    assert_eq!(&*requests[1].path, "/v1/feature/a/eval");
+    assert_eq!(requests[0].header("authorization"), Some("Bearer s3cret"));
+}
+
+/// GOFF-IP-008: half a body is no configuration.
+#[tokio::test]
+async fn body_that_breaks_off_is_an_error() {
+    let body = r#"{"flags":{"a":{"variations":{"A":"#;
+    for answer in [
+        Answer::new(200, body),
+        Answer::with_headers(200, &[("etag", ETAG)], body),
+        Answer::raw(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{body}"
+        ))
+        .then_close(),
+    ] {
+        let server = server([answer]).await;
+        client(&server)
+            .flag_configuration(&[], None)
+            .await
+            .unwrap_err();
+    }
+}

@@ -67,6 +67,7 @@
 mod api_key;
 mod attribute;
 mod background;
+mod backoff;
 mod cache_key;
 mod canonical;
 mod connect;
@@ -94,6 +95,7 @@ pub use attribute::{
     Attribute, AttributeRef, EXPORTER_METADATA, GOFEATUREFLAG, GoffRef, Unreadable, attribute,
 };
 pub use background::{BackgroundTask, NoRuntime, StopSignal, Stopped};
+pub use backoff::{Backoff, random};
 pub use cache_key::{CacheKey, CacheKeyRef};
 pub use connect::{ByteStream, Connect};
 pub use context::{EvaluationContext, EvaluationContextBuilder};

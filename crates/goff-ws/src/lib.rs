@@ -56,7 +56,6 @@
 //! ```
 
 mod address;
-mod backoff;
 mod connection;
 mod error;
 mod flag_change;

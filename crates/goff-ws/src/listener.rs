@@ -2,21 +2,19 @@
 
 use std::fmt;
 use std::future::Future;
-use std::hash::{BuildHasher as _, RandomState};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use goff_core::{
-    BackgroundTask, Connect, Invalidation, InvalidationSink, NoRuntime, StopSignal, Stopped,
-    StreamState,
+    BackgroundTask, Backoff, Connect, Invalidation, InvalidationSink, NoRuntime, StopSignal,
+    Stopped, StreamState, random,
 };
 use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::address::{Address, StreamTarget};
-use crate::backoff::Backoff;
 use crate::connection::{Connection, Frame};
 use crate::error::StreamError;
 use crate::handshake::Handshake;
@@ -298,11 +296,6 @@ async fn unless_stopped<F: Future>(stop: &mut StopSignal, future: F) -> Option<F
         Either::Left(_) => None,
         Either::Right((output, _)) => Some(output),
     }
-}
-
-/// The keys of the standard library's hash maps are random; a hash of nothing is made of them.
-fn random() -> u64 {
-    RandomState::new().hash_one(())
 }
 
 /// The part of the liveness time after which a connection counts as subscribed without a frame.

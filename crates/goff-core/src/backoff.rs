@@ -1,5 +1,7 @@
-//! How long to wait before the next attempt to connect: pure, the random number comes from outside.
+//! How long to wait before the next attempt: pure, the random number comes from outside.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::time::Duration;
 
 /// Full-jitter exponential backoff: each pause is drawn evenly from zero to a ceiling that starts
@@ -8,14 +10,15 @@ use std::time::Duration;
 ///
 /// Clients that lost the same server must not come back together (Python part C, C12).
 #[derive(Debug)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     cap: Duration,
     ceiling: Duration,
 }
 
 impl Backoff {
     /// A backoff whose pauses never exceed `cap`, which itself never exceeds a day.
-    pub(crate) fn new(cap: Duration) -> Self {
+    #[must_use]
+    pub fn new(cap: Duration) -> Self {
         let cap = cap.clamp(SHORTEST, LONGEST);
         Self {
             cap,
@@ -24,7 +27,7 @@ impl Backoff {
     }
 
     /// The pause before the next attempt; `random` is any number, evenly distributed.
-    pub(crate) fn pause(&mut self, random: u64) -> Duration {
+    pub fn pause(&mut self, random: u64) -> Duration {
         // The ceiling is at most a day, so that the product of two 64-bit numbers fits.
         let drawn = (self.ceiling.as_nanos() * u128::from(random)) >> u64::BITS;
         self.ceiling = self.ceiling.saturating_mul(2).min(self.cap);
@@ -33,11 +36,18 @@ impl Backoff {
 
     /// Notes how long a connection lasted. Only one that was stable makes the next outage a new
     /// one: a server that accepts and closes at once is waited for longer and longer.
-    pub(crate) fn connection_lasted(&mut self, lasted: Duration) {
+    pub fn connection_lasted(&mut self, lasted: Duration) {
         if lasted >= STABLE {
             self.ceiling = FIRST_CEILING.min(self.cap);
         }
     }
+}
+
+/// A random number, evenly distributed; no secret may depend on it.
+#[must_use]
+pub fn random() -> u64 {
+    // The keys of the standard library's hash maps are random; a hash of nothing is made of them.
+    RandomState::new().hash_one(())
 }
 
 const FIRST_CEILING: Duration = Duration::from_millis(100);

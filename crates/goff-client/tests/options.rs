@@ -8,7 +8,7 @@ use std::time::Duration;
 use goff_client::{
     EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, InitializeError, RemoteProtocol,
 };
-use goff_testkit::ScriptedRelay;
+use goff_testkit::{Answer, FaultyServer, ScriptedRelay};
 use serde_json::json;
 
 fn options() -> GoFeatureFlagOptions {
@@ -140,6 +140,92 @@ fn defaults_are_those_of_the_specification() {
         serde_json::to_value(client.exporter_metadata()).unwrap(),
         json!({"provider": "rust", "openfeature": true})
     );
+}
+
+/// GOFF-CFG-005: neither a proxy, nor an endpoint, nor a key comes from there.
+#[test]
+fn environment_decides_nothing() {
+    // A process with threads cannot set its variables, so this test runs itself in another one.
+    const INSIDE: &str = "ENVIRONMENT_IS_SET";
+    if std::env::var_os(INSIDE).is_none() {
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again
+            .args(["--exact", "environment_decides_nothing"])
+            .env(INSIDE, "")
+            .env_remove("NO_PROXY")
+            .env_remove("no_proxy");
+        // Nobody listens on port 9.
+        for name in [
+            "HTTP_PROXY",
+            "http_proxy",
+            "HTTPS_PROXY",
+            "ALL_PROXY",
+            "all_proxy",
+            "GOFF_ENDPOINT",
+            "GO_FEATURE_FLAG_ENDPOINT",
+        ] {
+            again.env(name, "http://127.0.0.1:9");
+        }
+        for name in [
+            "GOFF_API_KEY",
+            "GO_FEATURE_FLAG_API_KEY",
+            "GOFF_PROXY_API_KEY",
+        ] {
+            again.env(name, "s3cret");
+        }
+        let output = again.output().unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{printed}");
+        assert!(printed.contains("1 passed"), "{printed}");
+        return;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let body = r#"{"value":true,"reason":"STATIC"}"#;
+        let server = FaultyServer::start([Answer::new(200, body)]).await.unwrap();
+        let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(server.url()))
+            .await
+            .unwrap();
+        let context = EvaluationContext::default();
+        assert!(goff.evaluate("flag", &context, false).await.value);
+        for request in server.requests() {
+            assert_eq!(request.header("authorization"), None);
+            assert!(!request.path.contains("s3cret"), "{}", request.path);
+        }
+    });
+}
+
+/// GOFF-CFG-009, GOFF-CFG-010: no option is left that nothing would miss.
+#[test]
+fn each_option_is_set_by_a_test_of_its_effect() {
+    let read = |path: &str| {
+        std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    };
+    let source = read("src/options.rs");
+    let setters: Vec<&str> = source
+        .lines()
+        .filter_map(|line| {
+            line.trim()
+                .strip_prefix("pub fn ")?
+                .split_once("(mut self,")
+        })
+        .map(|(name, _)| name)
+        .collect();
+    assert!(setters.contains(&"exporter_metadata"), "{setters:?}");
+    assert!(setters.len() >= 18, "{setters:?}");
+    let tests: String = std::fs::read_dir(format!("{}/tests", env!("CARGO_MANIFEST_DIR")))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        // What is only refused here may have no effect.
+        .filter(|name| name.ends_with(".rs") && name != "options.rs")
+        .map(|name| read(&format!("tests/{name}")))
+        .collect();
+    for setter in setters {
+        assert!(tests.contains(&format!(".{setter}(")), "`{setter}`");
+    }
 }
 
 #[test]

@@ -49,9 +49,9 @@ fn paths(server: &FaultyServer) -> Vec<String> {
     requests.map(|request| request.path).collect()
 }
 
-/// GOFF-CFG-006, GOFF-CFG-007, Python A53, C18: by default usage data go to the endpoint, prefix
-/// kept; with the option to a base URL of their own, its prefix kept, with the same key and
-/// headers, and nothing else does.
+/// GOFF-CFG-006, GOFF-CFG-007, GOFF-CFG-009, GOFF-COLL-001, GOFF-AUTH-002, Python A53, C18: by
+/// default usage data go to the endpoint, prefix kept; with the option to a base URL of their own,
+/// its prefix kept, with the same key and headers, and nothing else does.
 #[tokio::test]
 async fn data_collector_base_url_takes_the_usage_data_alone() {
     for is_apart in [false, true] {
@@ -84,6 +84,7 @@ async fn data_collector_base_url_takes_the_usage_data_alone() {
 }
 
 /// Python A3: how often usage data go out; 60 s by default.
+/// GOFF-CFG-003, GOFF-CFG-009, GOFF-COLL-014.
 #[tokio::test(start_paused = true)]
 async fn data_flush_interval_is_the_time_between_deliveries() {
     for (interval, expected) in [(Some(7), 7), (None, 60)] {
@@ -102,6 +103,7 @@ async fn data_flush_interval_is_the_time_between_deliveries() {
 }
 
 /// GOFF-COLL-014: as many events are delivered without waiting for the interval; 10,000 by default.
+/// GOFF-CFG-003, GOFF-CFG-009, GOFF-COLL-014.
 #[tokio::test(start_paused = true)]
 async fn max_pending_events_starts_a_delivery() {
     for (max, expected) in [(Some(5), 5), (None, 10_000)] {
@@ -152,6 +154,7 @@ async fn twice_max_pending_events_are_kept() {
 }
 
 /// Python A4: nothing is recorded nor sent; by default it is.
+/// GOFF-CFG-003, GOFF-CFG-009.
 #[tokio::test]
 async fn disable_data_collection_records_nothing() {
     for disable in [false, true] {
@@ -177,6 +180,7 @@ async fn disable_data_collection_records_nothing() {
 
 /// Python A6, A7, C14: by default the stream is followed, with the key; with the option nobody
 /// connects.
+/// GOFF-CFG-009.
 #[tokio::test]
 async fn disable_cache_invalidation_opens_no_stream() {
     for disable in [false, true] {
@@ -249,6 +253,7 @@ impl Connect for NoConnection {
 
 /// Python A5, C12: the longest pause between two attempts, 60 s by default; the first attempts
 /// come sooner.
+/// GOFF-CFG-009.
 #[tokio::test(start_paused = true)]
 async fn reconnect_interval_bounds_the_pause() {
     for (interval, longest) in [(Some(2), 2), (None, 60)] {
@@ -277,6 +282,7 @@ async fn reconnect_interval_bounds_the_pause() {
 }
 
 /// GOFF-REM-006, Python C29: one bound for the whole of a request, 10 s by default.
+/// GOFF-CFG-003, GOFF-CFG-009.
 #[tokio::test(start_paused = true)]
 async fn timeout_bounds_an_evaluation() {
     for (timeout, expected) in [(Some(3), 3), (None, 10)] {
@@ -302,6 +308,30 @@ async fn timeout_bounds_an_evaluation() {
     }
 }
 
+/// GOFF-CFG-007, GOFF-REM-006: deliveries too, wherever they go.
+#[tokio::test]
+async fn timeout_bounds_a_delivery() {
+    let timeout = Duration::from_secs(1);
+    let server = FaultyServer::start([answer()]).await.unwrap();
+    let silent = FaultyServer::start([]).await.unwrap();
+    let options = GoFeatureFlagOptions::new(server.url())
+        .data_collector_base_url(silent.url())
+        .timeout(timeout)
+        .disable_cache_invalidation(true);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    hit(&goff, 1).await;
+    let report = goff.flush(DEADLINE).await;
+    assert_eq!((report.delivered, report.buffered), (0, 1));
+    let error = report.error.unwrap();
+    assert!(
+        matches!(error, RelayError::Timeout { timeout: bound, .. } if bound == timeout),
+        "{error:?}"
+    );
+    assert_eq!(silent.connections(), 1);
+}
+
+/// GOFF-CFG-002, GOFF-CFG-009, GOFF-REM-001: by default the relay proxy is asked, over a protocol of
+/// its own; over OFREP by option.
 #[tokio::test]
 async fn remote_protocol_selects_the_path() {
     for (protocol, path) in [

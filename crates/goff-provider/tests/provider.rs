@@ -13,8 +13,9 @@ use goff_provider::{
 use goff_testkit::ScriptedRelay;
 use open_feature::provider::{FeatureProvider, ProviderStatus};
 use open_feature::{
-    Client, EvaluationContext, EvaluationContextFieldValue, EvaluationError, EvaluationErrorCode,
-    EvaluationReason, OpenFeature, StructValue, Value as SdkValue,
+    Client, ClientMetadata, EvaluationContext, EvaluationContextFieldValue, EvaluationError,
+    EvaluationErrorCode, EvaluationReason, HookContext, OpenFeature, StructValue, Type,
+    Value as SdkValue,
 };
 use serde_json::{Value, json};
 
@@ -265,15 +266,28 @@ fn names_are_those_of_the_specification() {
     assert_eq!(SPECIFICATION_VERSION, "1.0");
 }
 
-/// GOFF-HOOK-001, GOFF-HOOK-002, GOFF-HOOK-003: there from construction, and never doubled.
+/// GOFF-HOOK-001, GOFF-HOOK-002, GOFF-HOOK-003: there from construction, enrichment first, and never
+/// doubled.
 #[tokio::test]
-async fn hooks_are_registered_once() {
+async fn hooks_are_registered_once_enrichment_first() {
     let mut provider = provider(&relay(json!(true)));
-    let count = provider.hooks().len();
-    assert!(count > 0);
-    provider.initialize(&EvaluationContext::default()).await;
-    provider.initialize(&EvaluationContext::default()).await;
-    assert_eq!(provider.hooks().len(), count);
+    let context = context();
+    for _ in 0..3 {
+        let mut enriches = Vec::new();
+        for hook in provider.hooks() {
+            let hook_context = HookContext {
+                flag_key: "flag",
+                flag_type: Type::Bool,
+                evaluation_context: &context,
+                provider_metadata: provider.metadata().clone(),
+                default_value: None,
+                client_metadata: ClientMetadata::default(),
+            };
+            enriches.push(hook.before(&hook_context, None).await.unwrap().is_some());
+        }
+        assert_eq!(enriches, [true, false]);
+        provider.initialize(&EvaluationContext::default()).await;
+    }
 }
 
 /// GOFF-CTX-006, GOFF-CTX-007, GOFF-HOOK-003, through the SDK.

@@ -57,6 +57,7 @@ fn named(flag_keys: &[&str]) -> BTreeSet<String> {
 /// Python rows 28 and 41 (in its scripted form), C27: the same evaluation again is a hit, with
 /// everything that the answer said; an unknown flag is none, and asking for it again asks again;
 /// the change of another flag leaves the first one cached, its own makes it be asked for again.
+/// GOFF-CACHE-005, GOFF-EVAL-010.
 #[tokio::test]
 async fn python_websocket_scenario() {
     let relay = ScriptedRelay::new()
@@ -256,6 +257,7 @@ async fn unreadable_context_is_refused_before_the_cache() {
 }
 
 /// GOFF-CACHE-003: `disable_cache` makes every evaluation a request; the default does not.
+/// GOFF-CFG-009.
 #[tokio::test]
 async fn disable_cache_makes_every_evaluation_a_request() {
     for (disable, requests) in [(false, 1), (true, 3)] {
@@ -281,6 +283,7 @@ async fn disable_cache_makes_every_evaluation_a_request() {
 
 /// GOFF-CACHE-001, GOFF-CACHE-006, Python A2: no more than `cache_size` answers; 10,000 by
 /// default. moka drops in the background, so the count is awaited by asking.
+/// GOFF-CFG-009.
 #[tokio::test]
 async fn cache_size_bounds_the_cache() {
     for (size, kept) in [(Some(10), 10), (None, 10_000)] {
@@ -314,6 +317,7 @@ async fn cache_size_bounds_the_cache() {
 /// GOFF-CACHE-002, Python C2: an answer is not served for longer than `cache_ttl`, announcements
 /// or not. moka keeps a clock of its own, so this one waits in real time; that the default is 60 s
 /// is seen in the options.
+/// GOFF-CFG-009.
 #[tokio::test]
 async fn cache_ttl_bounds_staleness() {
     let relay = ScriptedRelay::new().with_value("flag", 1);
@@ -392,6 +396,7 @@ async fn clients_share_no_cache() {
 
 /// Python C20: threads that hit, miss and invalidate at once get right answers, and every
 /// evaluation is counted once.
+/// GOFF-LIFE-007.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn threads_share_one_cache() {
     let relay = ScriptedRelay::new().with_value("a", 1).with_value("b", 2);

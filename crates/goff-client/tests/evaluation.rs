@@ -49,6 +49,7 @@ fn failure(code: &str) -> Result<Resolution, RelayError> {
     }))
 }
 
+/// GOFF-REM-003, GOFF-EVAL-007, GOFF-EVAL-009.
 #[tokio::test]
 async fn value_comes_with_variant_reason_version_and_whole_metadata() {
     let relay = ScriptedRelay::new()

@@ -182,6 +182,7 @@ fn client_without_a_runtime_says_so() {
 
 /// Python rows 37, 40, C13: with a flush interval of 1,000,000 ms shutdown takes no time, and
 /// delivers.
+/// GOFF-LIFE-004, GOFF-COLL-014.
 #[tokio::test(start_paused = true)]
 async fn shutdown_does_not_wait_for_an_interval() {
     let relay = ScriptedRelay::new().with_value("flag", true);
@@ -264,6 +265,7 @@ async fn evaluation_in_flight_finishes_or_is_refused_at_the_deadline() {
 }
 
 /// An evaluation that shutdown waits for is recorded before the last delivery, on many threads too.
+/// GOFF-LIFE-004.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
     for _ in 0..300 {
@@ -299,6 +301,7 @@ async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
 
 /// C13: neither a stream that hangs while it connects nor one between two attempts holds up
 /// shutdown, or leaves a task.
+/// GOFF-LIFE-004, GOFF-LIFE-005.
 #[tokio::test]
 async fn shutdown_does_not_wait_for_the_stream() {
     let silent = FaultyServer::start([]).await.unwrap();
@@ -441,6 +444,7 @@ fn client_outlives_every_runtime() {
 }
 
 /// Any mix of starting and stopping at once ends, and the client can still be started.
+/// GOFF-LIFE-002, GOFF-LIFE-003.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn starting_and_stopping_at_once_ends() {
     let relay = ScriptedRelay::new().with_value("flag", true);

@@ -87,6 +87,7 @@ async fn concurrent_callers_on_threads_share_one_request() {
 }
 
 /// Other flags and other users are other requests.
+/// GOFF-LIFE-007: nobody waits for the request of another.
 #[tokio::test]
 async fn different_evaluations_share_nothing() {
     let relay = ScriptedRelay::new()

@@ -165,6 +165,7 @@ async fn type_mismatch_is_recorded_on_a_hit_and_not_on_a_fresh_answer() {
 }
 
 /// Python C15: what the relay proxy evaluated, errors included, it recorded itself.
+/// GOFF-COLL-023.
 #[tokio::test]
 async fn evaluation_by_the_relay_proxy_is_not_recorded_again() {
     for code in [
@@ -185,7 +186,7 @@ async fn evaluation_by_the_relay_proxy_is_not_recorded_again() {
     }
 }
 
-/// GOFF-COLL-021 to -023: `trackEvents: false` decides before everything else.
+/// GOFF-COLL-022: `trackEvents: false` decides before everything else.
 #[tokio::test]
 async fn untracked_flag_is_never_recorded() {
     for answer in [
@@ -203,6 +204,7 @@ async fn untracked_flag_is_never_recorded() {
 }
 
 /// Certainly not evaluated: the record here is the only one.
+/// GOFF-COLL-021, GOFF-COLL-023.
 #[tokio::test]
 async fn evaluation_that_cannot_have_happened_is_recorded_as_a_failure() {
     let cause =

@@ -84,11 +84,13 @@ fn check(file: &str, vectors: usize) {
     );
 }
 
+/// GOFF-ENG-001: recorded from module 0.2.4.
 #[test]
 fn answers_of_the_official_module() {
     check("engine-public.jsonl.gz", 6001);
 }
 
+/// GOFF-ENG-001: recorded from modules/core 0.7.2.
 #[test]
 fn answers_of_the_native_build_where_the_module_traps() {
     check("engine-extra-public.jsonl.gz", 783);

@@ -1,5 +1,6 @@
 //! The version that the engine follows is the one that it is compared with.
 
+/// GOFF-ENG-001, GOFF-ENG-002, GOFF-WASM-010.
 #[test]
 fn engine_version_is_that_of_the_compared_core() {
     let go_mod = concat!(

@@ -309,6 +309,7 @@ mod tests {
     }
 
     /// Second row; Python A50, C15: the server recorded only the caller who asked.
+    /// GOFF-COLL-010, GOFF-CACHE-007.
     #[test]
     fn cache_hit_and_follower_are_recorded_as_the_providers_cache() {
         for origin in [Origin::Cache, Origin::Shared] {
@@ -379,6 +380,7 @@ mod tests {
     }
 
     /// Fifth row.
+    /// GOFF-COLL-008, GOFF-COLL-010.
     #[test]
     fn evaluation_in_this_process_is_recorded_as_such() {
         for (kind, value, variation, default) in [
@@ -398,6 +400,7 @@ mod tests {
     }
 
     /// Sixth row: the client's record is the only one.
+    /// GOFF-COLL-021: one of which nothing is known.
     #[test]
     fn refused_evaluation_is_recorded_as_a_failure() {
         let value = json!("caller's");

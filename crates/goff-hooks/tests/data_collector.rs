@@ -240,6 +240,7 @@ fn general() -> Answer {
 }
 
 /// Python row 32, `test_hook_error`.
+/// GOFF-HOOK-005: the error stage.
 #[tokio::test]
 async fn plain_form_records_an_error() {
     let context = user().with_custom_field("anonymous", true);
@@ -254,6 +255,7 @@ async fn plain_form_records_an_error() {
 }
 
 /// Python row 35, `test_hook_after_without_anonymous_attribute`; GOFF-COLL-009.
+/// GOFF-HOOK-005: the after stage.
 #[tokio::test]
 async fn plain_form_records_a_cache_hit() {
     assert_eq!(
@@ -440,6 +442,7 @@ async fn disabled_collection_keeps_the_hooks() {
 }
 
 /// In-process mode: what nobody evaluated failed in this process.
+/// GOFF-COLL-010.
 #[tokio::test]
 async fn source_of_a_refusal_follows_the_evaluation_type() {
     for (evaluation_type, source) in [

@@ -590,6 +590,7 @@ async fn publishers_share_nothing() {
 }
 
 /// One warning when an outage begins, one summary when it is over (Python B16, C17).
+/// GOFF-ERR-006.
 #[tokio::test(start_paused = true)]
 async fn outage_is_told_once_at_either_end() {
     let (log, _guard) = Log::capture();
@@ -648,6 +649,7 @@ async fn loss_under_load_is_told_once_at_either_end() {
     counts(&publisher.flush(MINUTE).await);
 }
 
+/// GOFF-ERR-006.
 #[tokio::test(start_paused = true)]
 async fn shutdown_tells_what_is_lost() {
     let (log, _guard) = Log::capture();

@@ -7,6 +7,7 @@ use goff_tests_integration::{
 
 use crate::surfaces::{Asked, User, plain, surfaces};
 
+/// GOFF-AUTH-001.
 #[tokio::test]
 async fn a_key_of_the_relay_proxy_is_accepted() {
     let Some(relay) = relay(Instance::Authenticated) else {
@@ -38,6 +39,7 @@ async fn a_key_of_the_relay_proxy_is_accepted() {
     }
 }
 
+/// GOFF-ERR-004.
 #[tokio::test]
 async fn without_a_key_or_with_a_wrong_one_every_request_is_refused() {
     let Some(relay) = relay(Instance::Authenticated) else {
@@ -72,6 +74,7 @@ async fn without_a_key_or_with_a_wrong_one_every_request_is_refused() {
     }
 }
 
+/// GOFF-AUTH-003.
 #[tokio::test]
 async fn an_empty_key_is_no_key_where_none_is_needed() {
     let Some(relay) = relay(Instance::Open) else {
@@ -85,6 +88,7 @@ async fn an_empty_key_is_no_key_where_none_is_needed() {
     }
 }
 
+/// GOFF-AUTH-004.
 #[tokio::test]
 async fn a_custom_header_can_carry_the_key_and_the_option_wins_over_it() {
     let Some(relay) = relay(Instance::Authenticated) else {

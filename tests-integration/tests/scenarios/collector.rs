@@ -15,6 +15,7 @@ fn labelled(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
         .disable_cache_invalidation(true)
 }
 
+/// GOFF-COLL-002 to -008, -010 to -012, GOFF-CACHE-007.
 #[tokio::test]
 async fn a_hit_is_exported_as_the_client_s_beside_the_server_s_miss() {
     let Some(relay) = relay_under_control(Instance::Open) else {
@@ -69,6 +70,7 @@ async fn a_hit_is_exported_as_the_client_s_beside_the_server_s_miss() {
     }
 }
 
+/// GOFF-TRACK-004, GOFF-TRACK-005.
 #[tokio::test]
 async fn a_tracking_event_is_exported_with_its_context_and_details() {
     let Some(relay) = relay_under_control(Instance::Open) else {
@@ -112,6 +114,7 @@ async fn a_tracking_event_is_exported_with_its_context_and_details() {
     }
 }
 
+/// GOFF-LIFE-004, GOFF-COLL-014.
 #[tokio::test]
 async fn shutdown_delivers_what_is_buffered() {
     let Some(relay) = relay_under_control(Instance::Open) else {

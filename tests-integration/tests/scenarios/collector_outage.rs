@@ -12,6 +12,7 @@ const EVALUATIONS: usize = 5_000;
 const OUTAGE: Duration = Duration::from_secs(10);
 const ROUNDS: usize = 50;
 
+/// GOFF-COLL-018.
 #[tokio::test]
 async fn after_an_outage_of_ten_seconds_every_event_is_there_once_and_in_order() {
     let Some(source) = relay_source() else { return };

@@ -5,6 +5,7 @@ use goff_tests_integration::{EventKind, Instance, relay, relay_under_control};
 use crate::surfaces::{Asked, User, plain, surfaces};
 
 /// C1 of the Python provider: its form of the context turned anonymous users into known ones.
+/// GOFF-EVAL-010: the rule has its name in the metadata.
 #[tokio::test]
 async fn an_anonymous_user_is_anonymous_to_rules_and_in_events() {
     let Some(relay) = relay_under_control(Instance::Open) else {
@@ -36,6 +37,7 @@ async fn an_anonymous_user_is_anonymous_to_rules_and_in_events() {
     }
 }
 
+/// GOFF-CTX-003.
 #[tokio::test]
 async fn only_a_flag_that_buckets_needs_a_targeting_key() {
     let Some(relay) = relay(Instance::Open) else {

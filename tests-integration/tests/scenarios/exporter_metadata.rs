@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::surfaces::{Asked, User, plain, surfaces};
 
+/// GOFF-CTX-007.
 #[tokio::test]
 async fn the_server_records_the_metadata_of_the_options_and_ours() {
     let Some(relay) = relay_under_control(Instance::Open) else {
@@ -38,6 +39,7 @@ async fn the_server_records_the_metadata_of_the_options_and_ours() {
     }
 }
 
+/// GOFF-CTX-006, GOFF-CTX-009.
 #[tokio::test]
 async fn the_caller_s_own_members_are_kept() {
     let Some(relay) = relay_under_control(Instance::Open) else {
@@ -64,6 +66,7 @@ async fn the_caller_s_own_members_are_kept() {
     }
 }
 
+/// GOFF-CTX-008.
 #[tokio::test]
 async fn a_gofeatureflag_attribute_that_is_no_object_is_replaced() {
     let Some(relay) = relay_under_control(Instance::Open) else {

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::surfaces::{Asked, User, plain, surfaces};
 
+/// GOFF-LIFE-007.
 #[tokio::test]
 async fn two_hundred_at_once_each_get_their_own_answer() {
     let Some(relay) = relay(Instance::Open) else {

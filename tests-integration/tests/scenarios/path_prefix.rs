@@ -48,6 +48,7 @@ async fn the_prefix_is_kept_with_or_without_a_final_slash() {
 }
 
 /// The stream and the data collector are reached below the prefix, as single and bulk evaluations are above.
+/// GOFF-COLL-001.
 #[tokio::test]
 async fn changes_and_usage_data_pass_below_the_prefix() {
     let Some(source) = relay_source() else { return };

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::surfaces::{Asked, Surface, User, plain, surfaces};
 
+/// GOFF-EVAL-001, GOFF-REM-003, GOFF-EVAL-010.
 #[tokio::test]
 async fn a_matching_flag_gives_value_variant_reason_and_metadata() {
     let Some(relay) = relay(Instance::Open) else {
@@ -38,6 +39,7 @@ async fn a_matching_flag_gives_value_variant_reason_and_metadata() {
     }
 }
 
+/// GOFF-EVAL-008.
 #[tokio::test]
 async fn a_disabled_flag_leaves_the_caller_its_default_whatever_type_is_asked() {
     let Some(relay) = relay(Instance::Open) else {
@@ -79,6 +81,7 @@ async fn a_disabled_flag_leaves_the_caller_its_default_whatever_type_is_asked() 
     }
 }
 
+/// GOFF-EVAL-002, GOFF-EVAL-004, GOFF-EVAL-005.
 #[tokio::test]
 async fn a_flag_of_another_type_is_a_mismatch_that_names_both_types() {
     let Some(relay) = relay(Instance::Open) else {
@@ -113,6 +116,7 @@ async fn a_flag_of_another_type_is_a_mismatch_that_names_both_types() {
     }
 }
 
+/// GOFF-EVAL-011, GOFF-ERR-001.
 #[tokio::test]
 async fn an_unknown_flag_is_not_found_and_leaves_the_default() {
     let Some(relay) = relay(Instance::Open) else {

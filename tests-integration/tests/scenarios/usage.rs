@@ -100,12 +100,14 @@ async fn check_twice(flag: &str, asked: Asked, server: Recorded<'_>, client: Rec
     }
 }
 
+/// GOFF-COLL-023, GOFF-CACHE-007.
 #[tokio::test]
 async fn a_miss_is_the_server_s_and_a_hit_the_client_s() {
     let (server, client) = (&[("A", false)], &[("A", false)]);
     check_twice("static_key", Asked::Text("default"), server, client).await;
 }
 
+/// GOFF-COLL-022, GOFF-HOOK-006; GOFF-COLL-020 over OFREP.
 #[tokio::test]
 async fn a_flag_that_is_not_tracked_is_nobody_s() {
     let Some(relay) = relay_under_control(Instance::Open) else {
@@ -127,6 +129,7 @@ async fn a_flag_that_is_not_tracked_is_nobody_s() {
     }
 }
 
+/// GOFF-COLL-023.
 #[tokio::test]
 async fn an_unknown_flag_is_the_server_s_every_time() {
     let server = &[("SdkDefault", true), ("SdkDefault", true)];
@@ -222,6 +225,7 @@ async fn an_evaluation_that_was_refused_is_the_client_s() {
     }
 }
 
+/// GOFF-COLL-023.
 #[tokio::test]
 async fn an_evaluation_that_reached_nobody_is_the_client_s() {
     let Some(collector) = relay_under_control(Instance::Open) else {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::surfaces::{Asked, User, plain, surfaces};
 
+/// GOFF-EVAL-003.
 #[tokio::test]
 async fn a_whole_number_is_an_integer_and_a_float() {
     let Some(relay) = relay(Instance::Open) else {
@@ -36,6 +37,7 @@ async fn a_whole_number_is_an_integer_and_a_float() {
     }
 }
 
+/// GOFF-EVAL-005.
 #[tokio::test]
 async fn an_integer_is_exact_or_a_mismatch() {
     let Some(relay) = relay(Instance::Open) else {
@@ -73,6 +75,7 @@ async fn an_integer_is_exact_or_a_mismatch() {
 }
 
 /// Row 27 of the Python provider's tests; the SDK's struct cannot be a list.
+/// GOFF-EVAL-002.
 #[tokio::test]
 async fn a_list_is_a_value_natively_and_a_mismatch_through_open_feature() {
     let Some(relay) = relay(Instance::Open) else {
@@ -119,6 +122,7 @@ async fn an_empty_string_is_a_value() {
     }
 }
 
+/// GOFF-EVAL-006.
 #[tokio::test]
 async fn null_leaves_the_caller_its_default() {
     let Some(relay) = relay(Instance::Open) else {
@@ -150,6 +154,7 @@ async fn null_leaves_the_caller_its_default() {
     }
 }
 
+/// GOFF-EVAL-009.
 #[tokio::test]
 async fn metadata_keep_their_types_and_natively_their_depth() {
     let Some(relay) = relay(Instance::Open) else {
@@ -174,6 +179,7 @@ async fn metadata_keep_their_types_and_natively_their_depth() {
     }
 }
 
+/// GOFF-EVAL-007.
 #[tokio::test]
 async fn every_way_of_choosing_has_its_reason() {
     let Some(relay) = relay(Instance::Open) else {

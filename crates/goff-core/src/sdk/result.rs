@@ -148,6 +148,7 @@ mod tests {
         }
     }
 
+    /// GOFF-REM-003, GOFF-EVAL-009: scalars as they are; what the SDK cannot hold is left out.
     #[test]
     fn value_keeps_variant_reason_and_scalar_metadata() {
         let resolution = resolution(json!({

@@ -59,7 +59,7 @@ fn feature_eval_answer_keeps_every_member() {
     assert_eq!(single(200, indented).unwrap(), expected);
 }
 
-/// Relay-protocol 9, GOFF-REM-003: cacheable is what the metadata say, and they stay verbatim.
+/// Relay-protocol 9, GOFF-REM-003, GOFF-EVAL-010: cacheable is what the metadata say, and they stay verbatim.
 #[test]
 fn ofrep_answer_keeps_every_member() {
     let body = json!({
@@ -85,6 +85,7 @@ fn ofrep_answer_keeps_every_member() {
 }
 
 /// Relay-protocol 7: older servers lack members, and null stands for nothing.
+/// GOFF-COLL-020, GOFF-EVAL-010: a flag that does not say is tracked; no metadata are required.
 #[test]
 fn every_member_but_value_and_reason_has_a_default() {
     let expected = Resolution {

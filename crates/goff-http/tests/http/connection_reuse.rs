@@ -38,6 +38,7 @@ async fn connection_closed_while_idle_costs_nothing() {
     assert_eq!(server.requests().len(), 5);
 }
 
+/// GOFF-REM-005: the one exception.
 #[tokio::test]
 async fn reused_connection_that_dies_unanswered_is_given_one_resend() {
     for dead in [
@@ -106,6 +107,7 @@ async fn connection_that_ends_while_it_is_taken_is_given_one_resend() {
     assert!(matches!(error, RelayError::NotConnected(_)), "{error:?}");
 }
 
+/// GOFF-REM-005.
 #[tokio::test]
 async fn second_death_is_an_error() {
     let server = server([Answer::new(200, STATIC), Answer::nothing().then_reset()]).await;
@@ -116,6 +118,7 @@ async fn second_death_is_an_error() {
     assert_eq!(server.requests().len(), 3);
 }
 
+/// GOFF-REM-005.
 #[tokio::test]
 async fn first_use_is_never_resent() {
     for dead in [
@@ -157,6 +160,7 @@ async fn connection_that_ends_at_once_is_never_resent() {
     }
 }
 
+/// GOFF-REM-005.
 #[tokio::test]
 async fn answer_that_has_begun_is_never_asked_for_again() {
     let head = "HTTP/1.1 200 \r\ncontent-length: 100\r\n";

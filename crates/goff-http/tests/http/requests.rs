@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::*;
 
-/// Python C1, C18; GOFF-AUTH-001, GOFF-AUTH-004, GOFF-REM-001, GOFF-REM-002.
+/// Python C1, C18; GOFF-AUTH-001, GOFF-AUTH-004, GOFF-REM-001, GOFF-REM-002, GOFF-CTX-001, -002.
 #[tokio::test]
 async fn requests_are_exactly_what_the_protocols_say() {
     let nested = json!({"key": "user-1", "custom": {"plan": "pro"}});

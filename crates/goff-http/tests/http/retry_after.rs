@@ -8,6 +8,7 @@ async fn evaluate(client: &HttpRelayClient) -> RelayError {
     client.evaluate("flag", &context()).await.unwrap_err()
 }
 
+/// GOFF-REM-004: nothing is sent meanwhile.
 #[tokio::test]
 async fn client_waits_as_long_as_it_was_told() {
     let held = Answer::with_headers(429, &[("retry-after", "30")], r#"{"message":"slow down"}"#);
@@ -37,6 +38,7 @@ async fn client_waits_as_long_as_it_was_told() {
     assert_eq!(evaluate(&other).await.status(), Some(429));
 }
 
+/// GOFF-REM-004: without a time there is nothing to wait for.
 #[tokio::test]
 async fn answer_without_usable_header_holds_nothing_back() {
     for headers in [&[][..], &[("retry-after", "soon")], &[("retry-after", "0")]] {

@@ -73,6 +73,7 @@ async fn statuses_are_general_errors_that_name_status_and_path() {
     check_status(502, html, None).await;
 }
 
+/// GOFF-REM-005.
 #[tokio::test]
 async fn redirect_is_refused_and_not_followed() {
     let elsewhere = server([Answer::new(200, STATIC)]).await;

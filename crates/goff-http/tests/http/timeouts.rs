@@ -25,6 +25,7 @@ fn check(error: RelayError, sent: bool) {
     assert_eq!(error.origin(), origin);
 }
 
+/// GOFF-REM-006.
 #[tokio::test]
 async fn silent_server_is_given_up_wherever_it_stops() {
     let head = "HTTP/1.1 200 \r\ncontent-length: 100\r\n";
@@ -46,6 +47,7 @@ async fn silent_server_is_given_up_wherever_it_stops() {
 }
 
 /// Many pieces, each of them in time: the bound is on the whole.
+/// GOFF-REM-006.
 #[tokio::test]
 async fn slow_body_is_given_up_as_a_whole() {
     let (client_side, mut server_side) = tokio::io::duplex(1024);
@@ -89,6 +91,7 @@ impl Connect for NeverConnects {
     }
 }
 
+/// GOFF-REM-006.
 #[tokio::test(start_paused = true)]
 async fn connecting_counts_and_is_known_not_to_have_sent() {
     let client = builder("http://localhost")

@@ -40,6 +40,7 @@ async fn prefix_is_kept_and_the_key_arrives_as_it_is() {
 }
 
 /// Python part C, C8.
+/// GOFF-AUTH-003: nor a header.
 #[tokio::test]
 async fn without_a_key_there_is_no_query() {
     let (mut server, connect) = MemoryServer::start();

@@ -7,6 +7,7 @@ mod flags;
 mod json_logic;
 mod oracle;
 mod random;
+pub(crate) mod report;
 mod rule_language;
 mod shrink;
 mod tree;

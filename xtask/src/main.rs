@@ -38,9 +38,12 @@ const COMMANDS: &[Command] = &[
     ),
     (
         "conformance",
-        "[--vectors FILE…] [--random N --seed S]",
-        "the engine against recorded answers of the official one, and against it",
-        |arguments| conformance::run(arguments).map_err(Failure::new),
+        "[--vectors FILE…] [--random N --seed S] | report",
+        "the engine against recorded answers of the official one, and against it; report writes CONFORMANCE.md",
+        |arguments| match arguments.split_first() {
+            Some((first, rest)) if first == "report" => conformance::report::run(rest),
+            _ => conformance::run(arguments).map_err(Failure::new),
+        },
     ),
     (
         "bench",

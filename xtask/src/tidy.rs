@@ -2,10 +2,11 @@
 
 mod dependency_table;
 mod relay_version;
-mod sources;
+pub(crate) mod sources;
 
 use std::fs;
 
+use crate::conformance::report;
 use crate::program::Failure;
 use crate::workspace;
 
@@ -71,6 +72,7 @@ fn check() -> Result<Findings, Failure> {
         &fs::read_to_string(root.join("docker-compose.yml"))?,
         &fs::read_to_string(root.join("tests-integration/relay/go.mod"))?,
     ));
+    findings.faults.extend(report::faults(&sources)?);
     Ok(findings)
 }
 

@@ -1,0 +1,362 @@
+//! `cargo xtask conformance report`: the requirements of the provider specification, each with the tests that cite it.
+//!
+//! A test shows a requirement by citing its id in a comment before or in it. Citations in other code do not count.
+
+mod citations;
+mod requirements;
+mod rust_source;
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use crate::program::Failure;
+use crate::tidy::sources::{self, Source};
+use crate::workspace;
+
+use citations::Id;
+use requirements::{Requirement, Status};
+
+/// Where the report is written.
+const REPORT: &str = "CONFORMANCE.md";
+
+/// Where the requirements are listed.
+const LIST: &str = "xtask/src/conformance/report/requirements.tsv";
+
+/// Writes the report, unless something is wrong with the list or with a citation.
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    if let Some(argument) = arguments.first() {
+        return Err(Failure::new(format!("unknown argument `{argument}`")));
+    }
+    let mut sources = Vec::new();
+    for package in workspace::packages()?.values() {
+        sources.extend(sources::of_package(package)?);
+    }
+    let report = match report(&list()?, &sources) {
+        Ok(report) => report,
+        Err(faults) => {
+            for fault in &faults {
+                println!("fault: {fault}");
+            }
+            return Err(Failure::new(format!("{} faults", faults.len())));
+        }
+    };
+    fs::write(workspace::root().join(REPORT), &report.text)?;
+    for hint in &report.hints {
+        println!("hint: {hint}");
+    }
+    for (result, count) in &report.counts {
+        println!("{count:>4} {result}");
+    }
+    Ok(())
+}
+
+/// What is wrong with the list, the citations, or the report that is there.
+pub(crate) fn faults(sources: &[Source]) -> Result<Vec<String>, Failure> {
+    // Without a report, all of it is out of date.
+    let there = fs::read_to_string(workspace::root().join(REPORT)).unwrap_or_default();
+    Ok(match report(&list()?, sources) {
+        Err(faults) => faults,
+        Ok(report) if report.text == there => Vec::new(),
+        Ok(_) => vec![format!(
+            "{REPORT} is out of date: run `cargo xtask conformance report`"
+        )],
+    })
+}
+
+fn list() -> Result<String, Failure> {
+    Ok(fs::read_to_string(workspace::root().join(LIST))?)
+}
+
+#[derive(Debug)]
+struct Report {
+    text: String,
+    /// How many requirements have which result.
+    counts: BTreeMap<&'static str, usize>,
+    hints: Vec<String>,
+}
+
+/// The tests that cite a requirement, by path and then in the order of the file.
+type Citations = BTreeMap<Id, Vec<Citation>>;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Citation {
+    /// With slashes, relative to the root.
+    path: String,
+    test: String,
+}
+
+fn report(list: &str, sources: &[Source]) -> Result<Report, Vec<String>> {
+    let requirements = requirements::parse(list).map_err(|faults| {
+        faults
+            .iter()
+            .map(|fault| format!("{LIST}: {fault}"))
+            .collect::<Vec<_>>()
+    })?;
+    let citations = collect(sources);
+    let mut faults = Vec::new();
+    for (id, citing) in &citations {
+        if requirements.iter().any(|requirement| requirement.id == *id) {
+            continue;
+        }
+        for Citation { path, test } in citing {
+            faults.push(format!(
+                "{path}: `{test}` cites {id}, which is no requirement"
+            ));
+        }
+    }
+    for requirement in &requirements {
+        if requirement.status == Status::ByTests && !citations.contains_key(&requirement.id) {
+            faults.push(format!(
+                "no test cites {} ({})",
+                requirement.id, requirement.asks
+            ));
+        }
+    }
+    if !faults.is_empty() {
+        return Err(faults);
+    }
+    let mut counts = BTreeMap::new();
+    for requirement in &requirements {
+        *counts.entry(result(requirement)).or_default() += 1;
+    }
+    let hints = requirements
+        .iter()
+        .filter(|requirement| requirement.status == Status::Pending)
+        .filter(|requirement| citations.contains_key(&requirement.id))
+        .map(|requirement| {
+            format!(
+                "{} has tests: is it still {}?",
+                requirement.id,
+                Status::Pending.word()
+            )
+        });
+    Ok(Report {
+        hints: hints.collect(),
+        text: render(&requirements, &citations),
+        counts,
+    })
+}
+
+fn collect(sources: &[Source]) -> Citations {
+    let mut citations = Citations::new();
+    for source in sources.iter().filter(|source| is_read(&source.path)) {
+        for test in rust_source::tests(&source.text) {
+            for id in citations::cited(&test.comments) {
+                citations.entry(id).or_default().push(Citation {
+                    path: slashes(&source.path),
+                    test: test.name.clone(),
+                });
+            }
+        }
+    }
+    for citing in citations.values_mut() {
+        // Stable, so that the tests of a file stay in its order.
+        citing.sort_by(|one, other| one.path.cmp(&other.path));
+    }
+    citations
+}
+
+/// The tests of the crates, and those against a relay proxy.
+fn is_read(path: &Path) -> bool {
+    let path = slashes(path);
+    let of_crate = path
+        .strip_prefix("crates/")
+        .and_then(|path| path.split_once('/'));
+    of_crate.is_some_and(|(_, path)| path.starts_with("src/") || path.starts_with("tests/"))
+        || path.starts_with("tests-integration/tests/")
+}
+
+fn slashes(path: &Path) -> String {
+    let components = path
+        .components()
+        .map(|component| component.as_os_str().to_string_lossy());
+    components.collect::<Vec<_>>().join("/")
+}
+
+fn result(requirement: &Requirement) -> &'static str {
+    match requirement.status {
+        Status::ByTests => "PASS",
+        status => status.word(),
+    }
+}
+
+const INTRODUCTION: &str = "\
+# Conformance
+
+The requirements of GO Feature Flag's provider specification 1.0, in our words, and the tests that show them.
+Written by `cargo xtask conformance report` from the ids that tests cite; `cargo xtask tidy` fails when it is out of
+date.
+
+* PASS: the tests named show it.
+* DEVIATES: it is departed from on purpose, for the reason given; tests show what happens instead.
+* N/A: there is nothing here that it could hold for.
+";
+
+const PENDING: &str = "* PENDING: what it is about is being built.\n";
+
+fn render(requirements: &[Requirement], citations: &Citations) -> String {
+    let mut text = INTRODUCTION.to_owned();
+    if requirements
+        .iter()
+        .any(|requirement| requirement.status == Status::Pending)
+    {
+        text.push_str(PENDING);
+    }
+    let mut group = None;
+    for requirement in requirements {
+        if group != Some(requirement.id.group()) {
+            group = Some(requirement.id.group());
+            let _ = write!(
+                text,
+                "\n## {}\n\n| id | tier, severity | what it asks | result | shown by | note |\n|---|---|---|---|---|---|\n",
+                requirement.id.group()
+            );
+        }
+        let tests: Vec<_> = citations
+            .get(&requirement.id)
+            .into_iter()
+            .flatten()
+            .map(link)
+            .collect();
+        let _ = writeln!(
+            text,
+            "| {} | {}, {} | {} | {} | {} | {} |",
+            requirement.id,
+            requirement.tier,
+            requirement.severity.to_lowercase(),
+            cell(&requirement.asks),
+            result(requirement),
+            tests.join("<br>"),
+            cell(&requirement.note),
+        );
+    }
+    text
+}
+
+fn link(Citation { path, test }: &Citation) -> String {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    format!("[`{file} :: {test}`]({path})")
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEADER: &str = "id\ttier\tseverity\trequirement\tstatus\tnote\n";
+
+    fn source(path: &str, text: &str) -> Source {
+        Source {
+            package: "ours".to_owned(),
+            path: path.into(),
+            text: text.to_owned(),
+        }
+    }
+
+    fn test(name: &str, comment: &str) -> String {
+        format!("/// {comment}\n#[test]\nfn {name}() {{}}\n")
+    }
+
+    #[test]
+    fn a_requirement_has_one_row_with_its_tests() {
+        let list = format!(
+            "{HEADER}GOFF-A-001\tCore\tMajor\ta | b\t\tbeside\nGOFF-A-002\tCore\tMinor\tc\tDEVIATES\twhy\nGOFF-B-001\tRemote\tCritical\td\tN/A\tnone\n"
+        );
+        let sources = [
+            source("crates/z/src/z.rs", &test("last", "GOFF-A-001.")),
+            source(
+                "crates/a/tests/a.rs",
+                &(test("z", "GOFF-A-001, -002.") + &test("b", "GOFF-A-001")),
+            ),
+        ];
+        let report = report(&list, &sources).unwrap();
+        let (introduction, rows) = report.text.split_once("\n## ").unwrap();
+        assert_eq!(introduction, INTRODUCTION);
+        assert_eq!(
+            rows,
+            "\
+A
+
+| id | tier, severity | what it asks | result | shown by | note |
+|---|---|---|---|---|---|
+| GOFF-A-001 | Core, major | a \\| b | PASS | [`a.rs :: z`](crates/a/tests/a.rs)<br>[`a.rs :: b`](crates/a/tests/a.rs)<br>[`z.rs :: last`](crates/z/src/z.rs) | beside |
+| GOFF-A-002 | Core, minor | c | DEVIATES | [`a.rs :: z`](crates/a/tests/a.rs) | why |
+
+## B
+
+| id | tier, severity | what it asks | result | shown by | note |
+|---|---|---|---|---|---|
+| GOFF-B-001 | Remote, critical | d | N/A |  | none |
+"
+        );
+        let counts: Vec<_> = report.counts.into_iter().collect();
+        assert_eq!(counts, [("DEVIATES", 1), ("N/A", 1), ("PASS", 1)]);
+    }
+
+    #[test]
+    fn a_requirement_with_neither_test_nor_status_is_a_fault() {
+        let list = format!("{HEADER}GOFF-A-001\tCore\tMajor\tasks\t\tnote\n");
+        let check = |path: &str, text: &str, shown: bool| {
+            let report = report(&list, &[source(path, text)]);
+            assert_eq!(report.is_ok(), shown, "{path} {text}");
+            if let Err(faults) = report {
+                assert_eq!(faults, ["no test cites GOFF-A-001 (asks)"]);
+            }
+        };
+        let citing = test("a", "GOFF-A-001");
+        check("crates/a/src/a.rs", &citing, true);
+        check("crates/a/src/a/tests.rs", &citing, true);
+        check("crates/a/tests/a/b.rs", &citing, true);
+        check("tests-integration/tests/scenarios/a.rs", &citing, true);
+        check("crates/a/examples/a.rs", &citing, false);
+        check("tests-integration/src/a.rs", &citing, false);
+        check("benches/src/a.rs", &citing, false);
+        check("xtask/src/a.rs", &citing, false);
+        check(
+            "crates/a/src/a.rs",
+            "//! GOFF-A-001\n/// GOFF-A-001\nfn a() {}\n#[test]\nfn b() {}\n",
+            false,
+        );
+    }
+
+    #[test]
+    fn an_id_that_does_not_exist_is_a_fault() {
+        let list = format!("{HEADER}GOFF-A-001\tCore\tMajor\tasks\t\t\n");
+        let sources = [source(
+            "crates/a/src/a.rs",
+            &test("b", "GOFF-A-001 to -003"),
+        )];
+        let faults = report(&list, &sources).unwrap_err();
+        let fault =
+            |id: &str| format!("crates/a/src/a.rs: `b` cites {id}, which is no requirement");
+        assert_eq!(faults, [fault("GOFF-A-002"), fault("GOFF-A-003")]);
+    }
+
+    #[test]
+    fn pending_is_said_and_asked_about_once_there_are_tests() {
+        let list = format!("{HEADER}GOFF-A-001\tCore\tMajor\tasks\tPENDING\t\n");
+        let hints = |sources: &[Source]| {
+            let report = report(&list, sources).unwrap();
+            assert!(report.text.contains(PENDING));
+            assert!(report.text.contains("| PENDING |"));
+            report.hints
+        };
+        assert!(hints(&[]).is_empty());
+        let sources = [source("crates/a/src/a.rs", &test("b", "GOFF-A-001"))];
+        assert_eq!(
+            hints(&sources),
+            ["GOFF-A-001 has tests: is it still PENDING?"]
+        );
+    }
+
+    #[test]
+    fn faults_of_the_list_name_the_list() {
+        let faults = report("", &[]).unwrap_err();
+        assert!(faults[0].starts_with(LIST), "{faults:?}");
+    }
+}

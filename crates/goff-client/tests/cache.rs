@@ -314,7 +314,7 @@ async fn cache_size_bounds_the_cache() {
     }
 }
 
-/// GOFF-CACHE-002, Python C2: an answer is not served for longer than `cache_ttl`, announcements
+/// GOFF-CACHE-001, GOFF-CACHE-002, Python C2: an answer is not served for longer than `cache_ttl`, announcements
 /// or not. moka keeps a clock of its own, so this one waits in real time; that the default is 60 s
 /// is seen in the options.
 /// GOFF-CFG-009.

@@ -78,6 +78,7 @@ impl Subscriber for Log {
 
 /// Python A9, C24: this client's own diagnostics at INFO instead of DEBUG: requests, the stream,
 /// deliveries.
+/// GOFF-CFG-009.
 #[tokio::test]
 async fn debug_raises_the_level_of_diagnostics() {
     for debug in [false, true] {

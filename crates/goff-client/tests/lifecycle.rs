@@ -167,6 +167,7 @@ async fn shutdown_is_safe_at_any_time() {
 }
 
 /// A runtime is needed to start, and only then.
+/// GOFF-LIFE-001.
 #[test]
 fn client_without_a_runtime_says_so() {
     let relay = ScriptedRelay::new();

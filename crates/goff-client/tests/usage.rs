@@ -431,8 +431,8 @@ async fn nothing_is_delivered_without_a_hit() {
     assert_eq!((relay.requests().len(), relay.batches().len()), (1, 0));
 }
 
-/// Python row 30, C22, GOFF-COLL-011 to -013: the metadata label every batch, and the caller's
-/// options do not change by it.
+/// Python row 30, C22, GOFF-CFG-004, GOFF-CFG-009, GOFF-COLL-011 to -013: the metadata label every
+/// batch, and the caller's options do not change by it.
 #[tokio::test]
 async fn exporter_metadata_label_the_batches() {
     let relay = ScriptedRelay::new().with_value("flag", true);

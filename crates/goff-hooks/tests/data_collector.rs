@@ -383,6 +383,30 @@ async fn provider_form_records_a_disabled_hit_as_no_failure() {
     assert_eq!(events[0]["variation"], "SdkDefault");
 }
 
+/// GOFF-HOOK-006, GOFF-COLL-022: in the after stage as in the error stage.
+#[tokio::test]
+async fn provider_form_records_nothing_of_an_untracked_flag() {
+    let type_mismatch = || Answer::Error(EvaluationErrorCode::TypeMismatch);
+    for (answer, tracked) in [
+        (cached(), true),
+        (cached(), false),
+        (type_mismatch(), true),
+        (type_mismatch(), false),
+    ] {
+        let outcome = Outcome {
+            result: Ok(Arc::new(Resolution {
+                value: json!(true),
+                reason: Reason::Cached,
+                track_events: tracked,
+                ..Resolution::default()
+            })),
+            ..outcome(Origin::Cache)
+        };
+        let events = with_slot(answer, Some(outcome), None).await;
+        assert_eq!(events.len(), usize::from(tracked));
+    }
+}
+
 /// `after` and `error` both run when another hook's `after` fails: one event all the same.
 #[tokio::test]
 async fn provider_form_records_once_when_another_hook_fails() {

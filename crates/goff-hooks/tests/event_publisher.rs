@@ -153,6 +153,7 @@ async fn many_events_are_sent_at_once() {
 }
 
 /// The defaults of both options: 60 s and 10,000 events.
+/// GOFF-CFG-003.
 #[tokio::test(start_paused = true)]
 async fn default_is_ten_thousand_events() {
     let relay = ScriptedRelay::new();
@@ -208,6 +209,7 @@ async fn failed_batch_is_sent_again_in_order() {
 }
 
 /// Events recorded while a batch is on its way stay (Python C16).
+/// GOFF-COLL-017.
 #[tokio::test(start_paused = true)]
 async fn events_recorded_during_a_delivery_are_kept() {
     for failure in [None, refusal(500)] {
@@ -291,6 +293,7 @@ async fn buffer_holds_twice_the_pending_events() {
 }
 
 /// An outage makes every evaluation an error; the hits before it survive.
+/// GOFF-COLL-019.
 #[tokio::test(start_paused = true)]
 async fn errors_of_an_outage_do_not_push_out_earlier_events() {
     let relay = ScriptedRelay::new();

@@ -198,6 +198,7 @@ async fn every_error_code_arrives_with_its_text() {
         ("INVALID_CONTEXT", InvalidContext),
         ("GENERAL", General("GENERAL".to_owned())),
         ("FLAG_CONFIG", General("FLAG_CONFIG".to_owned())),
+        ("SOMETHING_NEW", General("SOMETHING_NEW".to_owned())),
     ] {
         let failure = RelayError::Evaluation(EvaluationFailure {
             code: wire.into(),

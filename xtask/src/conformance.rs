@@ -20,7 +20,7 @@ use goff_engine::Timestamp;
 use crate::conformance::{oracle::Oracle, random::Random};
 
 /// What the command does, for the usage text.
-pub(crate) const USAGE: &str = "conformance [--vectors FILE…] [--random N --seed S]   compare the engine with the official one";
+pub(crate) const USAGE: &str = "conformance [--vectors FILE…] [--random N --seed S]   compare the engine with the official one\n   or: cargo xtask conformance report   write CONFORMANCE.md";
 
 /// Runs recorded vectors (those of the repository without arguments) and random comparisons.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {

@@ -1,26 +1,29 @@
 //! The native client.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::{
-    ContextView, EvaluationFailure, EvaluationType, Event, EventSink, ExporterMetadata, FlagType,
-    InvalidationSink, Origin, Outcome, Projection, RelayError, Resolution, ResolutionError,
-    project, project_with,
+    ContextView, EvaluationType, Event, EventSink, ExporterMetadata, FlagType, InvalidationSink,
+    Origin, Outcome, RelayError, ResolutionError,
 };
-use goff_hooks::{DeliveryReport, Enriched, tracking_event, unix_seconds, usage};
+use goff_hooks::{DeliveryReport, Enriched, tracking_event, unix_seconds};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::client_event::Subscription;
-use crate::evaluation::EvaluationDetails;
+use crate::evaluation::{Asked, EvaluationDetails};
+use crate::evaluator::LookUp;
 use crate::lifecycle::Lifecycle;
+#[cfg(feature = "in-process")]
+use crate::local_flags::LocalFlags;
 use crate::options::{GoFeatureFlagOptions, InitializeError, OptionsError};
 use crate::running::{Counted, Running};
 use crate::stats::Stats;
-use crate::status::{State, Status};
+#[cfg(doc)]
+use crate::status::State;
+use crate::status::Status;
 
 /// A client of one relay proxy. Clones are handles to the same client; what two clients do in one
 /// process is never shared.
@@ -64,14 +67,17 @@ impl GoFeatureFlag {
 
     /// Makes the client ready: an empty cache, the change stream and the delivery of usage data.
     /// Remote evaluation waits for no I/O (Python A22); an unreachable relay proxy is noticed by
-    /// the first evaluation.
+    /// the first evaluation. In-process evaluation ends with the first attempt to load the flags,
+    /// which the option `timeout` bounds (GOFF-LIFE-001); where it fails, [`status`](Self::status)
+    /// is [`Error`](State::Error) and heals by itself (GOFF-EVT-008).
     ///
-    /// On a client that is ready it does nothing, so that one handle can serve several OpenFeature
-    /// domains (GOFF-LIFE-002). After [`shutdown`](Self::shutdown) it starts afresh, with whatever
-    /// usage data are still buffered (GOFF-LIFE-003).
+    /// On a client that was started it does nothing, so that one handle can serve several OpenFeature
+    /// domains (GOFF-LIFE-002). After [`shutdown`](Self::shutdown), or when the relay proxy has
+    /// refused the key, it starts afresh, with whatever usage data are still buffered
+    /// (GOFF-LIFE-003).
     ///
     /// # Errors
-    /// [`InitializeError::NoRuntime`], outside a tokio runtime.
+    /// [`InitializeError::NoRuntime`], outside a tokio runtime, and [`InitializeError::Refused`].
     pub async fn initialize(&self) -> Result<(), InitializeError> {
         self.lifecycle.initialize().await
     }
@@ -98,7 +104,8 @@ impl GoFeatureFlag {
         self.lifecycle.stats()
     }
 
-    /// Waits until evaluations are answered, at most for `deadline`; tells whether they are.
+    /// Waits until evaluations are answered, at most for `deadline`; tells whether they are. A
+    /// client that the relay proxy has refused is not waited for.
     pub async fn wait_until_ready(&self, deadline: Duration) -> bool {
         self.lifecycle.wait_until_ready(deadline).await
     }
@@ -107,6 +114,21 @@ impl GoFeatureFlag {
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         self.lifecycle.subscribe()
+    }
+
+    /// Who evaluates.
+    #[must_use]
+    pub fn evaluation_type(&self) -> EvaluationType {
+        self.lifecycle.evaluation_type()
+    }
+
+    /// The same flags without `async`: in-process evaluation only. It shares the life of this
+    /// client and records usage data like it.
+    #[cfg(feature = "in-process")]
+    #[must_use]
+    pub fn local(&self) -> Option<LocalFlags> {
+        (self.evaluation_type() == EvaluationType::InProcess)
+            .then(|| LocalFlags::of_client(Arc::clone(&self.lifecycle)))
     }
 
     /// What is sent with every evaluation to label usage data.
@@ -141,7 +163,7 @@ impl GoFeatureFlag {
         context: &dyn ContextView,
         default: T,
     ) -> EvaluationDetails<T> {
-        self.evaluate_with(flag_key, context, default, project::<T>, T::to_json)
+        self.evaluate_with(Asked::typed(flag_key, context, default))
             .await
     }
 
@@ -165,19 +187,13 @@ impl GoFeatureFlag {
         context: &dyn ContextView,
         default: T,
     ) -> EvaluationDetails<T> {
-        let project = |flag_key: &str, resolution: &Arc<Resolution>| {
-            project_with(flag_key, resolution, "the asked type", |value| {
-                T::deserialize(value)
-                    .map_err(|error| Cow::Owned(format!("a value of another shape ({error})")))
-            })
-        };
-        self.evaluate_with(flag_key, context, default, project, |_| Value::Null)
+        self.evaluate_with(Asked::deserialised(flag_key, context, default))
             .await
     }
 
-    /// Evaluates every flag, or those that the context's `gofeatureflag.flagList` names, in one
-    /// request. Disabled flags and failed ones have the value null. It is never cached and makes
-    /// no usage data, as on the relay proxy.
+    /// Evaluates every flag, or those that the context's `gofeatureflag.flagList` names: in one
+    /// request, or, in process, by the engine alone. Disabled flags and failed ones have the value
+    /// null. It is never cached and makes no usage data, as on the relay proxy.
     ///
     /// # Errors
     /// When the request as a whole failed, or the client is not ready.
@@ -187,28 +203,11 @@ impl GoFeatureFlag {
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
         let running = Counted::new(self.running()?);
         let enriched = Enriched::new(context, self.exporter_metadata());
-        let flags = running
-            .until_cut_off(running.evaluator.ask_all(&enriched))
+        running
+            .until_cut_off(running.evaluator.evaluate_all(&enriched))
             .await
-            .ok_or(CLOSED)??;
-        let details = |result: Result<Resolution, EvaluationFailure>| match result {
-            Ok(resolution) => {
-                let resolution = Arc::new(resolution);
-                let value = if resolution.is_disabled() {
-                    Projection::Disabled
-                } else {
-                    Projection::Value(resolution.value.clone())
-                };
-                EvaluationDetails::resolved(value, resolution, Value::Null)
-            }
-            Err(failure) => {
-                EvaluationDetails::failed(RelayError::Evaluation(failure).into(), Value::Null)
-            }
-        };
-        Ok(flags
-            .into_iter()
-            .map(|(flag_key, result)| (flag_key, details(result)))
-            .collect())
+            .ok_or(CLOSED)??
+            .ok_or_else(|| self.lifecycle.not_loaded())
     }
 
     /// The untyped evaluation beneath [`evaluate`](Self::evaluate) and the OpenFeature provider.
@@ -224,17 +223,19 @@ impl GoFeatureFlag {
         flag_key: &str,
         context: &dyn ContextView,
     ) -> (Outcome, Option<Counted>) {
-        // A hit takes no reference to what is running: on many cores that would be contended.
+        // A look-up takes no reference to what is running: on many cores that would be contended.
         let asking = match self.lifecycle.running_now().as_ref() {
-            None => Err(self.not_running()),
+            None => Err(self.lifecycle.not_running()),
             Some(running) => match running.evaluator.look_up(flag_key, context) {
-                Some(outcome) => return (outcome, None),
-                None => Ok(Counted::new(Arc::clone(running))),
+                LookUp::Answered(outcome) => return (outcome, None),
+                LookUp::Ask(question) => Ok((Counted::new(Arc::clone(running)), question)),
+                #[cfg(feature = "in-process")]
+                LookUp::NotLoaded => Err(self.lifecycle.not_loaded()),
             },
         };
         let (outcome, counted) = match asking {
-            Ok(running) => {
-                let asking = running.evaluator.ask(flag_key, context);
+            Ok((running, question)) => {
+                let asking = question.ask(flag_key, context);
                 let outcome = running.until_cut_off(asking).await.ok_or(CLOSED);
                 (outcome, Some(running))
             }
@@ -284,45 +285,18 @@ impl GoFeatureFlag {
         self.lifecycle.shutdown(deadline).await
     }
 
-    async fn evaluate_with<T>(
-        &self,
-        flag_key: &str,
-        context: &dyn ContextView,
-        default: T,
-        project: impl FnOnce(&str, &Arc<Resolution>) -> Result<Projection<T>, ResolutionError>,
-        default_to_json: impl FnOnce(&T) -> Value,
-    ) -> EvaluationDetails<T> {
-        let enriched = Enriched::new(context, self.exporter_metadata());
-        let (mut outcome, counted) = self.resolve_counted(flag_key, &enriched).await;
-        let projection = match &outcome.result {
-            Ok(resolution) => project(flag_key, resolution)
-                .map(Some)
-                .unwrap_or_else(|error| {
-                    outcome.result = Err(error);
-                    None
-                }),
-            Err(_) => None,
-        };
-        if let Some(sink) = self.lifecycle.publisher() {
-            usage(
-                &outcome,
-                context,
-                || default_to_json(&default),
-                EvaluationType::Remote,
-                unix_seconds(),
-            )
-            .record_in(&**sink);
-        }
+    async fn evaluate_with<T>(&self, asked: Asked<'_, T>) -> EvaluationDetails<T> {
+        let enriched = Enriched::new(asked.context, self.exporter_metadata());
+        let (outcome, counted) = self.resolve_counted(asked.flag_key, &enriched).await;
+        let details = asked.conclude(
+            outcome,
+            self.lifecycle
+                .publisher()
+                .map(|sink| &**sink as &dyn EventSink),
+            self.evaluation_type(),
+        );
         drop(counted);
-        match (outcome.result, projection) {
-            (Ok(resolution), Some(projection)) => {
-                EvaluationDetails::resolved(projection, resolution, default)
-            }
-            (Ok(resolution), None) => {
-                EvaluationDetails::resolved(Projection::Null, resolution, default)
-            }
-            (Err(error), _) => EvaluationDetails::failed(error, default),
-        }
+        details
     }
 
     fn running(&self) -> Result<Arc<Running>, ResolutionError> {
@@ -330,20 +304,10 @@ impl GoFeatureFlag {
             .running_now()
             .as_ref()
             .map(Arc::clone)
-            .ok_or_else(|| self.not_running())
-    }
-
-    /// GOFF-LIFE-006.
-    fn not_running(&self) -> ResolutionError {
-        match self.lifecycle.status().state {
-            State::Closed => CLOSED,
-            _ => ResolutionError::NotReady {
-                reason: "the client is not initialised; call `initialize`, or make it with `connect`",
-            },
-        }
+            .ok_or_else(|| self.lifecycle.not_running())
     }
 }
 
-const CLOSED: ResolutionError = ResolutionError::NotReady {
+pub(crate) const CLOSED: ResolutionError = ResolutionError::NotReady {
     reason: "the client was shut down; `initialize` starts it again",
 };

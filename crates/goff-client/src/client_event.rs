@@ -13,7 +13,8 @@ pub enum ClientEvent {
     /// Evaluations are answered: after initialisation, and when a stale client has recovered
     /// (GOFF-EVT-006).
     Ready,
-    /// Changes of flags have not been heard of for long (GOFF-EVT-005).
+    /// Changes of flags have not been heard of for long; in-process evaluation: three refreshes in
+    /// a row have failed (GOFF-EVT-005).
     Stale,
     /// Flags have changed, or may have (GOFF-EVT-002).
     ConfigurationChanged(ChangedFlags),
@@ -27,10 +28,22 @@ pub enum ClientEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChangedFlags {
-    /// These. In remote mode a relay proxy with several flag sets names those of all sets.
+    /// These, as announced. In remote mode a relay proxy with several flag sets names those of all sets.
     Named(BTreeSet<String>),
     /// A change was announced that could not be read: perhaps any.
     Unknown,
+    /// What differs between the configuration that was held and the one that took its place
+    /// (in-process evaluation).
+    Compared {
+        /// Flags that were not there before.
+        added: BTreeSet<String>,
+        /// Flags whose content is another.
+        updated: BTreeSet<String>,
+        /// Flags that are gone.
+        removed: BTreeSet<String>,
+        /// Whether the enrichment of evaluation contexts is another.
+        enrichment: bool,
+    },
 }
 
 /// A subscription to the events of one client, from

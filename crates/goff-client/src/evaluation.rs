@@ -1,8 +1,14 @@
 //! What a native evaluation hands to its caller.
 
+use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
-use goff_core::{Projection, Reason, Resolution, ResolutionError};
+use goff_core::{
+    ContextView, EvaluationType, EventSink, FlagType, Outcome, Projection, Reason, Resolution,
+    ResolutionError, project, project_with,
+};
+use goff_hooks::{unix_seconds, usage};
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 /// The result of one evaluation: a value in any case, and why it is this one.
@@ -84,5 +90,107 @@ impl<T> EvaluationDetails<T> {
     #[must_use]
     pub fn is_disabled(&self) -> bool {
         *self.reason() == Reason::Disabled
+    }
+}
+
+impl EvaluationDetails<Value> {
+    /// One of many: disabled flags and failed ones have the value null.
+    pub(crate) fn of_bulk(result: Result<Arc<Resolution>, ResolutionError>) -> Self {
+        match result {
+            Ok(resolution) => {
+                let projection = if resolution.is_disabled() {
+                    Projection::Disabled
+                } else {
+                    Projection::Value(resolution.value.clone())
+                };
+                Self::resolved(projection, resolution, Value::Null)
+            }
+            Err(error) => Self::failed(error, Value::Null),
+        }
+    }
+}
+
+/// What a caller asks: a flag for a context, as a type of its own, or else its default.
+pub(crate) struct Asked<'a, T> {
+    pub(crate) flag_key: &'a str,
+    /// As the caller gave it, before it is enriched.
+    pub(crate) context: &'a dyn ContextView,
+    default: T,
+    project: Project<T>,
+    default_to_json: fn(&T) -> Value,
+}
+
+/// Projects a resolution.
+type Project<T> = fn(&str, &Arc<Resolution>) -> Result<Projection<T>, ResolutionError>;
+
+impl<'a, T: FlagType> Asked<'a, T> {
+    pub(crate) fn typed(flag_key: &'a str, context: &'a dyn ContextView, default: T) -> Self {
+        Self {
+            flag_key,
+            context,
+            default,
+            project: project::<T>,
+            default_to_json: T::to_json,
+        }
+    }
+}
+
+impl<'a, T: DeserializeOwned> Asked<'a, T> {
+    pub(crate) fn deserialised(
+        flag_key: &'a str,
+        context: &'a dyn ContextView,
+        default: T,
+    ) -> Self {
+        Self {
+            flag_key,
+            context,
+            default,
+            project: |flag_key, resolution| {
+                project_with(flag_key, resolution, "the asked type", |value| {
+                    T::deserialize(value)
+                        .map_err(|error| Cow::Owned(format!("a value of another shape ({error})")))
+                })
+            },
+            default_to_json: |_| Value::Null,
+        }
+    }
+}
+
+impl<T> Asked<'_, T> {
+    /// Gives the outcome its type, and records it.
+    pub(crate) fn conclude(
+        self,
+        mut outcome: Outcome,
+        sink: Option<&dyn EventSink>,
+        evaluation_type: EvaluationType,
+    ) -> EvaluationDetails<T> {
+        let projection = match &outcome.result {
+            Ok(resolution) => (self.project)(self.flag_key, resolution)
+                .map(Some)
+                .unwrap_or_else(|error| {
+                    outcome.result = Err(error);
+                    None
+                }),
+            Err(_) => None,
+        };
+        if let Some(sink) = sink {
+            usage(
+                &outcome,
+                self.context,
+                || (self.default_to_json)(&self.default),
+                evaluation_type,
+                unix_seconds(),
+            )
+            .record_in(sink);
+        }
+        match (outcome.result, projection) {
+            (Ok(resolution), Some(projection)) => {
+                EvaluationDetails::resolved(projection, resolution, self.default)
+            }
+            (Ok(resolution), None) => {
+                EvaluationDetails::resolved(Projection::Null, resolution, self.default)
+            }
+            (Err(error), _) => EvaluationDetails::failed(error, self.default),
+        }
     }
 }

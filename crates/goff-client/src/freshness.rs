@@ -1,6 +1,8 @@
 //! What follows from changes, and from not hearing of them: the cache, the events, the status.
 
-use std::sync::{Arc, Weak};
+#[cfg(any(feature = "ws", feature = "in-process", test))]
+use std::sync::Arc;
+use std::sync::Weak;
 #[cfg(any(feature = "ws", test))]
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use goff_core::{BackgroundTask, NoRuntime};
 use goff_core::{Invalidation, InvalidationSink, StreamState};
 use tokio::sync::watch;
 
+#[cfg(feature = "in-process")]
+use crate::announcements::Announcements;
 use crate::client_event::{Announcer, ChangedFlags, ClientEvent};
 use crate::remote::RemoteEvaluator;
 #[cfg(any(feature = "ws", test))]
@@ -16,16 +20,25 @@ use crate::status::{State, StatusCell};
 
 /// Where the change stream, and a caller's own changes, arrive.
 pub(crate) struct ChangeSink {
-    /// Weak, so that a stream that is being torn down keeps no client alive.
-    evaluator: Weak<RemoteEvaluator>,
+    follower: Follower,
     announcer: Announcer,
     stream: watch::Sender<StreamState>,
 }
 
+/// Whom changes concern.
+pub(crate) enum Follower {
+    /// Answers are dropped from its cache. Weak, so that a stream that is being torn down keeps no
+    /// client alive.
+    Cache(Weak<RemoteEvaluator>),
+    /// The flags are fetched, and only then is anything known to have changed.
+    #[cfg(feature = "in-process")]
+    Poller(Arc<Announcements>),
+}
+
 impl ChangeSink {
-    pub(crate) fn new(evaluator: &Arc<RemoteEvaluator>, announcer: Announcer) -> Self {
+    pub(crate) fn new(follower: Follower, announcer: Announcer) -> Self {
         Self {
-            evaluator: Arc::downgrade(evaluator),
+            follower,
             announcer,
             stream: watch::Sender::new(StreamState::Down),
         }
@@ -39,8 +52,17 @@ impl ChangeSink {
 
 impl InvalidationSink for ChangeSink {
     fn invalidate(&self, invalidation: Invalidation) {
-        if let Some(evaluator) = self.evaluator.upgrade() {
-            evaluator.invalidate(&invalidation);
+        match &self.follower {
+            Follower::Cache(evaluator) => {
+                if let Some(evaluator) = evaluator.upgrade() {
+                    evaluator.invalidate(&invalidation);
+                }
+            }
+            #[cfg(feature = "in-process")]
+            Follower::Poller(announcements) => {
+                announcements.announce(&invalidation);
+                return;
+            }
         }
         let changed = match invalidation {
             Invalidation::Flags(flags) => ChangedFlags::Named(flags),
@@ -130,7 +152,8 @@ mod tests {
             Duration::from_secs(1),
             Arc::default(),
         ));
-        let sink = ChangeSink::new(&evaluator, announcer.clone());
+        let follower = Follower::Cache(Arc::downgrade(&evaluator));
+        let sink = ChangeSink::new(follower, announcer.clone());
         let status = Arc::new(StatusCell::new());
         status.set(State::Ready);
         let subscription = announcer.subscribe();

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::{ApiKey, Connect, Endpoint, RelayClient};
+use goff_core::{ApiKey, Connect, Endpoint, EvaluationType, RelayClient};
 use goff_http::{
     Connector, HttpRelayClient, HttpTransport, InvalidOption, RemoteProtocol, TlsOptions,
 };
@@ -36,7 +36,15 @@ enum Wire {
 }
 
 impl HttpOptions {
-    pub(crate) fn reach(self, endpoint: &str, debug: bool) -> Result<Reached, OptionsError> {
+    pub(crate) fn reach(
+        self,
+        endpoint: &str,
+        evaluation_type: EvaluationType,
+        debug: bool,
+    ) -> Result<Reached, OptionsError> {
+        // Only the stream depends on it.
+        #[cfg(not(feature = "ws"))]
+        let _ = evaluation_type;
         let endpoint = parse("endpoint", endpoint)?;
         let api_key = self
             .api_key
@@ -44,7 +52,10 @@ impl HttpOptions {
             .map_or(Ok(None), ApiKey::new)
             .map_err(|error| OptionsError::new("api_key", error))?;
         let wire = self.wire(&endpoint)?;
-        let relay = self.client(endpoint.clone(), api_key.clone(), &wire, debug)?;
+        let client = self.client(endpoint.clone(), api_key.clone(), &wire, debug)?;
+        #[cfg(feature = "in-process")]
+        let fallback = Arc::new(client.with_protocol(RemoteProtocol::Ofrep));
+        let relay: Arc<dyn RelayClient> = Arc::new(client);
         let collector = match &self.data_collector_base_url {
             None => Arc::clone(&relay),
             Some(url) => {
@@ -55,15 +66,17 @@ impl HttpOptions {
                         .default_connector(&base)
                         .map_err(|error| OptionsError::new("data_collector_base_url", error))?,
                 };
-                self.client(base, api_key.clone(), &wire, debug)?
+                Arc::new(self.client(base, api_key.clone(), &wire, debug)?)
             }
         };
         Ok(Reached {
             relay,
+            #[cfg(feature = "in-process")]
+            fallback,
             collector,
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
             #[cfg(feature = "ws")]
-            stream: self.stream(endpoint, api_key, wire, debug)?,
+            stream: self.stream(endpoint, api_key, wire, evaluation_type, debug)?,
         })
     }
 
@@ -90,7 +103,7 @@ impl HttpOptions {
         api_key: Option<ApiKey>,
         wire: &Wire,
         debug: bool,
-    ) -> Result<Arc<dyn RelayClient>, OptionsError> {
+    ) -> Result<HttpRelayClient, OptionsError> {
         let mut builder = HttpRelayClient::builder(endpoint)
             .api_key(api_key)
             .debug(debug);
@@ -107,7 +120,7 @@ impl HttpOptions {
             Wire::Transport(transport) => builder.transport(Arc::clone(transport)),
             Wire::Connector(connector) => builder.connector(Arc::clone(connector)),
         };
-        Ok(Arc::new(builder.build()?))
+        Ok(builder.build()?)
     }
 
     /// With a transport of the caller's own there is no stream to open.
@@ -117,6 +130,7 @@ impl HttpOptions {
         endpoint: Endpoint,
         api_key: Option<ApiKey>,
         wire: Wire,
+        evaluation_type: EvaluationType,
         debug: bool,
     ) -> Result<Option<StreamSource>, OptionsError> {
         let connect = match wire {
@@ -129,7 +143,10 @@ impl HttpOptions {
             }
             Wire::Connector(connect) => connect,
         };
-        if self.disable_cache_invalidation == Some(true) {
+        // In process there is no cache to invalidate.
+        if self.disable_cache_invalidation == Some(true)
+            && evaluation_type == EvaluationType::Remote
+        {
             return Ok(None);
         }
         let mut options = goff_ws::ListenerOptions::new(endpoint)

@@ -14,6 +14,7 @@
 //! |---|---|---|
 //! | `http` | yes | the relay proxy over HTTP; without it only `with_relay_client` |
 //! | `ws` | yes | announcements of changed flags, over the relay proxy's WebSocket |
+//! | `in-process` | yes | evaluation in this process: `EvaluationType::InProcess`, `LocalFlags` |
 //! | `tls-platform-roots` | yes | `https://` endpoints, trusting the platform's authorities |
 //! | `tls-bundled-roots` | no | `https://` endpoints, trusting Mozilla's authorities, built in |
 //! | `tls` | with either | `https://` endpoints, trusting authorities of the caller's own |
@@ -45,19 +46,37 @@
 //! # }
 //! ```
 
+#[cfg(feature = "in-process")]
+mod announcements;
 mod client;
 mod client_event;
+#[cfg(feature = "in-process")]
+mod configuration_poller;
+#[cfg(feature = "in-process")]
+mod configuration_source;
+mod counters;
+#[cfg(feature = "in-process")]
+mod engine_context;
 mod evaluation;
+mod evaluator;
 mod flights;
 mod freshness;
 #[cfg(feature = "http")]
 mod http_options;
+#[cfg(feature = "in-process")]
+mod in_process;
+#[cfg(feature = "in-process")]
+mod in_process_options;
 mod invalidations;
 mod lifecycle;
+#[cfg(feature = "in-process")]
+mod local_flags;
 mod options;
 mod remote;
 mod resolution_cache;
 mod running;
+#[cfg(feature = "in-process")]
+mod snapshot;
 mod stats;
 mod status;
 #[cfg(feature = "ws")]
@@ -66,13 +85,15 @@ mod stream;
 pub use client::GoFeatureFlag;
 pub use client_event::{ChangedFlags, ClientEvent, Subscription};
 pub use evaluation::EvaluationDetails;
+#[cfg(feature = "in-process")]
+pub use local_flags::{InvalidFlags, LocalFlags};
 pub use options::{GoFeatureFlagOptions, InitializeError, OptionsError};
 pub use stats::Stats;
 pub use status::{State, Status};
 
 pub use goff_core::{
-    Attribute, Connect, ContextView, ErrorCode, EvaluationContext, FlagType, Invalidation,
-    InvalidationSink, Origin, Outcome, Reason, RelayClient, RelayError, Resolution,
+    Attribute, Connect, ContextView, ErrorCode, EvaluationContext, EvaluationType, FlagType,
+    Invalidation, InvalidationSink, Origin, Outcome, Reason, RelayClient, RelayError, Resolution,
     ResolutionError, StreamState, attribute,
 };
 pub use goff_hooks::{DeliveryReport, UsageStats};

@@ -1,20 +1,33 @@
 //! Starting, stopping, and what survives both.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use goff_core::{EventSink, ExporterMetadata, Invalidation, InvalidationSink, StreamState};
+use goff_core::{
+    EvaluationType, EventSink, ExporterMetadata, Invalidation, InvalidationSink, ResolutionError,
+    StreamState,
+};
 use goff_hooks::{DeliveryReport, EventPublisher, EventPublisherOptions, UsageStats};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
+#[cfg(feature = "in-process")]
+use crate::announcements::Announcements;
+use crate::client::CLOSED;
 use crate::client_event::{Announcer, ClientEvent, Subscription};
-use crate::freshness::ChangeSink;
+#[cfg(feature = "in-process")]
+use crate::configuration_poller::{ConfigurationPoller, FirstAttempt, Poll};
+use crate::counters::Counters;
+use crate::evaluator::Evaluator;
 #[cfg(feature = "ws")]
 use crate::freshness::watch_staleness;
-use crate::options::{InitializeError, Settings};
-use crate::remote::{Counters, RemoteEvaluator};
+use crate::freshness::{ChangeSink, Follower};
+#[cfg(feature = "in-process")]
+use crate::in_process::InProcessEvaluator;
+use crate::options::{InitializeError, Mode, Settings};
+use crate::remote::RemoteEvaluator;
 use crate::running::Running;
 use crate::stats::Stats;
 use crate::status::{State, Status, StatusCell};
@@ -88,30 +101,125 @@ impl Lifecycle {
     }
 
     pub(crate) async fn initialize(&self) -> Result<(), InitializeError> {
-        let _changing = self.changing.lock().await;
-        if self.running.load().is_some() {
-            return Ok(());
+        let running = self.started().await?;
+        match running.mode() {
+            EvaluationType::Remote => Ok(()),
+            #[cfg(feature = "in-process")]
+            EvaluationType::InProcess => self.loaded(&running).await,
+            #[cfg(not(feature = "in-process"))]
+            EvaluationType::InProcess => Ok(()),
         }
-        let running = self.start().map_err(|_| InitializeError::NoRuntime)?;
-        self.running.store(Some(Arc::new(running)));
-        self.status.set(State::Ready);
-        self.announcer.announce(ClientEvent::Ready);
-        Ok(())
+    }
+
+    /// What is running, started if nothing is, or if the relay proxy had refused it.
+    async fn started(&self) -> Result<Arc<Running>, InitializeError> {
+        let _changing = self.changing.lock().await;
+        if let Some(running) = self.running.load_full() {
+            if self.status.state() != State::Fatal {
+                return Ok(running);
+            }
+            self.running.store(None);
+            self.stop(&running, Instant::now()).await;
+        }
+        self.status.begin();
+        let running = Arc::new(self.start().map_err(|_| InitializeError::NoRuntime)?);
+        self.running.store(Some(Arc::clone(&running)));
+        if running.mode() == EvaluationType::Remote {
+            self.status.set(State::Ready);
+            self.announcer.announce(ClientEvent::Ready);
+        }
+        Ok(running)
+    }
+
+    /// Waits until the first attempt to load flags has ended (GOFF-LIFE-001).
+    #[cfg(feature = "in-process")]
+    async fn loaded(&self, running: &Arc<Running>) -> Result<(), InitializeError> {
+        let Some(mut first) = running.first_attempt() else {
+            return Ok(());
+        };
+        let ended = first.wait_for(Option::is_some).await;
+        // Without a report the client was shut down meanwhile.
+        let Some(FirstAttempt::Refused { status, reason }) =
+            ended.ok().and_then(|ended| ended.clone())
+        else {
+            return Ok(());
+        };
+        let _changing = self.changing.lock().await;
+        let is_current = |current: &Option<Arc<Running>>| {
+            current
+                .as_ref()
+                .is_some_and(|current| Arc::ptr_eq(current, running))
+        };
+        if is_current(&self.running.load()) {
+            self.running.store(None);
+            self.stop(running, Instant::now()).await;
+        }
+        Err(InitializeError::Refused { status, reason })
     }
 
     fn start(&self) -> Result<Running, goff_core::NoRuntime> {
         if let Some(publisher) = &self.publisher {
             publisher.start()?;
         }
-        let evaluator = Arc::new(RemoteEvaluator::new(
-            Arc::clone(&self.settings.relay),
-            self.settings.cache,
-            self.settings.timeout,
-            Arc::clone(&self.counters),
-        ));
-        let sink = Arc::new(ChangeSink::new(&evaluator, self.announcer.clone()));
+        match &self.settings.mode {
+            Mode::Remote {
+                relay,
+                cache,
+                timeout,
+            } => {
+                let evaluator = Arc::new(RemoteEvaluator::new(
+                    Arc::clone(relay),
+                    *cache,
+                    *timeout,
+                    Arc::clone(&self.counters),
+                ));
+                let follower = Follower::Cache(Arc::downgrade(&evaluator));
+                let mut running = self.follow(Evaluator::Remote(evaluator), follower)?;
+                // Without a cache nothing can be stale.
+                if let Some(limits) = cache {
+                    running._staleness = self.watch_staleness(&running, limits.ttl)?;
+                }
+                Ok(running)
+            }
+            #[cfg(feature = "in-process")]
+            Mode::InProcess(mode) => {
+                let evaluator = Arc::new(InProcessEvaluator::new(
+                    mode.fallback.clone(),
+                    Arc::clone(&self.counters),
+                ));
+                let announcements = Arc::new(Announcements::new(Arc::clone(&mode.flags)));
+                let follower = Follower::Poller(Arc::clone(&announcements));
+                let running =
+                    self.follow(Evaluator::InProcess(Arc::clone(&evaluator)), follower)?;
+                let poller = ConfigurationPoller::start(Poll {
+                    source: mode.source.clone(),
+                    evaluator,
+                    announcements,
+                    interval: mode.interval,
+                    status: Arc::clone(&self.status),
+                    announcer: self.announcer.clone(),
+                    counters: Arc::clone(&self.counters),
+                    #[cfg(feature = "ws")]
+                    listener: Arc::clone(&running.listener),
+                })?;
+                *running
+                    .poller
+                    .lock()
+                    .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(poller);
+                Ok(running)
+            }
+        }
+    }
+
+    /// Opens the change stream, where there is one.
+    fn follow(
+        &self,
+        evaluator: Evaluator,
+        follower: Follower,
+    ) -> Result<Running, goff_core::NoRuntime> {
+        let sink = Arc::new(ChangeSink::new(follower, self.announcer.clone()));
         #[cfg(feature = "ws")]
-        let (listener, staleness) = self.follow(&sink)?;
+        let listener = self.listen(&sink)?;
         #[cfg(feature = "ws")]
         if let Some(listener) = &listener {
             self.streams().begin(listener.monitor());
@@ -121,10 +229,9 @@ impl Lifecycle {
             #[cfg(feature = "ws")]
             monitor: listener.as_ref().map(goff_ws::ChangeListener::monitor),
             #[cfg(feature = "ws")]
-            listener: std::sync::Mutex::new(listener),
-            #[cfg(feature = "ws")]
-            _staleness: staleness,
-            #[cfg(not(feature = "ws"))]
+            listener: Arc::new(std::sync::Mutex::new(listener)),
+            #[cfg(feature = "in-process")]
+            poller: std::sync::Mutex::new(None),
             _staleness: None,
             sink,
             asking: watch::Sender::default(),
@@ -132,43 +239,54 @@ impl Lifecycle {
     }
 
     #[cfg(feature = "ws")]
-    fn follow(
+    fn listen(
         &self,
         sink: &Arc<ChangeSink>,
-    ) -> Result<
-        (
-            Option<goff_ws::ChangeListener>,
-            Option<goff_core::BackgroundTask>,
-        ),
-        goff_core::NoRuntime,
-    > {
+    ) -> Result<Option<goff_ws::ChangeListener>, goff_core::NoRuntime> {
         let Some(source) = &self.settings.stream else {
-            return Ok((None, None));
+            return Ok(None);
         };
-        let listener = match goff_ws::ChangeListener::start(
+        match goff_ws::ChangeListener::start(
             &source.options,
             Arc::clone(&source.connect),
             Arc::clone(sink) as Arc<dyn InvalidationSink>,
         ) {
-            Ok(listener) => listener,
-            Err(goff_ws::StartError::NoRuntime(error)) => return Err(error),
+            Ok(listener) => Ok(Some(listener)),
+            Err(goff_ws::StartError::NoRuntime(error)) => Err(error),
             Err(error) => {
-                // The time limit of the cache bounds staleness then.
+                // The time limit of the cache, or the polling, bounds staleness then.
                 tracing::warn!(%error, "changes of flags are not followed");
-                return Ok((None, None));
+                Ok(None)
             }
-        };
-        // Without a cache nothing can be stale.
-        let staleness = match self.settings.cache {
-            None => None,
-            Some(limits) => Some(watch_staleness(
-                sink.stream(),
-                limits.ttl.unwrap_or(DEFAULT_PATIENCE),
-                Arc::clone(&self.status),
-                self.announcer.clone(),
-            )?),
-        };
-        Ok((Some(listener), staleness))
+        }
+    }
+
+    #[cfg(feature = "ws")]
+    fn watch_staleness(
+        &self,
+        running: &Running,
+        ttl: Option<Duration>,
+    ) -> Result<Option<goff_core::BackgroundTask>, goff_core::NoRuntime> {
+        if running.monitor.is_none() {
+            return Ok(None);
+        }
+        watch_staleness(
+            running.sink.stream(),
+            ttl.unwrap_or(DEFAULT_PATIENCE),
+            Arc::clone(&self.status),
+            self.announcer.clone(),
+        )
+        .map(Some)
+    }
+
+    #[cfg(not(feature = "ws"))]
+    #[expect(clippy::unnecessary_wraps, reason = "with a stream it can fail")]
+    fn watch_staleness(
+        &self,
+        _: &Running,
+        _: Option<Duration>,
+    ) -> Result<Option<goff_core::BackgroundTask>, goff_core::NoRuntime> {
+        Ok(None)
     }
 
     pub(crate) async fn shutdown(&self, deadline: Duration) -> DeliveryReport {
@@ -209,6 +327,22 @@ impl Lifecycle {
         };
         #[cfg(not(feature = "ws"))]
         let stopping = std::future::ready(());
+        #[cfg(feature = "in-process")]
+        let stopping = {
+            let poller = running
+                .poller
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .take();
+            async move {
+                let polling = async {
+                    if let Some(poller) = poller {
+                        poller.stop(left_until(end)).await;
+                    }
+                };
+                tokio::join!(stopping, polling);
+            }
+        };
         let delivering = async {
             if let Some(publisher) = &self.publisher {
                 publisher.flush(left_until(end)).await;
@@ -231,12 +365,33 @@ impl Lifecycle {
     pub(crate) async fn wait_until_ready(&self, deadline: Duration) -> bool {
         tokio::time::timeout(deadline, self.status.answers())
             .await
-            .is_ok()
+            .unwrap_or(false)
     }
 
     /// What is running, without taking a reference to it.
     pub(crate) fn running_now(&self) -> Guard<Option<Arc<Running>>> {
         self.running.load()
+    }
+
+    /// Why there is nobody to evaluate (GOFF-LIFE-006).
+    pub(crate) fn not_running(&self) -> ResolutionError {
+        match self.status.state() {
+            State::Closed => CLOSED,
+            State::Fatal => REFUSED,
+            _ => ResolutionError::NotReady {
+                reason: "the client is not initialised; call `initialize`, or make it with `connect`",
+            },
+        }
+    }
+
+    /// Why whoever evaluates has no flags (GOFF-LIFE-006).
+    pub(crate) fn not_loaded(&self) -> ResolutionError {
+        match self.status.state() {
+            State::Fatal => REFUSED,
+            _ => ResolutionError::NotReady {
+                reason: "no flag configuration could be loaded yet; `status` says why, and `wait_until_ready` waits",
+            },
+        }
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -258,15 +413,18 @@ impl Lifecycle {
         #[cfg(not(feature = "ws"))]
         let (stream, reconnects) = (StreamState::Down, 0);
         Stats {
-            hits: self.counters.hits(),
-            misses: self.counters.misses(),
-            shared: self.counters.shared(),
-            evictions: self.counters.evictions(),
+            hits: self.counters.hits.load(Ordering::Relaxed),
+            misses: self.counters.misses.load(Ordering::Relaxed),
+            shared: self.counters.shared.load(Ordering::Relaxed),
+            evictions: self.counters.evictions.load(Ordering::Relaxed),
             usage: self
                 .publisher
                 .as_ref()
                 .map_or_else(UsageStats::default, |publisher| publisher.stats()),
             stream,
+            refreshes: self.counters.refreshes.load(Ordering::Relaxed),
+            failed_refreshes: self.counters.failed_refreshes.load(Ordering::Relaxed),
+            fallbacks: self.counters.fallbacks.load(Ordering::Relaxed),
             reconnects,
         }
     }
@@ -284,6 +442,10 @@ impl Lifecycle {
 
     pub(crate) fn exporter_metadata(&self) -> &ExporterMetadata {
         &self.settings.exporter_metadata
+    }
+
+    pub(crate) fn evaluation_type(&self) -> EvaluationType {
+        self.settings.mode.evaluation_type()
     }
 
     pub(crate) fn publisher(&self) -> Option<&Arc<EventPublisher>> {
@@ -334,6 +496,10 @@ fn end_after(deadline: Duration) -> Instant {
 fn left_until(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
 }
+
+const REFUSED: ResolutionError = ResolutionError::NotReady {
+    reason: "the relay proxy refuses to hand out its flags (401 or 403); check the option `api_key`, then `initialize` again",
+};
 
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 

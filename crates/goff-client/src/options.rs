@@ -5,11 +5,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::{ExporterMetadata, RelayClient};
+use goff_core::{EvaluationType, ExporterMetadata, RelayClient};
 use serde_json::Value;
 
 #[cfg(feature = "http")]
 use crate::http_options::HttpOptions;
+#[cfg(feature = "in-process")]
+use crate::in_process_options::{InProcessMode, InProcessOptions};
 use crate::remote::CacheLimits;
 #[cfg(feature = "ws")]
 use crate::stream::StreamSource;
@@ -32,6 +34,8 @@ pub struct GoFeatureFlagOptions {
     data_flush_interval: Duration,
     max_pending_events: usize,
     debug: bool,
+    #[cfg(feature = "in-process")]
+    in_process: InProcessOptions,
     #[cfg(feature = "http")]
     http: HttpOptions,
 }
@@ -46,17 +50,37 @@ enum Source {
 /// Options once they are checked.
 #[derive(Debug)]
 pub(crate) struct Settings {
-    pub(crate) relay: Arc<dyn RelayClient>,
+    pub(crate) mode: Mode,
     pub(crate) exporter_metadata: ExporterMetadata,
-    /// `None` where every evaluation is a request of its own.
-    pub(crate) cache: Option<CacheLimits>,
-    pub(crate) timeout: Duration,
     /// `None` where no usage data are collected.
     pub(crate) collection: Option<Collection>,
     /// `None` where no changes are followed.
     #[cfg(feature = "ws")]
     pub(crate) stream: Option<StreamSource>,
     pub(crate) debug: bool,
+}
+
+/// Who evaluates, and what that takes.
+#[derive(Debug)]
+pub(crate) enum Mode {
+    Remote {
+        relay: Arc<dyn RelayClient>,
+        /// `None` where every evaluation is a request of its own.
+        cache: Option<CacheLimits>,
+        timeout: Duration,
+    },
+    #[cfg(feature = "in-process")]
+    InProcess(InProcessMode),
+}
+
+impl Mode {
+    pub(crate) fn evaluation_type(&self) -> EvaluationType {
+        match self {
+            Self::Remote { .. } => EvaluationType::Remote,
+            #[cfg(feature = "in-process")]
+            Self::InProcess(_) => EvaluationType::InProcess,
+        }
+    }
 }
 
 /// How usage data are collected.
@@ -70,6 +94,9 @@ pub(crate) struct Collection {
 /// The ways to a relay proxy.
 pub(crate) struct Reached {
     pub(crate) relay: Arc<dyn RelayClient>,
+    /// Who is asked over OFREP where the engine of this process gives up.
+    #[cfg(feature = "in-process")]
+    pub(crate) fallback: Arc<dyn RelayClient>,
     /// Where usage data go; the same client unless they have a base URL of their own.
     pub(crate) collector: Arc<dyn RelayClient>,
     /// How long a request may take.
@@ -82,6 +109,8 @@ impl From<Arc<dyn RelayClient>> for Reached {
     fn from(client: Arc<dyn RelayClient>) -> Self {
         Self {
             relay: Arc::clone(&client),
+            #[cfg(feature = "in-process")]
+            fallback: Arc::clone(&client),
             collector: client,
             timeout: DEFAULT_TIMEOUT,
             #[cfg(feature = "ws")]
@@ -115,6 +144,8 @@ impl GoFeatureFlagOptions {
             data_flush_interval: DEFAULT_FLUSH_INTERVAL,
             max_pending_events: DEFAULT_MAX_PENDING_EVENTS,
             debug: false,
+            #[cfg(feature = "in-process")]
+            in_process: InProcessOptions::default(),
             #[cfg(feature = "http")]
             http: HttpOptions::default(),
         }
@@ -208,9 +239,15 @@ impl GoFeatureFlagOptions {
                 "must be at least 1; to collect nothing set `disable_data_collection`",
             ));
         }
+        #[cfg(all(feature = "http", feature = "in-process"))]
+        let evaluation_type = self.in_process.evaluation_type;
+        #[cfg(all(feature = "http", not(feature = "in-process")))]
+        let evaluation_type = EvaluationType::Remote;
         let reached = match self.source {
             #[cfg(feature = "http")]
-            Source::RelayProxy(endpoint) => self.http.reach(&endpoint, self.debug)?,
+            Source::RelayProxy(endpoint) => {
+                self.http.reach(&endpoint, evaluation_type, self.debug)?
+            }
             Source::RelayClient(client) => {
                 #[cfg(feature = "http")]
                 self.http.refuse_beside_relay_client()?;
@@ -222,16 +259,52 @@ impl GoFeatureFlagOptions {
             flush_interval: self.data_flush_interval,
             max_pending_events: self.max_pending_events,
         });
-        Ok(Settings {
+        #[cfg(feature = "in-process")]
+        let mode = self
+            .in_process
+            .mode(reached.relay, reached.fallback, reached.timeout, cache)?;
+        #[cfg(not(feature = "in-process"))]
+        let mode = Mode::Remote {
             relay: reached.relay,
-            exporter_metadata,
             cache,
             timeout: reached.timeout,
+        };
+        Ok(Settings {
+            mode,
+            exporter_metadata,
             collection,
             #[cfg(feature = "ws")]
             stream: reached.stream,
             debug: self.debug,
         })
+    }
+}
+
+/// What concerns in-process evaluation.
+#[cfg(feature = "in-process")]
+impl GoFeatureFlagOptions {
+    /// Who evaluates. Options of the other mode stay unused. Default:
+    /// [`Remote`](EvaluationType::Remote), which differs from GOFF-CFG-002 on purpose.
+    pub fn evaluation_type(mut self, evaluation_type: EvaluationType) -> Self {
+        self.in_process.evaluation_type = evaluation_type;
+        self
+    }
+
+    /// How often the flag configuration is asked for, announced changes aside; give or take a
+    /// tenth (GOFF-IP-006, GOFF-IP-011). In-process evaluation. Default: 120 s.
+    pub fn flag_change_polling_interval(mut self, interval: Duration) -> Self {
+        self.in_process.polling_interval = interval;
+        self
+    }
+
+    /// The flags to load; others are not found then (GOFF-CFG-008). In-process evaluation.
+    /// Default: all.
+    pub fn evaluation_flag_list(
+        mut self,
+        flags: impl IntoIterator<Item = impl Into<String>>,
+    ) -> Self {
+        self.in_process.flags = flags.into_iter().map(Into::into).collect();
+        self
     }
 }
 
@@ -301,7 +374,7 @@ impl GoFeatureFlagOptions {
 #[cfg(feature = "ws")]
 impl GoFeatureFlagOptions {
     /// The longest pause between two attempts to open the change stream; the first ones come
-    /// sooner. Remote evaluation. Default: 60 s.
+    /// sooner. Default: 60 s.
     pub fn reconnect_interval(mut self, longest: Duration) -> Self {
         self.http.reconnect_interval = Some(longest);
         self
@@ -323,6 +396,8 @@ impl fmt::Debug for GoFeatureFlagOptions {
             Source::RelayProxy(_) => debug.field("source", &"endpoint"),
             Source::RelayClient(client) => debug.field("source", client),
         };
+        #[cfg(feature = "in-process")]
+        debug.field("in_process", &self.in_process);
         debug
             .field("exporter_metadata", &self.exporter_metadata)
             .field("cache_size", &self.cache_size)
@@ -382,6 +457,14 @@ pub enum InitializeError {
     Options(OptionsError),
     /// There is no tokio runtime to follow changes and deliver usage data on.
     NoRuntime,
+    /// The relay proxy refuses to hand out its flags: 401 or 403 (in-process evaluation,
+    /// GOFF-EVT-007). Any other failure to load them heals by itself and is no error here.
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// What was asked and answered.
+        reason: String,
+    },
 }
 
 impl From<OptionsError> for InitializeError {
@@ -395,6 +478,9 @@ impl fmt::Display for InitializeError {
         match self {
             Self::Options(error) => write!(f, "{error}"),
             Self::NoRuntime => f.write_str("there is no tokio runtime here to run on"),
+            Self::Refused { reason, .. } => {
+                write!(f, "the flag configuration cannot be loaded: {reason}")
+            }
         }
     }
 }
@@ -403,7 +489,7 @@ impl Error for InitializeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Options(error) => Some(error),
-            Self::NoRuntime => None,
+            Self::NoRuntime | Self::Refused { .. } => None,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Remote evaluation: flags are asked of the relay proxy, through the cache where there is one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use goff_core::{
@@ -11,6 +11,7 @@ use goff_core::{
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use crate::counters::Counters;
 use crate::flights::{Flight, Flights, Landing};
 use crate::resolution_cache::{Kept, ResolutionCache, cached_form};
 
@@ -27,33 +28,6 @@ struct Inner {
     /// How long a request may take that others wait for.
     timeout: Duration,
     counters: Arc<Counters>,
-}
-
-/// How evaluations were answered, through all lives of a client.
-#[derive(Debug, Default)]
-pub(crate) struct Counters {
-    hits: AtomicU64,
-    misses: AtomicU64,
-    shared: AtomicU64,
-    evictions: Arc<AtomicU64>,
-}
-
-impl Counters {
-    pub(crate) fn hits(&self) -> u64 {
-        self.hits.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn misses(&self) -> u64 {
-        self.misses.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn shared(&self) -> u64 {
-        self.shared.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn evictions(&self) -> u64 {
-        self.evictions.load(Ordering::Relaxed)
-    }
 }
 
 /// The size and age limits of the cache.

@@ -5,18 +5,22 @@ use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use goff_core::BackgroundTask;
+use goff_core::{BackgroundTask, EvaluationType};
 use tokio::sync::watch;
 
+#[cfg(feature = "in-process")]
+use crate::configuration_poller::{ConfigurationPoller, FirstAttempt};
+use crate::evaluator::Evaluator;
 use crate::freshness::ChangeSink;
-use crate::remote::RemoteEvaluator;
 
 /// A client that answers. Dropping it ends everything that it began.
 pub(crate) struct Running {
-    pub(crate) evaluator: Arc<RemoteEvaluator>,
+    pub(crate) evaluator: Evaluator,
     pub(crate) sink: Arc<ChangeSink>,
     #[cfg(feature = "ws")]
-    pub(crate) listener: std::sync::Mutex<Option<goff_ws::ChangeListener>>,
+    pub(crate) listener: ListenerSlot,
+    #[cfg(feature = "in-process")]
+    pub(crate) poller: std::sync::Mutex<Option<ConfigurationPoller>>,
     #[cfg(feature = "ws")]
     pub(crate) monitor: Option<goff_ws::StreamMonitor>,
     /// Ends with the client; nobody waits for it.
@@ -24,6 +28,11 @@ pub(crate) struct Running {
     /// Evaluations that wait for the relay proxy, and whether they may go on.
     pub(crate) asking: watch::Sender<Asking>,
 }
+
+/// A listener until somebody takes it: whoever stops the client, or finds that the relay proxy
+/// refuses it.
+#[cfg(feature = "ws")]
+pub(crate) type ListenerSlot = Arc<std::sync::Mutex<Option<goff_ws::ChangeListener>>>;
 
 /// Evaluations under way.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +42,24 @@ pub(crate) struct Asking {
 }
 
 impl Running {
+    pub(crate) fn mode(&self) -> EvaluationType {
+        match self.evaluator {
+            Evaluator::Remote(_) => EvaluationType::Remote,
+            #[cfg(feature = "in-process")]
+            Evaluator::InProcess(_) => EvaluationType::InProcess,
+        }
+    }
+
+    /// How the first attempt to load flags ends; `None` once the poller was taken.
+    #[cfg(feature = "in-process")]
+    pub(crate) fn first_attempt(&self) -> Option<watch::Receiver<Option<FirstAttempt>>> {
+        let poller = self
+            .poller
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        poller.as_ref().map(ConfigurationPoller::first_attempt)
+    }
+
     /// Runs an evaluation that waits; `None` when the client's shutdown has run out of time.
     pub(crate) async fn until_cut_off<T>(&self, evaluation: impl Future<Output = T>) -> Option<T> {
         let mut asking = self.asking.subscribe();

@@ -19,6 +19,13 @@ pub struct Stats {
     pub usage: UsageStats,
     /// Whether changes of flags arrive; `Down` where no stream is followed.
     pub stream: StreamState,
+    /// Flag configurations that were loaded (in-process evaluation).
+    pub refreshes: u64,
+    /// Attempts to load one that failed (in-process evaluation).
+    pub failed_refreshes: u64,
+    /// Evaluations for which the relay proxy was asked because this process could not
+    /// (in-process evaluation).
+    pub fallbacks: u64,
     /// How often the stream opened again after it was lost.
     pub reconnects: u64,
 }

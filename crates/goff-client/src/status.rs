@@ -12,8 +12,9 @@ pub struct Status {
     pub state: State,
     /// For how long.
     pub age: Duration,
-    /// Why the change stream broke or could not be opened last; none where it never did since the
-    /// client was initialised. Failures of evaluations are their callers'.
+    /// What went wrong behind the scenes last: a refresh of the flag configuration (in-process
+    /// evaluation), else the change stream; none where nothing has since the client was
+    /// initialised. Failures of evaluations are their callers'.
     pub last_error: Option<String>,
 }
 
@@ -25,9 +26,17 @@ pub enum State {
     NotReady,
     /// Evaluations are answered.
     Ready,
-    /// Evaluations are answered, but changes of flags have not been heard of for long (remote
-    /// evaluation: for `cache_ttl` since the change stream broke).
+    /// Evaluations are answered, but changes of flags have not been heard of for long: for
+    /// `cache_ttl` since the change stream broke (remote evaluation), or for three failed refreshes
+    /// in a row (in-process evaluation).
     Stale,
+    /// No flag configuration could be loaded yet; evaluations are refused with
+    /// `PROVIDER_NOT_READY`. It is tried again until one is (in-process evaluation, GOFF-EVT-008).
+    Error,
+    /// The relay proxy refuses the key (401, 403) before any flag configuration was loaded;
+    /// evaluations are refused with `PROVIDER_NOT_READY`, and it is not tried again
+    /// (in-process evaluation, GOFF-EVT-007).
+    Fatal,
     /// Shut down; evaluations are refused with `PROVIDER_NOT_READY`.
     Closed,
 }
@@ -48,6 +57,8 @@ pub(crate) struct StatusCell(watch::Sender<Health>);
 struct Health {
     state: State,
     since: Instant,
+    /// Of the refreshes of this life.
+    last_error: Option<String>,
 }
 
 impl StatusCell {
@@ -55,19 +66,20 @@ impl StatusCell {
         Self(watch::Sender::new(Health {
             state: State::NotReady,
             since: Instant::now(),
+            last_error: None,
         }))
     }
 
-    pub(crate) fn get(&self, last_error: Option<String>) -> Status {
+    /// `stream_error` is told where no refresh has failed.
+    pub(crate) fn get(&self, stream_error: Option<String>) -> Status {
         let health = self.0.borrow();
         Status {
             state: health.state,
             age: health.since.elapsed(),
-            last_error,
+            last_error: health.last_error.clone().or(stream_error),
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn state(&self) -> State {
         self.0.borrow().state
     }
@@ -88,13 +100,34 @@ impl StatusCell {
         self.set_if(state, |_| true)
     }
 
-    /// Waits for a state in which evaluations are answered.
-    pub(crate) async fn answers(&self) {
+    /// Remembers what went wrong.
+    #[cfg(feature = "in-process")]
+    pub(crate) fn note_error(&self, error: String) {
+        self.0.send_if_modified(|health| {
+            health.last_error = Some(error);
+            // Nobody waits for an error.
+            false
+        });
+    }
+
+    /// Begins a life, of which nothing has gone wrong yet.
+    pub(crate) fn begin(&self) {
+        self.0.send_modify(|health| {
+            *health = Health {
+                state: State::NotReady,
+                since: Instant::now(),
+                last_error: None,
+            };
+        });
+    }
+
+    /// Waits until evaluations are answered, or will not be by themselves; tells which.
+    pub(crate) async fn answers(&self) -> bool {
         // The sender is in `self`, so the channel is open.
-        let _ = self
-            .0
+        self.0
             .subscribe()
-            .wait_for(|health| health.state.answers())
-            .await;
+            .wait_for(|health| health.state.answers() || health.state == State::Fatal)
+            .await
+            .is_ok_and(|health| health.state.answers())
     }
 }

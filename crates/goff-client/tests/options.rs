@@ -214,12 +214,25 @@ fn each_option_is_set_by_a_test_of_its_effect() {
         .collect();
     assert!(setters.contains(&"exporter_metadata"), "{setters:?}");
     assert!(setters.len() >= 18, "{setters:?}");
-    let tests: String = std::fs::read_dir(format!("{}/tests", env!("CARGO_MANIFEST_DIR")))
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+    let list = |directory: &str| -> Vec<String> {
+        std::fs::read_dir(format!("{}/{directory}", env!("CARGO_MANIFEST_DIR")))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .map(|name| format!("{directory}/{name}"))
+            .collect()
+    };
+    let tests: String = list("tests")
+        .into_iter()
+        .flat_map(|path| {
+            if path.ends_with(".rs") {
+                vec![path]
+            } else {
+                list(&path)
+            }
+        })
         // What is only refused here may have no effect.
-        .filter(|name| name.ends_with(".rs") && name != "options.rs")
-        .map(|name| read(&format!("tests/{name}")))
+        .filter(|path| path != "tests/options.rs")
+        .map(|path| read(&path))
         .collect();
     for setter in setters {
         assert!(tests.contains(&format!(".{setter}(")), "`{setter}`");

@@ -130,6 +130,15 @@ pub struct EvaluationFailure {
     pub resolution: Arc<Resolution>,
 }
 
+impl fmt::Display for EvaluationFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.details.is_empty() {
+            return write!(f, "the evaluation failed with {}", self.code);
+        }
+        f.write_str(&self.details)
+    }
+}
+
 /// What is wrong with a response body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -255,10 +264,7 @@ impl fmt::Display for RelayError {
                     }
                 }
             }
-            Self::Evaluation(failure) if failure.details.is_empty() => {
-                write!(f, "the evaluation failed with {}", failure.code)
-            }
-            Self::Evaluation(failure) => f.write_str(&failure.details),
+            Self::Evaluation(failure) => write!(f, "{failure}"),
         }
     }
 }
@@ -298,6 +304,9 @@ pub enum ResolutionError {
     },
     /// The relay proxy gave no resolution.
     Relay(RelayError),
+    /// The evaluation in this process ended in an error; the code is the engine's own
+    /// (GOFF-ERR-001, GOFF-ERR-003).
+    InProcess(EvaluationFailure),
     /// The flag's value is of another type than the one asked for (GOFF-EVAL-002 to -005).
     TypeMismatch {
         /// The flag's key.
@@ -318,6 +327,7 @@ impl ResolutionError {
         match self {
             Self::NotReady { .. } => ErrorCode::ProviderNotReady,
             Self::Relay(error) => error.code(),
+            Self::InProcess(failure) => failure.code.clone(),
             Self::TypeMismatch { .. } => ErrorCode::TypeMismatch,
         }
     }
@@ -329,6 +339,7 @@ impl ResolutionError {
         match self {
             Self::NotReady { .. } => Origin::NotEvaluated,
             Self::Relay(error) => error.origin(),
+            Self::InProcess(_) => Origin::InProcess,
             Self::TypeMismatch { .. } => Origin::Relay,
         }
     }
@@ -338,6 +349,7 @@ impl ResolutionError {
     pub fn resolution(&self) -> Option<&Arc<Resolution>> {
         match self {
             Self::Relay(RelayError::Evaluation(EvaluationFailure { resolution, .. }))
+            | Self::InProcess(EvaluationFailure { resolution, .. })
             | Self::TypeMismatch { resolution, .. } => Some(resolution),
             Self::NotReady { .. } | Self::Relay(_) => None,
         }
@@ -355,6 +367,7 @@ impl fmt::Display for ResolutionError {
         match self {
             Self::NotReady { reason } => f.write_str(reason),
             Self::Relay(error) => write!(f, "{error}"),
+            Self::InProcess(failure) => write!(f, "{failure}"),
             Self::TypeMismatch {
                 flag_key,
                 wanted,
@@ -369,7 +382,7 @@ impl Error for ResolutionError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Relay(error) => Some(error),
-            Self::NotReady { .. } | Self::TypeMismatch { .. } => None,
+            Self::NotReady { .. } | Self::InProcess(_) | Self::TypeMismatch { .. } => None,
         }
     }
 }

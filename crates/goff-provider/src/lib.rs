@@ -8,11 +8,13 @@ pub use provider::{GoFeatureFlagProvider, PROVIDER_NAME, SPECIFICATION_VERSION};
 
 pub use goff_client::{
     Attribute, ChangedFlags, ClientEvent, Connect, ContextView, DeliveryReport, ErrorCode,
-    EvaluationContext, EvaluationDetails, FlagType, GoFeatureFlag, GoFeatureFlagOptions,
-    InitializeError, Invalidation, InvalidationSink, OptionsError, Reason, RelayClient, RelayError,
-    Resolution, ResolutionError, State, Stats, Status, StreamState, Subscription, UsageStats,
-    attribute,
+    EvaluationContext, EvaluationDetails, EvaluationType, FlagType, GoFeatureFlag,
+    GoFeatureFlagOptions, InitializeError, Invalidation, InvalidationSink, OptionsError, Reason,
+    RelayClient, RelayError, Resolution, ResolutionError, State, Stats, Status, StreamState,
+    Subscription, UsageStats, attribute,
 };
 #[cfg(feature = "http")]
 pub use goff_client::{HttpTransport, RemoteProtocol, TlsOptions};
+#[cfg(feature = "in-process")]
+pub use goff_client::{InvalidFlags, LocalFlags};
 pub use goff_core::{FLAG_DISABLED, NULL_VALUE, is_disabled};

@@ -2,9 +2,7 @@
 
 use async_trait::async_trait;
 use goff_client::{GoFeatureFlag, GoFeatureFlagOptions, OptionsError, State};
-use goff_core::{
-    EvaluationType, FlagType, GoffAttribute, Outcome, Projection, project, resolution_details,
-};
+use goff_core::{FlagType, GoffAttribute, Outcome, Projection, project, resolution_details};
 use goff_hooks::provider_hooks;
 use open_feature::provider::{
     FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails,
@@ -71,7 +69,7 @@ impl From<&GoFeatureFlag> for GoFeatureFlagProvider {
             hooks: Hooks(provider_hooks(
                 client.exporter_metadata(),
                 client.event_sink(),
-                EvaluationType::Remote,
+                client.evaluation_type(),
             )),
             metadata: ProviderMetadata::new(PROVIDER_NAME),
             client: client.clone(),
@@ -81,7 +79,7 @@ impl From<&GoFeatureFlag> for GoFeatureFlagProvider {
 
 #[async_trait]
 impl FeatureProvider for GoFeatureFlagProvider {
-    /// Initialises the client, which on a client that is ready does nothing. The SDK holds its
+    /// Initialises the client, which on a client that was started does nothing. The SDK holds its
     /// registry's write lock meanwhile; a failure shows in [`status`](Self::status).
     async fn initialize(&mut self, _context: &EvaluationContext) {
         // The client keeps the failure in its status; the SDK has no way to hear of it.
@@ -92,6 +90,7 @@ impl FeatureProvider for GoFeatureFlagProvider {
         match self.client.status().state {
             State::Ready => ProviderStatus::Ready,
             State::Stale => ProviderStatus::STALE,
+            State::Error | State::Fatal => ProviderStatus::Error,
             _ => ProviderStatus::NotReady,
         }
     }

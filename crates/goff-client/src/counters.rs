@@ -1,0 +1,16 @@
+//! How evaluations were answered, through all lives of a client.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// Counters behind [`Stats`](crate::Stats); they only grow.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) hits: AtomicU64,
+    pub(crate) misses: AtomicU64,
+    pub(crate) shared: AtomicU64,
+    pub(crate) evictions: Arc<AtomicU64>,
+    pub(crate) refreshes: AtomicU64,
+    pub(crate) failed_refreshes: AtomicU64,
+    pub(crate) fallbacks: AtomicU64,
+}

@@ -1,0 +1,132 @@
+//! A context as the engine reads it, without a copy.
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use goff_core::{AttributeRef, ContextView};
+use goff_engine::{Attribute, Attributes};
+use serde_json::Value;
+
+/// Lends a [`ContextView`] to the engine, which wants the targeting key among the attributes
+/// (GOFF-CTX-001, GOFF-CTX-002).
+pub(crate) struct EngineContext<'a>(pub(crate) &'a dyn ContextView);
+
+impl Attributes for EngineContext<'_> {
+    fn targeting_key(&self) -> Option<&str> {
+        self.0.targeting_key().or_else(|| {
+            // Flat, an attribute of that name is the key.
+            match self.0.attribute(TARGETING_KEY)? {
+                AttributeRef::Text(Cow::Borrowed(key)) => Some(key),
+                AttributeRef::Json(Value::String(key)) => Some(key),
+                _ => None,
+            }
+        })
+    }
+
+    #[inline]
+    fn attribute(&self, name: &str) -> Option<Attribute<'_>> {
+        // The real targeting key wins over an attribute that has its name (Python C43).
+        if name == TARGETING_KEY
+            && let Some(key) = self.0.targeting_key()
+        {
+            return Some(Attribute::Str(key));
+        }
+        self.0.attribute(name).map(engine_attribute)
+    }
+
+    fn for_each<'s>(&'s self, visit: &mut dyn FnMut(&'s str, Attribute<'s>)) {
+        let key = self.0.targeting_key();
+        if let Some(key) = key {
+            visit(TARGETING_KEY, Attribute::Str(key));
+        }
+        let _ = self.0.visit(&mut |name, attribute| {
+            if key.is_none() || name != TARGETING_KEY {
+                visit(name, engine_attribute(attribute));
+            }
+            ControlFlow::Continue(())
+        });
+    }
+}
+
+#[inline]
+fn engine_attribute(attribute: AttributeRef<'_>) -> Attribute<'_> {
+    match attribute {
+        AttributeRef::Null => Attribute::Null,
+        AttributeRef::Bool(value) => Attribute::Bool(value),
+        AttributeRef::Int(value) => Attribute::Int(value),
+        AttributeRef::Float(value) => Attribute::Float(value),
+        AttributeRef::Text(Cow::Borrowed(text)) => Attribute::Str(text),
+        AttributeRef::Text(Cow::Owned(text)) => Attribute::Text(text.into()),
+        AttributeRef::Json(value) => Attribute::Json(value),
+        AttributeRef::Map(map) => Attribute::Object(map),
+        other => made(&other),
+    }
+}
+
+/// What has no form that could be lent.
+#[cold]
+fn made<'a>(attribute: &AttributeRef<'_>) -> Attribute<'a> {
+    match attribute.to_json() {
+        Ok(value) => Attribute::Owned(Box::new(value)),
+        Err(_) => Attribute::Unreadable,
+    }
+}
+
+const TARGETING_KEY: &str = "targetingKey";
+
+#[cfg(test)]
+mod tests {
+    use goff_core::EvaluationContext;
+    use goff_engine::{Flag, FlagContext, Timestamp};
+    use serde_json::json;
+
+    use super::*;
+
+    fn matches(query: &str, context: &dyn ContextView) -> bool {
+        let flag = json!({
+            "variations": {"yes": true, "no": false},
+            "targeting": [{"query": query, "variation": "yes"}],
+            "defaultRule": {"variation": "no"},
+        });
+        let flag = Flag::from_json("flag", flag.to_string().as_bytes());
+        let flag_context = FlagContext::default();
+        let now = Timestamp::from_unix_seconds(0);
+        let context = EngineContext(context);
+        *flag.evaluate(&context, &flag_context, now).value == Value::Bool(true)
+    }
+
+    /// GOFF-CTX-001, GOFF-CTX-002, GOFF-CTX-004: flat attributes beside the key, whole floats as
+    /// integers.
+    #[test]
+    fn engine_sees_key_and_attributes_flat() {
+        let context = EvaluationContext::builder()
+            .targeting_key("user-1")
+            .attribute("targetingKey", "somebody else")
+            .attribute("plan", "pro")
+            .attribute("beta", true)
+            .attribute("age", 30.0)
+            .attribute("company", json!({"name": "Exämple", "size": 120}))
+            .build();
+        for query in [
+            r#"targetingKey eq "user-1""#,
+            r#"key eq "user-1""#,
+            r#"plan eq "pro""#,
+            "beta eq true",
+            "age eq 30",
+            r#"company.name eq "Exämple""#,
+            r#"{"==": [{"var": "company.size"}, 120]}"#,
+            r#"{"==": [{"var": "targetingKey"}, "user-1"]}"#,
+        ] {
+            assert!(matches(query, &context), "{query}");
+        }
+        assert!(!matches(r#"plan eq "free""#, &context));
+    }
+
+    #[test]
+    fn attribute_stands_in_for_a_missing_key() {
+        let context = EvaluationContext::builder()
+            .attribute("targetingKey", "from-attributes")
+            .build();
+        assert!(matches(r#"targetingKey eq "from-attributes""#, &context));
+    }
+}

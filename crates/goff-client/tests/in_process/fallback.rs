@@ -1,0 +1,180 @@
+//! The relay proxy, asked where the engine gives up.
+
+use goff_client::{Reason, Resolution};
+use goff_core::{EvaluationFailure, Origin};
+
+use crate::*;
+
+/// A relay proxy whose flag `broken` the engine refuses with `PARSE_ERROR`, and which evaluates it
+/// by itself as `answer`.
+fn with_broken(answer: Result<Resolution, RelayError>) -> ScriptedRelay {
+    let relay = ScriptedRelay::new().with_answer("broken", answer);
+    relay.set_flags(
+        &json!({"broken": {"disable": "yes"}, "flag": giving(1)}),
+        None,
+    );
+    relay
+}
+
+fn answer() -> Resolution {
+    Resolution {
+        value: json!(7),
+        reason: Reason::Other("REMOTE".into()),
+        variant: Some("B".to_owned()),
+        cacheable: true,
+        ..Resolution::default()
+    }
+}
+
+fn failure(code: &str) -> RelayError {
+    RelayError::Evaluation(EvaluationFailure {
+        code: code.into(),
+        details: "remote words".to_owned(),
+        resolution: Arc::default(),
+    })
+}
+
+/// GOFF-FALLBACK-001, -004, -006, -007: at every occurrence, never cached, marked, and recorded by
+/// the relay proxy alone.
+#[tokio::test(start_paused = true)]
+async fn engine_that_gives_up_hands_over_to_the_relay_proxy() {
+    let relay = with_broken(Ok(answer()));
+    let goff = goff(&relay).await;
+    for round in 1..=3 {
+        let details = goff.evaluate("broken", &context(), 0_i64).await;
+        assert_eq!((details.value, details.variant()), (7, Some("B")));
+        assert_eq!(details.reason(), &Reason::Other("REMOTE".into()));
+        assert_eq!(details.metadata()["gofeatureflag_evaluated_remotely"], true);
+        assert_eq!(relay.request_count(), round);
+        assert_eq!(goff.stats().fallbacks, round as u64);
+    }
+    assert_eq!(goff.stats().usage.recorded, 0);
+    // Others stay here.
+    assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
+    assert_eq!(relay.request_count(), 3);
+}
+
+/// GOFF-FALLBACK-002, -003: what the engine decided is not asked again.
+#[tokio::test(start_paused = true)]
+async fn other_failures_do_not_fall_back() {
+    let relay = ScriptedRelay::new();
+    relay.set_flags(
+        &json!({"config": {"variations": {"a": 1}, "defaultRule": {}}}),
+        None,
+    );
+    let goff = goff(&relay).await;
+    for (flag, expected) in [("config", "FLAG_CONFIG"), ("unknown", "FLAG_NOT_FOUND")] {
+        let details = goff.evaluate(flag, &context(), 0_i64).await;
+        assert_eq!(code(&details).unwrap().as_str(), expected);
+    }
+    assert_eq!(relay.request_count(), 0);
+}
+
+/// GOFF-FALLBACK-005, -006: the original error is what the caller gets, and what is recorded
+/// depends on what the relay proxy did.
+#[tokio::test(start_paused = true)]
+async fn failed_fallback_gives_the_original_error() {
+    for (remote, recorded, unknown) in [
+        // Answered, with an error: the relay proxy recorded it.
+        (failure("FLAG_NOT_FOUND"), 0, 0),
+        // Perhaps evaluated.
+        (status(503), 0, 1),
+        // Certainly not evaluated.
+        (status(404), 1, 0),
+        (failure("INVALID_CONTEXT"), 1, 0),
+    ] {
+        let relay = with_broken(Err(remote.clone()));
+        let goff = goff(&relay).await;
+        let details = goff.evaluate("broken", &context(), 5_i64).await;
+        assert_eq!(details.value, 5);
+        assert_eq!(code(&details), Some(ErrorCode::ParseError), "{remote:?}");
+        assert!(
+            !details
+                .error()
+                .unwrap()
+                .to_string()
+                .contains("remote words")
+        );
+        let usage = goff.stats().usage;
+        assert_eq!(
+            (usage.recorded, usage.unknown),
+            (recorded, unknown),
+            "{remote:?}"
+        );
+        if recorded == 1 {
+            goff.flush(DEADLINE).await;
+            let batch = serde_json::to_value(&relay.batches()[0]).unwrap();
+            let event = &batch["events"][0];
+            assert_eq!(event["source"], "INPROCESS");
+            assert_eq!(
+                (&event["default"], &event["value"]),
+                (&json!(true), &json!(5))
+            );
+        }
+    }
+}
+
+/// GOFF-FALLBACK-001, -002: `GENERAL` falls back too.
+#[tokio::test(start_paused = true)]
+async fn general_falls_back() {
+    let relay = ScriptedRelay::new().with_answer("general", Ok(answer()));
+    // A scheduled step that changes a rule which is not there.
+    relay.set_flags(
+        &json!({"general": {
+            "variations": {"A": 1},
+            "defaultRule": {"variation": "A"},
+            "scheduledRollout": [{
+                "date": "2020-01-01T00:00:00Z",
+                "targeting": [{"name": "nobody", "query": "a eq 1", "variation": "A"}],
+                "defaultRule": {"percentage": {"A": 100}},
+            }, {
+                "date": "2020-01-02T00:00:00Z",
+                "experimentation": {"start": "2020-01-01T00:00:00+24:00", "end": "2030-01-01T00:00:00Z"},
+            }],
+        }}),
+        None,
+    );
+    let goff = goff(&relay).await;
+    let details = goff.evaluate("general", &context(), 0_i64).await;
+    assert_eq!(
+        (details.value, relay.request_count()),
+        (7, 1),
+        "{details:?}"
+    );
+}
+
+/// Through `resolve`, which the OpenFeature provider uses, the origin says who answered.
+#[tokio::test(start_paused = true)]
+async fn origin_tells_who_answered() {
+    let relay = with_broken(Ok(answer()));
+    let goff = goff(&relay).await;
+    let broken = goff.resolve("broken", &context()).await;
+    assert!(matches!(broken.origin, Origin::Fallback(_)), "{broken:?}");
+    let flag = goff.resolve("flag", &context()).await;
+    assert_eq!(flag.origin, Origin::InProcess);
+}
+
+/// GOFF-FALLBACK-009: bounded by the timeout even where the relay client keeps to no bound.
+#[tokio::test(start_paused = true)]
+async fn fallback_is_bounded() {
+    let relay = with_broken(Ok(answer())).held();
+    let goff = goff(&relay).await;
+    let begun = tokio::time::Instant::now();
+    let details = goff.evaluate("broken", &context(), 0_i64).await;
+    assert_eq!(code(&details), Some(ErrorCode::ParseError));
+    assert!(begun.elapsed() < Duration::from_secs(11));
+    assert_eq!(goff.stats().usage.unknown, 1);
+}
+
+/// Shutdown waits for a fallback under way, and cuts it off at its deadline.
+#[tokio::test(start_paused = true)]
+async fn shutdown_bounds_a_fallback() {
+    let relay = with_broken(Ok(answer())).held();
+    let goff = goff(&relay).await;
+    let context = context();
+    let (details, ()) = tokio::join!(goff.evaluate("broken", &context, 0_i64), async {
+        relay.wait_for_requests(1).await;
+        goff.shutdown(Duration::from_secs(1)).await;
+    });
+    assert_eq!(code(&details), Some(ErrorCode::ProviderNotReady));
+}

@@ -1,0 +1,366 @@
+//! Keeping flags current: polling, announcements, failures, what counts as a change.
+
+use std::collections::BTreeSet;
+
+use goff_client::{ChangedFlags, Invalidation};
+use goff_core::{Etag, FlagConfiguration};
+use serde_json::Map;
+
+use crate::*;
+
+fn named(flags: &[&str]) -> Invalidation {
+    Invalidation::Flags(set(flags))
+}
+
+fn set(flags: &[&str]) -> BTreeSet<String> {
+    flags.iter().map(|flag| (*flag).to_owned()).collect()
+}
+
+fn changed(added: &[&str], updated: &[&str], removed: &[&str], enrichment: bool) -> ClientEvent {
+    ClientEvent::ConfigurationChanged(ChangedFlags::Compared {
+        added: set(added),
+        updated: set(updated),
+        removed: set(removed),
+        enrichment,
+    })
+}
+
+async fn polled(relay: &ScriptedRelay) {
+    let before = relay.configuration_requests().len();
+    relay.wait_for_configuration_requests(before + 1).await;
+    // The answer is there at once; a moment lets it arrive.
+    tokio::time::sleep(Duration::from_millis(10)).await;
+}
+
+/// GOFF-IP-005, GOFF-IP-006, GOFF-IP-007, GOFF-EVT-002, GOFF-EVT-004, GOFF-CFG-003: polled every
+/// 120 s by default, with the ETag that is held; only content that differs is a change.
+#[tokio::test(start_paused = true)]
+async fn polling_finds_changes() {
+    let relay = relay(1);
+    let goff = goff(&relay).await;
+    let mut events = goff.subscribe();
+    let begun = tokio::time::Instant::now();
+    polled(&relay).await;
+    let waited = begun.elapsed();
+    assert!((108..=132).contains(&waited.as_secs()), "{waited:?}");
+    let held = relay.configuration_requests()[1].held.clone();
+    assert_eq!(held, Etag::from_bytes(b"\"1\""));
+    // 304: nothing is a change, nothing was loaded.
+    assert_eq!(goff.stats().refreshes, 1);
+
+    // Another ETag, the same content: no change, though the new tag is held from now on.
+    relay.set_flags(&json!({"flag": giving(1)}), Some("\"2\""));
+    polled(&relay).await;
+    assert_eq!(goff.stats().refreshes, 2);
+    relay.set_flags(
+        &json!({"flag": giving(2), "other": giving(1)}),
+        Some("\"3\""),
+    );
+    polled(&relay).await;
+    assert_eq!(
+        relay.configuration_requests()[3].held,
+        Etag::from_bytes(b"\"2\"")
+    );
+    assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
+    assert_eq!(
+        next_event(&mut events).await,
+        changed(&["other"], &["flag"], &[], false)
+    );
+    relay.set_flags(&json!({"other": giving(1)}), Some("\"4\""));
+    polled(&relay).await;
+    assert_eq!(
+        next_event(&mut events).await,
+        changed(&[], &[], &["flag"], false)
+    );
+    let gone = evaluate(&goff, 0_i64).await;
+    assert_eq!(code(&gone), Some(ErrorCode::FlagNotFound));
+}
+
+/// GOFF-EVT-004: another layout of the same JSON is no change; a change of enrichment alone is.
+#[tokio::test(start_paused = true)]
+async fn content_decides_what_is_a_change() {
+    let relay = relay(1);
+    let goff = goff(&relay).await;
+    let mut events = goff.subscribe();
+    relay.set_configuration(FlagConfiguration {
+        flags: Some(
+            r#"{ "flag": {"defaultRule" : {"variation":"A"},
+                 "variations": {"A": 1}} }"#
+                .into(),
+        ),
+        ..FlagConfiguration::default()
+    });
+    polled(&relay).await;
+    let mut enrichment = Map::new();
+    enrichment.insert("env".to_owned(), "é".into());
+    relay.set_configuration(FlagConfiguration {
+        flags: Some(json!({"flag": giving(1)}).to_string().into()),
+        enrichment,
+        etag: None,
+    });
+    polled(&relay).await;
+    assert_eq!(next_event(&mut events).await, changed(&[], &[], &[], true));
+    assert_eq!(goff.stats().refreshes, 3);
+    // Without an ETag the next request names none.
+    polled(&relay).await;
+    assert_eq!(relay.configuration_requests().last().unwrap().held, None);
+}
+
+/// GOFF-CFG-008: sent with every request.
+#[tokio::test(start_paused = true)]
+async fn flag_list_is_sent_with_every_request() {
+    let relay = relay(1);
+    let options = options(&relay).evaluation_flag_list(["flag", "é"]);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    polled(&relay).await;
+    polled(&relay).await;
+    for request in relay.configuration_requests() {
+        assert_eq!(request.flags, ["flag", "é"]);
+    }
+    // A change of others is not fetched.
+    let sink = goff.invalidation_sink();
+    sink.invalidate(named(&["other"]));
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    assert_eq!(relay.configuration_requests().len(), 3);
+    sink.invalidate(named(&["other", "flag"]));
+    polled(&relay).await;
+    assert_eq!(relay.configuration_requests().len(), 4);
+}
+
+/// A change that is announced is fetched at once; the event comes with the change, not with the
+/// announcement.
+#[tokio::test(start_paused = true)]
+async fn announced_change_is_fetched_at_once() {
+    let relay = relay(1);
+    let goff = goff(&relay).await;
+    let mut events = goff.subscribe();
+    let sink = goff.invalidation_sink();
+    for (value, announcement) in [(2, named(&["flag"])), (3, Invalidation::All)] {
+        relay.set_flags(
+            &json!({"flag": giving(value)}),
+            Some(&format!("\"{value}\"")),
+        );
+        let begun = tokio::time::Instant::now();
+        sink.invalidate(announcement);
+        assert_eq!(
+            next_event(&mut events).await,
+            changed(&[], &["flag"], &[], false)
+        );
+        assert!(begun.elapsed() < Duration::from_millis(50));
+        assert_eq!(evaluate(&goff, 0_i64).await.value, value);
+    }
+}
+
+/// A change announced during a fetch causes another after it.
+#[tokio::test(start_paused = true)]
+async fn change_announced_during_a_fetch_is_not_lost() {
+    let relay = relay(1);
+    let goff = goff(&relay).await;
+    let sink = goff.invalidation_sink();
+    relay.set_configuration_delay(Some(Duration::from_secs(1)));
+    sink.invalidate(named(&["flag"]));
+    relay.wait_for_configuration_requests(2).await;
+    // The answer on its way is the old one.
+    relay.set_flags(&json!({"flag": giving(2)}), Some("\"2\""));
+    for _ in 0..3 {
+        sink.invalidate(named(&["flag"]));
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
+    assert_eq!(relay.configuration_requests().len(), 3);
+}
+
+/// "Not modified" right after a change of a flag of ours was announced comes from an instance that
+/// lags behind: it is asked again after 1, 5 and 15 s, until there is something new.
+#[tokio::test(start_paused = true)]
+async fn lagging_instance_is_asked_again() {
+    let relay = relay(1);
+    let goff = goff(&relay).await;
+    let sink = goff.invalidation_sink();
+    relay.set_always_not_modified(true);
+    sink.invalidate(named(&["flag"]));
+    relay.wait_for_configuration_requests(2).await;
+    let begun = tokio::time::Instant::now();
+    for (count, after) in [(3, 1), (4, 6), (5, 21)] {
+        // A second announcement begins no second schedule.
+        relay.wait_for_configuration_requests(count).await;
+        assert_eq!(begun.elapsed().as_secs(), after);
+    }
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(relay.configuration_requests().len(), 5);
+
+    sink.invalidate(named(&["flag"]));
+    relay.wait_for_configuration_requests(6).await;
+    relay.set_always_not_modified(false);
+    relay.set_flags(&json!({"flag": giving(2)}), Some("\"2\""));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
+    let requests = relay.configuration_requests().len();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    // A 200 has ended the schedule; a poll may have come.
+    assert!(relay.configuration_requests().len() <= requests + 1);
+}
+
+/// GOFF-EVT-005, GOFF-EVT-006, GOFF-IP-010, GOFF-ERR-005: failures keep what is held; the third in
+/// a row is stale, and a 304 is recovery enough.
+#[tokio::test(start_paused = true)]
+async fn failed_refreshes_keep_the_flags_and_end_in_stale() {
+    let relay = relay(1);
+    let goff = goff(&relay).await;
+    let mut events = goff.subscribe();
+    relay.set_configuration_failure(Some(unavailable()));
+    for round in 1..=5 {
+        polled(&relay).await;
+        let expected = if round < 3 {
+            State::Ready
+        } else {
+            State::Stale
+        };
+        assert_state(&goff, expected);
+        assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
+    }
+    assert_eq!(next_event(&mut events).await, ClientEvent::Stale);
+    assert!(goff.status().last_error.unwrap().contains("503"));
+    relay.set_configuration_failure(None);
+    polled(&relay).await;
+    assert_state(&goff, State::Ready);
+    assert_eq!(next_event(&mut events).await, ClientEvent::Ready);
+    assert_eq!(goff.stats().failed_refreshes, 5);
+}
+
+/// GOFF-IP-008, GOFF-IP-009: what is no configuration, or has no flags, changes neither flags nor
+/// ETag.
+#[tokio::test(start_paused = true)]
+async fn unusable_answers_are_failed_refreshes() {
+    let relay = relay(1);
+    let goff = goff(&relay).await;
+    for flags in [None, Some("{\"flag\":"), Some("[]")] {
+        relay.set_configuration(FlagConfiguration {
+            flags: flags.map(Into::into),
+            etag: Etag::from_bytes(b"\"broken\""),
+            ..FlagConfiguration::default()
+        });
+        let failed = goff.stats().failed_refreshes;
+        polled(&relay).await;
+        assert_eq!(goff.stats().failed_refreshes, failed + 1, "{flags:?}");
+        assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
+        polled(&relay).await;
+        let held = relay.configuration_requests().last().unwrap().held.clone();
+        assert_eq!(held, Etag::from_bytes(b"\"1\""), "{flags:?}");
+    }
+}
+
+/// GOFF-IP-009: at the first load absent flags are an empty configuration, since that is what a
+/// relay proxy without flags sends.
+#[tokio::test(start_paused = true)]
+async fn configuration_without_flags_is_empty_at_first() {
+    let relay = ScriptedRelay::new();
+    relay.set_configuration(FlagConfiguration::default());
+    let goff = goff(&relay).await;
+    assert_state(&goff, State::Ready);
+    let unknown = evaluate(&goff, 0_i64).await;
+    assert_eq!(code(&unknown), Some(ErrorCode::FlagNotFound));
+}
+
+/// Traps of other providers: answers without an ETag, 304s that never were asked for by name.
+#[tokio::test(start_paused = true)]
+async fn answers_without_an_etag_are_configurations_like_others() {
+    let relay = ScriptedRelay::new();
+    for value in 1..4 {
+        relay.set_flags(&json!({"flag": giving(value)}), None);
+        if value == 1 {
+            let goff = goff(&relay).await;
+            assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
+        }
+    }
+    let goff = goff(&relay).await;
+    relay.set_flags(&json!({"flag": giving(9)}), Some("\"9\""));
+    polled(&relay).await;
+    assert_eq!(evaluate(&goff, 0_i64).await.value, 9);
+    relay.set_flags(&json!({"flag": giving(10)}), None);
+    polled(&relay).await;
+    assert_eq!(evaluate(&goff, 0_i64).await.value, 10);
+    polled(&relay).await;
+    assert_eq!(relay.configuration_requests().last().unwrap().held, None);
+}
+
+/// A new key is a new client, which holds nothing of the old one.
+#[tokio::test(start_paused = true)]
+async fn new_client_sends_no_old_etag() {
+    let relay = relay(1);
+    let first = goff(&relay).await;
+    polled(&relay).await;
+    first.shutdown(DEADLINE).await;
+    first.initialize().await.unwrap();
+    let second = goff(&relay).await;
+    let requests = relay.configuration_requests();
+    let held: Vec<_> = requests
+        .iter()
+        .map(|request| request.held.is_some())
+        .collect();
+    assert_eq!(held, [false, true, false, false]);
+    drop(second);
+}
+
+/// A failed fetch of an announced change is made up for soon, not at the next poll.
+#[tokio::test(start_paused = true)]
+async fn announced_change_that_could_not_be_fetched_is_tried_again() {
+    let relay = relay(1);
+    let options = options(&relay).flag_change_polling_interval(Duration::from_secs(3600));
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    relay.set_configuration_failure(Some(unavailable()));
+    relay.set_flags(&json!({"flag": giving(2)}), Some("\"2\""));
+    goff.invalidation_sink().invalidate(named(&["flag"]));
+    relay.wait_for_configuration_requests(3).await;
+    relay.set_configuration_failure(None);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
+}
+
+/// GOFF-IP-010: a relay client that breaks its promise never to panic ends no polling.
+#[tokio::test(start_paused = true)]
+async fn panic_of_the_relay_client_ends_no_polling() {
+    let panicking = Arc::new(Panicking(relay(1)));
+    let options = GoFeatureFlagOptions::with_relay_client(panicking.clone())
+        .evaluation_type(EvaluationType::InProcess);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    assert_state(&goff, State::Error);
+    assert!(goff.wait_until_ready(INTERVAL).await);
+    assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
+}
+
+/// Panics when it is asked for the first time.
+#[derive(Debug)]
+struct Panicking(ScriptedRelay);
+
+#[async_trait::async_trait]
+impl goff_client::RelayClient for Panicking {
+    async fn evaluate(
+        &self,
+        flag_key: &str,
+        context: &dyn goff_client::ContextView,
+    ) -> Result<goff_client::Resolution, RelayError> {
+        self.0.evaluate(flag_key, context).await
+    }
+
+    async fn evaluate_all(
+        &self,
+        context: &dyn goff_client::ContextView,
+    ) -> Result<goff_core::BulkEvaluation, RelayError> {
+        self.0.evaluate_all(context).await
+    }
+
+    async fn flag_configuration(
+        &self,
+        flags: &[String],
+        held: Option<&Etag>,
+    ) -> Result<goff_core::ConfigurationUpdate, RelayError> {
+        let update = self.0.flag_configuration(flags, held).await;
+        assert!(self.0.configuration_requests().len() > 1, "on purpose");
+        update
+    }
+
+    async fn collect(&self, batch: &goff_core::EventBatch) -> Result<(), RelayError> {
+        self.0.collect(batch).await
+    }
+}

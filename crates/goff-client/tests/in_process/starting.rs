@@ -1,0 +1,179 @@
+//! The first load: ready, error that heals, refused.
+
+use goff_client::{InitializeError, ResolutionError};
+
+use crate::*;
+
+/// GOFF-LIFE-001, GOFF-EVT-003, GOFF-IP-002: initialisation ends with flags, and its events say
+/// ready and nothing of a change.
+#[tokio::test(start_paused = true)]
+async fn client_is_ready_once_flags_are_loaded() {
+    let relay = relay(true);
+    let goff = GoFeatureFlag::new(options(&relay)).unwrap();
+    let mut events = goff.subscribe();
+    let early = evaluate(&goff, false).await;
+    assert_eq!(code(&early), Some(ErrorCode::ProviderNotReady));
+    goff.initialize().await.unwrap();
+    assert_state(&goff, State::Ready);
+    assert!(evaluate(&goff, false).await.value);
+    assert_eq!(events.next().await.unwrap(), ClientEvent::Ready);
+    an_hour().await;
+    goff.shutdown(DEADLINE).await;
+    assert_eq!(events.next().await.unwrap(), ClientEvent::Closed);
+    let requests = relay.configuration_requests();
+    assert_eq!(requests[0].flags, Vec::<String>::new());
+    assert_eq!(requests[0].held, None);
+}
+
+/// GOFF-LIFE-006: until flags are loaded it is "not ready", never "not found"; GOFF-EVT-008: and
+/// it heals by itself.
+#[tokio::test(start_paused = true)]
+async fn failed_load_is_an_error_that_heals() {
+    let relay = relay(true);
+    relay.set_configuration_failure(Some(unavailable()));
+    let goff = goff(&relay).await;
+    let mut events = goff.subscribe();
+    assert_state(&goff, State::Error);
+    assert!(goff.status().last_error.unwrap().contains("503"));
+    assert!(!goff.wait_until_ready(Duration::from_millis(1)).await);
+    for flag in ["flag", "unknown"] {
+        let details = goff.evaluate(flag, &context(), false).await;
+        assert!(
+            matches!(details.error(), Some(ResolutionError::NotReady { .. })),
+            "{details:?}"
+        );
+    }
+    assert!(goff.evaluate_all(&context()).await.is_err());
+    relay.set_configuration_failure(None);
+    assert!(goff.wait_until_ready(INTERVAL).await);
+    assert_state(&goff, State::Ready);
+    assert_eq!(next_event(&mut events).await, ClientEvent::Ready);
+    assert!(evaluate(&goff, false).await.value);
+    let stats = goff.stats();
+    assert_eq!(stats.refreshes, 1);
+    assert!(stats.failed_refreshes >= 1);
+}
+
+/// Retries come with growing pauses, at most the polling interval apart.
+#[tokio::test(start_paused = true)]
+async fn retries_are_neither_rare_nor_many() {
+    let relay = relay(true);
+    relay.set_configuration_failure(Some(unavailable()));
+    let options = options(&relay).flag_change_polling_interval(Duration::from_secs(1));
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    an_hour().await;
+    // Pauses are at most 1 s, and half that on average.
+    let requests = relay.configuration_requests().len();
+    assert!((3_600..20_000).contains(&requests), "{requests}");
+    assert_state(&goff, State::Error);
+}
+
+/// GOFF-EVT-007, GOFF-LIFE-003: refused is fatal, is told, and is not tried again until somebody
+/// initialises again.
+#[tokio::test(start_paused = true)]
+async fn refused_key_is_fatal() {
+    for refusal in [401, 403] {
+        let relay = relay(true);
+        relay.set_configuration_failure(Some(status(refusal)));
+        let goff = GoFeatureFlag::new(options(&relay)).unwrap();
+        let error = goff.initialize().await.unwrap_err();
+        assert!(
+            matches!(error, InitializeError::Refused { status, .. } if status == refusal),
+            "{error:?}"
+        );
+        assert!(error.to_string().contains("api_key"), "{error}");
+        assert_state(&goff, State::Fatal);
+        assert!(!goff.wait_until_ready(Duration::from_secs(3600)).await);
+        let details = evaluate(&goff, false).await;
+        assert_eq!(code(&details), Some(ErrorCode::ProviderNotReady));
+        an_hour().await;
+        assert_eq!(relay.configuration_requests().len(), 1);
+        relay.set_configuration_failure(None);
+        goff.initialize().await.unwrap();
+        assert_state(&goff, State::Ready);
+        assert!(evaluate(&goff, false).await.value);
+    }
+}
+
+/// GOFF-EVT-007: also while it is being tried again; once flags are held it is a failed refresh.
+#[tokio::test(start_paused = true)]
+async fn refusal_stops_retries_but_no_polling() {
+    let relay = relay(true);
+    relay.set_configuration_failure(Some(unavailable()));
+    let goff = goff(&relay).await;
+    relay.set_configuration_failure(Some(status(401)));
+    an_hour().await;
+    assert_state(&goff, State::Fatal);
+    relay.set_configuration_failure(None);
+    goff.initialize().await.unwrap();
+    assert_state(&goff, State::Ready);
+    relay.set_configuration_failure(Some(status(401)));
+    an_hour().await;
+    assert_state(&goff, State::Stale);
+    assert!(evaluate(&goff, false).await.value);
+    relay.set_configuration_failure(None);
+    an_hour().await;
+    assert_state(&goff, State::Ready);
+}
+
+/// GOFF-LIFE-002: a second initialisation starts no second poller; both wait for the flags.
+#[tokio::test(start_paused = true)]
+async fn initialisation_may_be_repeated() {
+    let relay = relay(true);
+    relay.set_configuration_delay(Some(Duration::from_secs(1)));
+    let goff = GoFeatureFlag::new(options(&relay)).unwrap();
+    let (first, second) = tokio::join!(goff.initialize(), goff.initialize());
+    first.unwrap();
+    second.unwrap();
+    goff.initialize().await.unwrap();
+    assert_state(&goff, State::Ready);
+    assert_eq!(relay.configuration_requests().len(), 1);
+    tokio::time::sleep(INTERVAL * 10).await;
+    let requests = relay.configuration_requests().len();
+    assert!((10..=12).contains(&requests), "{requests}");
+}
+
+/// The option `timeout` bounds initialisation even where the relay client keeps to no bound.
+#[tokio::test(start_paused = true)]
+async fn initialisation_is_bounded() {
+    let relay = relay(true);
+    relay.set_configuration_delay(Some(Duration::from_secs(86_400)));
+    let begun = tokio::time::Instant::now();
+    let goff = goff(&relay).await;
+    assert!(begun.elapsed() < Duration::from_secs(11));
+    assert_state(&goff, State::Error);
+}
+
+/// GOFF-LIFE-004, GOFF-LIFE-005: shutdown ends a load under way, and with it initialisation.
+#[tokio::test(start_paused = true)]
+async fn shutdown_ends_a_load_under_way() {
+    let relay = relay(true);
+    relay.set_configuration_delay(Some(Duration::from_secs(5)));
+    let goff = GoFeatureFlag::new(options(&relay)).unwrap();
+    let begun = tokio::time::Instant::now();
+    let (initialized, ()) = tokio::join!(goff.initialize(), async {
+        relay.wait_for_configuration_requests(1).await;
+        goff.shutdown(Duration::from_secs(1)).await;
+    });
+    initialized.unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert_state(&goff, State::Closed);
+    an_hour().await;
+    assert_eq!(relay.configuration_requests().len(), 1);
+    relay.set_configuration_delay(None);
+    goff.initialize().await.unwrap();
+    // What was held before shutdown is not sent again.
+    assert_eq!(relay.configuration_requests()[1].held, None);
+}
+
+/// GOFF-CFG-003, GOFF-CFG-002: the default is remote, on purpose.
+#[tokio::test(start_paused = true)]
+async fn default_mode_is_remote() {
+    let relay = relay(true);
+    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    assert_eq!(goff.evaluation_type(), EvaluationType::Remote);
+    assert!(goff.local().is_none());
+    an_hour().await;
+    assert!(relay.configuration_requests().is_empty());
+}

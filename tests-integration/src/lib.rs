@@ -1,4 +1,4 @@
-//! Real GO Feature Flag relay proxies for tests: started on free ports, with the flags of
+//! GO Feature Flag relay proxies for tests, real and embedded: started on free ports, with the flags of
 //! `relay/flags.yaml`, and stopped however the tests end.
 //!
 //! `cargo xtask integration` says where the relay proxy comes from, see [`RelaySource`]. A test asks for
@@ -22,11 +22,12 @@
 //! input the tests hold open. The kernel closes it when the test process ends, by whatever means, and the
 //! script then ends the relay proxy and removes its directory. So instances can be shared through a static,
 //! which Rust never drops. (`PR_SET_PDEATHSIG` would need `unsafe` and Linux.) An instance takes about a
-//! quarter of a second to start and 80 MB.
+//! quarter of a second to start and 80 MB. The embedded relay proxy is no process: it ends with the tests.
 //!
 //! Unix only.
 
 mod breakable_proxy;
+mod embedded;
 mod fixture;
 mod recorded_events;
 mod relay_config;

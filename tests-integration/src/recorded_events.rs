@@ -1,11 +1,15 @@
-//! What a relay proxy's file exporters have written: one JSON document a line.
+//! What a relay proxy's exporters have written: one JSON document an event.
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use goff_testkit::{CollectedKind, EmbeddedRelay};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
+
+use crate::embedded::EXPORTING_FLAG_SET;
 
 /// The two kinds of event that a relay proxy exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,26 +29,51 @@ impl EventKind {
     }
 }
 
-/// The file that events of one kind are appended to, about 100 ms after they arrived, in order.
+/// The events of one kind, in order, about 100 ms after they arrived at a process.
 #[derive(Clone, Debug)]
-pub struct RecordedEvents {
-    path: PathBuf,
+pub struct RecordedEvents(Place);
+
+#[derive(Clone, Debug)]
+enum Place {
+    File(PathBuf),
+    Memory(Arc<EmbeddedRelay>, EventKind),
 }
 
 impl RecordedEvents {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+    /// A file with one event a line.
+    pub(crate) fn in_file(path: PathBuf) -> Self {
+        Self(Place::File(path))
+    }
+
+    /// What an embedded relay proxy has collected.
+    pub(crate) fn in_memory(relay: Arc<EmbeddedRelay>, kind: EventKind) -> Self {
+        Self(Place::Memory(relay, kind))
     }
 
     /// Everything written so far.
     pub fn read(&self) -> Vec<Value> {
-        let text = fs::read_to_string(&self.path).unwrap_or_default();
-        // The last line may be half written.
-        let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
-        complete
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok())
-            .collect()
+        match &self.0 {
+            Place::File(path) => {
+                let text = fs::read_to_string(path).unwrap_or_default();
+                // The last line may be half written.
+                let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
+                complete
+                    .lines()
+                    .filter_map(|line| serde_json::from_str(line).ok())
+                    .collect()
+            }
+            Place::Memory(relay, kind) => {
+                let kind = match kind {
+                    EventKind::Feature => CollectedKind::Feature,
+                    EventKind::Tracking => CollectedKind::Tracking,
+                };
+                let exported = relay.events().into_iter().filter(|event| {
+                    let flag_set = event.flag_set.as_deref();
+                    event.kind == kind && flag_set.is_none_or(|name| name == EXPORTING_FLAG_SET)
+                });
+                exported.map(|event| event.json).collect()
+            }
+        }
     }
 
     /// The events of one user, as soon as there are `count`, or what there is after ten seconds.
@@ -62,7 +91,7 @@ impl RecordedEvents {
             if events.len() >= count || Instant::now() > give_up {
                 return events;
             }
-            // Another process writes the file, so there is nothing to wait on but time.
+            // Another process may write them, so there is nothing to wait on but time.
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -75,7 +104,7 @@ mod tests {
     #[tokio::test]
     async fn a_line_is_read_once_it_is_complete() {
         let path = std::env::temp_dir().join(format!("goff-events-{}", std::process::id()));
-        let events = RecordedEvents::new(path.clone());
+        let events = RecordedEvents::in_file(path.clone());
         assert!(events.read().is_empty());
         fs::write(&path, "{\"userKey\":\"a\"}\n{\"userKey\":\"b\"}\n{\"userK").unwrap();
         assert_eq!(events.read().len(), 2);

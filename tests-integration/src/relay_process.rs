@@ -10,12 +10,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _};
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{self, Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::embedded::Embedded;
 use crate::relay_config::FLAG_FILES;
 use crate::{EventKind, Instance, RecordedEvents, RelaySource};
 
@@ -25,7 +27,15 @@ pub struct RelayProxy {
     endpoint: String,
     address: Address,
     version: String,
-    running: Option<Running>,
+    server: Server,
+}
+
+/// What answers.
+#[derive(Debug)]
+enum Server {
+    Process(Running),
+    Embedded(Embedded),
+    SomebodyElses,
 }
 
 /// Where a relay proxy listens.
@@ -108,7 +118,7 @@ impl RelayProxy {
             endpoint: format!("http://{authority}"),
             address,
             version: info.version(),
-            running: None,
+            server: Server::SomebodyElses,
         })
     }
 
@@ -127,30 +137,35 @@ impl RelayProxy {
         &self.version
     }
 
-    /// The directory it runs in, with its flag files; `None` if somebody else runs it.
-    pub fn directory(&self) -> Option<&Path> {
-        self.running
-            .as_ref()
-            .map(|running| running.directory.as_path())
-    }
-
     /// The events of one kind that it has written so far; empty if somebody else runs it.
     pub fn recorded_events(&self, kind: EventKind) -> RecordedEvents {
-        let directory = self.directory().unwrap_or(Path::new("")).join("events");
-        RecordedEvents::new(directory.join(kind.file_name()))
+        match &self.server {
+            Server::Process(running) => {
+                RecordedEvents::in_file(running.directory.join("events").join(kind.file_name()))
+            }
+            Server::Embedded(embedded) => {
+                RecordedEvents::in_memory(Arc::clone(embedded.relay()), kind)
+            }
+            Server::SomebodyElses => RecordedEvents::in_file(PathBuf::new()),
+        }
     }
 
-    /// Replaces its flags. It reads them at its next poll, at most a second later; the file is replaced as a
-    /// whole, so it never reads half of one.
+    /// Replaces its flags. A process reads them at its next poll, at most a second later; the file is replaced
+    /// as a whole, so it never reads half of one. The embedded one has them when this returns.
     ///
     /// # Errors
     ///
     /// If the file cannot be written, or somebody else runs it.
     pub fn set_flags(&self, flags: &str) -> io::Result<()> {
-        let directory = self.directory().ok_or_else(not_ours)?;
-        let beside = directory.join("flags.yaml.new");
-        fs::write(&beside, flags)?;
-        fs::rename(beside, directory.join(FLAGS_FILE))
+        match &self.server {
+            Server::Process(running) => {
+                let beside = running.directory.join("flags.yaml.new");
+                fs::write(&beside, flags)?;
+                fs::rename(beside, running.directory.join(FLAGS_FILE))
+            }
+            Server::Embedded(embedded) => embedded.set_flags(flags),
+            Server::SomebodyElses => Err(not_ours()),
+        }
     }
 
     /// Replaces one piece of its flag file, which must be there once.
@@ -159,8 +174,11 @@ impl RelayProxy {
     ///
     /// As [`set_flags`](Self::set_flags), and if the piece is not there exactly once.
     pub fn edit_flags(&self, from: &str, to: &str) -> io::Result<()> {
-        let directory = self.directory().ok_or_else(not_ours)?;
-        let flags = fs::read_to_string(directory.join(FLAGS_FILE))?;
+        let flags = match &self.server {
+            Server::Process(running) => fs::read_to_string(running.directory.join(FLAGS_FILE))?,
+            Server::Embedded(embedded) => embedded.flags(),
+            Server::SomebodyElses => return Err(not_ours()),
+        };
         if flags.matches(from).count() != 1 {
             let reason = format!("the flag file does not hold this once:\n{from}");
             return Err(io::Error::other(reason));
@@ -168,18 +186,26 @@ impl RelayProxy {
         self.set_flags(&flags.replace(from, to))
     }
 
-    /// Sends it a signal, by the name that `kill` has for it: `STOP`, `CONT`, `KILL`.
+    /// Sends it a signal, by the name that `kill` has for it: `STOP`, `CONT`, `KILL`. The embedded one does what
+    /// the signal would do to a process.
     ///
     /// # Errors
     ///
     /// If it does not run, or somebody else runs it.
     pub fn signal(&self, name: &str) -> io::Result<()> {
-        self.running.as_ref().ok_or_else(not_ours)?.signal(name)
+        match &self.server {
+            Server::Process(running) => running.signal(name),
+            Server::Embedded(embedded) => embedded.signal(name),
+            Server::SomebodyElses => Err(not_ours()),
+        }
     }
 
-    /// What it has logged so far.
+    /// What it has logged so far; the embedded one logs nothing.
     pub fn log(&self) -> String {
-        self.running.as_ref().map(Running::log).unwrap_or_default()
+        match &self.server {
+            Server::Process(running) => running.log(),
+            Server::Embedded(_) | Server::SomebodyElses => String::new(),
+        }
     }
 
     fn start_once(
@@ -189,6 +215,15 @@ impl RelayProxy {
         flags: Option<&str>,
     ) -> Result<Self, StartError> {
         let failed = |error: io::Error| StartError::new(error.to_string(), String::new());
+        if *source == RelaySource::Embedded {
+            let embedded = Embedded::start(instance, port, flags).map_err(failed)?;
+            return Ok(Self {
+                endpoint: embedded.relay().endpoint(),
+                address: embedded.address(),
+                version: embedded.relay().version().to_owned(),
+                server: Server::Embedded(embedded),
+            });
+        }
         let directory = new_directory().map_err(failed)?;
         let (name, text) = instance.configuration();
         for (name, text) in FLAG_FILES.iter().chain(&[(name, text)]) {
@@ -211,7 +246,7 @@ impl RelayProxy {
             endpoint,
             address,
             version,
-            running: Some(running),
+            server: Server::Process(running),
         })
     }
 }
@@ -265,7 +300,7 @@ impl Running {
         let log = fs::File::create(directory.join("log"))?;
         let container = match source {
             RelaySource::Docker(_) => directory.file_name().map(ToOwned::to_owned),
-            RelaySource::Binary(_) | RelaySource::Endpoint(_) => None,
+            RelaySource::Binary(_) | RelaySource::Endpoint(_) | RelaySource::Embedded => None,
         };
         let mut command = Command::new("sh");
         command
@@ -304,10 +339,8 @@ impl Running {
                 };
                 command.args(["relay", "/go-feature-flag"]);
             }
-            RelaySource::Endpoint(_) => {
-                return Err(io::Error::other(
-                    "somebody else's relay proxy cannot be started",
-                ));
+            RelaySource::Endpoint(_) | RelaySource::Embedded => {
+                return Err(io::Error::other("there is no process to start"));
             }
         }
         command
@@ -401,7 +434,7 @@ const FLAGS_FILE: &str = "flags.yaml";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Short, because a socket in it has to fit into about 100 bytes.
-fn new_directory() -> io::Result<PathBuf> {
+pub(crate) fn new_directory() -> io::Result<PathBuf> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
     let path = env::temp_dir().join(format!("goff-relay-{}-{number}", process::id()));

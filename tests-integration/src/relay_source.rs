@@ -10,6 +10,8 @@ pub enum RelaySource {
     Binary(PathBuf),
     /// `GOFF_RELAY_COMPOSE_FILE=PATH`: the service `relay` of that docker compose file, likewise.
     Docker(PathBuf),
+    /// `GOFF_RELAY_EMBEDDED=1`: the embedded one of goff-testkit, likewise.
+    Embedded,
     /// `GOFF_RELAY_ENDPOINT=URL`: a relay proxy that somebody else runs with `relay/open.yaml`.
     Endpoint(String),
 }
@@ -23,6 +25,9 @@ impl RelaySource {
         }
         if let Some(path) = variable("GOFF_RELAY_COMPOSE_FILE") {
             return Some(Self::Docker(path.into()));
+        }
+        if variable("GOFF_RELAY_EMBEDDED").is_some() {
+            return Some(Self::Embedded);
         }
         let url = variable("GOFF_RELAY_ENDPOINT")?;
         Some(Self::Endpoint(url.to_string_lossy().into_owned()))

@@ -29,6 +29,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     report.part("clippy, each feature alone", clippy_with_each_feature);
     report.part("documentation", documentation);
     report.part("tests", tests);
+    report.part("integration, embedded relay proxy", || {
+        integration::run_against(&Relay::Embedded, &[])
+    });
     report.part("waiting for the relay proxy", || {
         match build.map(thread::JoinHandle::join) {
             None => Ok(()),

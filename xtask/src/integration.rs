@@ -1,4 +1,4 @@
-//! `cargo xtask integration`: the tests against a real relay proxy.
+//! `cargo xtask integration`: the tests against a relay proxy, real or embedded.
 
 use std::fmt;
 use std::fs;
@@ -40,6 +40,7 @@ pub(crate) fn tests(relay: &Relay) -> Result<Program, Failure> {
     for name in [
         "GOFF_RELAY_BINARY",
         "GOFF_RELAY_COMPOSE_FILE",
+        "GOFF_RELAY_EMBEDDED",
         "GOFF_RELAY_ENDPOINT",
     ] {
         tests = tests.env_remove(name);
@@ -67,6 +68,7 @@ pub(crate) fn tests(relay: &Relay) -> Result<Program, Failure> {
             }
             tests.env("GOFF_RELAY_BINARY", path)
         }
+        Relay::Embedded => tests.env("GOFF_RELAY_EMBEDDED", "1"),
         Relay::Endpoint(url) => tests.env("GOFF_RELAY_ENDPOINT", url),
     })
 }
@@ -109,6 +111,8 @@ pub(crate) enum Relay {
     Go,
     /// A binary that somebody built.
     Binary(PathBuf),
+    /// The one of goff-testkit, inside the tests.
+    Embedded,
     /// A relay proxy that somebody runs.
     Endpoint(String),
 }
@@ -120,6 +124,7 @@ impl fmt::Display for Relay {
             Self::Docker => write!(formatter, "docker compose, relay proxy {version}"),
             Self::Go | Self::Auto => write!(formatter, "relay proxy {version}, built with Go"),
             Self::Binary(path) => write!(formatter, "the relay proxy {}", path.display()),
+            Self::Embedded => write!(formatter, "the embedded relay proxy"),
             Self::Endpoint(url) => write!(
                 formatter,
                 "the relay proxy at {url}; it must serve tests-integration/relay/flags.yaml"
@@ -187,10 +192,11 @@ fn parse_relay(value: &str) -> Result<Relay, Failure> {
         None if value == "auto" => Ok(Relay::Auto),
         None if value == "docker" => Ok(Relay::Docker),
         None if value == "go" => Ok(Relay::Go),
+        None if value == "embedded" => Ok(Relay::Embedded),
         Some(("binary", path)) if !path.is_empty() => Ok(Relay::Binary(path.into())),
         Some(("endpoint", url)) if !url.is_empty() => Ok(Relay::Endpoint(url.to_owned())),
         _ => Err(Failure::new(format!(
-            "`--relay {value}`: expected auto, docker, go, binary=PATH or endpoint=URL"
+            "`--relay {value}`: expected auto, docker, go, embedded, binary=PATH or endpoint=URL"
         ))),
     }
 }
@@ -213,6 +219,7 @@ mod tests {
         check(&[], Relay::Auto, &[]);
         check(&["--relay", "auto"], Relay::Auto, &[]);
         check(&["--relay", "docker"], Relay::Docker, &[]);
+        check(&["--relay", "embedded"], Relay::Embedded, &[]);
         check(
             &["--relay=go", "--", "keys", "--relay"],
             Relay::Go,
@@ -237,7 +244,7 @@ mod tests {
             assert!(failure.contains(named), "{failure}");
         };
         check(&["--relay"], "`--relay `");
-        check(&["--relay", "embedded"], "`--relay embedded`");
+        check(&["--relay", "elsewhere"], "`--relay elsewhere`");
         check(&["--relay", "binary="], "`--relay binary=`");
         check(&["--relay", "go=1"], "`--relay go=1`");
         check(&["keys"], "`keys`");

@@ -33,7 +33,7 @@ const COMMANDS: &[Command] = &[
     (
         "integration",
         "[--relay SOURCE] [-- ARGS]",
-        "the tests against a real relay proxy; SOURCE is auto, docker, go, binary=PATH or endpoint=URL",
+        "the tests against a relay proxy; SOURCE is auto, docker, go, embedded, binary=PATH or endpoint=URL",
         integration::run,
     ),
     (
@@ -102,7 +102,12 @@ fn usage() -> String {
     usage
 }
 
-/// The default members leave out what needs more than Rust.
+/// The default members leave out what needs more than Rust; with the embedded relay proxy the integration
+/// tests need no more. Arguments are those of one `cargo test`, which then is all there is.
 fn test(arguments: &[String]) -> Result<(), Failure> {
-    Program::cargo(["test"]).args(arguments).run()
+    Program::cargo(["test"]).args(arguments).run()?;
+    if arguments.is_empty() {
+        integration::run_against(&integration::Relay::Embedded, &[])?;
+    }
+    Ok(())
 }

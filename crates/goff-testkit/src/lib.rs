@@ -1,15 +1,21 @@
 //! Relay proxies and doubles for tests: this project's own, and its users'.
 //!
+//! * [`EmbeddedRelay`]: a whole relay proxy on a port of 127.0.0.1, with faults on demand;
 //! * [`ScriptedRelay`]: a relay proxy in memory, above the wire;
 //! * [`RecordingSink`]: remembers events and invalidations;
 //! * [`FaultyServer`]: an HTTP server on loopback that answers as it is told, faults included.
 //!
 //! Nothing here is needed at run time by anything.
 
+mod embedded_relay;
 mod faulty_server;
 mod recording_sink;
 mod scripted_relay;
 
+pub use embedded_relay::{
+    CollectedEvent, CollectedKind, EmbeddedRelay, EmbeddedRelayBuilder, Fault, FlagSetOptions,
+    RelayEndpoint,
+};
 pub use faulty_server::{Answer, FaultyServer, SeenRequest};
 pub use recording_sink::RecordingSink;
 pub use scripted_relay::{ConfigurationRequest, ScriptedRelay, ScriptedRequest};

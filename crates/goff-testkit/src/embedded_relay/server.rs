@@ -1,0 +1,234 @@
+//! The thread that a relay proxy runs on, and the commands it takes.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::TcpListener;
+#[cfg(unix)]
+use tokio::net::UnixListener;
+use tokio::runtime;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::service::{Service, Tasks, spawn};
+use super::socket::{Socket, Stream};
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Address {
+    Tcp(SocketAddr),
+    #[cfg(unix)]
+    Unix(PathBuf),
+}
+
+/// A thread of its own, with a runtime of its own: whatever the test does with its threads and
+/// its clock, the relay proxy goes on.
+#[derive(Debug)]
+pub(super) struct Server {
+    commands: mpsc::UnboundedSender<Command>,
+    thread: Option<JoinHandle<()>>,
+    /// Ends a pause when it is dropped.
+    paused: Mutex<Option<blocking::Sender<()>>>,
+}
+
+type Reply<T> = blocking::SyncSender<T>;
+
+enum Command {
+    Start(Address, Reply<io::Result<Address>>),
+    Stop(Reply<()>),
+    /// Blocks the thread until the other end is dropped.
+    Pause(blocking::Receiver<()>, Reply<()>),
+}
+
+/// Deep requests are read by recursion.
+const STACK_SIZE: usize = 64 << 20;
+
+impl Server {
+    pub(super) fn new(service: Arc<Service>, poll_interval: Duration) -> io::Result<Self> {
+        let (commands, receiver) = mpsc::unbounded_channel();
+        let runtime = runtime::Builder::new_current_thread()
+            .enable_io()
+            .enable_time()
+            .build()?;
+        let thread = thread::Builder::new()
+            .name("embedded-relay".to_owned())
+            .stack_size(STACK_SIZE)
+            .spawn(move || runtime.block_on(serve(service, poll_interval, receiver)))?;
+        Ok(Self {
+            commands,
+            thread: Some(thread),
+            paused: Mutex::default(),
+        })
+    }
+
+    /// Listens; gives the address that was bound.
+    pub(super) fn start(&self, address: Address) -> io::Result<Address> {
+        self.ask(|reply| Command::Start(address, reply))?
+    }
+
+    /// Closes the listener and every connection.
+    pub(super) fn stop(&self) -> io::Result<()> {
+        self.ask(Command::Stop)
+    }
+
+    /// Stands still until [`resume`](Self::resume).
+    pub(super) fn pause(&self) -> io::Result<()> {
+        let (resume, resumed) = blocking::channel();
+        self.ask(|reply| Command::Pause(resumed, reply))?;
+        *self.lock_paused() = Some(resume);
+        Ok(())
+    }
+
+    pub(super) fn resume(&self) {
+        *self.lock_paused() = None;
+    }
+
+    fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> io::Result<T> {
+        self.resume();
+        let gone = || io::Error::other("the thread of the embedded relay proxy has ended");
+        let (reply, answer) = blocking::sync_channel(1);
+        self.commands.send(command(reply)).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())
+    }
+
+    fn lock_paused(&self) -> std::sync::MutexGuard<'_, Option<blocking::Sender<()>>> {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.resume();
+        // Without a sender the thread ends, and its connections with it.
+        let (closed, _) = mpsc::unbounded_channel();
+        self.commands = closed;
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, that has been printed.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(
+    service: Arc<Service>,
+    poll_interval: Duration,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) {
+    let tasks = Tasks::default();
+    while let Some(command) = commands.recv().await {
+        match command {
+            Command::Start(address, reply) => {
+                end(&tasks).await;
+                let listening = Listener::bind(address).await.map(|(listener, address)| {
+                    let poll = poll(Arc::clone(&service), poll_interval);
+                    spawn(&tasks, poll);
+                    let accept = accept(listener, Arc::clone(&service), Arc::clone(&tasks));
+                    spawn(&tasks, accept);
+                    address
+                });
+                let _ = reply.send(listening);
+            }
+            Command::Stop(reply) => {
+                end(&tasks).await;
+                let _ = reply.send(());
+            }
+            Command::Pause(resumed, reply) => {
+                let _ = reply.send(());
+                // Nothing is sent: it ends when the sender is dropped.
+                let _ = resumed.recv();
+            }
+        }
+    }
+    end(&tasks).await;
+}
+
+/// Ends all tasks, and with them the listener and the connections.
+async fn end(tasks: &Tasks) {
+    loop {
+        let mut running = {
+            let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::replace(&mut *tasks, JoinSet::new())
+        };
+        if running.is_empty() {
+            return;
+        }
+        running.shutdown().await;
+    }
+}
+
+/// Reads flag files again and again. What cannot be loaded is kept for whoever asks.
+async fn poll(service: Arc<Service>, interval: Duration) {
+    loop {
+        tokio::time::sleep(interval).await;
+        let _ = service.reload();
+    }
+}
+
+#[derive(Debug)]
+enum Listener {
+    Tcp(TcpListener),
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+impl Listener {
+    async fn bind(address: Address) -> io::Result<(Self, Address)> {
+        match address {
+            Address::Tcp(address) => {
+                let listener = TcpListener::bind(address).await?;
+                let address = listener.local_addr()?;
+                Ok((Self::Tcp(listener), Address::Tcp(address)))
+            }
+            #[cfg(unix)]
+            Address::Unix(path) => {
+                // Left there by the one before.
+                let _ = std::fs::remove_file(&path);
+                Ok((Self::Unix(UnixListener::bind(&path)?), Address::Unix(path)))
+            }
+        }
+    }
+
+    async fn accept(&self) -> io::Result<Socket> {
+        Ok(Socket::new(match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                Stream::Tcp(stream)
+            }
+            #[cfg(unix)]
+            Self::Unix(listener) => Stream::Unix(listener.accept().await?.0),
+        }))
+    }
+}
+
+async fn accept(listener: Listener, service: Arc<Service>, tasks: Tasks) {
+    loop {
+        let Ok(socket) = listener.accept().await else {
+            // The peer is gone already, or the process is out of file descriptors for a moment.
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            continue;
+        };
+        let end = socket.end();
+        let (service, connections) = (Arc::clone(&service), Arc::clone(&tasks));
+        let answer = service_fn(move |request| {
+            let answer =
+                Arc::clone(&service).answer(request, end.clone(), Arc::clone(&connections));
+            async move { Ok::<_, std::convert::Infallible>(answer.await) }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .serve_connection(TokioIo::new(socket), answer)
+            .with_upgrades();
+        spawn(&tasks, async move {
+            // A connection that breaks is its client's affair.
+            let _ = connection.await;
+        });
+    }
+}

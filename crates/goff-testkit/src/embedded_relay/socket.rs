@@ -1,0 +1,136 @@
+//! One connection, which can be made to end badly.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+
+/// A connection of the server.
+#[derive(Debug)]
+pub(super) struct Socket {
+    stream: Stream,
+    end: SocketEnd,
+}
+
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+/// How a connection is to end, for whoever answers its requests.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SocketEnd(Arc<Mutex<Option<BadEnd>>>);
+
+#[derive(Debug)]
+enum BadEnd {
+    Reset,
+    /// These bytes in place of what is written; then nothing.
+    Garbage(Vec<u8>),
+}
+
+impl SocketEnd {
+    /// The next write resets the connection.
+    pub(super) fn reset(&self) {
+        self.set(BadEnd::Reset);
+    }
+
+    /// The next write sends these bytes instead, and nothing follows them.
+    pub(super) fn garbage(&self, bytes: Vec<u8>) {
+        self.set(BadEnd::Garbage(bytes));
+    }
+
+    fn set(&self, end: BadEnd) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
+    }
+}
+
+impl Socket {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self {
+            stream,
+            end: SocketEnd::default(),
+        }
+    }
+
+    pub(super) fn end(&self) -> SocketEnd {
+        self.end.clone()
+    }
+}
+
+impl Stream {
+    fn write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            #[cfg(unix)]
+            Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let Self { stream, end } = &mut *self;
+        match &mut *end.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            None => stream.write(context, bytes),
+            Some(BadEnd::Reset) => {
+                if let Stream::Tcp(stream) = stream {
+                    // Without it the peer would see an orderly end.
+                    SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?;
+                }
+                Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+            }
+            Some(BadEnd::Garbage(garbage)) => {
+                while !garbage.is_empty() {
+                    match stream.write(context, garbage) {
+                        Poll::Ready(Ok(written)) => drop(garbage.drain(..written)),
+                        other => return other,
+                    }
+                }
+                Poll::Ready(Ok(bytes.len()))
+            }
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(context),
+            #[cfg(unix)]
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            #[cfg(unix)]
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

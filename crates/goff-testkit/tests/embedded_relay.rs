@@ -1,0 +1,306 @@
+//! The embedded relay proxy under faults, and its life: what only it can do. That its answers are those of the
+//! real relay proxy is shown in tests-integration.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+
+use std::io::{self, ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt as _;
+use goff_testkit::{EmbeddedRelay, Fault, FlagSetOptions, RelayEndpoint};
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+const FLAGS: &str = "flag: {variations: {on: true}, defaultRule: {variation: on}}";
+const CONTEXT: &str = r#"{"evaluationContext":{"key":"user"}}"#;
+
+fn relay() -> EmbeddedRelay {
+    EmbeddedRelay::builder().flags(FLAGS).start().unwrap()
+}
+
+fn address(relay: &EmbeddedRelay) -> SocketAddr {
+    relay.socket_address().unwrap()
+}
+
+/// Everything that comes for one request, until the connection ends.
+fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> io::Result<String> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_millis(500)))?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: relay\r\nConnection: close\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).into_owned())
+}
+
+fn evaluate(relay: &EmbeddedRelay) -> io::Result<String> {
+    exchange(address(relay), "POST", "/v1/feature/flag/eval", CONTEXT)
+}
+
+fn is_good(answer: &io::Result<String>) -> bool {
+    answer
+        .as_ref()
+        .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("\"value\":true"))
+}
+
+#[test]
+fn faults_are_what_they_say_and_end() {
+    let relay = relay();
+    assert!(is_good(&evaluate(&relay)));
+
+    relay.inject(Fault::status(503).times(1));
+    assert!(evaluate(&relay).unwrap().starts_with("HTTP/1.1 503"));
+    assert!(is_good(&evaluate(&relay)));
+
+    relay.inject(Fault::rate_limited(Duration::from_millis(1500)).times(1));
+    let limited = evaluate(&relay).unwrap();
+    assert!(limited.starts_with("HTTP/1.1 429"), "{limited}");
+    assert!(limited.contains("\r\nretry-after: 2\r\n"), "{limited}");
+
+    relay.inject(Fault::garbage("\0not HTTP").times(1));
+    assert_eq!(evaluate(&relay).unwrap(), "\0not HTTP");
+
+    relay.inject(Fault::reset().times(1));
+    let reset = evaluate(&relay).unwrap_err();
+    assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
+
+    relay.inject(Fault::silence().times(1));
+    let silence = evaluate(&relay).unwrap_err();
+    assert!(
+        matches!(silence.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        "{silence}"
+    );
+
+    let delay = Duration::from_millis(100);
+    relay.inject(Fault::delay(delay).times(1));
+    let start = Instant::now();
+    assert!(is_good(&evaluate(&relay)));
+    assert!(start.elapsed() >= delay);
+
+    relay.inject(Fault::reset());
+    evaluate(&relay).unwrap_err();
+    relay.clear_faults();
+    assert!(is_good(&evaluate(&relay)));
+}
+
+#[test]
+fn a_fault_is_met_where_it_was_put_only() {
+    let relay = relay();
+    relay.inject(Fault::status(500).on(RelayEndpoint::Collector));
+    assert!(is_good(&evaluate(&relay)));
+    let batch = r#"{"events":[]}"#;
+    let answer = exchange(address(&relay), "POST", "/v1/data/collector", batch).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
+}
+
+#[test]
+fn a_stopped_one_refuses_and_starts_again_where_it_was() {
+    let relay = relay();
+    assert!(is_good(&evaluate(&relay)));
+    let mut idle = TcpStream::connect(address(&relay)).unwrap();
+    idle.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    for _ in 0..3 {
+        relay.stop().unwrap();
+        let refused = TcpStream::connect(address(&relay)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+        relay.start().unwrap();
+        assert!(is_good(&evaluate(&relay)));
+    }
+    // The connection from before was cut.
+    assert!(matches!(idle.read(&mut [0]), Ok(0) | Err(_)));
+    assert_eq!(relay.feature_events().len(), 4);
+    let address = address(&relay);
+    drop(relay);
+    TcpStream::connect(address).unwrap_err();
+}
+
+#[test]
+fn a_paused_one_accepts_and_answers_when_it_goes_on() {
+    let relay = relay();
+    relay.pause().unwrap();
+    let silence = evaluate(&relay).unwrap_err();
+    assert!(matches!(
+        silence.kind(),
+        ErrorKind::WouldBlock | ErrorKind::TimedOut
+    ));
+    relay.resume();
+    assert!(is_good(&evaluate(&relay)));
+    // Whoever pauses need not resume before it is stopped or dropped.
+    relay.pause().unwrap();
+    relay.stop().unwrap();
+    relay.start().unwrap();
+    relay.pause().unwrap();
+}
+
+#[test]
+fn a_path_prefix_is_a_gateway_s() {
+    let relay = EmbeddedRelay::builder()
+        .flags(FLAGS)
+        .path_prefix("/a/b/")
+        .start()
+        .unwrap();
+    assert!(relay.endpoint().ends_with("/a/b"));
+    let path = "/a/b/v1/feature/flag/eval";
+    assert!(is_good(&exchange(address(&relay), "POST", path, CONTEXT)));
+    assert!(evaluate(&relay).unwrap().starts_with("HTTP/1.1 404"));
+}
+
+#[test]
+fn a_file_is_followed_and_a_bad_one_is_not() {
+    let directory = std::env::temp_dir().join(format!("goff-testkit-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("flags.json");
+    let json = r#"{"flag": {"variations": {"a": 1}, "defaultRule": {"variation": "a"}}}"#;
+    std::fs::write(&path, json).unwrap();
+    let relay = EmbeddedRelay::builder()
+        .flag_file(&path)
+        .poll_interval(Duration::from_millis(5))
+        .start()
+        .unwrap();
+    let value_is = |value: &str| {
+        evaluate(&relay)
+            .unwrap()
+            .contains(&format!("\"value\":{value},"))
+    };
+    let until = |holds: &dyn Fn() -> bool| {
+        let give_up = Instant::now() + Duration::from_secs(10);
+        while !holds() {
+            assert!(Instant::now() < give_up);
+            std::thread::yield_now();
+        }
+    };
+    assert!(value_is("1"));
+    std::fs::write(&path, "{").unwrap();
+    until(&|| relay.load_error().is_some());
+    assert!(value_is("1"));
+    std::fs::write(&path, json.replace('1', "2")).unwrap();
+    until(&|| value_is("2"));
+    assert_eq!(relay.load_error(), None);
+    // At once, and in the file.
+    relay.set_flags(&json.replace('1', "3")).unwrap();
+    assert!(value_is("3"));
+    assert!(std::fs::read_to_string(&path).unwrap().contains('3'));
+    std::fs::remove_dir_all(directory).unwrap();
+}
+
+#[test]
+fn flags_that_cannot_be_loaded_are_an_error_at_the_start() {
+    let error = EmbeddedRelay::builder().flags("flag: [").start();
+    assert!(error.unwrap_err().to_string().contains("cannot be loaded"));
+    let sets = EmbeddedRelay::builder()
+        .flag_set(FlagSetOptions::new("a").api_key("a"))
+        .flag_set(FlagSetOptions::new("b").api_key("b"))
+        .start()
+        .unwrap();
+    sets.set_flags(FLAGS).unwrap_err();
+}
+
+async fn stream(
+    relay: &EmbeddedRelay,
+) -> tokio_tungstenite::WebSocketStream<tokio::net::TcpStream> {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let open = relay.change_streams();
+    let mut stream = tokio::net::TcpStream::connect(address(relay))
+        .await
+        .unwrap();
+    let request = "GET /stream/v1/ws/flag/change HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\n\
+                   Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                   Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    let head = String::from_utf8(head).unwrap().to_lowercase();
+    assert!(head.starts_with("http/1.1 101 "), "{head}");
+    assert!(head.contains("sec-websocket-accept: s3pplmbitxaq9kygzzhzrbk+xoo="));
+    while relay.change_streams() == open {
+        tokio::task::yield_now().await;
+    }
+    tokio_tungstenite::WebSocketStream::from_raw_socket(stream, Role::Client, None).await
+}
+
+#[tokio::test]
+async fn a_silent_change_stream_is_open_and_dead() {
+    let relay = EmbeddedRelay::builder()
+        .flags(FLAGS)
+        .ping_interval(Duration::from_millis(5))
+        .start()
+        .unwrap();
+    let mut stream = stream(&relay).await;
+    assert!(matches!(stream.next().await, Some(Ok(Message::Ping(_)))));
+    relay.silence_change_streams(true);
+    relay.set_flags("{}").unwrap();
+    // What was sent before it fell silent may still come; then nothing does.
+    let quiet = Duration::from_millis(100);
+    while let Ok(received) = tokio::time::timeout(quiet, stream.next()).await {
+        assert!(
+            matches!(received, Some(Ok(Message::Ping(_)))),
+            "{received:?}"
+        );
+    }
+    relay.silence_change_streams(false);
+    loop {
+        match stream.next().await.unwrap().unwrap() {
+            Message::Ping(_) => {}
+            Message::Text(told) => {
+                assert!(
+                    told.starts_with(r#"{"added":{},"deleted":{"flag":{"#),
+                    "{told}"
+                );
+                break;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    relay.announce("no JSON");
+    let told = loop {
+        if let Message::Text(told) = stream.next().await.unwrap().unwrap() {
+            break told;
+        }
+    };
+    assert_eq!(told, "no JSON");
+    relay.stop().unwrap();
+    while let Some(Ok(received)) = stream.next().await {
+        assert!(
+            matches!(received, Message::Ping(_)),
+            "it ends without a closing frame"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_large_message_comes_in_fragments() {
+    let relay = relay();
+    let mut stream = stream(&relay).await;
+    for size in [10, 5_000, 100_000] {
+        let text = "x".repeat(size);
+        relay.announce(&text);
+        let told = loop {
+            if let Message::Text(told) = stream.next().await.unwrap().unwrap() {
+                break told;
+            }
+        };
+        assert_eq!(told.len(), size);
+    }
+}
+
+#[tokio::test]
+async fn collected_events_can_be_waited_for() {
+    let relay = relay();
+    let address = address(&relay);
+    let asking = tokio::task::spawn_blocking(move || {
+        for _ in 0..3 {
+            exchange(address, "POST", "/v1/feature/flag/eval", CONTEXT).unwrap();
+        }
+    });
+    relay.wait_for_events(3).await;
+    asking.await.unwrap();
+    assert_eq!(relay.events().len(), 3);
+    relay.clear_events();
+    assert!(relay.feature_events().is_empty());
+}

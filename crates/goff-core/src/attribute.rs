@@ -71,6 +71,20 @@ impl Attribute {
             Repr::Unreadable(why) => AttributeRef::Unreadable(*why),
         }
     }
+
+    /// Whether both are the same, where both are of one and the same usual kind.
+    #[inline]
+    pub(crate) fn is_same_scalar(&self, other: &AttributeRef<'_>) -> Option<bool> {
+        match (&self.0, other) {
+            (Repr::Text(own), AttributeRef::Text(other)) => Some(**own == **other),
+            (Repr::Int(own), AttributeRef::Int(other)) => Some(own == other),
+            (Repr::Bool(own), AttributeRef::Bool(other)) => Some(own == other),
+            (Repr::Float(own), AttributeRef::Float(other)) => {
+                Some(own.to_bits() == other.to_bits())
+            }
+            _ => None,
+        }
+    }
 }
 
 impl From<Value> for Attribute {

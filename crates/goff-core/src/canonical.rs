@@ -24,7 +24,7 @@ pub(crate) fn hash<V: ContextView + ?Sized>(view: &V) -> Result<u64, ContextErro
     };
     let mut failed = None;
     let _ = view.visit(&mut |name, attribute| {
-        match hash_attribute(name, attribute) {
+        match hash_attribute(name, &attribute) {
             Ok(hash) => sum = u64::wrapping_add(sum, hash),
             Err(reason) => {
                 failed = Some(ContextError {
@@ -40,24 +40,18 @@ pub(crate) fn hash<V: ContextView + ?Sized>(view: &V) -> Result<u64, ContextErro
 }
 
 /// Whether two attributes of the name `name` are the same.
-pub(crate) fn same_attribute(
-    name: &str,
-    left: &AttributeRef<'_>,
-    right: &AttributeRef<'_>,
-) -> bool {
-    if name != GOFEATUREFLAG {
-        // The usual kinds first, in place.
-        return match (left, right) {
-            (AttributeRef::Text(left), AttributeRef::Text(right)) => left == right,
-            (AttributeRef::Int(left), AttributeRef::Int(right)) => left == right,
-            (AttributeRef::Bool(left), AttributeRef::Bool(right)) => left == right,
-            (AttributeRef::Float(left), AttributeRef::Float(right)) => {
-                left.to_bits() == right.to_bits()
-            }
-            _ => same(left, right),
-        };
+#[inline]
+pub(crate) fn same_attribute(name: &str, left: &Attribute, right: &AttributeRef<'_>) -> bool {
+    if name == GOFEATUREFLAG {
+        return same_own_members(left, right);
     }
-    let (left, right) = (left.clone().into_map(), right.clone().into_map());
+    // The usual kinds first, in place.
+    left.is_same_scalar(right)
+        .unwrap_or_else(|| same(&left.as_ref(), right))
+}
+
+fn same_own_members(left: &Attribute, right: &AttributeRef<'_>) -> bool {
+    let (left, right) = (left.as_ref().into_map(), right.clone().into_map());
     let count = |map| own_members(map).count();
     count(left.as_deref()) == count(right.as_deref())
         && own_members(left.as_deref()).all(|(name, left)| {
@@ -70,11 +64,15 @@ pub(crate) fn same_attribute(
 
 /// Whether the attribute of that name counts at all: `gofeatureflag` does only with members of
 /// the caller's own.
+#[inline]
 pub(crate) fn counts(name: &str, attribute: &AttributeRef<'_>) -> bool {
-    name != GOFEATUREFLAG
-        || own_members(attribute.clone().into_map().as_deref())
-            .next()
-            .is_some()
+    name != GOFEATUREFLAG || has_own_members(attribute)
+}
+
+fn has_own_members(attribute: &AttributeRef<'_>) -> bool {
+    own_members(attribute.clone().into_map().as_deref())
+        .next()
+        .is_some()
 }
 
 /// The caller's own members of a `gofeatureflag` attribute.
@@ -84,24 +82,29 @@ fn own_members(map: Option<&Map<String, Value>>) -> impl Iterator<Item = (&Strin
         .filter(|(name, _)| *name != EXPORTER_METADATA)
 }
 
-fn hash_attribute(name: &str, attribute: AttributeRef<'_>) -> Result<u64, Unreadable> {
-    if name != GOFEATUREFLAG {
-        let mut hasher = Canonical::new();
-        hasher.text(name);
-        hasher.attribute(&attribute)?;
-        return Ok(hasher.finish());
+#[inline]
+fn hash_attribute(name: &str, attribute: &AttributeRef<'_>) -> Result<u64, Unreadable> {
+    if name == GOFEATUREFLAG {
+        return Ok(hash_own_members(name, attribute));
     }
+    let mut hasher = Canonical::new();
+    hasher.text(name);
+    hasher.attribute(attribute)?;
+    Ok(hasher.finish())
+}
+
+fn hash_own_members(name: &str, attribute: &AttributeRef<'_>) -> u64 {
     let mut members = Members::default();
-    for (name, value) in own_members(attribute.into_map().as_deref()) {
+    for (name, value) in own_members(attribute.clone().into_map().as_deref()) {
         members.add(name, |hasher| hasher.json(value));
     }
     if members.count == 0 {
-        return Ok(0);
+        return 0;
     }
-    Ok(hash_with(|hasher| {
+    hash_with(|hasher| {
         hasher.text(name);
         hasher.members(members);
-    }))
+    })
 }
 
 fn same(left: &AttributeRef<'_>, right: &AttributeRef<'_>) -> bool {
@@ -284,17 +287,25 @@ impl Canonical {
         }
     }
 
+    #[inline]
     fn attribute(&mut self, attribute: &AttributeRef<'_>) -> Result<(), Unreadable> {
         match attribute {
-            AttributeRef::Null => self.null(),
             AttributeRef::Bool(value) => self.bool(*value),
             AttributeRef::Int(value) => self.int(*value),
+            AttributeRef::Float(value) => self.float(*value)?,
+            AttributeRef::Text(text) => self.text(text),
+            unusual => self.unusual_attribute(unusual)?,
+        }
+        Ok(())
+    }
+
+    fn unusual_attribute(&mut self, attribute: &AttributeRef<'_>) -> Result<(), Unreadable> {
+        match attribute {
+            AttributeRef::Null => self.null(),
             AttributeRef::Uint(value) => match i64::try_from(*value) {
                 Ok(int) => self.int(int),
                 Err(_) => self.uint(*value),
             },
-            AttributeRef::Float(value) => self.float(*value)?,
-            AttributeRef::Text(text) => self.text(text),
             AttributeRef::Json(value) => self.json(value),
             AttributeRef::Map(map) => self.map(map),
             AttributeRef::Texts(texts) => {
@@ -309,6 +320,7 @@ impl Canonical {
             AttributeRef::SdkValue(value) => crate::sdk::hash_value(self, value)?,
             AttributeRef::Goff(goff) => self.map(&goff.to_map()),
             AttributeRef::Unreadable(why) => return Err(*why),
+            usual => self.attribute(usual)?,
         }
         Ok(())
     }

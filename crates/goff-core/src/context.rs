@@ -78,20 +78,35 @@ impl EvaluationContext {
         if self.targeting_key() != view.targeting_key() {
             return false;
         }
+        let view = view.without_exporter_metadata().unwrap_or(view);
         let mut seen = 0;
         let compared = view.visit(&mut |name, theirs| {
             if !canonical::counts(name, &theirs) {
                 return ControlFlow::Continue(());
             }
             seen += 1;
-            match self.attribute(name) {
-                Some(ours) if canonical::same_attribute(name, &ours, &theirs) => {
+            match self.find(name) {
+                Some(ours) if canonical::same_attribute(name, ours, &theirs) => {
                     ControlFlow::Continue(())
                 }
                 _ => ControlFlow::Break(()),
             }
         });
         compared.is_continue() && seen == self.counted
+    }
+
+    #[inline]
+    fn find(&self, name: &str) -> Option<&Attribute> {
+        // Up to about a dozen attributes a scan is faster than a search.
+        let found = if self.attributes.len() <= SCANNED {
+            self.attributes.iter().find(|(own, _)| **own == *name)
+        } else {
+            self.attributes
+                .binary_search_by(|(own, _)| (**own).cmp(name))
+                .ok()
+                .and_then(|index| self.attributes.get(index))
+        };
+        found.map(|(_, attribute)| attribute)
     }
 
     fn assemble(targeting_key: Option<Box<str>>, attributes: Vec<(Box<str>, Attribute)>) -> Self {
@@ -123,16 +138,7 @@ impl ContextView for EvaluationContext {
     }
 
     fn attribute(&self, name: &str) -> Option<AttributeRef<'_>> {
-        // Up to about a dozen attributes a scan is faster than a search.
-        let found = if self.attributes.len() <= SCANNED {
-            self.attributes.iter().find(|(own, _)| **own == *name)
-        } else {
-            self.attributes
-                .binary_search_by(|(own, _)| (**own).cmp(name))
-                .ok()
-                .and_then(|index| self.attributes.get(index))
-        };
-        found.map(|(_, attribute)| attribute.as_ref())
+        self.find(name).map(Attribute::as_ref)
     }
 
     fn visit<'s>(

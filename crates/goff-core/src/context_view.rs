@@ -41,6 +41,12 @@ pub trait ContextView: Send + Sync {
     fn built(&self) -> Option<&EvaluationContext> {
         None
     }
+
+    /// The view to which this one adds exporter metadata and nothing else, if it does. Whoever has
+    /// no use for them reads that one, which is less work.
+    fn without_exporter_metadata(&self) -> Option<&dyn ContextView> {
+        None
+    }
 }
 
 /// A context that cannot be used: which attribute, and why. It never shows the attribute's value.

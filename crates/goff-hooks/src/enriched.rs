@@ -75,6 +75,10 @@ impl ContextView for Enriched<'_> {
     fn built(&self) -> Option<&EvaluationContext> {
         self.context.built()
     }
+
+    fn without_exporter_metadata(&self) -> Option<&dyn ContextView> {
+        Some(self.context)
+    }
 }
 
 impl fmt::Debug for Enriched<'_> {
@@ -154,5 +158,55 @@ mod tests {
                 .unwrap()
                 .matches(&key.to_owned_key())
         );
+    }
+    /// What the caller's own `gofeatureflag` holds counts through the enrichment too.
+    #[test]
+    fn own_members_decide_through_the_enrichment() {
+        let metadata = ExporterMetadata::default();
+        let contexts: Vec<_> = [
+            json!(null),
+            json!({"currentDateTime": "2026-01-01T00:00:00Z"}),
+            json!({"currentDateTime": "2026-01-02T00:00:00Z", "exporterMetadata": {"a": 1}}),
+        ]
+        .into_iter()
+        .map(|goff| {
+            EvaluationContext::builder()
+                .targeting_key("user-1")
+                .attribute("age", 30)
+                .attribute(GOFEATUREFLAG, goff)
+                .build()
+        })
+        .collect();
+        for (i, left) in contexts.iter().enumerate() {
+            for (j, right) in contexts.iter().enumerate() {
+                let right = Unbuilt(Enriched::new(right, &metadata));
+                assert_eq!(left.is_same(&right), i == j, "{left:?} and {right:?}");
+            }
+        }
+    }
+
+    /// A view that has to be read, as one of the SDK's contexts has.
+    #[derive(Debug)]
+    struct Unbuilt<'a>(Enriched<'a>);
+
+    impl ContextView for Unbuilt<'_> {
+        fn targeting_key(&self) -> Option<&str> {
+            self.0.targeting_key()
+        }
+
+        fn attribute(&self, name: &str) -> Option<AttributeRef<'_>> {
+            self.0.attribute(name)
+        }
+
+        fn visit(
+            &self,
+            visitor: &mut dyn FnMut(&str, AttributeRef<'_>) -> ControlFlow<()>,
+        ) -> ControlFlow<()> {
+            self.0.visit(visitor)
+        }
+
+        fn without_exporter_metadata(&self) -> Option<&dyn ContextView> {
+            self.0.without_exporter_metadata()
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! A bounded queue of events that knows what became of each.
 
 use std::collections::VecDeque;
+use std::mem;
 
 use goff_core::Event;
 
@@ -19,20 +20,22 @@ use goff_core::Event;
 #[derive(Debug)]
 pub struct EventBuffer {
     capacity: usize,
-    /// Apart from each other, so that the oldest of either kind is at hand. Numbers give the order
-    /// between the two.
-    errors: VecDeque<Numbered>,
-    others: VecDeque<Numbered>,
-    /// The number that the next recorded event gets.
-    next_last: i64,
-    /// The number that the next event put back gets; below every other.
-    next_first: i64,
+    /// Apart from each other, so that the oldest of either kind is at hand.
+    errors: VecDeque<Failed>,
+    others: VecDeque<Event>,
+    /// Where in `others` the oldest is. At the cap the newest takes the place of the oldest, and
+    /// the next one is the oldest then: nothing moves.
+    oldest: usize,
+    /// The number of the oldest of the others; they are numbered without a gap.
+    first_number: u64,
     counts: EventCounts,
 }
 
+/// An error, and its place among the others.
 #[derive(Debug)]
-struct Numbered {
-    number: i64,
+struct Failed {
+    /// The number of the first that is newer.
+    before: u64,
     event: Event,
 }
 
@@ -57,8 +60,9 @@ impl EventBuffer {
             capacity,
             errors: VecDeque::new(),
             others: VecDeque::new(),
-            next_last: 0,
-            next_first: -1,
+            oldest: 0,
+            // What is put back counts downwards.
+            first_number: u64::MAX / 2,
             counts: EventCounts::default(),
         }
     }
@@ -84,57 +88,67 @@ impl EventBuffer {
 
     /// Appends an event. At the cap one is dropped: the oldest error, or the oldest event, or this
     /// one if it is the only error.
-    #[inline]
-    pub fn push(&mut self, event: Event) {
-        self.counts.recorded += 1;
-        if self.len() < self.capacity {
+    pub fn push(&mut self, mut event: Event) {
+        if !self.exchange(&mut event) {
+            self.counts.recorded += 1;
             self.append(event);
-        } else {
-            self.counts.dropped += 1;
-            self.push_when_full(event);
+        }
+    }
+
+    /// At the cap, what [`push`](Self::push) does, except that the event that is dropped is left in
+    /// `event`: a buffer behind a lock frees it after unlocking. Below the cap it does nothing;
+    /// tells which.
+    #[inline]
+    pub fn exchange(&mut self, event: &mut Event) -> bool {
+        if self.len() < self.capacity {
+            return false;
+        }
+        self.counts.recorded += 1;
+        self.counts.dropped += 1;
+        match (is_error(event), self.errors.is_empty()) {
+            // Nothing but an older error gives way to an error.
+            (true, true) => {}
+            (false, true) => self.replace_oldest(event),
+            (_, false) => self.replace_oldest_error(event),
+        }
+        true
+    }
+
+    #[inline]
+    fn replace_oldest(&mut self, event: &mut Event) {
+        // A buffer without room has no oldest.
+        let Some(place) = self.others.get_mut(self.oldest) else {
+            return;
+        };
+        mem::swap(place, event);
+        self.oldest += 1;
+        if self.oldest == self.others.len() {
+            self.oldest = 0;
+        }
+        self.first_number += 1;
+    }
+
+    fn replace_oldest_error(&mut self, event: &mut Event) {
+        if let Some(failed) = self.errors.pop_front() {
+            self.append(mem::replace(event, failed.event));
         }
     }
 
     fn append(&mut self, event: Event) {
-        let number = self.next_number();
-        let most = self.capacity;
-        let queue = self.queue_of(&event);
-        if queue.len() == queue.capacity() {
-            // Doubled as usual, but never beyond the cap.
-            let doubled = queue.len().max(FIRST_ROOM);
-            queue.reserve_exact(doubled.min(most.saturating_sub(queue.len())));
-        }
-        queue.push_back(Numbered { number, event });
-    }
-
-    #[inline]
-    fn push_when_full(&mut self, event: Event) {
-        match (is_error(&event), self.errors.is_empty()) {
-            // Nothing but an older error gives way to an error.
-            (true, true) => {}
-            (false, false) => {
-                self.errors.pop_front();
-                self.append(event);
-            }
-            (true, false) | (false, true) => {
-                let number = self.next_number();
-                let queue = self.queue_of(&event);
-                // The oldest gives its place to the newest. To move it out first would be most of
-                // the time that recording takes.
-                queue.rotate_left(usize::from(!queue.is_empty()));
-                if let Some(place) = queue.back_mut() {
-                    place.number = number;
-                    place.event = event;
-                }
-            }
+        self.straighten();
+        if is_error(&event) {
+            let before = self.first_number + as_u64(self.others.len());
+            make_room(&mut self.errors, self.capacity);
+            self.errors.push_back(Failed { before, event });
+        } else {
+            make_room(&mut self.others, self.capacity);
+            self.others.push_back(event);
         }
     }
 
-    #[inline]
-    fn next_number(&mut self) -> i64 {
-        let number = self.next_last;
-        self.next_last += 1;
-        number
+    /// Brings the oldest of the others to the front: as many steps as there were replaced.
+    fn straighten(&mut self) {
+        self.others.rotate_left(mem::take(&mut self.oldest));
     }
 
     /// Counts an event that is not taken in.
@@ -147,13 +161,15 @@ impl EventBuffer {
     /// [`delivered`](Self::delivered) or [`put_back`](Self::put_back).
     #[must_use]
     pub fn take(&mut self, limit: usize) -> Vec<Event> {
+        self.straighten();
         let count = limit.min(self.len());
         let mut taken = Vec::with_capacity(count);
         while taken.len() < count && !self.errors.is_empty() {
             taken.extend(self.pop_first());
         }
         let rest = count - taken.len();
-        taken.extend(self.others.drain(..rest).map(|numbered| numbered.event));
+        taken.extend(self.others.drain(..rest));
+        self.first_number += as_u64(rest);
         self.counts.in_flight += as_u64(taken.len());
         taken
     }
@@ -169,38 +185,44 @@ impl EventBuffer {
     /// exceeds the cap is dropped.
     pub fn put_back(&mut self, events: Vec<Event>) {
         self.counts.in_flight = self.counts.in_flight.saturating_sub(as_u64(events.len()));
+        self.straighten();
         for event in events.into_iter().rev() {
-            let number = self.next_first;
-            self.next_first -= 1;
-            self.queue_of(&event).push_front(Numbered { number, event });
+            if is_error(&event) {
+                let before = self.first_number;
+                self.errors.push_front(Failed { before, event });
+            } else {
+                self.first_number -= 1;
+                self.others.push_front(event);
+            }
         }
         let excess = self.len().saturating_sub(self.capacity);
         self.counts.dropped += as_u64(excess);
         let errors = excess.min(self.errors.len());
         self.errors.drain(..errors);
         self.others.drain(..excess - errors);
+        self.first_number += as_u64(excess - errors);
     }
 
     fn pop_first(&mut self) -> Option<Event> {
-        let error_is_older = match (self.errors.front(), self.others.front()) {
-            (Some(error), Some(other)) => error.number < other.number,
-            (error, _) => error.is_some(),
-        };
-        let queue = if error_is_older {
-            &mut self.errors
+        let error_is_older = self.others.is_empty()
+            || self
+                .errors
+                .front()
+                .is_some_and(|error| error.before <= self.first_number);
+        if error_is_older {
+            self.errors.pop_front().map(|failed| failed.event)
         } else {
-            &mut self.others
-        };
-        queue.pop_front().map(|numbered| numbered.event)
-    }
-
-    #[inline]
-    fn queue_of(&mut self, event: &Event) -> &mut VecDeque<Numbered> {
-        if is_error(event) {
-            &mut self.errors
-        } else {
-            &mut self.others
+            self.first_number += 1;
+            self.others.pop_front()
         }
+    }
+}
+
+/// Room for one more: doubled as usual, but never beyond the cap.
+fn make_room<T>(queue: &mut VecDeque<T>, most: usize) {
+    if queue.len() == queue.capacity() {
+        let doubled = queue.len().max(FIRST_ROOM);
+        queue.reserve_exact(doubled.min(most.saturating_sub(queue.len())));
     }
 }
 
@@ -264,9 +286,20 @@ mod tests {
 
     /// The ids of what is buffered, in order.
     fn contents(buffer: &EventBuffer) -> Vec<i64> {
-        let mut all: Vec<_> = buffer.errors.iter().chain(&buffer.others).collect();
-        all.sort_by_key(|numbered| numbered.number);
-        all.iter().map(|numbered| id(&numbered.event)).collect()
+        let mut others: Vec<_> = buffer.others.iter().collect();
+        others.rotate_left(buffer.oldest);
+        let others = others
+            .into_iter()
+            .enumerate()
+            .map(|(n, event)| (buffer.first_number + n as u64, 1, id(event)));
+        let errors = buffer
+            .errors
+            .iter()
+            .map(|failed| (failed.before, 0, id(&failed.event)));
+        // Stable, so that errors between the same two others keep their order.
+        let mut all: Vec<_> = others.chain(errors).collect();
+        all.sort_by_key(|(number, kind, _)| (*number, *kind));
+        all.into_iter().map(|(_, _, id)| id).collect()
     }
 
     /// GOFF-COLL-019.
@@ -451,7 +484,7 @@ mod tests {
                         flying_model.clear();
                     }
                     Step::PutBack => {
-                        buffer.put_back(std::mem::take(&mut flying));
+                        buffer.put_back(mem::take(&mut flying));
                         model.events.splice(0..0, flying_model.drain(..));
                     }
                     Step::Split(at) => {

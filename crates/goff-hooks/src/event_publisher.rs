@@ -198,8 +198,15 @@ impl EventPublisher {
 }
 
 impl EventSink for EventPublisher {
-    fn record(&self, event: Event) {
-        let then = self.shared.lock().record(event, &self.shared.options);
+    fn record(&self, mut event: Event) {
+        let mut state = self.shared.lock();
+        // From then on `event` is the one that was dropped for it, and freed after unlocking.
+        let is_in = !state.accepting || state.buffer.exchange(&mut event);
+        if !is_in {
+            state.buffer.push(event);
+        }
+        let then = state.recorded(&self.shared.options);
+        drop(state);
         match then {
             Then::Nothing => {}
             Then::Wake => self.shared.many_buffered.notify_one(),
@@ -262,11 +269,10 @@ enum Then {
 impl State {
     /// Takes an event, and says what is left to do after unlocking.
     #[inline]
-    fn record(&mut self, event: Event, options: &EventPublisherOptions) -> Then {
+    fn recorded(&mut self, options: &EventPublisherOptions) -> Then {
         if !self.accepting {
             return self.refuse();
         }
-        self.buffer.push(event);
         let wake =
             !self.flush_wanted && !self.resting && self.buffer.len() >= options.max_pending_events;
         self.flush_wanted |= wake;

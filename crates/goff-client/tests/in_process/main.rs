@@ -1,10 +1,6 @@
 //! In-process evaluation against a scripted relay proxy, through the public API.
 #![cfg(feature = "in-process")]
-#![expect(
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod evaluation;
 mod fallback;

@@ -11,7 +11,7 @@ async fn events(goff: &GoFeatureFlag, relay: &ScriptedRelay) -> Vec<Value> {
         .iter()
         .flat_map(|batch| {
             let batch = serde_json::to_value(batch).unwrap();
-            batch["events"].as_array().unwrap().clone()
+            batch.get("events").unwrap().as_array().unwrap().clone()
         })
         .collect()
 }

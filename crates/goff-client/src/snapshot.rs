@@ -321,3 +321,123 @@ impl fmt::Debug for Snapshot {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ops::ControlFlow;
+
+    use goff_core::EvaluationContext;
+    use serde_json::json;
+
+    use super::*;
+
+    fn snapshot(flags: &Value) -> Snapshot {
+        Snapshot::compile(FlagConfiguration {
+            flags: Some(flags.to_string().into()),
+            ..FlagConfiguration::default()
+        })
+        .unwrap()
+    }
+
+    fn targeted() -> Snapshot {
+        snapshot(&json!({"flag": {
+            "variations": {"yes": true, "no": false},
+            "targeting": [{"query": "plan eq \"pro\"", "variation": "yes"}],
+            "defaultRule": {"variation": "no"},
+        }}))
+    }
+
+    /// A context that breaks its promises.
+    struct Broken;
+
+    impl ContextView for Broken {
+        fn targeting_key(&self) -> Option<&str> {
+            None
+        }
+
+        fn attribute(&self, _: &str) -> Option<AttributeRef<'_>> {
+            panic!("on purpose")
+        }
+
+        fn visit<'s>(
+            &'s self,
+            _: &mut dyn FnMut(&'s str, AttributeRef<'s>) -> ControlFlow<()>,
+        ) -> ControlFlow<()> {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// GOFF-IP-013, GOFF-EVAL-011: whatever panics, the caller gets an error, and the next
+    /// evaluation its value.
+    #[test]
+    fn panic_of_an_evaluation_is_general() {
+        let snapshot = targeted();
+        for _ in 0..2 {
+            let evaluated = snapshot.evaluate("flag", &Broken);
+            assert_eq!(evaluated.result.unwrap_err().code(), ErrorCode::General);
+            assert!(evaluated.may_fall_back);
+        }
+        let context = EvaluationContext::builder()
+            .attribute("plan", "pro")
+            .build();
+        let evaluated = snapshot.evaluate("flag", &context);
+        assert_eq!(evaluated.result.unwrap().value, true);
+    }
+
+    /// An answer is made once, however often it is given.
+    #[test]
+    fn answers_are_shared() {
+        let snapshot = targeted();
+        let resolution = |plan: &str| {
+            let context = EvaluationContext::builder().attribute("plan", plan).build();
+            snapshot.evaluate("flag", &context).result.unwrap()
+        };
+        assert!(Arc::ptr_eq(&resolution("pro"), &resolution("pro")));
+        assert!(!Arc::ptr_eq(&resolution("pro"), &resolution("free")));
+    }
+
+    /// GOFF-LIFE-007: many threads, one snapshot; each flag gives its own values.
+    #[test]
+    fn concurrent_evaluations_do_not_mix() {
+        let flags: serde_json::Map<_, _> = (0..64)
+            .map(|n| {
+                let flag = json!({
+                    "variations": {"A": n, "B": -n},
+                    "targeting": [{"query": "side eq \"b\"", "variation": "B"}],
+                    "defaultRule": {"variation": "A"},
+                });
+                (format!("flag-{n}"), flag)
+            })
+            .collect();
+        let snapshot = snapshot(&Value::Object(flags));
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let snapshot = &snapshot;
+                scope.spawn(move || {
+                    let side = if thread % 2 == 0 { "a" } else { "b" };
+                    let sign = if thread % 2 == 0 { 1 } else { -1 };
+                    let context = EvaluationContext::builder().attribute("side", side).build();
+                    for round in 0..1000 {
+                        let n = round % 64;
+                        let evaluated = snapshot.evaluate(&format!("flag-{n}"), &context);
+                        assert_eq!(evaluated.result.unwrap().value, json!(sign * n));
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn difference_names_what_was_added_updated_and_removed() {
+        let before =
+            snapshot(&json!({"same": {"version": "1"}, "gone": {}, "é": {"version": "1"}}));
+        let after = snapshot(&json!({"same": {"version": "1"}, "new": {}, "é": {"version": "2"}}));
+        let difference = after.difference(&before);
+        let names = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>();
+        assert_eq!(names(&difference.added), ["new"]);
+        assert_eq!(names(&difference.updated), ["é"]);
+        assert_eq!(names(&difference.removed), ["gone"]);
+        assert!(!difference.enrichment && !difference.is_empty());
+        assert!(before.difference(&before).is_empty());
+    }
+}

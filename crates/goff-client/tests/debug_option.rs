@@ -2,18 +2,17 @@
 //!
 //! A test binary of its own, because what is enabled is cached for the whole process.
 #![cfg(feature = "http")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+mod log;
+
 use std::time::Duration;
 
 use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
 use goff_testkit::{Answer, FaultyServer};
 use serde_json::json;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
+
+use self::log::Log;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -39,43 +38,6 @@ async fn hit(goff: &GoFeatureFlag, hits: usize) {
     }
 }
 
-/// What is logged, with its level.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<(Level, String)>>>);
-
-struct Message(String);
-
-impl Visit for Message {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, "{field}={value:?} ").unwrap();
-    }
-}
-
-impl Subscriber for Log {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("goff")
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        log.push((*event.metadata().level(), message.0));
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
-}
-
 /// Python A9, C24: this client's own diagnostics at INFO instead of DEBUG: requests, the stream,
 /// deliveries.
 /// GOFF-CFG-009.
@@ -89,7 +51,7 @@ async fn debug_raises_the_level_of_diagnostics() {
         let goff = GoFeatureFlag::connect(options).await.unwrap();
         hit(&goff, 1).await;
         goff.shutdown(DEADLINE).await;
-        let log = log.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let log = log.lines();
         let level_of = |text: &str| {
             let line = log.iter().find(|(_, message)| message.contains(text));
             line.unwrap_or_else(|| panic!("no `{text}` in {log:?}")).0

@@ -98,4 +98,4 @@ pub use goff_core::{
 };
 pub use goff_hooks::{DeliveryReport, UsageStats};
 #[cfg(feature = "http")]
-pub use goff_http::{HttpTransport, RemoteProtocol, TlsOptions};
+pub use goff_http::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};

@@ -14,7 +14,7 @@ pub use goff_client::{
     Subscription, UsageStats, attribute,
 };
 #[cfg(feature = "http")]
-pub use goff_client::{HttpTransport, RemoteProtocol, TlsOptions};
+pub use goff_client::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
 #[cfg(feature = "in-process")]
 pub use goff_client::{InvalidFlags, LocalFlags};
 pub use goff_core::{FLAG_DISABLED, NULL_VALUE, is_disabled};

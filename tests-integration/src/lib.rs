@@ -46,4 +46,4 @@ pub use relay_config::{
 pub use relay_process::{Address, RelayProxy, StartError};
 pub use relay_source::RelaySource;
 pub use stripping_proxy::StrippingProxy;
-pub use wire::{Answer, request};
+pub use wire::{Answer, raw_request, request};

@@ -60,6 +60,29 @@ pub async fn request(
     send(address, request).await
 }
 
+/// Sends one request on a connection of its own, with nothing but `Host` added to what the test says.
+///
+/// # Errors
+///
+/// If the request cannot be built, sent or answered.
+pub async fn raw_request(
+    address: &Address,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> io::Result<Answer> {
+    let mut request = Request::builder()
+        .method(method)
+        .uri(target)
+        .header(HOST, "localhost");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let body = Full::new(Bytes::copy_from_slice(body));
+    send(address, request.body(body).map_err(io::Error::other)?).await
+}
+
 /// Sends a request as it is.
 pub(crate) async fn send(address: &Address, request: Request<Full<Bytes>>) -> io::Result<Answer> {
     match address {

@@ -35,6 +35,8 @@ mod load;
 #[cfg(test)]
 mod outage;
 #[cfg(test)]
+mod parity;
+#[cfg(test)]
 mod path_prefix;
 #[cfg(test)]
 mod restart;

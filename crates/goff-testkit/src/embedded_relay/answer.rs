@@ -130,7 +130,10 @@ impl Answer {
             StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(VARY, HeaderValue::from_static("Origin"));
-        headers.insert(VERSION_HEADER, HeaderValue::from_static(super::VERSION));
+        if self.status != 204 {
+            // Preflight requests are answered before it is added.
+            headers.insert(VERSION_HEADER, HeaderValue::from_static(super::VERSION));
+        }
         if !content_type.is_empty() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
         }

@@ -82,10 +82,30 @@ pub(super) struct GoffRequest {
 }
 
 impl GoffRequest {
-    pub(super) fn read(body: Option<&Node>, type_name: &'static str) -> Result<Self, Answer> {
+    /// The body of an evaluation of one flag, which in Go's words has that of all flags inside.
+    pub(super) fn of_one_flag(body: Option<&Node>) -> Result<Self, Answer> {
+        Self::read(body, "model.EvalFlagRequest", |members, place| Self {
+            context: place.inside(ALL_FLAG_REQUEST, |place| Self::context(members, place)),
+            default_value: members.any("defaultValue", place),
+        })
+    }
+
+    /// The body of an evaluation of all flags.
+    pub(super) fn of_all_flags(body: Option<&Node>) -> Result<Self, Answer> {
+        Self::read(body, "model.AllFlagRequest", |members, place| Self {
+            context: Self::context(members, place),
+            default_value: Value::Null,
+        })
+    }
+
+    fn read(
+        body: Option<&Node>,
+        type_name: &'static str,
+        decode: impl FnOnce(&Members<'_>, &mut Place) -> Self,
+    ) -> Result<Self, Answer> {
         let request = match body {
             None => Self::default(),
-            Some(body) => Place::decode(body, type_name, Self::decode)
+            Some(body) => Place::decode(body, type_name, decode)
                 .map_err(|error| Answer::unreadable(&error))?,
         };
         if request.context.is_none() {
@@ -95,7 +115,7 @@ impl GoffRequest {
         Ok(request)
     }
 
-    fn decode(members: &Members<'_>, place: &mut Place) -> Self {
+    fn context(members: &Members<'_>, place: &mut Place) -> Option<Context> {
         let user = members.structure("user", "model.UserRequest", place, |user, place| {
             let key = user.text("key", place);
             let anonymous = user.boolean("anonymous", place).unwrap_or_default();
@@ -107,12 +127,11 @@ impl GoffRequest {
         let context = members.structure("evaluationContext", type_name, place, |context, place| {
             Context::new(context.text("key", place), context.object("custom", place))
         });
-        Self {
-            context: context.or(user),
-            default_value: members.any("defaultValue", place),
-        }
+        context.or(user)
     }
 }
+
+const ALL_FLAG_REQUEST: &str = "AllFlagRequest";
 
 /// Section 7: one flag, with the caller's default. Gives the event to record too.
 pub(super) fn evaluate(

@@ -144,11 +144,21 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> (Gate, Route<'p>) {
 pub(super) fn routed_path(path: &str) -> Option<String> {
     let decoded = decoded(path)?;
     if escaped(&decoded) == path {
-        // What is not UTF-8 matches no flag either way.
-        return Some(String::from_utf8_lossy(&decoded).into_owned());
+        let mut text = String::with_capacity(decoded.len());
+        for chunk in decoded.utf8_chunks() {
+            text.push_str(chunk.valid());
+            for byte in chunk.invalid() {
+                // Writing to a string does not fail.
+                let _ = write!(text, "{NOT_UTF_8}{byte:02x}");
+            }
+        }
+        return Some(text);
     }
     Some(path.to_owned())
 }
+
+/// Before the hexadecimal digits of a byte that is not UTF-8; a noncharacter, which no flag key has.
+pub(super) const NOT_UTF_8: &str = "\u{ffff}";
 
 fn decoded(path: &str) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(path.len());

@@ -21,7 +21,7 @@ use super::evaluation::{self, GoffRequest};
 use super::faults::{Effect, Faults};
 use super::flag_set::{FlagSet, LoadError};
 use super::request_json::{self, BodyError, Node};
-use super::routes::{Gate, Route, route, routed_path};
+use super::routes::{Gate, NOT_UTF_8, Route, route, routed_path};
 use super::socket::SocketEnd;
 
 /// Everything that requests are answered from.
@@ -107,7 +107,13 @@ impl Service {
             }
         }
         let answer = match self.check(gate, &request) {
-            _ if method == Method::OPTIONS => Answer::nothing(204),
+            _ if method == Method::OPTIONS => {
+                let answer = Answer::nothing(204);
+                match route {
+                    Route::OtherMethod => answer.with(ALLOW, "OPTIONS, GET"),
+                    _ => answer,
+                }
+            }
             Err(refusal) => refusal,
             Ok(()) => match route {
                 Route::ChangeStream { is_old } => {
@@ -175,21 +181,25 @@ impl Service {
         headers: &HeaderMap,
         body: impl Fn() -> Result<Option<Node>, BodyError>,
     ) -> Result<Answer, Answer> {
-        let goff_body = |type_name| {
-            let body = body().map_err(|error| Answer::unreadable(&error))?;
-            GoffRequest::read(body.as_ref(), type_name)
-        };
+        let goff_body = || body().map_err(|error| Answer::unreadable(&error));
         Ok(match route {
             Route::Evaluate("") => Answer::internal("impossible to find the flag key in the URL"),
+            Route::Evaluate(key) | Route::EvaluateOfrep(key) if key.contains(NOT_UTF_8) => {
+                // There is a metric for each key, which such a key breaks.
+                let key = key.replace(NOT_UTF_8, "\\x");
+                Answer::internal(&format!(
+                    "label flag_name: value \"{key}\" is not valid UTF-8"
+                ))
+            }
             Route::Evaluate(flag_key) => {
-                let request = goff_body("model.EvalFlagRequest")?;
+                let request = GoffRequest::of_one_flag(goff_body()?.as_ref())?;
                 let set = self.flag_set(headers)?;
                 let (answer, event) = evaluation::evaluate(set, flag_key, request);
                 self.record(set, event);
                 answer
             }
             Route::EvaluateAll => {
-                let request = goff_body("model.AllFlagRequest")?;
+                let request = GoffRequest::of_all_flags(goff_body()?.as_ref())?;
                 evaluation::evaluate_all(self.flag_set(headers)?, request)
             }
             Route::EvaluateOfrep(flag_key) => {

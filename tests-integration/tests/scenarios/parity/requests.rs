@@ -1,0 +1,611 @@
+//! What both relay proxies are asked.
+
+use goff_tests_integration::{
+    ADMIN_KEY, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, KEY_WITHOUT_FLAG_SET, TEAM_A_KEY,
+    TEAM_B_KEY,
+};
+use serde_json::{Value, json};
+
+/// One request. `{etag}` in a header is the last validator that the same relay proxy sent.
+#[derive(Clone, Debug)]
+pub(super) struct Asked {
+    pub(super) method: &'static str,
+    pub(super) target: String,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: String,
+}
+
+impl Asked {
+    fn new(method: &'static str, target: impl Into<String>) -> Self {
+        Self {
+            method,
+            target: target.into(),
+            headers: Vec::new(),
+            body: String::new(),
+        }
+    }
+
+    /// A POST with that body, as JSON.
+    fn post(target: impl Into<String>, body: impl ToString) -> Self {
+        let mut asked = Self::new("POST", target).with("Content-Type", "application/json");
+        asked.body = body.to_string();
+        asked
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+const EVALUATE: &str = "/v1/feature/static_key/eval";
+const EVALUATE_OFREP: &str = "/ofrep/v1/evaluate/flags/static_key";
+const ALL: &str = "/v1/allflags";
+const ALL_OFREP: &str = "/ofrep/v1/evaluate/flags";
+const CONFIGURATION: &str = "/v1/flag/configuration";
+const HASHES: &str = "/v1/flag/change";
+const COLLECTOR: &str = "/v1/data/collector";
+const STREAM: &str = "/stream/v1/ws/flag/change";
+const OLD_STREAM: &str = "/ws/v1/flag/change";
+
+/// Every endpoint with a good request.
+fn good() -> Vec<Asked> {
+    let context = json!({"evaluationContext": {"key": "good"}});
+    let ofrep = json!({"context": {"targetingKey": "good"}});
+    vec![
+        Asked::post(EVALUATE, &context),
+        Asked::post(EVALUATE_OFREP, &ofrep),
+        Asked::post(ALL, &context),
+        Asked::post(ALL_OFREP, &ofrep),
+        Asked::post(CONFIGURATION, "{}"),
+        Asked::new("GET", HASHES),
+        Asked::post(COLLECTOR, json!({"events": []})),
+        Asked::new("GET", STREAM),
+        Asked::new("GET", OLD_STREAM),
+        Asked::new("GET", "/health"),
+        Asked::new("GET", "/info"),
+    ]
+}
+
+pub(super) fn of_an_open_relay_proxy() -> Vec<Asked> {
+    let mut requests = good();
+    requests.extend(validators());
+    requests.extend(configurations());
+    requests.extend(malformed());
+    requests.extend(paths());
+    requests.extend(events());
+    requests.extend(evaluations());
+    requests
+}
+
+/// ETags, each on an endpoint that has one, and where there is none.
+fn validators() -> Vec<Asked> {
+    let ofrep = json!({"context": {"targetingKey": "etag"}});
+    let first = [
+        Asked::post(CONFIGURATION, "{}"),
+        Asked::new("GET", HASHES),
+        Asked::post(ALL_OFREP, ofrep),
+    ];
+    let known = [
+        "{etag}",
+        "W/{etag}",
+        "*",
+        "\"other\"",
+        "{etag}, \"other\"",
+        "",
+        "x{etag}",
+    ];
+    let mut requests = Vec::new();
+    for first in first {
+        requests.push(first.clone());
+        for known in known {
+            requests.push(first.clone().with("If-None-Match", known));
+        }
+        let date = "Sun, 22 Nov 2099 07:51:53 GMT";
+        requests.push(first.with("If-Modified-Since", date));
+    }
+    requests
+}
+
+fn configurations() -> Vec<Asked> {
+    [
+        "{}",
+        "",
+        "null",
+        r#"{"flags":[]}"#,
+        r#"{"flags":null}"#,
+        r#"{"flags":["static_key","nobody","é"]}"#,
+        r#"{"FLAGS":["static_key"]}"#,
+        r#"{"flags":["nobody"]}"#,
+        r#"{"flags":"static_key"}"#,
+        r#"{"flags":["static_key",7]}"#,
+        r#"{"flags":["static_key",null]}"#,
+        r#"{"flags":{}}"#,
+        "[]",
+        "{",
+    ]
+    .map(|body| Asked::post(CONFIGURATION, body))
+    .into()
+}
+
+/// Bodies that cannot be read, at every endpoint that reads one.
+fn malformed() -> Vec<Asked> {
+    let bodies = [
+        "",
+        "null",
+        "{}",
+        "[]",
+        "7",
+        "\"text\"",
+        "true",
+        "{b",
+        "{",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,",
+        "{\"a\":1,}",
+        "{\"a\" 1}",
+        "{\"a\":1 2}",
+        "[1,]",
+        "[1 2]",
+        "tru",
+        "trux",
+        "nul!",
+        "falsy",
+        "01",
+        "1.",
+        "1.x",
+        "1e",
+        "-",
+        "-x",
+        "{\"a\":\"\\x\"}",
+        "{\"a\":\"\\u12g4\"}",
+        "{\"a\":\"\n\"}",
+        "{\"a\":\"\t\"}",
+        "{\"a\":\"",
+        "'",
+        "\\",
+        "\u{feff}{}",
+        "é",
+        "{\"a\":é}",
+        "  ",
+        "{} trailing",
+        "{\"a\":\u{7f}}",
+        r#"{"user":{"key":1}}"#,
+        r#"{"user":{"key":"u","anonymous":"yes"}}"#,
+        r#"{"user":"u"}"#,
+        r#"{"user":[]}"#,
+        r#"{"user":{"custom":[]}}"#,
+        r#"{"user":{"custom":"text"}}"#,
+        r#"{"user":{}}"#,
+        r#"{"user":null}"#,
+        r#"{"USER":{"KEY":"good"}}"#,
+        r#"{"evaluationContext":{"key":7,"custom":7}}"#,
+        r#"{"evaluationContext":{"key":{}}}"#,
+        r#"{"evaluationContext":{"key":null,"custom":null}}"#,
+        r#"{"evaluationContext":{"key":"good","custom":{"n":1e400}}}"#,
+        r#"{"evaluationContext":{"key":"good"},"defaultValue":[1,{"a":1e400}]}"#,
+        r#"{"evaluationContext":{"key":"good"},"defaultValue":1e400}"#,
+        r#"{"evaluationContext":{"key":"good"},"defaultValue":[1e400]}"#,
+        r#"{"evaluationContext":{"key":"good"},"defaultValue":1e400  }"#,
+        r#"{"evaluationContext":{"key":"good"},"defaultValue":[1e400  ]}"#,
+        r#"{"evaluationContext":null,"user":{"key":"good"}}"#,
+        r#"{"evaluationContext":{"key":"good"},"user":{"key":7}}"#,
+        r#"{"context":7}"#,
+        r#"{"context":[]}"#,
+        r#"{"context":"text"}"#,
+        r#"{"context":null}"#,
+        r#"{"context":{}}"#,
+        r#"{"context":{"targetingKey":7}}"#,
+        r#"{"context":{"n":1e400}}"#,
+        r#"{"CONTEXT":{"targetingKey":"good"}}"#,
+        r#"{"events":null}"#,
+        r#"{"events":{}}"#,
+        r#"{"events":[7]}"#,
+        r#"{"events":["text",{}]}"#,
+        r#"{"events":[[]]}"#,
+        r#"{"events":[],"meta":7}"#,
+        r#"{"events":[],"meta":[]}"#,
+        r#"{"events":[{"value":1e400}]}"#,
+    ];
+    let mut requests = Vec::new();
+    for target in [
+        EVALUATE,
+        ALL,
+        EVALUATE_OFREP,
+        ALL_OFREP,
+        COLLECTOR,
+        CONFIGURATION,
+    ] {
+        for body in bodies {
+            requests.push(Asked::post(target, body));
+        }
+        let context = r#"{"evaluationContext":{"key":"good"},"context":{},"events":[]}"#;
+        for content_type in [
+            "text/plain",
+            "application/json; charset=utf-8",
+            " application/json ;x",
+            "APPLICATION/JSON",
+            "application/problem+json",
+            "",
+        ] {
+            let mut asked = Asked::new("POST", target).with("Content-Type", content_type);
+            asked.body = context.to_owned();
+            requests.push(asked);
+        }
+        let mut untyped = Asked::new("POST", target);
+        untyped.body = context.to_owned();
+        requests.push(untyped);
+        requests.push(Asked::new("POST", target));
+    }
+    requests
+}
+
+/// Paths and methods, known and not; flag keys in every escaping.
+fn paths() -> Vec<Asked> {
+    let mut requests = Vec::new();
+    for target in [
+        "/",
+        "/v1",
+        "/v1/",
+        "/v1x",
+        "/v1/feature",
+        "/v1/feature/",
+        "/v1/feature/static_key",
+        "/v1/feature//eval",
+        "/v1/feature/static_key/eval/",
+        "/v1//allflags",
+        "/v1/allflags/",
+        "/V1/allflags",
+        "/ofrep",
+        "/ofrep/v1",
+        "/ofrep/v1/",
+        "/ofrep/v1/configuration",
+        "/ofrep/v1/evaluate",
+        "/ofrep/v1/evaluate/flags/",
+        "/ofrep/v1/evaluate/flags//",
+        "/ofrep/v1/evaluate/flags/a/b",
+        "/ofrep/v1/evaluate/flags/a/b/",
+        "/stream/v1",
+        "/stream/v1/",
+        "/stream/v1/ws/flag/change/",
+        "/stream/v1/elsewhere",
+        "/ws/v1/flag/change/",
+        "/ws/v1",
+        "/health/",
+        "/nowhere",
+        "/admin/v1",
+        "/admin/v1/nowhere",
+        "/v1/allflags?pretty",
+        "/v1/flag/change?pretty=1",
+    ] {
+        requests.push(Asked::post(
+            target,
+            r#"{"evaluationContext":{"key":"paths"},"context":{}}"#,
+        ));
+        requests.push(Asked::new("GET", target));
+    }
+    for method in ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "POST"] {
+        for good in good() {
+            requests.push(Asked { method, ..good });
+        }
+    }
+    for good in good() {
+        requests.push(good.with("Origin", "https://example.com"));
+    }
+    for key in [
+        "my-flag_v1.2~x",
+        "my%2Dflag_v1.2~x",
+        "my%20flag",
+        "my+flag",
+        "team:x",
+        "team%3Ax",
+        "a+b",
+        "a%2Bb",
+        "flag!",
+        "flag%21",
+        "my%20flag!",
+        "my%20flag%21",
+        "%C3%A9",
+        "%c3%a9",
+        "a%25b",
+        "a%3Fb",
+        "a%23b",
+        "a'b",
+        "a%27b",
+        "a(b)*",
+        "a%28b%29%2A",
+        "a/b",
+        "a%2Fb",
+        "a$b&c,d;e=f@g",
+        "a%24b%26c%2Cd%3Be%3Df%40g",
+        "a%252Fb%7C%5Bc%5D%22d%5Ce",
+        "%E6%97%A5%E6%9C%AC%20%E8%AA%9E",
+        ".",
+        "..",
+        "%2E",
+        "%2E%2E",
+        "nope",
+        "a%FFb",
+        "a%00b",
+        "static_key?x=y",
+    ] {
+        requests.push(Asked::post(
+            format!("/v1/feature/{key}/eval"),
+            json!({"evaluationContext": {"key": "keys"}}),
+        ));
+        requests.push(Asked::post(
+            format!("/ofrep/v1/evaluate/flags/{key}"),
+            json!({"context": {"targetingKey": "keys"}}),
+        ));
+    }
+    requests
+}
+
+/// What clients send to the data collector, well and badly formed.
+fn events() -> Vec<Asked> {
+    let feature = json!({
+        "kind": "feature", "contextKind": "user", "userKey": "events", "creationDate": 1_700_000_000, "key": "flag",
+        "variation": "on", "value": {"a": [1, 2.5, null]}, "default": false, "version": "1", "source": "INPROCESS",
+    });
+    let tracking = json!({
+        "kind": "tracking", "contextKind": "anonymousUser", "userKey": "events", "creationDate": 1_700_000_000,
+        "key": "checkout", "evaluationContext": {"targetingKey": "events"}, "trackingEventDetails": {"amount": 1.5},
+    });
+    let values = [
+        json!(null),
+        json!("text"),
+        json!(""),
+        json!(7),
+        json!(1.5),
+        json!(-1.5),
+        json!(true),
+        json!([]),
+        json!({}),
+        json!({"a": 1}),
+        json!(1_700_000_000_123_i64),
+        json!(1e18),
+        json!(10_000_000_000_i64),
+        json!("tracking"),
+    ];
+    let members = [
+        "kind",
+        "contextKind",
+        "userKey",
+        "creationDate",
+        "key",
+        "variation",
+        "value",
+        "default",
+        "version",
+        "source",
+        "metadata",
+        "evaluationContext",
+        "trackingEventDetails",
+        "failed",
+    ];
+    let mut all = Vec::new();
+    for event in [&feature, &tracking] {
+        for member in members {
+            for value in &values {
+                let mut changed = event.clone();
+                changed[member] = value.clone();
+                // So that each is told from the others.
+                if member != "userKey" {
+                    changed["userKey"] =
+                        format!("events {} {member} {value}", event["kind"]).into();
+                }
+                all.push(changed);
+            }
+            let mut without = event.clone();
+            without.as_object_mut().unwrap().remove(member);
+            all.push(without);
+        }
+    }
+    all.push(json!({"KIND": "feature", "USERKEY": "events in capitals", "CreationDate": 7, "DEFAULT": true}));
+    all.push(json!({}));
+    all.push(Value::Null);
+    let mut requests = Vec::new();
+    for meta in [
+        json!(null),
+        json!({}),
+        json!({"provider": "rust", "nested": {"a": [1]}, "openfeature": true}),
+    ] {
+        let mut batch = json!({"events": all, "meta": meta, "exporterMetadata": {"not": "read"}});
+        for event in batch["events"].as_array_mut().unwrap() {
+            if let Some(user) = event["userKey"].as_str() {
+                event["userKey"] = format!("{user} {meta}").into();
+            }
+        }
+        requests.push(Asked::post(COLLECTOR, batch));
+    }
+    let own = json!({"metadata": {"own": 1}, "userKey": "events own"});
+    requests.push(Asked::post(COLLECTOR, json!({"events": [own]})));
+    requests
+}
+
+/// Every flag for many contexts, in every form of the context; disabled flags come last over OFREP, since a
+/// real relay proxy then writes into the metadata of those that have some.
+fn evaluations() -> Vec<Asked> {
+    let flags = include_str!("../../../relay/flags.yaml");
+    let keys = flags
+        .lines()
+        .filter(|line| !line.starts_with([' ', '#', '"']))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(key, _)| key)
+        .filter(|key| !key.contains('~'));
+    let contexts = [
+        json!({"targetingKey": "d45e303a-38c2-11ed-a261-0242ac120002"}),
+        json!({"targetingKey": "john", "email": "john.doe@gofeatureflag.org", "age": 30.0, "version": "10.1.0"}),
+        json!({"targetingKey": "nobody", "group": "testers", "company_info": {"size": 120}, "environment": "mine"}),
+        json!({"targetingKey": "team", "teamId": "team-1", "anonymous": true}),
+        json!({"targetingKey": "text", "teamId": 7, "anonymous": "true"}),
+        json!({"targetingKey": ""}),
+        json!({"labels": ["a"], "teamId": "", "key": "mine"}),
+        json!({"targetingKey": "later", "gofeatureflag": {
+            "currentDateTime": "2095-01-01T00:00:00Z", "exporterMetadata": {"a": {"b": 1.5}}, "flagList": ["static_key"],
+        }}),
+        json!({"targetingKey": "wrong", "gofeatureflag": {
+            "currentDateTime": 7, "exporterMetadata": [], "flagList": ["string_key", 7, "nobody", "string_key"],
+        }}),
+        json!({"targetingKey": "none", "gofeatureflag": {"flagList": [], "exporterMetadata": {}}}),
+        json!({"targetingKey": "text", "gofeatureflag": "text"}),
+    ];
+    let mut requests = Vec::new();
+    let mut disabled = Vec::new();
+    for key in keys.chain(["no-such-flag"]) {
+        for context in &contexts {
+            let mut custom = context.as_object().unwrap().clone();
+            let user = custom.remove("targetingKey").unwrap_or_default();
+            let target = format!("/v1/feature/{key}/eval");
+            for default in [json!(null), json!({"a": [1.0, "b"]})] {
+                let body = json!({
+                    "evaluationContext": {"key": user, "custom": custom}, "defaultValue": default,
+                });
+                requests.push(Asked::post(&target, body));
+            }
+            let anonymous = custom.get("anonymous") == Some(&true.into());
+            let body = json!({"user": {"key": user, "custom": custom, "anonymous": !anonymous}});
+            requests.push(Asked::post(&target, body));
+            let asked = Asked::post(format!("{ALL_OFREP}/{key}"), json!({"context": context}));
+            if key.starts_with("disabled") {
+                disabled.push(asked);
+            } else {
+                requests.push(asked);
+            }
+        }
+    }
+    for context in &contexts {
+        let mut custom = context.as_object().unwrap().clone();
+        let user = custom.remove("targetingKey").unwrap_or_default();
+        let body = json!({"evaluationContext": {"key": user, "custom": custom}});
+        requests.push(Asked::post(ALL, body));
+        requests.push(Asked::post(ALL_OFREP, json!({"context": context})));
+    }
+    requests.extend(disabled);
+    requests
+}
+
+pub(super) fn with_keys() -> Vec<Asked> {
+    let mut requests = Vec::new();
+    let nowhere = [
+        "/v1/nowhere",
+        "/ofrep/v1/nowhere",
+        "/stream/v1/nowhere",
+        "/nowhere",
+    ];
+    let everything: Vec<Asked> = good()
+        .into_iter()
+        .chain(nowhere.map(|target| Asked::new("GET", target)))
+        .collect();
+    let bearer = |key: &str| format!("Bearer {key}");
+    for asked in everything {
+        requests.push(asked.clone());
+        for value in [
+            bearer(EVALUATION_KEY),
+            bearer(EVALUATION_KEY_TO_ESCAPE),
+            bearer(ADMIN_KEY),
+            bearer("wrong"),
+            bearer(""),
+            bearer(" authorized_token"),
+            bearer("authorized_token x"),
+            format!("bEARER {EVALUATION_KEY}"),
+            format!("Basic {EVALUATION_KEY}"),
+            EVALUATION_KEY.to_owned(),
+            String::new(),
+        ] {
+            requests.push(asked.clone().with("Authorization", value));
+        }
+        for key in [EVALUATION_KEY, ADMIN_KEY, "wrong", ""] {
+            requests.push(asked.clone().with("X-API-Key", key));
+            let both = asked.clone().with("X-API-Key", key);
+            requests.push(both.clone().with("Authorization", bearer(EVALUATION_KEY)));
+            requests.push(both.with("Authorization", bearer("wrong")));
+        }
+        for query in [
+            "apiKey=authorized_token",
+            "apiKey=wrong",
+            "apiKey=",
+            "apikey=authorized_token",
+            "x=y&apiKey=authorized%5Ftoken",
+            "apiKey=a%2Bb%26c%20d%23e%2F%3D%252F%3F~",
+            "apiKey=a%2Bb%26c+d%23e/=%252F?~",
+            "apiKey=a+b%26c%20d%23e%2F%3D%252F%3F~",
+            "apiKey=%zz",
+            "apiKey=wrong&apiKey=authorized_token",
+        ] {
+            let target = format!("{}?{query}", asked.target);
+            requests.push(Asked {
+                target,
+                ..asked.clone()
+            });
+        }
+    }
+    requests.extend(refreshes());
+    requests
+}
+
+fn refreshes() -> Vec<Asked> {
+    let refresh = Asked::new("POST", "/admin/v1/retriever/refresh");
+    let mut requests = vec![refresh.clone()];
+    for key in [ADMIN_KEY, EVALUATION_KEY, "wrong"] {
+        requests.push(refresh.clone().with("X-API-Key", key));
+        requests.push(
+            refresh
+                .clone()
+                .with("Authorization", format!("Bearer {key}")),
+        );
+    }
+    requests
+}
+
+pub(super) fn of_flag_sets() -> Vec<Asked> {
+    let mut requests = Vec::new();
+    for asked in good() {
+        requests.push(asked.clone());
+        for key in [
+            TEAM_A_KEY,
+            TEAM_B_KEY,
+            KEY_WITHOUT_FLAG_SET,
+            ADMIN_KEY,
+            "wrong",
+        ] {
+            requests.push(asked.clone().with("X-API-Key", key));
+            requests.push(asked.clone().with("Authorization", format!("Bearer {key}")));
+            let target = format!("{}?apiKey={key}", asked.target);
+            requests.push(Asked {
+                target,
+                ..asked.clone()
+            });
+            // What is wrong with the body is said first.
+            let body = "{".to_owned();
+            requests.push(
+                Asked {
+                    body,
+                    ..asked.clone()
+                }
+                .with("X-API-Key", key),
+            );
+        }
+    }
+    for key in [TEAM_A_KEY, TEAM_B_KEY] {
+        for flag in ["shared_key", "only_in_a", "only_in_b"] {
+            let asked = Asked::post(
+                format!("/v1/feature/{flag}/eval"),
+                json!({"evaluationContext": {"key": "teams"}, "defaultValue": "default"}),
+            );
+            requests.push(asked.with("X-API-Key", key));
+        }
+    }
+    requests
+}
+
+pub(super) fn at_log_level_debug() -> Vec<Asked> {
+    let mut requests = good();
+    requests.extend(configurations());
+    requests.extend(malformed());
+    requests.extend(paths());
+    requests.extend(refreshes());
+    requests
+}

@@ -1,6 +1,7 @@
 //! Relay proxies and doubles for tests: this project's own, and its users'.
 //!
 //! * [`EmbeddedRelay`]: a whole relay proxy on a port of 127.0.0.1, with faults on demand;
+//! * [`TestFlags`]: flags in memory that a test sets one by one;
 //! * [`ScriptedRelay`]: a relay proxy in memory, above the wire;
 //! * [`RecordingSink`]: remembers events and invalidations;
 //! * [`FaultyServer`]: an HTTP server on loopback that answers as it is told, faults included.
@@ -11,6 +12,7 @@ mod embedded_relay;
 mod faulty_server;
 mod recording_sink;
 mod scripted_relay;
+mod test_flags;
 
 pub use embedded_relay::{
     CollectedEvent, CollectedKind, EmbeddedRelay, EmbeddedRelayBuilder, Fault, FlagSetOptions,
@@ -19,3 +21,4 @@ pub use embedded_relay::{
 pub use faulty_server::{Answer, FaultyServer, SeenRequest};
 pub use recording_sink::RecordingSink;
 pub use scripted_relay::{ConfigurationRequest, ScriptedRelay, ScriptedRequest};
+pub use test_flags::{InvalidFlag, TestFlags};

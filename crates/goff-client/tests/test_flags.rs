@@ -1,0 +1,73 @@
+//! The test kit's `TestFlags` as the relay proxy of a client, in both evaluation types.
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use goff_client::{EvaluationType, GoFeatureFlag, GoFeatureFlagOptions};
+use goff_core::{EvaluationContext, Event, EventSource};
+use goff_testkit::TestFlags;
+use serde_json::json;
+use tokio::time::timeout;
+
+fn user() -> EvaluationContext {
+    EvaluationContext::builder()
+        .targeting_key("user")
+        .attribute("plan", "pro")
+        .build()
+}
+
+async fn client(flags: &TestFlags, evaluation_type: EvaluationType) -> GoFeatureFlag {
+    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(flags.clone()))
+        .evaluation_type(evaluation_type);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    flags.announce_to(goff.invalidation_sink());
+    goff
+}
+
+#[tokio::test]
+async fn a_changed_flag_is_served_at_once_from_a_cache() {
+    let flags = TestFlags::new().set("flag", 1);
+    let goff = client(&flags, EvaluationType::Remote).await;
+    for value in 1..10 {
+        flags.set("flag", value);
+        for reason in ["STATIC", "CACHED"] {
+            let details = goff.evaluate("flag", &user(), 0).await;
+            assert_eq!((details.value, details.reason().as_str()), (value, reason));
+        }
+    }
+    let report = goff.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(report.delivered, 9);
+    let from_cache = |event: &Event| matches!(event, Event::Feature(event) if event.source == EventSource::ProviderCache);
+    assert_eq!(
+        flags
+            .events()
+            .iter()
+            .filter(|event| from_cache(event))
+            .count(),
+        9
+    );
+}
+
+#[tokio::test]
+async fn a_changed_flag_is_fetched_at_once_for_evaluation_in_process() {
+    let flags = TestFlags::new().set("flag", 1);
+    let goff = client(&flags, EvaluationType::InProcess).await;
+    assert_eq!(goff.evaluate("flag", &user(), 0).await.value, 1);
+    let rule = json!({
+        "variations": {"pro": 2, "others": 3},
+        "targeting": [{"query": "plan eq \"pro\"", "variation": "pro"}],
+        "defaultRule": {"variation": "others"},
+    });
+    flags.set_flag("flag", rule).unwrap();
+    let changed = async {
+        while goff.evaluate("flag", &user(), 0).await.value != 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    // Its polling interval is minutes.
+    timeout(Duration::from_secs(10), changed).await.unwrap();
+    assert!(goff.evaluate("nowhere", &user(), true).await.value);
+    goff.shutdown(Duration::from_secs(5)).await;
+    assert!(!flags.events().is_empty());
+}

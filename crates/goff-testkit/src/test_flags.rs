@@ -1,0 +1,457 @@
+//! [`TestFlags`]: flags that a test sets one by one.
+
+use std::collections::BTreeMap;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt;
+use std::hash::{Hash as _, Hasher as _};
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use goff_core::{
+    BulkEvaluation, ConfigurationUpdate, ContextError, ContextView, Etag, EvaluationFailure, Event,
+    EventBatch, FlagConfiguration, Invalidation, InvalidationSink, Reason, RelayClient, RelayError,
+    Resolution,
+};
+use goff_engine::{
+    Evaluation, FlagContext, FlagFile, FlagFileFormat, FlagSet, SDK_DEFAULT, Timestamp,
+};
+use serde_json::{Map, Value, json};
+
+/// Flags in memory, for tests of code that asks for flags: give it to the client as its relay
+/// proxy, and set flags as the test goes on. Clones share one state.
+///
+/// It takes both evaluation types: it evaluates with `goff-engine`, and it hands out its flags to
+/// be evaluated in process. Rules work, with [`set_flag`](Self::set_flag). Numbers are doubles, as
+/// in the JSON of a relay proxy.
+///
+/// ```
+/// use std::sync::Arc;
+/// use goff_core::{EvaluationContext, RelayClient};
+/// use goff_testkit::TestFlags;
+/// use serde_json::json;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let flags = TestFlags::new().set("new-checkout", true).set("banner", "summer");
+///
+/// // let options = GoFeatureFlagOptions::with_relay_client(Arc::new(flags.clone()));
+/// // let goff = GoFeatureFlag::connect(options).await?;
+/// // flags.announce_to(goff.invalidation_sink());
+/// let relay: Arc<dyn RelayClient> = Arc::new(flags.clone());
+/// let user = EvaluationContext::builder()
+///     .targeting_key("user-1")
+///     .attribute("plan", "pro")
+///     .build();
+/// assert_eq!(relay.evaluate("new-checkout", &user).await?.value, true);
+///
+/// flags.set("new-checkout", false);
+/// flags.set_flag("banner", json!({
+///     "variations": {"pro": "gold", "others": "summer"},
+///     "targeting": [{"query": "plan eq \"pro\"", "variation": "pro"}],
+///     "defaultRule": {"variation": "others"},
+/// }))?;
+/// assert_eq!(relay.evaluate("new-checkout", &user).await?.value, false);
+/// assert_eq!(relay.evaluate("banner", &user).await?.value, "gold");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Default)]
+pub struct TestFlags(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    /// Each flag as a relay proxy would serve it.
+    flags: BTreeMap<String, Value>,
+    compiled: Arc<FlagSet>,
+    enrichment: Map<String, Value>,
+    /// Counts what was set.
+    version: u64,
+    batches: Vec<EventBatch>,
+    sinks: Vec<Arc<dyn InvalidationSink>>,
+}
+
+/// A flag that the relay proxy would refuse.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InvalidFlag(String);
+
+impl fmt::Display for InvalidFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for InvalidFlag {}
+
+impl TestFlags {
+    /// No flags: every evaluation is `FLAG_NOT_FOUND`.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Gives a flag one value for everybody: variant `value`, reason `STATIC`.
+    ///
+    /// The result is this very object, to set the next one.
+    pub fn set(&self, flag_key: impl Into<String>, value: impl Into<Value>) -> Self {
+        let flag = json!({
+            "variations": {"value": value.into()},
+            "defaultRule": {"variation": "value"},
+        });
+        self.put(flag_key.into(), flag);
+        self.clone()
+    }
+
+    /// Switches a flag off: callers get their own default. A flag that was never set is one from
+    /// now on.
+    pub fn disable(&self, flag_key: impl Into<String>) -> Self {
+        let flag_key = flag_key.into();
+        let known = self.lock().flags.get(&flag_key).cloned();
+        let mut flag = known.unwrap_or_else(
+            || json!({"variations": {"value": true}, "defaultRule": {"variation": "value"}}),
+        );
+        if let Some(members) = flag.as_object_mut() {
+            members.insert("disable".to_owned(), true.into());
+        }
+        self.put(flag_key, flag);
+        self.clone()
+    }
+
+    /// Sets a flag as a configuration states it: variations, rules, rollouts.
+    ///
+    /// # Errors
+    /// A flag that the relay proxy would refuse; what was set before stays.
+    pub fn set_flag(&self, flag_key: impl Into<String>, flag: Value) -> Result<Self, InvalidFlag> {
+        let flag_key = flag_key.into();
+        let file = json!({&flag_key: flag}).to_string();
+        let invalid = |problem: &dyn fmt::Display| InvalidFlag(problem.to_string());
+        let file = FlagFile::parse(&file, FlagFileFormat::Json).map_err(|error| invalid(&error))?;
+        if let Some(problem) = file.problems.first() {
+            let (key, message) = (problem.flag(), problem.message());
+            return Err(invalid(&format_args!("flag `{key}`: {message}")));
+        }
+        self.put(flag_key, flag);
+        Ok(self.clone())
+    }
+
+    /// Takes a flag away: its evaluation is `FLAG_NOT_FOUND` again.
+    pub fn remove(&self, flag_key: &str) -> Self {
+        self.change([flag_key.to_owned()], |state| {
+            state.flags.remove(flag_key);
+        });
+        self.clone()
+    }
+
+    /// Adds an attribute to every evaluation context, over the caller's own.
+    pub fn enrich(&self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        let keys: Vec<String> = self.lock().flags.keys().cloned().collect();
+        self.change(keys, |state| {
+            state.enrichment.insert(name.into(), value.into());
+        });
+        self.clone()
+    }
+
+    /// Tells a sink of every change from now on, before the call that makes it returns. With
+    /// `goff.invalidation_sink()`, the client then serves no value from before the change.
+    pub fn announce_to(&self, sink: Arc<dyn InvalidationSink>) {
+        self.lock().sinks.push(sink);
+    }
+
+    /// The usage data that came, in order.
+    #[must_use]
+    pub fn events(&self) -> Vec<Event> {
+        let state = self.lock();
+        let events = state.batches.iter().flat_map(|batch| &batch.events);
+        events.cloned().collect()
+    }
+
+    /// The same in the batches in which they came.
+    #[must_use]
+    pub fn batches(&self) -> Vec<EventBatch> {
+        self.lock().batches.clone()
+    }
+
+    fn put(&self, flag_key: String, flag: Value) {
+        self.change([flag_key.clone()], |state| {
+            state.flags.insert(flag_key, flag);
+        });
+    }
+
+    fn change(&self, keys: impl IntoIterator<Item = String>, change: impl FnOnce(&mut State)) {
+        let sinks = {
+            let mut state = self.lock();
+            change(&mut state);
+            state.version += 1;
+            let text = serde_json::to_string(&state.flags).unwrap_or_default();
+            // It is an object of flags, so it can be read.
+            state.compiled = Arc::new(FlagSet::from_json(text.as_bytes()).unwrap_or_default());
+            state.sinks.clone()
+        };
+        // After the change, so that whoever asks anew gets it; without the lock, for sinks that ask.
+        let keys = keys.into_iter().collect();
+        let invalidation = Invalidation::Flags(keys);
+        for sink in sinks {
+            sink.invalidate(invalidation.clone());
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The flags and the enrichment of one moment.
+    fn snapshot(&self) -> (Arc<FlagSet>, FlagContext) {
+        let state = self.lock();
+        let flag_context = FlagContext {
+            default_value: Value::Null,
+            enrichment: state.enrichment.clone(),
+        };
+        (Arc::clone(&state.compiled), flag_context)
+    }
+}
+
+impl fmt::Debug for TestFlags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("TestFlags")
+            .field("flags", &state.flags)
+            .field("enrichment", &state.enrichment)
+            .finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl RelayClient for TestFlags {
+    async fn evaluate(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+    ) -> Result<Resolution, RelayError> {
+        let context = to_map(context).map_err(RelayError::InvalidContext)?;
+        let (flags, flag_context) = self.snapshot();
+        let now = Timestamp::from(SystemTime::now());
+        let evaluation = flags.evaluate(flag_key, &context, &flag_context, now);
+        result(&evaluation).map_err(RelayError::Evaluation)
+    }
+
+    async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
+        let context = to_map(context).map_err(RelayError::InvalidContext)?;
+        let listed = context
+            .get("gofeatureflag")
+            .and_then(|goff| goff.get("flagList"));
+        let listed: Option<Vec<&str>> = listed
+            .and_then(Value::as_array)
+            .filter(|list| !list.is_empty())
+            .map(|list| list.iter().filter_map(Value::as_str).collect());
+        let (flags, flag_context) = self.snapshot();
+        let now = Timestamp::from(SystemTime::now());
+        let all = flags.iter().filter(|flag| {
+            listed
+                .as_ref()
+                .is_none_or(|list| list.contains(&flag.key()))
+        });
+        Ok(all
+            .map(|flag| {
+                let evaluation = flag.evaluate(&context, &flag_context, now);
+                (flag.key().to_owned(), result(&evaluation))
+            })
+            .collect())
+    }
+
+    async fn flag_configuration(
+        &self,
+        flags: &[String],
+        held: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        let state = self.lock();
+        let mut requested = DefaultHasher::new();
+        flags.hash(&mut requested);
+        let etag = format!("\"{}-{:x}\"", state.version, requested.finish());
+        let etag = Etag::from_bytes(etag.as_bytes());
+        if held.is_some() && etag.as_ref() == held {
+            return Ok(ConfigurationUpdate::NotModified);
+        }
+        let wanted = |(key, _): &(&String, &Value)| flags.is_empty() || flags.contains(key);
+        let wanted: BTreeMap<_, _> = state.flags.iter().filter(wanted).collect();
+        let text = serde_json::to_string(&wanted).unwrap_or_default();
+        Ok(ConfigurationUpdate::Loaded(FlagConfiguration {
+            flags: Some(text.into()),
+            enrichment: state.enrichment.clone(),
+            etag,
+        }))
+    }
+
+    async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
+        self.lock().batches.push(batch.clone());
+        Ok(())
+    }
+}
+
+/// The context as the engine reads it: flat, with the real targeting key.
+fn to_map(context: &dyn ContextView) -> Result<Map<String, Value>, ContextError> {
+    let mut map = Map::new();
+    let mut failure = None;
+    let _ = context.visit(&mut |name, attribute| match attribute.to_json() {
+        Ok(value) => {
+            map.insert(name.to_owned(), value);
+            ControlFlow::Continue(())
+        }
+        Err(reason) => {
+            failure = Some(ContextError {
+                attribute: name.to_owned(),
+                reason,
+            });
+            ControlFlow::Break(())
+        }
+    });
+    if let Some(key) = context.targeting_key() {
+        map.insert("targetingKey".to_owned(), key.into());
+    }
+    failure.map_or(Ok(map), Err)
+}
+
+fn result(evaluation: &Evaluation<'_>) -> Result<Resolution, EvaluationFailure> {
+    let resolution = Resolution {
+        value: evaluation.value.clone(),
+        reason: Reason::from(evaluation.reason.as_str()),
+        variant: Some(match evaluation.error {
+            None => evaluation.variant.to_owned(),
+            Some(_) => SDK_DEFAULT.to_owned(),
+        }),
+        metadata: evaluation.metadata_map(),
+        version: Some(evaluation.version.to_owned()),
+        track_events: evaluation.track_events,
+        cacheable: evaluation.cacheable,
+    };
+    match &evaluation.error {
+        None => Ok(resolution),
+        Some(error) => Err(EvaluationFailure {
+            code: error.code().as_str().into(),
+            details: error.to_string(),
+            resolution: Arc::new(resolution),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use goff_core::{ErrorCode, EvaluationContext};
+
+    use super::*;
+    use crate::RecordingSink;
+
+    fn user() -> EvaluationContext {
+        EvaluationContext::builder()
+            .targeting_key("user")
+            .attribute("plan", "pro")
+            .build()
+    }
+
+    #[tokio::test]
+    async fn values_of_any_type_can_be_set_changed_disabled_and_removed() {
+        let flags = TestFlags::new().set("bool", true).set("list", vec![1, 2]);
+        let value = async |key: &str| flags.evaluate(key, &user()).await;
+        assert_eq!(value("bool").await.unwrap().value, true);
+        assert_eq!(value("bool").await.unwrap().reason, Reason::Static);
+        assert_eq!(value("list").await.unwrap().value, json!([1, 2]));
+        flags.set("bool", "text");
+        assert_eq!(value("bool").await.unwrap().value, "text");
+        flags.disable("bool");
+        assert!(value("bool").await.unwrap().is_disabled());
+        flags.remove("bool");
+        let error = value("bool").await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::FlagNotFound);
+        let all = flags.evaluate_all(&user()).await.unwrap();
+        assert_eq!(all.into_keys().collect::<Vec<_>>(), ["list"]);
+    }
+
+    #[tokio::test]
+    async fn rules_and_enrichment_count() {
+        let flags = TestFlags::new();
+        let flag = json!({
+            "variations": {"yes": true, "no": false},
+            "targeting": [{"query": "plan eq \"pro\" and region eq \"eu\"", "variation": "yes"}],
+            "defaultRule": {"variation": "no"},
+        });
+        flags.set_flag("flag", flag.clone()).unwrap();
+        assert_eq!(flags.evaluate("flag", &user()).await.unwrap().value, false);
+        flags.enrich("region", "eu");
+        let resolution = flags.evaluate("flag", &user()).await.unwrap();
+        assert_eq!(
+            (resolution.value, resolution.reason),
+            (json!(true), Reason::TargetingMatch)
+        );
+        let mut broken = flag;
+        broken["defaultRule"]["variation"] = "nowhere".into();
+        let error = flags.set_flag("flag", broken).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "flag `flag`: invalid variation: nowhere does not exist"
+        );
+        assert_eq!(flags.evaluate("flag", &user()).await.unwrap().value, true);
+    }
+
+    #[tokio::test]
+    async fn a_flag_that_splits_needs_a_key() {
+        let flags = TestFlags::new();
+        let split = json!({
+            "variations": {"a": 1, "b": 2}, "defaultRule": {"percentage": {"a": 50, "b": 50}},
+        });
+        flags.set_flag("flag", split).unwrap();
+        let nobody = EvaluationContext::default();
+        let error = flags.evaluate("flag", &nobody).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::TargetingKeyMissing);
+        let all = flags.evaluate_all(&nobody).await.unwrap();
+        assert!(all["flag"].is_err());
+    }
+
+    #[tokio::test]
+    async fn the_configuration_is_handed_out_once() {
+        let flags = TestFlags::new().set("a", 1).set("b", 2);
+        let load = async |wanted: &[&str], held: Option<&Etag>| {
+            let wanted: Vec<String> = wanted.iter().map(|key| (*key).to_owned()).collect();
+            flags.flag_configuration(&wanted, held).await.unwrap()
+        };
+        let ConfigurationUpdate::Loaded(all) = load(&[], None).await else {
+            panic!("nothing is held");
+        };
+        let set = FlagSet::from_json(all.flags.as_deref().unwrap().as_bytes()).unwrap();
+        assert_eq!(set.len(), 2);
+        let held = all.etag;
+        assert_eq!(
+            load(&[], held.as_ref()).await,
+            ConfigurationUpdate::NotModified
+        );
+        let ConfigurationUpdate::Loaded(one) = load(&["a", "nowhere"], held.as_ref()).await else {
+            panic!("another request");
+        };
+        assert!(!one.flags.unwrap().contains("\"b\""));
+        flags.set("a", 3);
+        assert_ne!(
+            load(&[], held.as_ref()).await,
+            ConfigurationUpdate::NotModified
+        );
+    }
+
+    #[test]
+    fn changes_are_announced() {
+        let flags = TestFlags::new().set("flag", 1);
+        let sink = Arc::new(RecordingSink::default());
+        flags.announce_to(Arc::clone(&sink) as Arc<dyn InvalidationSink>);
+        flags.set("flag", 2);
+        flags.remove("flag");
+        let told = Invalidation::Flags(["flag".to_owned()].into());
+        assert_eq!(sink.invalidations(), [told.clone(), told]);
+    }
+
+    #[tokio::test]
+    async fn a_context_that_cannot_be_sent_is_refused() {
+        let flags = TestFlags::new().set("flag", 1);
+        let context = EvaluationContext::builder()
+            .attribute("rate", f64::NAN)
+            .build();
+        let error = flags.evaluate("flag", &context).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::InvalidContext);
+    }
+}

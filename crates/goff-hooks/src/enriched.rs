@@ -198,9 +198,9 @@ mod tests {
             self.0.attribute(name)
         }
 
-        fn visit(
-            &self,
-            visitor: &mut dyn FnMut(&str, AttributeRef<'_>) -> ControlFlow<()>,
+        fn visit<'s>(
+            &'s self,
+            visitor: &mut dyn FnMut(&'s str, AttributeRef<'s>) -> ControlFlow<()>,
         ) -> ControlFlow<()> {
             self.0.visit(visitor)
         }

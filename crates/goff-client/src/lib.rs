@@ -68,19 +68,32 @@ mod in_process;
 #[cfg(feature = "in-process")]
 mod in_process_options;
 mod invalidations;
+#[cfg(feature = "in-process")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "in-process mode is yet to take it into use")
+)]
+mod last_known_good;
 mod lifecycle;
 #[cfg(feature = "in-process")]
 mod local_flags;
 mod options;
+#[cfg(feature = "in-process")]
+mod private_file;
 mod remote;
 mod resolution_cache;
 mod running;
+#[cfg(feature = "in-process")]
+mod seal;
 #[cfg(feature = "in-process")]
 mod snapshot;
 mod stats;
 mod status;
 #[cfg(feature = "ws")]
 mod stream;
+#[cfg(test)]
+#[cfg(feature = "in-process")]
+mod test_directory;
 
 pub use client::GoFeatureFlag;
 pub use client_event::{ChangedFlags, ClientEvent, Subscription};

@@ -10,6 +10,7 @@ type Soak = (&'static str, u64, fn(&Options) -> Result<(), Failure>);
 const SOAKS: &[Soak] = &[
     ("stress", 1, stress),
     ("interleavings", 1, interleavings),
+    ("churn", 1, churn),
     ("conformance", 1, conformance),
     ("fuzz", 5, fuzz),
 ];
@@ -38,6 +39,19 @@ fn interleavings(options: &Options) -> Result<(), Failure> {
             (options.minutes * EACH_MINUTE).to_string(),
         );
     options.seeded(tests).run()
+}
+
+/// Other files that come and go beside a watched flag file. Their number is given, not the time
+/// they take.
+fn churn(options: &Options) -> Result<(), Failure> {
+    const EACH_MINUTE: u64 = 10_000;
+    Program::cargo(["test", "--package", "goff-client", "--features", "file"])
+        .args(["--lib", "--", "--nocapture", "churn_of_other_files"])
+        .env(
+            "GOFF_CHURN_WRITES",
+            (options.minutes * EACH_MINUTE).to_string(),
+        )
+        .run()
 }
 
 /// Random documents beside the official engine. Their number is given, not the time they take.

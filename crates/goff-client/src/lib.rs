@@ -55,10 +55,24 @@ mod configuration_poller;
 #[cfg(feature = "in-process")]
 mod configuration_source;
 mod counters;
+#[cfg(feature = "file")]
+mod directory_watches;
 #[cfg(feature = "in-process")]
 mod engine_context;
 mod evaluation;
 mod evaluator;
+#[cfg(feature = "file")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "in-process mode is yet to take it into use")
+)]
+mod flag_file;
+#[cfg(feature = "file")]
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "in-process mode is yet to take it into use")
+)]
+mod flag_file_watcher;
 mod flights;
 mod freshness;
 #[cfg(feature = "http")]

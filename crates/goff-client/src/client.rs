@@ -251,7 +251,8 @@ impl GoFeatureFlag {
 
     /// Records that something happened to a user, for experiments (GOFF-TRACK-001 to -005). It is
     /// delivered with the usage data of evaluations. Nothing is recorded with
-    /// `disable_data_collection`.
+    /// `disable_data_collection`. Without a relay proxy nothing is either; that is warned of once
+    /// and counted in [`stats`](Self::stats).
     ///
     /// # Errors
     /// A context with an attribute that cannot be read, or a client that is not ready.
@@ -263,6 +264,7 @@ impl GoFeatureFlag {
     ) -> Result<(), ResolutionError> {
         let _running = self.running()?;
         let Some(sink) = self.lifecycle.publisher() else {
+            self.lifecycle.not_collected();
             return Ok(());
         };
         let enriched = Enriched::new(context, self.exporter_metadata());

@@ -14,7 +14,8 @@ pub enum ClientEvent {
     /// (GOFF-EVT-006).
     Ready,
     /// Changes of flags have not been heard of for long; in-process evaluation: three refreshes in
-    /// a row have failed (GOFF-EVT-005).
+    /// a row have failed (GOFF-EVT-005), or the flags are those of an earlier run; from a file:
+    /// the file has become absent or unusable.
     Stale,
     /// Flags have changed, or may have (GOFF-EVT-002).
     ConfigurationChanged(ChangedFlags),

@@ -3,7 +3,6 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use goff_core::{BackgroundTask, Backoff, NoRuntime, random};
@@ -11,12 +10,11 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::announcements::Announcements;
-use crate::client_event::{Announcer, ChangedFlags, ClientEvent};
+use crate::configuration_keeper::ConfigurationKeeper;
 use crate::configuration_source::{ConfigurationSource, FetchError, Fetched};
-use crate::counters::Counters;
-use crate::in_process::InProcessEvaluator;
+use crate::current_configuration::{CurrentConfiguration, FirstAttempt};
 use crate::snapshot::Snapshot;
-use crate::status::{State, StatusCell};
+use crate::status::State;
 
 /// Fetches in a task of its own until it is stopped, or the relay proxy refuses the key before
 /// anything was loaded (GOFF-EVT-007).
@@ -26,26 +24,14 @@ pub(crate) struct ConfigurationPoller {
     first: watch::Receiver<Option<FirstAttempt>>,
 }
 
-/// How the first attempt to load ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum FirstAttempt {
-    /// Flags are held.
-    Loaded,
-    /// It is tried again (GOFF-EVT-008).
-    Failed,
-    /// It is not (GOFF-EVT-007).
-    Refused { status: u16, reason: String },
-}
-
 /// What a poller works on.
 pub(crate) struct Poll {
     pub(crate) source: ConfigurationSource,
-    pub(crate) evaluator: Arc<InProcessEvaluator>,
+    pub(crate) current: CurrentConfiguration,
+    /// What starts without the relay proxy are made from.
+    pub(crate) keeper: Option<ConfigurationKeeper>,
     pub(crate) announcements: Arc<Announcements>,
     pub(crate) interval: Duration,
-    pub(crate) status: Arc<StatusCell>,
-    pub(crate) announcer: Announcer,
-    pub(crate) counters: Arc<Counters>,
     /// Not followed any more once the relay proxy refuses the key.
     #[cfg(feature = "ws")]
     pub(crate) listener: crate::running::ListenerSlot,
@@ -63,6 +49,10 @@ impl ConfigurationPoller {
             tokio::select! {
                 () = stop.stopped() => {}
                 () = polling => {}
+            }
+            if let Some(keeper) = poll.keeper {
+                // Whoever stops this task sets the limit.
+                keeper.stop(Duration::MAX).await;
             }
         })?;
         Ok(Self { task, first })
@@ -92,7 +82,7 @@ impl Poll {
                 Err(error) => error,
             };
             if let FetchError::Refused { status, reason } = &error
-                && self.evaluator.snapshot().is_none()
+                && self.current.held().is_none()
             {
                 self.refused(&error);
                 report.send_replace(Some(FirstAttempt::Refused {
@@ -101,14 +91,16 @@ impl Poll {
                 }));
                 return false;
             }
-            let is_first = report.send_if_modified(|first| {
-                let is_first = first.is_none();
-                first.get_or_insert(FirstAttempt::Failed);
-                is_first
-            });
+            let is_first = report.borrow().is_none();
             self.failed(&error, is_first);
-            self.status
-                .set_if(State::Error, |state| state == State::NotReady);
+            if is_first {
+                let first = match self.restore().await {
+                    true => FirstAttempt::Loaded,
+                    false => FirstAttempt::Failed,
+                };
+                self.current.missing();
+                report.send_replace(Some(first));
+            }
             let pause = Instant::now() + backoff.pause(random());
             tokio::select! {
                 () = sleep_until(pause) => {}
@@ -137,12 +129,8 @@ impl Poll {
                     self.failed(&error, failures == 1);
                     schedule.failed(announced.any);
                     // GOFF-EVT-005.
-                    if failures >= FAILURES_UNTIL_STALE
-                        && self
-                            .status
-                            .set_if(State::Stale, |state| state == State::Ready)
-                    {
-                        self.announcer.announce(ClientEvent::Stale);
+                    if failures >= FAILURES_UNTIL_STALE {
+                        self.current.stale();
                     }
                 }
             }
@@ -151,56 +139,44 @@ impl Poll {
 
     /// One round: fetch, compare, swap. Tells whether a configuration was loaded.
     async fn refresh(&self) -> Result<bool, FetchError> {
-        let held = self.evaluator.snapshot();
+        let held = self.current.held();
         let fetched = self.source.fetch(held.as_deref()).await;
-        let loaded = match fetched {
+        match fetched? {
             // Neither flags nor ETag nor anything else is touched (GOFF-IP-007, GOFF-IP-015).
-            Ok(Fetched::NotModified) => None,
-            Ok(Fetched::Loaded(snapshot)) => Some(Arc::new(snapshot)),
-            Err(error) => {
-                self.counters
-                    .failed_refreshes
-                    .fetch_add(1, Ordering::Relaxed);
-                return Err(error);
+            Fetched::NotModified => {
+                self.current.confirmed();
+                if let (Some(keeper), Some(held)) = (&self.keeper, &held) {
+                    keeper.confirmed(held);
+                }
+                Ok(false)
             }
-        };
-        let is_loaded = loaded.is_some();
-        let changed = loaded.and_then(|snapshot| {
-            self.counters.refreshes.fetch_add(1, Ordering::Relaxed);
-            self.swap(snapshot, held)
-        });
-        self.recovered();
-        if let Some(Changed { flags, replaced }) = changed {
-            if let Some(flags) = flags {
-                self.announcer
-                    .announce(ClientEvent::ConfigurationChanged(flags));
+            Fetched::Loaded(snapshot) => {
+                drop(held);
+                let snapshot = Arc::new(snapshot);
+                let replaced = self.current.loaded(Arc::clone(&snapshot));
+                if let Some(keeper) = &self.keeper {
+                    keeper.loaded(&snapshot);
+                }
+                drop(snapshot);
+                if let Some(replaced) = replaced {
+                    retire(replaced).await;
+                }
+                Ok(true)
             }
-            retire(replaced).await;
         }
-        Ok(is_loaded)
     }
 
-    /// Puts a configuration in place; gives what that changed, if there was one before.
-    fn swap(&self, next: Arc<Snapshot>, held: Option<Arc<Snapshot>>) -> Option<Changed> {
-        let difference = held.as_deref().map(|held| next.difference(held));
-        drop(held);
-        let replaced = self.evaluator.replace(next)?;
-        let flags = difference
-            .filter(|difference| !difference.is_empty())
-            .map(|difference| ChangedFlags::Compared {
-                added: difference.added,
-                updated: difference.updated,
-                removed: difference.removed,
-                enrichment: difference.enrichment,
-            });
-        Some(Changed { flags, replaced })
-    }
-
-    /// GOFF-EVT-006.
-    fn recovered(&self) {
-        let not_ready = |state| matches!(state, State::NotReady | State::Error | State::Stale);
-        if self.status.set_if(State::Ready, not_ready) {
-            self.announcer.announce(ClientEvent::Ready);
+    /// Serves the configuration of the last-known-good file, if there is one that can be trusted.
+    async fn restore(&self) -> bool {
+        let Some(keeper) = &self.keeper else {
+            return false;
+        };
+        match keeper.restore().await {
+            Some(snapshot) => {
+                self.current.restored(Arc::new(snapshot));
+                true
+            }
+            None => false,
         }
     }
 
@@ -211,12 +187,13 @@ impl Poll {
         } else {
             tracing::debug!(%error, "the flag configuration could still not be refreshed");
         }
-        self.note(error);
+        self.current.failed(error);
     }
 
     fn refused(&self, error: &FetchError) {
         tracing::error!(%error, "the flag configuration is refused; no further attempt is made");
-        self.status
+        self.current
+            .status
             .set_if(State::Fatal, |state| state != State::Closed);
         #[cfg(feature = "ws")]
         drop(
@@ -225,21 +202,8 @@ impl Poll {
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .take(),
         );
-        self.note(error);
+        self.current.failed(error);
     }
-
-    fn note(&self, error: &FetchError) {
-        let error = error.to_string();
-        self.status.note_error(error.clone());
-        self.announcer.announce(ClientEvent::Error(error));
-    }
-}
-
-/// A swap and what it means.
-struct Changed {
-    /// `None` where the content is the same (GOFF-EVT-004).
-    flags: Option<ChangedFlags>,
-    replaced: Arc<Snapshot>,
 }
 
 /// Frees a configuration that nobody reads any more, where that keeps no evaluation waiting.

@@ -13,4 +13,5 @@ pub(crate) struct Counters {
     pub(crate) refreshes: AtomicU64,
     pub(crate) failed_refreshes: AtomicU64,
     pub(crate) fallbacks: AtomicU64,
+    pub(crate) not_collected: AtomicU64,
 }

@@ -51,6 +51,8 @@ impl HttpOptions {
             .clone()
             .map_or(Ok(None), ApiKey::new)
             .map_err(|error| OptionsError::new("api_key", error))?;
+        #[cfg(feature = "in-process")]
+        let identity = identity(&endpoint, api_key.as_ref());
         let wire = self.wire(&endpoint)?;
         let client = self.client(endpoint.clone(), api_key.clone(), &wire, debug)?;
         #[cfg(feature = "in-process")]
@@ -73,6 +75,8 @@ impl HttpOptions {
             relay,
             #[cfg(feature = "in-process")]
             fallback,
+            #[cfg(feature = "in-process")]
+            identity,
             collector,
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
             #[cfg(feature = "ws")]
@@ -82,9 +86,9 @@ impl HttpOptions {
 
     fn wire(&self, endpoint: &Endpoint) -> Result<Wire, OptionsError> {
         match (&self.transport, &self.connector, &self.tls) {
-            (Some(_), Some(_), _) => Err(conflict("connector", "http_transport")),
-            (Some(_), None, Some(_)) => Err(conflict("tls", "http_transport")),
-            (None, Some(_), Some(_)) => Err(conflict("tls", "connector")),
+            (Some(_), Some(_), _) => Err(OptionsError::conflict("connector", "http_transport")),
+            (Some(_), None, Some(_)) => Err(OptionsError::conflict("tls", "http_transport")),
+            (None, Some(_), Some(_)) => Err(OptionsError::conflict("tls", "connector")),
             (Some(transport), None, None) => Ok(Wire::Transport(Arc::clone(transport))),
             (None, Some(connector), None) => Ok(Wire::Connector(Arc::clone(connector))),
             (None, None, _) => Ok(self.default_connector(endpoint)?),
@@ -136,8 +140,14 @@ impl HttpOptions {
         let connect = match wire {
             Wire::Transport(_) => {
                 return match (self.reconnect_interval, self.disable_cache_invalidation) {
-                    (Some(_), _) => Err(conflict("reconnect_interval", "http_transport")),
-                    (_, Some(_)) => Err(conflict("disable_cache_invalidation", "http_transport")),
+                    (Some(_), _) => Err(OptionsError::conflict(
+                        "reconnect_interval",
+                        "http_transport",
+                    )),
+                    (_, Some(_)) => Err(OptionsError::conflict(
+                        "disable_cache_invalidation",
+                        "http_transport",
+                    )),
                     (None, None) => Ok(None),
                 };
             }
@@ -177,8 +187,9 @@ impl HttpOptions {
         }))
     }
 
-    /// Options that would have no effect on a relay client of the caller's own.
-    pub(crate) fn refuse_beside_relay_client(&self) -> Result<(), OptionsError> {
+    /// Options that would have no effect on a relay client of the caller's own, or without a relay
+    /// proxy.
+    pub(crate) fn refuse_beside(&self, constructor: &str) -> Result<(), OptionsError> {
         let set = [
             ("api_key", self.api_key.is_some()),
             ("remote_protocol", self.remote_protocol.is_some()),
@@ -200,7 +211,7 @@ impl HttpOptions {
             ),
         ];
         match set.into_iter().find(|(_, set)| *set) {
-            Some((option, _)) => Err(conflict(option, "with_relay_client")),
+            Some((option, _)) => Err(OptionsError::conflict(option, constructor)),
             None => Ok(()),
         }
     }
@@ -211,11 +222,12 @@ fn parse(option: &'static str, url: &str) -> Result<Endpoint, OptionsError> {
         .map_err(|error| OptionsError::new(option, error))
 }
 
-fn conflict(option: &'static str, other: &str) -> OptionsError {
-    OptionsError::new(
-        option,
-        format_args!("has no effect beside `{other}`; set one of the two"),
-    )
+/// Which relay proxy, and which of its flag sets.
+#[cfg(feature = "in-process")]
+fn identity(endpoint: &Endpoint, api_key: Option<&ApiKey>) -> Vec<u8> {
+    let socket = endpoint.unix_socket().map(|path| path.to_string_lossy());
+    let url = endpoint.join("");
+    serde_json::to_vec(&(url, socket, api_key.map(ApiKey::expose))).unwrap_or_default()
 }
 
 impl From<InvalidOption> for OptionsError {

@@ -55,6 +55,10 @@ impl LastKnownGood {
         &self.path
     }
 
+    pub(crate) fn max_age(&self) -> Duration {
+        self.max_age
+    }
+
     /// Replaces the file, as [`private_file::replace`] does. It blocks.
     pub(crate) fn store(
         &self,

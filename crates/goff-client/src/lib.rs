@@ -15,6 +15,7 @@
 //! | `http` | yes | the relay proxy over HTTP; without it only `with_relay_client` |
 //! | `ws` | yes | announcements of changed flags, over the relay proxy's WebSocket |
 //! | `in-process` | yes | evaluation in this process: `EvaluationType::InProcess`, `LocalFlags` |
+//! | `file` | no | `from_file`: flags from a watched YAML, JSON or TOML file |
 //! | `tls-platform-roots` | yes | `https://` endpoints, trusting the platform's authorities |
 //! | `tls-bundled-roots` | no | `https://` endpoints, trusting Mozilla's authorities, built in |
 //! | `tls` | with either | `https://` endpoints, trusting authorities of the caller's own |
@@ -51,10 +52,16 @@ mod announcements;
 mod client;
 mod client_event;
 #[cfg(feature = "in-process")]
+mod configuration_follower;
+#[cfg(feature = "in-process")]
+mod configuration_keeper;
+#[cfg(feature = "in-process")]
 mod configuration_poller;
 #[cfg(feature = "in-process")]
 mod configuration_source;
 mod counters;
+#[cfg(feature = "in-process")]
+mod current_configuration;
 #[cfg(feature = "file")]
 mod directory_watches;
 #[cfg(feature = "in-process")]
@@ -62,16 +69,10 @@ mod engine_context;
 mod evaluation;
 mod evaluator;
 #[cfg(feature = "file")]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "in-process mode is yet to take it into use")
-)]
+mod file_follower;
+#[cfg(feature = "file")]
 mod flag_file;
 #[cfg(feature = "file")]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "in-process mode is yet to take it into use")
-)]
 mod flag_file_watcher;
 mod flights;
 mod freshness;
@@ -83,10 +84,6 @@ mod in_process;
 mod in_process_options;
 mod invalidations;
 #[cfg(feature = "in-process")]
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "in-process mode is yet to take it into use")
-)]
 mod last_known_good;
 mod lifecycle;
 #[cfg(feature = "in-process")]

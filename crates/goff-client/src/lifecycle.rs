@@ -18,14 +18,22 @@ use crate::announcements::Announcements;
 use crate::client::CLOSED;
 use crate::client_event::{Announcer, ClientEvent, Subscription};
 #[cfg(feature = "in-process")]
-use crate::configuration_poller::{ConfigurationPoller, FirstAttempt, Poll};
+use crate::configuration_follower::ConfigurationFollower;
+#[cfg(feature = "in-process")]
+use crate::configuration_keeper::ConfigurationKeeper;
+#[cfg(feature = "in-process")]
+use crate::configuration_poller::{ConfigurationPoller, Poll};
 use crate::counters::Counters;
+#[cfg(feature = "in-process")]
+use crate::current_configuration::{CurrentConfiguration, FirstAttempt};
 use crate::evaluator::Evaluator;
 #[cfg(feature = "ws")]
 use crate::freshness::watch_staleness;
 use crate::freshness::{ChangeSink, Follower};
 #[cfg(feature = "in-process")]
 use crate::in_process::InProcessEvaluator;
+#[cfg(feature = "in-process")]
+use crate::in_process_options::InProcessMode;
 use crate::options::{InitializeError, Mode, Settings};
 use crate::remote::RemoteEvaluator;
 use crate::running::Running;
@@ -124,7 +132,7 @@ impl Lifecycle {
         self.status.begin();
         let running = Arc::new(self.start().map_err(|_| InitializeError::NoRuntime)?);
         self.running.store(Some(Arc::clone(&running)));
-        if running.mode() == EvaluationType::Remote {
+        if running.answers_at_once() {
             self.status.set(State::Ready);
             self.announcer.announce(ClientEvent::Ready);
         }
@@ -182,33 +190,62 @@ impl Lifecycle {
                 Ok(running)
             }
             #[cfg(feature = "in-process")]
-            Mode::InProcess(mode) => {
-                let evaluator = Arc::new(InProcessEvaluator::new(
-                    mode.fallback.clone(),
-                    Arc::clone(&self.counters),
-                ));
-                let announcements = Arc::new(Announcements::new(Arc::clone(&mode.flags)));
-                let follower = Follower::Poller(Arc::clone(&announcements));
-                let running =
-                    self.follow(Evaluator::InProcess(Arc::clone(&evaluator)), follower)?;
-                let poller = ConfigurationPoller::start(Poll {
-                    source: mode.source.clone(),
-                    evaluator,
-                    announcements,
-                    interval: mode.interval,
-                    status: Arc::clone(&self.status),
-                    announcer: self.announcer.clone(),
-                    counters: Arc::clone(&self.counters),
-                    #[cfg(feature = "ws")]
-                    listener: Arc::clone(&running.listener),
-                })?;
-                *running
-                    .poller
-                    .lock()
-                    .unwrap_or_else(std::sync::PoisonError::into_inner) = Some(poller);
-                Ok(running)
-            }
+            Mode::InProcess(mode) => self.start_in_process(mode),
         }
+    }
+
+    #[cfg(feature = "in-process")]
+    fn start_in_process(&self, mode: &InProcessMode) -> Result<Running, goff_core::NoRuntime> {
+        let (fallback, flags) = match mode {
+            InProcessMode::RelayProxy(relay) => (Some(&relay.fallback), Arc::clone(&relay.flags)),
+            _ => (None, Arc::default()),
+        };
+        let evaluator = Arc::new(InProcessEvaluator::new(
+            fallback.cloned(),
+            Arc::clone(&self.counters),
+        ));
+        let current = CurrentConfiguration {
+            evaluator: Arc::clone(&evaluator),
+            status: Arc::clone(&self.status),
+            announcer: self.announcer.clone(),
+            counters: Arc::clone(&self.counters),
+        };
+        let announcements = Arc::new(Announcements::new(flags));
+        let changes = Follower::Poller(Arc::clone(&announcements));
+        let running = self.follow(Evaluator::InProcess(evaluator), changes)?;
+        let follower = match mode {
+            InProcessMode::RelayProxy(relay) => {
+                let keeper = relay
+                    .last_known_good
+                    .clone()
+                    .map(ConfigurationKeeper::start)
+                    .transpose()?;
+                Some(ConfigurationFollower::Poller(ConfigurationPoller::start(
+                    Poll {
+                        source: relay.source.clone(),
+                        current,
+                        keeper,
+                        announcements,
+                        interval: relay.interval,
+                        #[cfg(feature = "ws")]
+                        listener: Arc::clone(&running.listener),
+                    },
+                )?))
+            }
+            InProcessMode::Flags(snapshot) => {
+                current.evaluator.replace(Arc::clone(snapshot));
+                None
+            }
+            #[cfg(feature = "file")]
+            InProcessMode::File(file) => Some(ConfigurationFollower::File(
+                crate::file_follower::FileFollower::start(file.clone(), current)?,
+            )),
+        };
+        *running
+            .follower
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = follower;
+        Ok(running)
     }
 
     /// Opens the change stream, where there is one.
@@ -231,7 +268,7 @@ impl Lifecycle {
             #[cfg(feature = "ws")]
             listener: Arc::new(std::sync::Mutex::new(listener)),
             #[cfg(feature = "in-process")]
-            poller: std::sync::Mutex::new(None),
+            follower: std::sync::Mutex::new(None),
             _staleness: None,
             sink,
             asking: watch::Sender::default(),
@@ -329,15 +366,15 @@ impl Lifecycle {
         let stopping = std::future::ready(());
         #[cfg(feature = "in-process")]
         let stopping = {
-            let poller = running
-                .poller
+            let follower = running
+                .follower
                 .lock()
                 .unwrap_or_else(std::sync::PoisonError::into_inner)
                 .take();
             async move {
                 let polling = async {
-                    if let Some(poller) = poller {
-                        poller.stop(left_until(end)).await;
+                    if let Some(follower) = follower {
+                        follower.stop(left_until(end)).await;
                     }
                 };
                 tokio::join!(stopping, polling);
@@ -425,6 +462,7 @@ impl Lifecycle {
             refreshes: self.counters.refreshes.load(Ordering::Relaxed),
             failed_refreshes: self.counters.failed_refreshes.load(Ordering::Relaxed),
             fallbacks: self.counters.fallbacks.load(Ordering::Relaxed),
+            not_collected: self.counters.not_collected.load(Ordering::Relaxed),
             reconnects,
         }
     }
@@ -446,6 +484,18 @@ impl Lifecycle {
 
     pub(crate) fn evaluation_type(&self) -> EvaluationType {
         self.settings.mode.evaluation_type()
+    }
+
+    /// Something happened that would have been recorded if there were a relay proxy.
+    pub(crate) fn not_collected(&self) {
+        if self.settings.mode.has_relay_proxy() {
+            return;
+        }
+        if self.counters.not_collected.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                "tracking events are not recorded, as there is no relay proxy to take them"
+            );
+        }
     }
 
     pub(crate) fn publisher(&self) -> Option<&Arc<EventPublisher>> {

@@ -31,8 +31,8 @@ pub struct GoFeatureFlagOptions {
     cache_ttl: Option<Duration>,
     disable_cache: bool,
     disable_data_collection: bool,
-    data_flush_interval: Duration,
-    max_pending_events: usize,
+    data_flush_interval: Option<Duration>,
+    max_pending_events: Option<usize>,
     debug: bool,
     #[cfg(feature = "in-process")]
     in_process: InProcessOptions,
@@ -45,6 +45,10 @@ enum Source {
     #[cfg(feature = "http")]
     RelayProxy(String),
     RelayClient(Arc<dyn RelayClient>),
+    #[cfg(feature = "in-process")]
+    Flags(String),
+    #[cfg(feature = "file")]
+    File(std::path::PathBuf),
 }
 
 /// Options once they are checked.
@@ -74,6 +78,15 @@ pub(crate) enum Mode {
 }
 
 impl Mode {
+    /// Whether there is one, to take usage data among others.
+    pub(crate) fn has_relay_proxy(&self) -> bool {
+        match self {
+            Self::Remote { .. } => true,
+            #[cfg(feature = "in-process")]
+            Self::InProcess(mode) => matches!(mode, InProcessMode::RelayProxy(_)),
+        }
+    }
+
     pub(crate) fn evaluation_type(&self) -> EvaluationType {
         match self {
             Self::Remote { .. } => EvaluationType::Remote,
@@ -97,6 +110,9 @@ pub(crate) struct Reached {
     /// Who is asked over OFREP where the engine of this process gives up.
     #[cfg(feature = "in-process")]
     pub(crate) fallback: Arc<dyn RelayClient>,
+    /// Which relay proxy and key these are, to tell what was kept for them from what was not.
+    #[cfg(feature = "in-process")]
+    pub(crate) identity: Vec<u8>,
     /// Where usage data go; the same client unless they have a base URL of their own.
     pub(crate) collector: Arc<dyn RelayClient>,
     /// How long a request may take.
@@ -111,6 +127,8 @@ impl From<Arc<dyn RelayClient>> for Reached {
             relay: Arc::clone(&client),
             #[cfg(feature = "in-process")]
             fallback: Arc::clone(&client),
+            #[cfg(feature = "in-process")]
+            identity: b"relay client".to_vec(),
             collector: client,
             timeout: DEFAULT_TIMEOUT,
             #[cfg(feature = "ws")]
@@ -133,6 +151,45 @@ impl GoFeatureFlagOptions {
         Self::with_source(Source::RelayClient(client))
     }
 
+    /// Options for flags without a relay proxy, from a JSON object of flags by key, such as one
+    /// that is built into the binary. They are evaluated in process and never change; usage data
+    /// are not collected. Options of a relay proxy or of the delivery of usage data do not go with
+    /// it.
+    ///
+    /// ```
+    /// # use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let options = GoFeatureFlagOptions::from_flags(r#"{
+    ///     "new-checkout": {"variations": {"on": true}, "defaultRule": {"variation": "on"}}
+    /// }"#);
+    /// let goff = GoFeatureFlag::connect(options).await?;
+    /// let context = EvaluationContext::builder().build();
+    /// assert!(goff.evaluate("new-checkout", &context, false).await.value);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "in-process")]
+    pub fn from_flags(text: impl Into<String>) -> Self {
+        Self::with_source(Source::Flags(text.into()))
+    }
+
+    /// Options for flags without a relay proxy, from a file in YAML, JSON or TOML, as its extension
+    /// says, of at most 256 MiB. They are evaluated in process; usage data are not collected.
+    /// Options of a relay proxy or of the delivery of usage data do not go with it.
+    ///
+    /// The file is watched: writing to it, replacing it, Kubernetes' swap of a mounted ConfigMap,
+    /// deleting it and creating it again are noticed within a fraction of a second, or within
+    /// 5 s on file systems without events. While it is absent or cannot be loaded, the flags
+    /// loaded before stay and the status is [`Stale`](crate::State::Stale); if there are none,
+    /// it is [`Error`](crate::State::Error) until there are. Replace it atomically, by renaming,
+    /// so that no half of it is taken for the whole. As on the relay proxy, flags that fail
+    /// validation are left out, with a warning.
+    #[cfg(feature = "file")]
+    pub fn from_file(path: impl Into<std::path::PathBuf>) -> Self {
+        Self::with_source(Source::File(path.into()))
+    }
+
     fn with_source(source: Source) -> Self {
         Self {
             source,
@@ -141,8 +198,8 @@ impl GoFeatureFlagOptions {
             cache_ttl: Some(DEFAULT_CACHE_TTL),
             disable_cache: false,
             disable_data_collection: false,
-            data_flush_interval: DEFAULT_FLUSH_INTERVAL,
-            max_pending_events: DEFAULT_MAX_PENDING_EVENTS,
+            data_flush_interval: None,
+            max_pending_events: None,
             debug: false,
             #[cfg(feature = "in-process")]
             in_process: InProcessOptions::default(),
@@ -189,7 +246,7 @@ impl GoFeatureFlagOptions {
 
     /// How often buffered usage data are delivered (GOFF-COLL-014). Default: 60 s.
     pub fn data_flush_interval(mut self, interval: Duration) -> Self {
-        self.data_flush_interval = interval;
+        self.data_flush_interval = Some(interval);
         self
     }
 
@@ -197,7 +254,7 @@ impl GoFeatureFlagOptions {
     /// twice as many; beyond, the oldest are dropped and counted (GOFF-COLL-014, GOFF-COLL-019).
     /// Default: 10,000.
     pub fn max_pending_events(mut self, events: usize) -> Self {
-        self.max_pending_events = events;
+        self.max_pending_events = Some(events);
         self
     }
 
@@ -208,8 +265,8 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    pub(crate) fn check(self) -> Result<Settings, OptionsError> {
-        let exporter_metadata = ExporterMetadata::new(self.exporter_metadata)
+    pub(crate) fn check(mut self) -> Result<Settings, OptionsError> {
+        let exporter_metadata = ExporterMetadata::new(std::mem::take(&mut self.exporter_metadata))
             .map_err(|error| OptionsError::new("exporter_metadata", error))?;
         if self.cache_size == 0 {
             return Err(OptionsError::new(
@@ -227,20 +284,22 @@ impl GoFeatureFlagOptions {
             size: self.cache_size,
             ttl: self.cache_ttl,
         });
-        if self.data_flush_interval.is_zero() {
+        let flush_interval = self.flush_interval();
+        if flush_interval.is_zero() {
             return Err(OptionsError::new(
                 "data_flush_interval",
                 "must be longer than zero; to collect nothing set `disable_data_collection`",
             ));
         }
-        if self.max_pending_events == 0 {
+        let max_pending_events = self.most_pending_events();
+        if max_pending_events == 0 {
             return Err(OptionsError::new(
                 "max_pending_events",
                 "must be at least 1; to collect nothing set `disable_data_collection`",
             ));
         }
         #[cfg(all(feature = "http", feature = "in-process"))]
-        let evaluation_type = self.in_process.evaluation_type;
+        let evaluation_type = self.in_process.evaluation_type();
         #[cfg(all(feature = "http", not(feature = "in-process")))]
         let evaluation_type = EvaluationType::Remote;
         let reached = match self.source {
@@ -250,19 +309,27 @@ impl GoFeatureFlagOptions {
             }
             Source::RelayClient(client) => {
                 #[cfg(feature = "http")]
-                self.http.refuse_beside_relay_client()?;
+                self.http.refuse_beside("with_relay_client")?;
                 Reached::from(client)
+            }
+            #[cfg(feature = "in-process")]
+            Source::Flags(ref text) => {
+                let mode = self.in_process.mode_of_flags(text.clone())?;
+                return self.without_relay_proxy("from_flags", mode, exporter_metadata);
+            }
+            #[cfg(feature = "file")]
+            Source::File(ref path) => {
+                let mode = self.in_process.mode_of_file(path)?;
+                return self.without_relay_proxy("from_file", mode, exporter_metadata);
             }
         };
         let collection = (!self.disable_data_collection).then_some(Collection {
-            collector: reached.collector,
-            flush_interval: self.data_flush_interval,
-            max_pending_events: self.max_pending_events,
+            collector: Arc::clone(&reached.collector),
+            flush_interval,
+            max_pending_events,
         });
         #[cfg(feature = "in-process")]
-        let mode = self
-            .in_process
-            .mode(reached.relay, reached.fallback, reached.timeout, cache)?;
+        let mode = self.in_process.mode(&reached, cache)?;
         #[cfg(not(feature = "in-process"))]
         let mode = Mode::Remote {
             relay: reached.relay,
@@ -278,6 +345,41 @@ impl GoFeatureFlagOptions {
             debug: self.debug,
         })
     }
+
+    fn flush_interval(&self) -> Duration {
+        self.data_flush_interval.unwrap_or(DEFAULT_FLUSH_INTERVAL)
+    }
+
+    fn most_pending_events(&self) -> usize {
+        self.max_pending_events
+            .unwrap_or(DEFAULT_MAX_PENDING_EVENTS)
+    }
+
+    #[cfg(feature = "in-process")]
+    fn without_relay_proxy(
+        self,
+        constructor: &str,
+        mode: InProcessMode,
+        exporter_metadata: ExporterMetadata,
+    ) -> Result<Settings, OptionsError> {
+        #[cfg(feature = "http")]
+        self.http.refuse_beside(constructor)?;
+        let set = [
+            ("data_flush_interval", self.data_flush_interval.is_some()),
+            ("max_pending_events", self.max_pending_events.is_some()),
+        ];
+        if let Some((option, _)) = set.into_iter().find(|(_, set)| *set) {
+            return Err(OptionsError::conflict(option, constructor));
+        }
+        Ok(Settings {
+            mode: Mode::InProcess(mode),
+            exporter_metadata,
+            collection: None,
+            #[cfg(feature = "ws")]
+            stream: None,
+            debug: self.debug,
+        })
+    }
 }
 
 /// What concerns in-process evaluation.
@@ -286,14 +388,14 @@ impl GoFeatureFlagOptions {
     /// Who evaluates. Options of the other mode stay unused. Default:
     /// [`Remote`](EvaluationType::Remote), which differs from GOFF-CFG-002 on purpose.
     pub fn evaluation_type(mut self, evaluation_type: EvaluationType) -> Self {
-        self.in_process.evaluation_type = evaluation_type;
+        self.in_process.evaluation_type = Some(evaluation_type);
         self
     }
 
     /// How often the flag configuration is asked for, announced changes aside; give or take a
     /// tenth (GOFF-IP-006, GOFF-IP-011). In-process evaluation. Default: 120 s.
     pub fn flag_change_polling_interval(mut self, interval: Duration) -> Self {
-        self.in_process.polling_interval = interval;
+        self.in_process.polling_interval = Some(interval);
         self
     }
 
@@ -304,6 +406,30 @@ impl GoFeatureFlagOptions {
         flags: impl IntoIterator<Item = impl Into<String>>,
     ) -> Self {
         self.in_process.flags = flags.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Keeps the flag configuration in a file, so that the next start can do without the relay
+    /// proxy: where its first attempt to load fails, the flags of the file are served, with status
+    /// [`Stale`](crate::State::Stale), until the relay proxy answers; not where the relay proxy
+    /// refuses the key. In-process evaluation. Default: none.
+    ///
+    /// The file is written after each load, replaced as a whole, readable by its owner alone; a
+    /// symbolic link at the path is replaced too, and its target untouched. A file that was
+    /// changed, that others may write to, or that was written for another endpoint, API key or
+    /// list of flags is refused. It protects against forgery as far as the API key is secret;
+    /// without a key, the file's owner and mode alone do. With a relay client of your own neither
+    /// endpoint nor key are known: give each its own file.
+    pub fn last_known_good_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.in_process.last_known_good_file = Some(path.into());
+        self
+    }
+
+    /// How long ago the flags of the file may have been known to be current. The file's date is
+    /// renewed while they are, if they change or not. In-process evaluation with
+    /// [`last_known_good_file`](Self::last_known_good_file). Default: 24 h.
+    pub fn last_known_good_max_age(mut self, max_age: Duration) -> Self {
+        self.in_process.last_known_good_max_age = Some(max_age);
         self
     }
 }
@@ -395,6 +521,10 @@ impl fmt::Debug for GoFeatureFlagOptions {
             #[cfg(feature = "http")]
             Source::RelayProxy(_) => debug.field("source", &"endpoint"),
             Source::RelayClient(client) => debug.field("source", client),
+            #[cfg(feature = "in-process")]
+            Source::Flags(_) => debug.field("source", &"flags"),
+            #[cfg(feature = "file")]
+            Source::File(path) => debug.field("source", path),
         };
         #[cfg(feature = "in-process")]
         debug.field("in_process", &self.in_process);
@@ -404,8 +534,8 @@ impl fmt::Debug for GoFeatureFlagOptions {
             .field("cache_ttl", &self.cache_ttl)
             .field("disable_cache", &self.disable_cache)
             .field("disable_data_collection", &self.disable_data_collection)
-            .field("data_flush_interval", &self.data_flush_interval)
-            .field("max_pending_events", &self.max_pending_events)
+            .field("data_flush_interval", &self.flush_interval())
+            .field("max_pending_events", &self.most_pending_events())
             .field("debug", &self.debug);
         #[cfg(feature = "http")]
         debug.field("http", &self.http);
@@ -426,6 +556,14 @@ impl OptionsError {
             option,
             reason: reason.to_string(),
         }
+    }
+
+    #[cfg(any(feature = "http", feature = "in-process"))]
+    pub(crate) fn conflict(option: &'static str, other: &str) -> Self {
+        Self::new(
+            option,
+            format_args!("has no effect beside `{other}`; set one of the two"),
+        )
     }
 
     /// The option's name, as in [`GoFeatureFlagOptions`].

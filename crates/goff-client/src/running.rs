@@ -9,7 +9,9 @@ use goff_core::{BackgroundTask, EvaluationType};
 use tokio::sync::watch;
 
 #[cfg(feature = "in-process")]
-use crate::configuration_poller::{ConfigurationPoller, FirstAttempt};
+use crate::configuration_follower::ConfigurationFollower;
+#[cfg(feature = "in-process")]
+use crate::current_configuration::FirstAttempt;
 use crate::evaluator::Evaluator;
 use crate::freshness::ChangeSink;
 
@@ -20,7 +22,7 @@ pub(crate) struct Running {
     #[cfg(feature = "ws")]
     pub(crate) listener: ListenerSlot,
     #[cfg(feature = "in-process")]
-    pub(crate) poller: std::sync::Mutex<Option<ConfigurationPoller>>,
+    pub(crate) follower: std::sync::Mutex<Option<ConfigurationFollower>>,
     #[cfg(feature = "ws")]
     pub(crate) monitor: Option<goff_ws::StreamMonitor>,
     /// Ends with the client; nobody waits for it.
@@ -50,14 +52,24 @@ impl Running {
         }
     }
 
-    /// How the first attempt to load flags ends; `None` once the poller was taken.
+    /// Whether there is nothing to load.
+    pub(crate) fn answers_at_once(&self) -> bool {
+        #[cfg(feature = "in-process")]
+        if self.mode() == EvaluationType::InProcess {
+            return self.first_attempt().is_none();
+        }
+        true
+    }
+
+    /// How the first attempt to load flags ends; `None` where they never change, or once the
+    /// follower was taken.
     #[cfg(feature = "in-process")]
     pub(crate) fn first_attempt(&self) -> Option<watch::Receiver<Option<FirstAttempt>>> {
-        let poller = self
-            .poller
+        let follower = self
+            .follower
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner);
-        poller.as_ref().map(ConfigurationPoller::first_attempt)
+        follower.as_ref().map(ConfigurationFollower::first_attempt)
     }
 
     /// Runs an evaluation that waits; `None` when the client's shutdown has run out of time.

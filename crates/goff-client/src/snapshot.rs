@@ -81,6 +81,25 @@ impl Snapshot {
         }
     }
 
+    /// The configuration as it could have been received: the JSON of each flag is as it was.
+    pub(crate) fn configuration(&self) -> FlagConfiguration {
+        let mut text = String::from("{");
+        for flag in self.flags.iter() {
+            if text.len() > 1 {
+                text.push(',');
+            }
+            text.push_str(&Value::from(flag.key()).to_string());
+            text.push(':');
+            text.push_str(flag.raw_json());
+        }
+        text.push('}');
+        FlagConfiguration {
+            flags: Some(text.into()),
+            enrichment: self.flag_context.enrichment.clone(),
+            etag: self.etag.clone(),
+        }
+    }
+
     pub(crate) fn etag(&self) -> Option<&Etag> {
         self.etag.as_ref()
     }

@@ -26,6 +26,8 @@ pub struct Stats {
     /// Evaluations for which the relay proxy was asked because this process could not
     /// (in-process evaluation).
     pub fallbacks: u64,
+    /// Tracking events that were not recorded for want of a relay proxy to deliver them to.
+    pub not_collected: u64,
     /// How often the stream opened again after it was lost.
     pub reconnects: u64,
 }

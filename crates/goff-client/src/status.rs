@@ -28,7 +28,8 @@ pub enum State {
     Ready,
     /// Evaluations are answered, but changes of flags have not been heard of for long: for
     /// `cache_ttl` since the change stream broke (remote evaluation), or for three failed refreshes
-    /// in a row (in-process evaluation).
+    /// in a row (in-process evaluation). Or they come from a file: the last-known-good one, or a flag
+    /// file that has since become absent or unusable.
     Stale,
     /// No flag configuration could be loaded yet; evaluations are refused with
     /// `PROVIDER_NOT_READY`. It is tried again until one is (in-process evaluation, GOFF-EVT-008).

@@ -1,0 +1,275 @@
+//! Flags without a relay proxy: from a file that is watched, and from a text.
+#![cfg(feature = "file")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../src/test_directory.rs"]
+mod test_directory;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use goff_client::{
+    ChangedFlags, ClientEvent, ErrorCode, EvaluationContext, EvaluationDetails, EvaluationType,
+    GoFeatureFlag, GoFeatureFlagOptions, Reason, State, Subscription,
+};
+use serde_json::{Map, json};
+use tokio::time::timeout;
+
+use test_directory::TestDirectory;
+
+/// What a busy machine may take; usually it is a fraction of a second.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn yaml(value: i64) -> String {
+    format!("flag:\n  variations: {{A: {value}}}\n  defaultRule: {{variation: A}}\n")
+}
+
+/// Puts another file in the place of one, so that nobody sees half of it.
+fn replace(path: &Path, content: &str) {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, content).unwrap();
+    fs::rename(temporary, path).unwrap();
+}
+
+async fn evaluate(goff: &GoFeatureFlag) -> EvaluationDetails<i64> {
+    let context = EvaluationContext::builder().targeting_key("user-1").build();
+    goff.evaluate("flag", &context, -1).await
+}
+
+async fn next(events: &mut Subscription) -> ClientEvent {
+    let event = timeout(PATIENCE, events.next()).await;
+    event.unwrap().unwrap()
+}
+
+#[track_caller]
+fn assert_state(goff: &GoFeatureFlag, state: State) {
+    assert_eq!(goff.status().state, state, "{:?}", goff.status());
+}
+
+fn updated(flag: &str) -> ClientEvent {
+    ClientEvent::ConfigurationChanged(ChangedFlags::Compared {
+        added: BTreeSet::new(),
+        updated: BTreeSet::from([flag.to_owned()]),
+        removed: BTreeSet::new(),
+        enrichment: false,
+    })
+}
+
+#[tokio::test]
+async fn flags_are_those_of_the_file_at_any_time() {
+    let directory = TestDirectory::new();
+    let path = directory.path("flags.yaml");
+    fs::write(&path, yaml(1)).unwrap();
+    let goff = GoFeatureFlag::new(GoFeatureFlagOptions::from_file(&path)).unwrap();
+    let mut events = goff.subscribe();
+    assert_eq!(goff.evaluation_type(), EvaluationType::InProcess);
+    goff.initialize().await.unwrap();
+    assert_state(&goff, State::Ready);
+    let first = evaluate(&goff).await;
+    assert_eq!((first.value, first.reason()), (1, &Reason::Static));
+    assert_eq!(next(&mut events).await, ClientEvent::Ready);
+
+    replace(&path, &yaml(2));
+    assert_eq!(next(&mut events).await, updated("flag"));
+    assert_eq!(evaluate(&goff).await.value, 2);
+    let local = goff.local().unwrap();
+    let context = EvaluationContext::builder().build();
+    assert_eq!(local.evaluate("flag", &context, -1_i64).value, 2);
+
+    // What cannot be loaded changes nothing but the status.
+    replace(&path, "flag:\n  a: 1\n  a: 2\n");
+    let ClientEvent::Error(error) = next(&mut events).await else {
+        unreachable!("an error comes first");
+    };
+    let place = format!("`{}`, line 3, column 3: ", path.display());
+    assert!(error.contains(&place), "{error}");
+    assert_eq!(next(&mut events).await, ClientEvent::Stale);
+    assert_eq!(goff.status().last_error, Some(error));
+    assert_eq!(evaluate(&goff).await.value, 2);
+
+    replace(&path, &yaml(3));
+    assert_eq!(next(&mut events).await, ClientEvent::Ready);
+    assert_eq!(next(&mut events).await, updated("flag"));
+    assert_eq!(evaluate(&goff).await.value, 3);
+
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(next(&mut events).await, ClientEvent::Error(_)));
+    assert_eq!(next(&mut events).await, ClientEvent::Stale);
+    assert_eq!(evaluate(&goff).await.value, 3);
+    // The same again is no change.
+    replace(&path, &yaml(3));
+    assert_eq!(next(&mut events).await, ClientEvent::Ready);
+    goff.shutdown(PATIENCE).await;
+    assert_eq!(next(&mut events).await, ClientEvent::Closed);
+    let stats = goff.stats();
+    assert_eq!((stats.refreshes, stats.failed_refreshes), (4, 2));
+    assert_eq!(directory.names(), ["flags.yaml"]);
+}
+
+/// GOFF-EVT-008.
+#[tokio::test]
+async fn file_that_comes_later_heals_the_client() {
+    let directory = TestDirectory::new();
+    let path = directory.path("flags.toml");
+    let options = GoFeatureFlagOptions::from_file(&path);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    assert_state(&goff, State::Error);
+    let error = goff.status().last_error.unwrap();
+    assert!(error.contains("create it"), "{error}");
+    let early = evaluate(&goff).await;
+    assert_eq!(
+        early.error().unwrap().code(),
+        ErrorCode::ProviderNotReady,
+        "{early:?}"
+    );
+    replace(
+        &path,
+        "[flag.variations]\nA = 1\n[flag.defaultRule]\nvariation = \"A\"\n",
+    );
+    assert!(goff.wait_until_ready(PATIENCE).await);
+    assert_state(&goff, State::Ready);
+    assert_eq!(evaluate(&goff).await.value, 1);
+}
+
+/// GOFF-LIFE-003: what happened in between is loaded, and nothing of it was before.
+#[tokio::test]
+async fn client_can_be_started_again() {
+    let directory = TestDirectory::new();
+    let path = directory.path("flags.yaml");
+    fs::write(&path, yaml(1)).unwrap();
+    let options = GoFeatureFlagOptions::from_file(&path);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    goff.shutdown(PATIENCE).await;
+    assert_state(&goff, State::Closed);
+    replace(&path, &yaml(2));
+    assert_eq!(evaluate(&goff).await.value, -1);
+    goff.initialize().await.unwrap();
+    assert_eq!(evaluate(&goff).await.value, 2);
+    // The watcher of the first life would tell of a change twice.
+    let mut events = goff.subscribe();
+    replace(&path, &yaml(3));
+    assert_eq!(next(&mut events).await, updated("flag"));
+    replace(&path, &yaml(4));
+    assert_eq!(next(&mut events).await, updated("flag"));
+    assert_eq!(evaluate(&goff).await.value, 4);
+}
+
+/// Relay-protocol 12: flags that fail the server's validation are not served.
+#[tokio::test]
+async fn flags_that_fail_validation_are_not_found() {
+    let directory = TestDirectory::new();
+    let path = directory.path("flags.yaml");
+    let flag = |value: i64, variation: &str| {
+        format!("{{variations: {{A: {value}}}, defaultRule: {{variation: {variation}}}}}")
+    };
+    let content = format!("good: {}\nflag: {}\n", flag(1, "A"), flag(2, "B"));
+    fs::write(&path, content).unwrap();
+    let options = GoFeatureFlagOptions::from_file(&path);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let details = evaluate(&goff).await;
+    assert_eq!(
+        details.error().unwrap().code(),
+        ErrorCode::FlagNotFound,
+        "{details:?}"
+    );
+    let context = EvaluationContext::builder().build();
+    assert_eq!(goff.evaluate("good", &context, -1_i64).await.value, 1);
+}
+
+/// There is nobody to deliver usage data to, or to ask where the engine gives up.
+#[tokio::test]
+async fn without_a_relay_proxy_nothing_is_collected_or_asked() {
+    let flags = json!({
+        "flag": {"variations": {"A": 1}, "defaultRule": {"variation": "A"}},
+        "broken": {"disable": "yes"},
+    });
+    let options = GoFeatureFlagOptions::from_flags(flags.to_string());
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let context = EvaluationContext::builder().targeting_key("user-1").build();
+    assert_eq!(evaluate(&goff).await.value, 1);
+    let broken = goff.evaluate("broken", &context, 7_i64).await;
+    assert_eq!(broken.value, 7);
+    assert_eq!(broken.error().unwrap().code(), ErrorCode::ParseError);
+    for count in 1..=3 {
+        goff.track("checkout", &context, Map::new()).unwrap();
+        assert_eq!(goff.stats().not_collected, count);
+    }
+    assert!(goff.event_sink().is_none());
+    assert_eq!(goff.stats().fallbacks, 0);
+    for report in [goff.flush(PATIENCE).await, goff.shutdown(PATIENCE).await] {
+        assert_eq!(
+            (report.recorded, report.delivered, report.buffered),
+            (0, 0, 0)
+        );
+    }
+    goff.initialize().await.unwrap();
+    assert_state(&goff, State::Ready);
+    assert_eq!(evaluate(&goff).await.value, 1);
+}
+
+#[test]
+fn options_that_cannot_be_used_are_refused() {
+    let check = |options: GoFeatureFlagOptions, message: &str| {
+        let error = GoFeatureFlag::new(options).unwrap_err();
+        assert_eq!(error.to_string(), message);
+    };
+    check(
+        GoFeatureFlagOptions::from_file("flags.ini"),
+        "option `from_file` flag file `flags.ini` has an extension that names no format; rename it to end in .yaml, .yml, .json or .toml",
+    );
+    check(
+        GoFeatureFlagOptions::from_flags("[]"),
+        "option `from_flags` is not a JSON object of flags by key: expected an object of flags at byte 0",
+    );
+    for (constructor, options) in [
+        (
+            "from_flags",
+            GoFeatureFlagOptions::from_flags as fn(&'static str) -> GoFeatureFlagOptions,
+        ),
+        ("from_file", |_| {
+            GoFeatureFlagOptions::from_file("flags.yaml")
+        }),
+    ] {
+        let options = || options("{}");
+        let without_effect = |option: &str, options: GoFeatureFlagOptions| {
+            let message = format!(
+                "option `{option}` has no effect beside `{constructor}`; set one of the two"
+            );
+            check(options, &message);
+        };
+        let second = Duration::from_secs(1);
+        without_effect("data_flush_interval", options().data_flush_interval(second));
+        without_effect("max_pending_events", options().max_pending_events(1));
+        without_effect(
+            "flag_change_polling_interval",
+            options().flag_change_polling_interval(second),
+        );
+        without_effect(
+            "evaluation_flag_list",
+            options().evaluation_flag_list(["flag"]),
+        );
+        without_effect(
+            "last_known_good_file",
+            options().last_known_good_file("flags"),
+        );
+        without_effect(
+            "last_known_good_max_age",
+            options().last_known_good_max_age(second),
+        );
+        #[cfg(feature = "http")]
+        {
+            without_effect("api_key", options().api_key("key"));
+            without_effect("timeout", options().timeout(second));
+            without_effect("custom_header", options().custom_header("a", "b"));
+        }
+        check(
+            options().evaluation_type(EvaluationType::Remote),
+            &format!(
+                "option `evaluation_type` cannot be remote beside `{constructor}`: there is nobody to ask"
+            ),
+        );
+        GoFeatureFlag::new(options().evaluation_type(EvaluationType::InProcess)).unwrap();
+    }
+}

@@ -1,0 +1,133 @@
+//! What is warned of when a flag file is not as it should be, and how often.
+//!
+//! A test binary of its own, because warnings come from other threads than the test's.
+#![cfg(feature = "file")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../src/test_directory.rs"]
+mod test_directory;
+
+use std::fmt::{Debug, Write};
+use std::fs;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use goff_client::{ClientEvent, EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
+use serde_json::Map;
+use tokio::time::timeout;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+use test_directory::TestDirectory;
+
+/// The warnings so far.
+#[derive(Clone, Default)]
+struct Warnings(Arc<Mutex<Vec<String>>>);
+
+struct Message(String);
+
+impl Visit for Message {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        write!(self.0, "{field}={value:?} ").unwrap();
+    }
+}
+
+impl Warnings {
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Subscriber for Warnings {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("goff") && *metadata.level() <= Level::WARN
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        let mut message = Message(String::new());
+        event.record(&mut message);
+        let mut warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        warnings.push(message.0);
+    }
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
+}
+
+#[tokio::test]
+async fn each_mistake_is_warned_of_once_with_its_place() {
+    let warnings = Warnings::default();
+    tracing::subscriber::set_global_default(warnings.clone()).unwrap();
+    let directory = TestDirectory::new();
+    let path = directory.path("flags.yaml");
+    let replace = |content: &str| {
+        fs::write(directory.path("new"), content).unwrap();
+        fs::rename(directory.path("new"), &path).unwrap();
+    };
+    let invalid: String = (0..12)
+        .map(|index| {
+            format!("bad-{index}: {{variations: {{A: 1}}, defaultRule: {{variation: B}}}}\n")
+        })
+        .collect();
+    fs::write(&path, &invalid).unwrap();
+    let options = GoFeatureFlagOptions::from_file(&path);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let mut events = goff.subscribe();
+
+    // One warning for all flags of a load; a dozen need not all be named.
+    let first = warnings.take();
+    assert_eq!(first.len(), 1, "{first:?}");
+    for part in [
+        format!("`{}`", path.display()),
+        "line 1, column 54: flag `bad-0`: invalid variation: B does not exist; ".to_owned(),
+        "flag `bad-9`".to_owned(),
+        "; and 2 more".to_owned(),
+    ] {
+        assert!(first[0].contains(&part), "{part} in {}", first[0]);
+    }
+    assert!(!first[0].contains("bad-10"), "{}", first[0]);
+
+    // The same mistake again, in another file of the same bytes, is no news.
+    for _ in 0..3 {
+        replace("a: [");
+    }
+    let mut next = async || {
+        timeout(Duration::from_secs(20), events.next())
+            .await
+            .unwrap()
+            .unwrap()
+    };
+    assert!(matches!(next().await, ClientEvent::Error(_)));
+    assert_eq!(next().await, ClientEvent::Stale);
+    replace("a: [");
+    replace("{}");
+    assert_eq!(next().await, ClientEvent::Ready);
+    let broken = warnings.take();
+    assert_eq!(broken.len(), 1, "{broken:?}");
+    for part in [
+        &*format!("`{}`, line ", path.display()),
+        "; correct it there",
+    ] {
+        assert!(broken[0].contains(part), "{part} in {}", broken[0]);
+    }
+
+    // Without a relay proxy there is nobody to tell.
+    let context = EvaluationContext::builder().targeting_key("user-1").build();
+    for _ in 0..3 {
+        goff.track("checkout", &context, Map::new()).unwrap();
+    }
+    let tracking = warnings.take();
+    assert_eq!(tracking.len(), 1, "{tracking:?}");
+    goff.shutdown(Duration::from_secs(20)).await;
+    assert_eq!(directory.names(), ["flags.yaml"]);
+}

@@ -58,6 +58,18 @@ pub fn relay_source() -> Option<RelaySource> {
     }
 }
 
+/// As [`relay_source`], and never the embedded one.
+///
+/// # Panics
+///
+/// If no relay proxy is configured and `CI` is set.
+pub fn real_relay_source() -> Option<RelaySource> {
+    match relay_source()? {
+        RelaySource::Embedded => leave_out("a real relay proxy"),
+        source => Some(source),
+    }
+}
+
 fn shared(instance: Instance, source: &RelaySource) -> &'static RelayProxy {
     static OPEN: OnceLock<RelayProxy> = OnceLock::new();
     static AUTHENTICATED: OnceLock<RelayProxy> = OnceLock::new();
@@ -93,7 +105,7 @@ fn none_configured<T>() -> Option<T> {
     say(message)
 }
 
-/// Reports that this test cannot run against somebody else's relay proxy.
+/// Reports that this test cannot run against the relay proxy at hand.
 fn leave_out<T>(needs: &str) -> Option<T> {
     say(&format!("it needs {needs}"))
 }

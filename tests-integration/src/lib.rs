@@ -37,7 +37,7 @@ mod stripping_proxy;
 mod wire;
 
 pub use breakable_proxy::BreakableProxy;
-pub use fixture::{relay, relay_source, relay_under_control};
+pub use fixture::{real_relay_source, relay, relay_source, relay_under_control};
 pub use recorded_events::{EventKind, RecordedEvents};
 pub use relay_config::{
     ADMIN_KEY, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance, KEY_WITHOUT_FLAG_SET,

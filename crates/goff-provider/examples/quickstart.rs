@@ -1,122 +1,253 @@
-//! Evaluates a flag of each type through OpenFeature and prints what came back, a cached answer
-//! and the usage data delivered at shutdown included.
+//! A relay proxy, the provider, and a flag that changes: all in one process, with nothing but Rust.
+//!
+//! ```sh
+//! cargo run --example quickstart
+//! ```
+//!
+//! It starts the test kit's embedded relay proxy with the flags of `quickstart-flags.yaml`, evaluates a flag of
+//! each type through OpenFeature, shows an answer from the cache, edits the flag file, shows the change arrive,
+//! and prints the usage data that the relay proxy has collected. With an endpoint it evaluates against a relay
+//! proxy of yours instead:
 //!
 //! ```sh
 //! cargo run --example quickstart -- --endpoint http://localhost:1031 [--api-key KEY]
 //! ```
-#![expect(clippy::print_stdout, reason = "an example prints what it shows")]
 
+use std::error::Error;
 use std::fmt::Debug;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, is_disabled};
+use goff_provider::{
+    ChangedFlags, ClientEvent, GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider,
+    StreamState, is_disabled,
+};
+use goff_testkit::EmbeddedRelay;
 use open_feature::{
     Client, EvaluationContext, EvaluationContextFieldValue, EvaluationDetails, EvaluationResult,
     OpenFeature, StructValue,
 };
 
 const USAGE: &str = "\
-usage: quickstart --endpoint URL [--api-key KEY]
+usage: quickstart [--endpoint URL [--api-key KEY]]
 
-It evaluates the flags of a relay proxy that serves `tests-integration/relay/flags.yaml`;
-flags that yours does not have are shown as what they are: not found.
+Without an endpoint it starts a relay proxy of its own. With one it evaluates the same flags there; those that
+yours does not have are shown as what they are: not found. `docker compose up` starts one that has them.
 ";
 
 #[tokio::main]
-async fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
-    let Some(options) = options_from(std::env::args().skip(1)) else {
-        print!("{USAGE}");
-        return Ok(ExitCode::FAILURE);
-    };
-    let goff = GoFeatureFlag::connect(options).await?;
+async fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let mut out = io::stdout();
+    match Arguments::parse(std::env::args().skip(1)) {
+        None => {
+            out.write_all(USAGE.as_bytes())?;
+            return Ok(ExitCode::FAILURE);
+        }
+        Some(Arguments { endpoint: None, .. }) => show_everything(&mut out).await?,
+        Some(Arguments {
+            endpoint: Some(url),
+            api_key,
+        }) => {
+            let options = GoFeatureFlagOptions::new(url);
+            let options = match api_key {
+                Some(key) => options.api_key(key),
+                None => options,
+            };
+            let goff = GoFeatureFlag::connect(options).await?;
+            evaluate(&mut out, &goff).await?;
+            finish(&mut out, &goff).await?;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
 
+/// The whole tour, on a relay proxy of its own.
+pub(crate) async fn show_everything(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
+    let file = FlagFile::create()?;
+    let relay = EmbeddedRelay::builder().flag_file(&file.path).start()?;
+    writeln!(
+        out,
+        "A relay proxy at {}, with the flags of {}\n",
+        relay.endpoint(),
+        file.path.display()
+    )?;
+
+    let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(relay.endpoint())).await?;
+    let client = evaluate(out, &goff).await?;
+
+    // A change is pushed to every open stream; the first one opens in the background.
+    while goff.stats().stream != StreamState::Open {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let mut events = goff.subscribe();
+    writeln!(
+        out,
+        "\nThe file is edited: `string_key` serves `summer` from now on."
+    )?;
+    file.edit(
+        "defaultRule: {variation: spring}",
+        "defaultRule: {variation: summer}",
+    )?;
+    let edited = Instant::now();
+    while let Some(event) = events.next().await {
+        if let ClientEvent::ConfigurationChanged(ChangedFlags::Named(flags)) = event {
+            let after = edited.elapsed().as_millis();
+            writeln!(out, "Announced after {after} ms: {flags:?} changed.")?;
+            break;
+        }
+    }
+    let user = user();
+    let string = client
+        .get_string_details("string_key", Some(&user), None)
+        .await;
+    show(out, "string_key", string)?;
+
+    finish(out, &goff).await?;
+    writeln!(out, "\nWhat the relay proxy has collected:")?;
+    for event in relay.feature_events() {
+        writeln!(out, "  {event}")?;
+    }
+    Ok(())
+}
+
+async fn evaluate(out: &mut impl Write, goff: &GoFeatureFlag) -> io::Result<Client> {
     let mut api = OpenFeature::singleton_mut().await;
-    api.set_provider(GoFeatureFlagProvider::from(&goff)).await;
+    api.set_provider(GoFeatureFlagProvider::from(goff)).await;
     let client = api.create_client();
     drop(api);
 
-    let context = EvaluationContext::default()
+    let user = user();
+    let context = Some(&user);
+    let boolean = client
+        .get_bool_details("bool_targeting_match", context, None)
+        .await;
+    show(out, "bool_targeting_match", boolean)?;
+    let integer = client.get_int_details("integer_key", context, None).await;
+    show(out, "integer_key", integer)?;
+    let float = client.get_float_details("double_key", context, None).await;
+    show(out, "double_key", float)?;
+    let string = client.get_string_details("string_key", context, None).await;
+    show(out, "string_key", string)?;
+    let object = client
+        .get_struct_details::<StructValue>("object_key", context, None)
+        .await;
+    show(out, "object_key", object)?;
+    let disabled = client
+        .get_bool_details("disabled_bool", context, None)
+        .await;
+    show(out, "disabled_bool", disabled)?;
+
+    writeln!(out, "\nOnce more, from the cache:")?;
+    let again = client
+        .get_bool_details("bool_targeting_match", context, None)
+        .await;
+    show(out, "bool_targeting_match", again)?;
+    Ok(client)
+}
+
+/// Evaluations from the cache are recorded by the client, and delivered now.
+async fn finish(out: &mut impl Write, goff: &GoFeatureFlag) -> io::Result<()> {
+    let report = goff.shutdown(Duration::from_secs(5)).await;
+    writeln!(
+        out,
+        "\nusage data: {} recorded, {} delivered, {} dropped, {} still buffered",
+        report.recorded, report.delivered, report.dropped, report.buffered
+    )
+}
+
+fn user() -> EvaluationContext {
+    EvaluationContext::default()
         .with_targeting_key("d45e303a-38c2-11ed-a261-0242ac120002")
         .with_custom_field("email", "john.doe@gofeatureflag.org")
         .with_custom_field("age", 30)
         .with_custom_field(
             "labels",
             EvaluationContextFieldValue::new_struct(vec!["pro".to_owned(), "beta".to_owned()]),
-        );
-    evaluate_each_type(&client, &context).await;
-
-    println!("\nOnce more, from the cache:");
-    let again = client
-        .get_bool_details("bool_targeting_match", Some(&context), None)
-        .await;
-    show("bool_targeting_match", again);
-
-    // Evaluations from the cache are recorded by the client, and delivered now.
-    let report = goff.shutdown(Duration::from_secs(5)).await;
-    println!(
-        "\nusage data: {} recorded, {} delivered, {} dropped, {} still buffered",
-        report.recorded, report.delivered, report.dropped, report.buffered
-    );
-    Ok(ExitCode::SUCCESS)
+        )
 }
 
-async fn evaluate_each_type(client: &Client, context: &EvaluationContext) {
-    let context = Some(context);
-    let boolean = client
-        .get_bool_details("bool_targeting_match", context, None)
-        .await;
-    show("bool_targeting_match", boolean);
-    let integer = client.get_int_details("integer_key", context, None).await;
-    show("integer_key", integer);
-    let float = client.get_float_details("double_key", context, None).await;
-    show("double_key", float);
-    let string = client.get_string_details("string_key", context, None).await;
-    show("string_key", string);
-    let object = client
-        .get_struct_details::<StructValue>("object_key", context, None)
-        .await;
-    show("object_key", object);
-    let disabled = client
-        .get_bool_details("disabled_bool", context, None)
-        .await;
-    show("disabled_bool", disabled);
-}
-
-fn show<T: Debug>(flag_key: &str, result: EvaluationResult<EvaluationDetails<T>>) {
+fn show<T: Debug>(
+    out: &mut impl Write,
+    flag_key: &str,
+    result: EvaluationResult<EvaluationDetails<T>>,
+) -> io::Result<()> {
     match result {
         Ok(details) => {
-            println!("{flag_key} = {:?}", details.value);
-            println!("  variant  {}", details.variant.as_deref().unwrap_or("-"));
+            writeln!(out, "{flag_key} = {:?}", details.value)?;
+            writeln!(
+                out,
+                "  variant  {}",
+                details.variant.as_deref().unwrap_or("-")
+            )?;
             let reason = details.reason.map(|reason| reason.to_string());
-            println!("  reason   {}", reason.as_deref().unwrap_or("-"));
-            println!("  metadata {:?}", details.flag_metadata.values);
+            writeln!(out, "  reason   {}", reason.as_deref().unwrap_or("-"))?;
+            writeln!(out, "  metadata {:?}", details.flag_metadata.values)
         }
         Err(error) if is_disabled(&error) => {
-            println!("{flag_key}: disabled, your default applies");
+            writeln!(out, "{flag_key}: disabled, your default applies")
         }
         Err(error) => {
             let message = error.message.unwrap_or_default();
-            println!(
+            writeln!(
+                out,
                 "{flag_key}: {} ({message}), your default applies",
                 error.code
-            );
+            )
         }
     }
 }
 
-fn options_from(mut arguments: impl Iterator<Item = String>) -> Option<GoFeatureFlagOptions> {
-    let (mut endpoint, mut api_key) = (None, None);
-    while let Some(argument) = arguments.next() {
-        match argument.as_str() {
-            "--endpoint" => endpoint = Some(arguments.next()?),
-            "--api-key" => api_key = Some(arguments.next()?),
-            _ => return None,
-        }
+/// A copy of the sample flags to edit; removed when dropped.
+struct FlagFile {
+    path: PathBuf,
+}
+
+impl FlagFile {
+    fn create() -> io::Result<Self> {
+        let name = format!("goff-quickstart-{}.yaml", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::write(&path, include_str!("quickstart-flags.yaml"))?;
+        Ok(Self { path })
     }
-    let options = GoFeatureFlagOptions::new(endpoint?);
-    Some(match api_key {
-        Some(key) => options.api_key(key),
-        None => options,
-    })
+
+    /// Replaces the file as a whole, so that nobody reads half of one.
+    fn edit(&self, from: &str, to: &str) -> io::Result<()> {
+        let flags = fs::read_to_string(&self.path)?.replace(from, to);
+        let beside = Path::with_extension(&self.path, "new");
+        fs::write(&beside, flags)?;
+        fs::rename(beside, &self.path)
+    }
+}
+
+impl Drop for FlagFile {
+    fn drop(&mut self) {
+        // It is in a directory for temporary files.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+struct Arguments {
+    endpoint: Option<String>,
+    api_key: Option<String>,
+}
+
+impl Arguments {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Self> {
+        let mut parsed = Self {
+            endpoint: None,
+            api_key: None,
+        };
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--endpoint" => parsed.endpoint = Some(arguments.next()?),
+                "--api-key" => parsed.api_key = Some(arguments.next()?),
+                _ => return None,
+            }
+        }
+        // A key is for a relay proxy of yours.
+        (parsed.endpoint.is_some() || parsed.api_key.is_none()).then_some(parsed)
+    }
 }

@@ -2,10 +2,10 @@
 
 use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{
-    EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, EventKind, Instance, relay, relay_under_control,
+    EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance, relay, relay_under_control,
 };
 
-use crate::surfaces::{Asked, User, plain, surfaces};
+use crate::surfaces::{Asked, User, plain, remote_surfaces, surfaces};
 
 /// GOFF-AUTH-001.
 #[tokio::test]
@@ -25,11 +25,7 @@ async fn a_key_of_the_relay_proxy_is_accepted() {
                 "{}: {key}",
                 surface.name
             );
-            let all = surface
-                .goff
-                .evaluate_all(&User::john().native())
-                .await
-                .unwrap();
+            let all = surface.ask_all(&User::john()).await.unwrap();
             assert!(
                 all["string_key"].error().is_none(),
                 "{}: {key}",
@@ -39,6 +35,7 @@ async fn a_key_of_the_relay_proxy_is_accepted() {
     }
 }
 
+/// Whoever evaluates in process cannot even start so, see [`crate::in_process_starting`].
 /// GOFF-ERR-004.
 #[tokio::test]
 async fn without_a_key_or_with_a_wrong_one_every_request_is_refused() {
@@ -51,7 +48,7 @@ async fn without_a_key_or_with_a_wrong_one_every_request_is_refused() {
             Some(key) => options.api_key(key),
             None => options,
         };
-        for surface in surfaces(relay.endpoint(), with_key).await {
+        for surface in remote_surfaces(relay.endpoint(), with_key).await {
             let place = format!("{}: {key:?}", surface.name);
             let seen = surface
                 .ask("string_key", Asked::Text("default"), &User::john())
@@ -64,11 +61,7 @@ async fn without_a_key_or_with_a_wrong_one_every_request_is_refused() {
                 "{place}: {}",
                 seen.message
             );
-            let error = surface
-                .goff
-                .evaluate_all(&User::john().native())
-                .await
-                .unwrap_err();
+            let error = surface.ask_all(&User::john()).await.unwrap_err();
             assert!(error.to_string().contains("401"), "{place}: {error}");
         }
     }
@@ -115,7 +108,7 @@ async fn a_custom_header_can_carry_the_key_and_the_option_wins_over_it() {
         assert_eq!(seen.outcome(), "ok", "{}: {}", surface.name, seen.message);
     }
     let wrong = |options: GoFeatureFlagOptions| options.custom_header("x-api-key", "wrong");
-    for surface in surfaces(relay.endpoint(), wrong).await {
+    for surface in remote_surfaces(relay.endpoint(), wrong).await {
         let seen = surface
             .ask("string_key", Asked::Text("default"), &User::john())
             .await;
@@ -157,11 +150,8 @@ async fn two_clients_with_different_keys_and_endpoints_share_nothing() {
             "{}",
             one.name
         );
-        for (relay, name) in [(open, "one"), (authenticated, "other")] {
-            let events = relay
-                .recorded_events(EventKind::Feature)
-                .of_user(user.key(), 1)
-                .await;
+        for (surface, relay, name) in [(one, open, "one"), (other, authenticated, "other")] {
+            let events = surface.events(relay, &user, 1).await;
             assert_eq!(events.len(), 1, "{}", one.name);
             assert_eq!(events[0]["metadata"]["client"], name, "{}", one.name);
         }

@@ -2,14 +2,14 @@
 
 use goff_tests_integration::{Instance, relay};
 
-use crate::surfaces::{Asked, User, plain, surfaces};
+use crate::surfaces::{Asked, User, plain, remote_surfaces};
 
 #[tokio::test]
 async fn an_unknown_flag_is_asked_for_every_time() {
     let Some(relay) = relay(Instance::Open) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), plain).await {
+    for surface in remote_surfaces(relay.endpoint(), plain).await {
         let user = User::of(&surface, "unknown flag");
         for asked in 1..=3 {
             let seen = surface
@@ -33,7 +33,7 @@ async fn a_disabled_flag_gives_every_caller_its_own_default() {
     let Some(relay) = relay(Instance::Open) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), plain).await {
+    for surface in remote_surfaces(relay.endpoint(), plain).await {
         let user = User::of(&surface, "disabled");
         for asked in [
             Asked::Text("one"),

@@ -1,6 +1,6 @@
 //! Scenarios 4, 6 and 7: what the relay proxy makes of the evaluation context.
 
-use goff_tests_integration::{EventKind, Instance, relay, relay_under_control};
+use goff_tests_integration::{Instance, relay, relay_under_control};
 
 use crate::surfaces::{Asked, User, plain, surfaces};
 
@@ -28,10 +28,7 @@ async fn an_anonymous_user_is_anonymous_to_rules_and_in_events() {
                 .get("evaluatedRuleName")
                 .map(|name| name == "anonymous visitors");
             assert_eq!(rule, (value == "b").then_some(true), "{}", user.key());
-            let events = relay
-                .recorded_events(EventKind::Feature)
-                .of_user(user.key(), 1)
-                .await;
+            let events = surface.events(relay, &user, 1).await;
             assert_eq!(events[0]["contextKind"], kind, "{}", user.key());
         }
     }
@@ -119,10 +116,7 @@ async fn an_attribute_called_targeting_key_does_not_replace_the_targeting_key() 
             .ask("default_key", Asked::Text("default"), &user)
             .await;
         assert_eq!(seen.value, "a", "{}", surface.name);
-        let events = relay
-            .recorded_events(EventKind::Feature)
-            .of_user(user.key(), 1)
-            .await;
+        let events = surface.events(relay, &user, 1).await;
         assert_eq!(events.len(), 1, "{}", surface.name);
     }
 }

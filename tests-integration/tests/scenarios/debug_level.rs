@@ -2,7 +2,7 @@
 
 use goff_tests_integration::{Instance, relay};
 
-use crate::surfaces::{Asked, User, plain, surfaces};
+use crate::surfaces::{Asked, User, plain, remote_surfaces, surfaces};
 
 #[tokio::test]
 async fn indented_bodies_say_the_same() {
@@ -35,16 +35,12 @@ async fn indented_bodies_say_the_same() {
             .await;
         assert_eq!(seen.outcome(), "TARGETING_KEY_MISSING", "{}", surface.name);
 
-        let all = surface
-            .goff
-            .evaluate_all(&User::john().native())
-            .await
-            .unwrap();
+        let all = surface.ask_all(&User::john()).await.unwrap();
         assert_eq!(all["string_key"].value, "CC0000", "{}", surface.name);
     }
-    // Another shape of error body, with one member more.
+    // Another shape of error body, with one member more; in process there would be no flags.
     let elsewhere = format!("{}/v9", relay.endpoint());
-    for surface in surfaces(&elsewhere, plain).await {
+    for surface in remote_surfaces(&elsewhere, plain).await {
         let seen = surface
             .ask("string_key", Asked::Text("default"), &User::john())
             .await;

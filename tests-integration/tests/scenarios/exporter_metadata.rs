@@ -2,7 +2,7 @@
 //! `gofeatureflag` (C3 of the Python provider, whose metadata no server ever read).
 
 use goff_provider::GoFeatureFlagOptions;
-use goff_tests_integration::{EventKind, Instance, relay_under_control};
+use goff_tests_integration::{Instance, relay_under_control};
 use serde_json::json;
 
 use crate::surfaces::{Asked, User, plain, surfaces};
@@ -26,16 +26,17 @@ async fn the_server_records_the_metadata_of_the_options_and_ours() {
         surface
             .ask("static_key", Asked::Text("default"), &user)
             .await;
-        let events = relay
-            .recorded_events(EventKind::Feature)
-            .of_user(user.key(), 1)
-            .await;
+        let events = surface.events(relay, &user, 1).await;
         let expected = json!({
             "version": "1.0.0", "name": "myapp", "id": 123, "ratio": 0.5, "canary": true,
             "provider": "rust", "openfeature": true,
         });
         assert_eq!(events[0]["metadata"], expected, "{}", surface.name);
-        assert_eq!(events[0]["source"], "SERVER", "{}", surface.name);
+        let source = match surface.is_in_process() {
+            true => "INPROCESS",
+            false => "SERVER",
+        };
+        assert_eq!(events[0]["source"], source, "{}", surface.name);
     }
 }
 
@@ -56,10 +57,7 @@ async fn the_caller_s_own_members_are_kept() {
             .ask("scheduled_key", Asked::Text("default"), &user)
             .await;
         assert_eq!(seen.value, "b", "{}", surface.name);
-        let events = relay
-            .recorded_events(EventKind::Feature)
-            .of_user(user.key(), 1)
-            .await;
+        let events = surface.events(relay, &user, 1).await;
         // Theirs under this one name is replaced (GOFF-CTX-006).
         let expected = json!({"provider": "rust", "openfeature": true});
         assert_eq!(events[0]["metadata"], expected, "{}", surface.name);
@@ -77,10 +75,7 @@ async fn a_gofeatureflag_attribute_that_is_no_object_is_replaced() {
         surface
             .ask("static_key", Asked::Text("default"), &user)
             .await;
-        let events = relay
-            .recorded_events(EventKind::Feature)
-            .of_user(user.key(), 1)
-            .await;
+        let events = surface.events(relay, &user, 1).await;
         let expected = json!({"provider": "rust", "openfeature": true});
         assert_eq!(events[0]["metadata"], expected, "{}", surface.name);
     }
@@ -94,7 +89,7 @@ async fn a_flag_list_restricts_the_bulk_evaluation() {
     for surface in surfaces(relay.endpoint(), plain).await {
         let list = json!({"flagList": ["static_key", "split_key", "no-such-flag"]});
         let user = User::of(&surface, "list").with("gofeatureflag", list);
-        let all = surface.goff.evaluate_all(&user.native()).await.unwrap();
+        let all = surface.ask_all(&user).await.unwrap();
         let keys: Vec<_> = all.keys().collect();
         assert_eq!(keys, ["split_key", "static_key"], "{}", surface.name);
     }

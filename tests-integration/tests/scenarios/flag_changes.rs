@@ -3,7 +3,7 @@
 use goff_tests_integration::{Instance, RelayProxy, relay_source};
 
 use crate::following::{change_of, stream_opens};
-use crate::surfaces::{Asked, User, plain, surfaces};
+use crate::surfaces::{Asked, User, plain, remote_surfaces};
 
 const STATIC_KEY: &str = "static_key:
   variations:
@@ -18,7 +18,7 @@ const STATIC_KEY: &str = "static_key:
 async fn only_the_changed_flag_misses() {
     let Some(source) = relay_source() else { return };
     let relay = RelayProxy::start(Instance::Open, &source).unwrap();
-    let surfaces = surfaces(relay.endpoint(), plain).await;
+    let surfaces = remote_surfaces(relay.endpoint(), plain).await;
     let john = User::john();
     let mut subscriptions = Vec::new();
     for surface in &surfaces {
@@ -73,7 +73,7 @@ async fn a_flag_is_disabled_and_restored() {
     let Some(source) = relay_source() else { return };
     let relay = RelayProxy::start(Instance::Open, &source).unwrap();
     let john = User::john();
-    for surface in surfaces(relay.endpoint(), plain).await {
+    for surface in remote_surfaces(relay.endpoint(), plain).await {
         stream_opens(&surface.goff, 0).await;
         for reason in ["TARGETING_MATCH", "CACHED"] {
             let seen = surface

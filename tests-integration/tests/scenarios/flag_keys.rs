@@ -3,7 +3,7 @@
 
 use goff_tests_integration::{EventKind, Instance, relay, relay_under_control};
 
-use crate::surfaces::{Asked, User, plain, surfaces};
+use crate::surfaces::{Asked, User, in_process_surfaces, plain, remote_surfaces, surfaces};
 
 #[tokio::test]
 async fn every_key_that_can_be_reached_is_found() {
@@ -47,7 +47,7 @@ async fn a_key_that_cannot_be_reached_is_not_found_and_not_asked_for() {
     let Some(relay) = relay_under_control(Instance::Open) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), plain).await {
+    for surface in remote_surfaces(relay.endpoint(), plain).await {
         let user = User::of(&surface, "unreachable keys");
         for key in ["a/b", "", ".", "..", "../static_key", "/static_key"] {
             let seen = surface.ask(key, Asked::Text("default"), &user).await;
@@ -79,16 +79,36 @@ async fn a_key_that_cannot_be_reached_is_not_found_and_not_asked_for() {
 }
 
 #[tokio::test]
+async fn in_process_every_key_is_reached() {
+    let Some(relay) = relay(Instance::Open) else {
+        return;
+    };
+    for surface in in_process_surfaces(relay.endpoint(), plain).await {
+        for key in ["a/b", "", ".", "..", "../static_key"] {
+            let seen = surface
+                .ask(key, Asked::Text("default"), &User::john())
+                .await;
+            assert_eq!(
+                (seen.outcome(), &seen.value),
+                ("ok", &"found".into()),
+                "{}: `{key}`",
+                surface.name
+            );
+        }
+        let seen = surface
+            .ask("/static_key", Asked::Text("default"), &User::john())
+            .await;
+        assert_eq!(seen.outcome(), "FLAG_NOT_FOUND", "{}", surface.name);
+    }
+}
+
+#[tokio::test]
 async fn a_key_with_a_slash_is_reached_by_the_bulk_evaluation() {
     let Some(relay) = relay(Instance::Open) else {
         return;
     };
     for surface in surfaces(relay.endpoint(), plain).await {
-        let all = surface
-            .goff
-            .evaluate_all(&User::of(&surface, "slash").native())
-            .await
-            .unwrap();
+        let all = surface.ask_all(&User::of(&surface, "slash")).await.unwrap();
         assert_eq!(all["a/b"].value, "found", "{}", surface.name);
     }
 }

@@ -3,7 +3,7 @@
 use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{Instance, KEY_WITHOUT_FLAG_SET, TEAM_A_KEY, TEAM_B_KEY, relay};
 
-use crate::surfaces::{Asked, User, surfaces};
+use crate::surfaces::{Asked, User, remote_surfaces, surfaces};
 
 #[tokio::test]
 async fn one_flag_has_two_values_and_each_set_its_own_flags() {
@@ -34,7 +34,7 @@ async fn one_flag_has_two_values_and_each_set_its_own_flags() {
             );
             let seen = surface.ask(foreign, Asked::Bool(false), &user).await;
             assert_eq!(seen.outcome(), "FLAG_NOT_FOUND", "{place}");
-            let all = surface.goff.evaluate_all(&user.native()).await.unwrap();
+            let all = surface.ask_all(&user).await.unwrap();
             let mut keys: Vec<_> = all.keys().map(String::as_str).collect();
             keys.sort_unstable();
             assert_eq!(keys, [own, "shared_key"], "{place}");
@@ -42,13 +42,14 @@ async fn one_flag_has_two_values_and_each_set_its_own_flags() {
     }
 }
 
+/// In process: [`crate::in_process_starting`].
 #[tokio::test]
 async fn a_key_without_a_set_is_no_fault_of_the_context() {
     let Some(relay) = relay(Instance::FlagSets) else {
         return;
     };
     let with_key = |options: GoFeatureFlagOptions| options.api_key(KEY_WITHOUT_FLAG_SET);
-    for surface in surfaces(relay.endpoint(), with_key).await {
+    for surface in remote_surfaces(relay.endpoint(), with_key).await {
         let seen = surface
             .ask("shared_key", Asked::Text("default"), &User::john())
             .await;
@@ -59,11 +60,7 @@ async fn a_key_without_a_set_is_no_fault_of_the_context() {
             surface.name,
             seen.message
         );
-        let error = surface
-            .goff
-            .evaluate_all(&User::john().native())
-            .await
-            .unwrap_err();
+        let error = surface.ask_all(&User::john()).await.unwrap_err();
         assert!(
             error.to_string().contains("flagset not found"),
             "{}: {error}",
@@ -72,12 +69,13 @@ async fn a_key_without_a_set_is_no_fault_of_the_context() {
     }
 }
 
+/// In process: [`crate::in_process_starting`].
 #[tokio::test]
 async fn without_a_key_no_set_is_served() {
     let Some(relay) = relay(Instance::FlagSets) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), |options| options).await {
+    for surface in remote_surfaces(relay.endpoint(), |options| options).await {
         let seen = surface
             .ask("shared_key", Asked::Text("default"), &User::john())
             .await;

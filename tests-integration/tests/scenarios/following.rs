@@ -31,14 +31,27 @@ pub(crate) async fn stream_breaks(goff: &GoFeatureFlag) {
     }
 }
 
-/// Returns once a change of this flag was announced. Others may be announced before: relay proxies announce
-/// changes that never were.
+/// Returns once no value from before a change of this flag is served. Others may be announced before: relay proxies
+/// announce changes that never were.
 pub(crate) async fn change_of(flag: &str, subscription: &mut Subscription) {
     let announced = async {
         while let Some(event) = subscription.next().await {
-            if let ClientEvent::ConfigurationChanged(ChangedFlags::Named(flags)) = event
-                && flags.contains(flag)
-            {
+            let ClientEvent::ConfigurationChanged(changed) = event else {
+                continue;
+            };
+            let names_it = match changed {
+                ChangedFlags::Named(flags) => flags.contains(flag),
+                ChangedFlags::Compared {
+                    added,
+                    updated,
+                    removed,
+                    ..
+                } => [added, updated, removed]
+                    .iter()
+                    .any(|flags| flags.contains(flag)),
+                _ => false,
+            };
+            if names_it {
                 return true;
             }
         }

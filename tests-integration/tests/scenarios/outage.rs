@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{Address, Instance, RelayProxy, relay_source};
 
-use crate::surfaces::{Asked, User, surfaces};
+use crate::surfaces::{Asked, User, remote_surfaces};
 
 #[tokio::test]
 async fn an_evaluation_fails_at_once_while_it_is_down_and_works_again_after() {
@@ -16,7 +16,7 @@ async fn an_evaluation_fails_at_once_while_it_is_down_and_works_again_after() {
     };
     // A cache would hide the outage, which is its purpose.
     let uncached = |options: GoFeatureFlagOptions| options.disable_cache(true);
-    let surfaces = surfaces(relay.endpoint(), uncached).await;
+    let surfaces = remote_surfaces(relay.endpoint(), uncached).await;
     for surface in &surfaces {
         let seen = surface
             .ask("static_key", Asked::Text("default"), &User::john())

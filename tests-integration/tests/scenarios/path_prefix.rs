@@ -8,7 +8,7 @@ use goff_tests_integration::{
 };
 
 use crate::following::{change_of, stream_opens};
-use crate::surfaces::{Asked, User, plain, surfaces};
+use crate::surfaces::{Asked, User, plain, remote_surfaces, surfaces};
 
 #[tokio::test]
 async fn the_prefix_is_kept_with_or_without_a_final_slash() {
@@ -37,18 +37,14 @@ async fn the_prefix_is_kept_with_or_without_a_final_slash() {
                 .ask("no-such-flag", Asked::Text("default"), &User::john())
                 .await;
             assert_eq!(seen.outcome(), "FLAG_NOT_FOUND", "{place}");
-            let all = surface
-                .goff
-                .evaluate_all(&User::john().native())
-                .await
-                .unwrap();
+            let all = surface.ask_all(&User::john()).await.unwrap();
             assert!(all["static_key"].error().is_none(), "{place}");
         }
     }
 }
 
-/// The stream and the data collector are reached below the prefix, as single and bulk evaluations are above.
-/// GOFF-COLL-001.
+/// The stream and the data collector are reached below the prefix, as evaluations and the configuration are above.
+/// GOFF-COLL-001, GOFF-IP-003.
 #[tokio::test]
 async fn changes_and_usage_data_pass_below_the_prefix() {
     let Some(source) = relay_source() else { return };
@@ -59,12 +55,13 @@ async fn changes_and_usage_data_pass_below_the_prefix() {
     for surface in &surfaces {
         stream_opens(&surface.goff, 0).await;
         let user = User::of(surface, "prefix");
-        for reason in ["STATIC", "CACHED"] {
+        for reason in ["STATIC", surface.again("STATIC")] {
             let seen = surface.ask("my flag!", Asked::Text("default"), &user).await;
             assert_eq!(seen.reason, reason, "{}: {}", surface.name, seen.message);
         }
         let report = surface.goff.flush(Duration::from_secs(10)).await;
-        assert_eq!(report.delivered, 1, "{}: {report:?}", surface.name);
+        let own = if surface.is_in_process() { 2 } else { 1 };
+        assert_eq!(report.delivered, own, "{}: {report:?}", surface.name);
         let events = relay
             .recorded_events(EventKind::Feature)
             .of_user(user.key(), 2)
@@ -82,6 +79,7 @@ async fn changes_and_usage_data_pass_below_the_prefix() {
     }
 }
 
+/// In process: [`crate::in_process_starting`].
 /// C7 of the Python provider: only an answer that says so means that a flag does not exist.
 #[tokio::test]
 async fn a_wrong_prefix_is_a_wrong_endpoint_and_not_a_missing_flag() {
@@ -92,18 +90,14 @@ async fn a_wrong_prefix_is_a_wrong_endpoint_and_not_a_missing_flag() {
     let beside_the_prefix = proxy.endpoint().replace("/team/flags", "/team/other");
     let below_the_relay_proxy = format!("{}/v9", relay.endpoint());
     for endpoint in [beside_the_prefix, below_the_relay_proxy] {
-        for surface in surfaces(&endpoint, plain).await {
+        for surface in remote_surfaces(&endpoint, plain).await {
             let place = format!("{} at {endpoint}", surface.name);
             let seen = surface
                 .ask("static_key", Asked::Text("default"), &User::john())
                 .await;
             assert_eq!(seen.outcome(), "GENERAL", "{place}");
             assert!(seen.message.contains("404"), "{place}: {}", seen.message);
-            let error = surface
-                .goff
-                .evaluate_all(&User::john().native())
-                .await
-                .unwrap_err();
+            let error = surface.ask_all(&User::john()).await.unwrap_err();
             assert!(error.to_string().contains("404"), "{place}: {error}");
         }
     }

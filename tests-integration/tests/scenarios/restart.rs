@@ -5,7 +5,7 @@ use std::time::Duration;
 use goff_tests_integration::{Address, Instance, RelayProxy, relay_source};
 
 use crate::following::{stream_breaks, stream_opens};
-use crate::surfaces::{Asked, User, surfaces};
+use crate::surfaces::{Asked, User, remote_surfaces};
 
 #[tokio::test]
 async fn everything_misses_after_reconnecting() {
@@ -14,7 +14,7 @@ async fn everything_misses_after_reconnecting() {
     let Address::Tcp(port) = *relay.address() else {
         panic!("an open relay proxy has a port")
     };
-    let surfaces = surfaces(relay.endpoint(), |options| {
+    let surfaces = remote_surfaces(relay.endpoint(), |options| {
         options.reconnect_interval(Duration::from_millis(500))
     })
     .await;

@@ -1,15 +1,37 @@
-//! The four ways in which every scenario is asked: natively and through OpenFeature, over both protocols; and one
-//! form of question and answer for all of them.
+//! The ways in which scenarios are asked: natively and through OpenFeature, over both protocols and in process, and
+//! there without `async` too; one form of question and answer for all of them.
+//!
+//! Every scenario runs on all [`surfaces`], but for those that say why not. What differs in process:
+//!
+//! * Nothing is cached, so a repeated answer keeps its reason, and what is about the cache is left to
+//!   [`remote_surfaces`].
+//! * The client records every evaluation by itself and the relay proxy none, so usage data are there only once they
+//!   are delivered: [`Surface::events`] sees to that.
+//! * Flags are asked for once, not at each evaluation: a wrong key, endpoint or flag set shows when the client
+//!   starts, and the evaluations of one that has no flags are PROVIDER_NOT_READY.
+//! * Every flag key works, also those that no URL can hold.
+//! * Integers beyond 2^53 are rounded, since the official engine reads JSON numbers as doubles.
+//! * The text of an error is the engine's, and null is no error in the bulk evaluation either.
+
+mod answer;
+mod question;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use goff_provider::{
-    EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, RemoteProtocol,
-    attribute,
+    EvaluationContext, EvaluationDetails, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions,
+    GoFeatureFlagProvider, LocalFlags, RemoteProtocol, ResolutionError,
 };
-use open_feature::{
-    Client, EvaluationContextFieldValue, EvaluationDetails, EvaluationError, FlagMetadataValue,
-    OpenFeature, StructValue,
-};
-use serde_json::{Map, Value, json};
+use goff_tests_integration::{EventKind, RelayProxy};
+use open_feature::{Client, OpenFeature, StructValue};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+
+pub(crate) use answer::Seen;
+use answer::{json_of, seen, seen_with};
+pub(crate) use question::{Asked, User};
 
 /// A connected client, asked natively or through OpenFeature.
 pub(crate) struct Surface {
@@ -21,6 +43,7 @@ pub(crate) struct Surface {
 
 enum Api {
     Native,
+    Local(LocalFlags),
     /// The registry owns the provider, so it lives as long as its client.
     OpenFeature {
         _registry: OpenFeature,
@@ -28,38 +51,76 @@ enum Api {
     },
 }
 
-/// Connects all four to an endpoint; `adjust` adds options.
+/// Connects all to an endpoint; `adjust` adds options.
 pub(crate) async fn surfaces(
+    endpoint: &str,
+    adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
+) -> Vec<Surface> {
+    let mut surfaces = remote_surfaces(endpoint, &adjust).await;
+    surfaces.extend(in_process_surfaces(endpoint, adjust).await);
+    surfaces
+}
+
+/// Those whose flags the relay proxy evaluates.
+pub(crate) async fn remote_surfaces(
     endpoint: &str,
     adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
 ) -> Vec<Surface> {
     let mut surfaces = Vec::new();
     for protocol in [RemoteProtocol::FeatureEval, RemoteProtocol::Ofrep] {
-        for native in [true, false] {
-            let options = GoFeatureFlagOptions::new(endpoint).remote_protocol(protocol);
-            let goff = GoFeatureFlag::connect(adjust(options)).await.unwrap();
-            let api = if native {
-                Api::Native
-            } else {
-                // Its own registry, since the tests of one process run side by side.
-                let mut registry = OpenFeature::default();
-                registry
-                    .set_provider(GoFeatureFlagProvider::from(&goff))
-                    .await;
-                let client = registry.create_client();
-                Api::OpenFeature {
-                    _registry: registry,
-                    client,
-                }
-            };
-            let name = format!(
-                "{protocol:?} {}",
-                if native { "native" } else { "OpenFeature" }
-            );
-            surfaces.push(Surface { name, goff, api });
-        }
+        let options = || adjust(GoFeatureFlagOptions::new(endpoint).remote_protocol(protocol));
+        surfaces.push(native(&format!("{protocol:?}"), options()).await);
+        surfaces.push(open_feature(&format!("{protocol:?}"), options()).await);
     }
     surfaces
+}
+
+/// Those whose flags are evaluated here.
+pub(crate) async fn in_process_surfaces(
+    endpoint: &str,
+    adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
+) -> Vec<Surface> {
+    let options = || {
+        let options = GoFeatureFlagOptions::new(endpoint);
+        adjust(options.evaluation_type(EvaluationType::InProcess))
+    };
+    let goff = GoFeatureFlag::connect(options()).await.unwrap();
+    let local = Surface {
+        name: "InProcess LocalFlags".to_owned(),
+        api: Api::Local(goff.local().unwrap()),
+        goff,
+    };
+    vec![
+        native("InProcess", options()).await,
+        open_feature("InProcess", options()).await,
+        local,
+    ]
+}
+
+async fn native(mode: &str, options: GoFeatureFlagOptions) -> Surface {
+    Surface {
+        name: format!("{mode} native"),
+        goff: GoFeatureFlag::connect(options).await.unwrap(),
+        api: Api::Native,
+    }
+}
+
+async fn open_feature(mode: &str, options: GoFeatureFlagOptions) -> Surface {
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    // Its own registry, since the tests of one process run side by side.
+    let mut registry = OpenFeature::default();
+    registry
+        .set_provider(GoFeatureFlagProvider::from(&goff))
+        .await;
+    let client = registry.create_client();
+    Surface {
+        name: format!("{mode} OpenFeature"),
+        goff,
+        api: Api::OpenFeature {
+            _registry: registry,
+            client,
+        },
+    }
 }
 
 /// The default options.
@@ -67,183 +128,100 @@ pub(crate) fn plain(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
     options
 }
 
-/// Who a flag is evaluated for, in no API's words.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct User {
-    key: Option<String>,
-    attributes: Vec<(String, Value)>,
-}
-
-impl User {
-    pub(crate) fn new(key: impl Into<String>) -> Self {
-        Self {
-            key: Some(key.into()),
-            attributes: Vec::new(),
-        }
-    }
-
-    /// A user of a test's own on one surface: the relay proxy is shared, and its events are told apart by user.
-    pub(crate) fn of(surface: &Surface, test: &str) -> Self {
-        Self::new(format!("{test}: {}", surface.name))
-    }
-
-    /// Without a targeting key.
-    pub(crate) fn nobody() -> Self {
-        Self::default()
-    }
-
-    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.attributes.push((name.to_owned(), value.into()));
-        self
-    }
-
-    /// The user of the Python provider's tests, whom the shared flags target.
-    pub(crate) fn john() -> Self {
-        Self::new("d45e303a-38c2-11ed-a261-0242ac120002")
-            .with("email", "john.doe@gofeatureflag.org")
-            .with("firstname", "john")
-            .with("lastname", "doe")
-            .with("anonymous", false)
-            .with("professional", true)
-            .with("rate", RATE)
-            .with("age", 30)
-            .with("company_info", json!({"name": "my_company", "size": 120}))
-            .with("labels", json!(["pro", "beta"]))
-    }
-
-    pub(crate) fn key(&self) -> &str {
-        self.key.as_deref().unwrap_or_default()
-    }
-
-    pub(crate) fn native(&self) -> EvaluationContext {
-        let mut context = EvaluationContext::builder();
-        if let Some(key) = &self.key {
-            context = context.targeting_key(key.as_str());
-        }
-        for (name, value) in &self.attributes {
-            context = context.attribute(name.as_str(), attribute(value));
-        }
-        context.build()
-    }
-
-    fn open_feature(&self) -> open_feature::EvaluationContext {
-        let mut context = open_feature::EvaluationContext::default();
-        context.targeting_key.clone_from(&self.key);
-        for (name, value) in &self.attributes {
-            let value: EvaluationContextFieldValue = match value {
-                Value::Bool(value) => (*value).into(),
-                Value::String(text) => text.as_str().into(),
-                Value::Number(number) => match number.as_i64() {
-                    Some(whole) => whole.into(),
-                    None => number.as_f64().unwrap().into(),
-                },
-                other => EvaluationContextFieldValue::new_struct(other.clone()),
-            };
-            context.add_custom_field(name.as_str(), value);
-        }
-        context
-    }
-}
-
-/// The rate of the shared fixture.
-#[expect(clippy::approx_constant, reason = "it is the fixture's number")]
-const RATE: f64 = 3.14;
-
-/// The type asked for, with the caller's default.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Asked {
-    Bool(bool),
-    Int(i64),
-    Float(f64),
-    Text(&'static str),
-    /// An object through OpenFeature, any JSON natively.
-    Object(Value),
-}
-
-impl Asked {
-    pub(crate) fn default_value(&self) -> Value {
-        match self {
-            Self::Bool(value) => json!(value),
-            Self::Int(value) => json!(value),
-            Self::Float(value) => json!(value),
-            Self::Text(value) => json!(value),
-            Self::Object(value) => value.clone(),
-        }
-    }
-}
-
-/// What an evaluation gave.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Seen {
-    /// What the caller ends up with: OpenFeature callers use their default where there is an error.
-    pub(crate) value: Value,
-    /// Through OpenFeature, `ERROR` where there is an error: its error carries no reason.
-    pub(crate) reason: String,
-    pub(crate) variant: Option<String>,
-    pub(crate) metadata: Map<String, Value>,
-    pub(crate) error_code: Option<String>,
-    pub(crate) message: String,
-}
-
-impl Seen {
-    /// The error code, or `ok`.
-    pub(crate) fn outcome(&self) -> &str {
-        self.error_code.as_deref().unwrap_or("ok")
-    }
-}
-
 impl Surface {
+    /// Asked without the SDK.
     pub(crate) fn is_native(&self) -> bool {
-        matches!(self.api, Api::Native)
+        !matches!(self.api, Api::OpenFeature { .. })
+    }
+
+    pub(crate) fn is_in_process(&self) -> bool {
+        self.goff.evaluation_type() == EvaluationType::InProcess
     }
 
     pub(crate) async fn ask(&self, flag: &str, asked: Asked, user: &User) -> Seen {
         match &self.api {
-            Api::Native => self.ask_native(flag, asked, &user.native()).await,
             Api::OpenFeature { client, .. } => {
                 ask_client(client, flag, asked, &user.open_feature()).await
             }
+            Api::Native | Api::Local(_) => self.ask_native(flag, asked, &user.native()).await,
         }
     }
 
     /// Without any context, which only OpenFeature can express; natively an empty one.
     pub(crate) async fn ask_without_context(&self, flag: &str, default: &'static str) -> Seen {
         match &self.api {
-            Api::Native => {
-                self.ask_native(flag, Asked::Text(default), &User::nobody().native())
-                    .await
-            }
             Api::OpenFeature { client, .. } => {
                 let default = json!(default);
                 seen(client.get_string_details(flag, None, None).await, default)
             }
+            Api::Native | Api::Local(_) => {
+                self.ask_native(flag, Asked::Text(default), &User::nobody().native())
+                    .await
+            }
         }
     }
 
+    /// The reason of an answer that is asked for again.
+    pub(crate) fn again(&self, reason: &'static str) -> &'static str {
+        match self.is_in_process() {
+            true => reason,
+            false => "CACHED",
+        }
+    }
+
+    /// Natively, also where OpenFeature is what is otherwise asked, which has no such thing.
+    pub(crate) async fn ask_as<T: DeserializeOwned>(
+        &self,
+        flag: &str,
+        default: T,
+        user: &User,
+    ) -> EvaluationDetails<T> {
+        match &self.api {
+            Api::Local(flags) => flags.evaluate_as(flag, &user.native(), default),
+            _ => self.goff.evaluate_as(flag, &user.native(), default).await,
+        }
+    }
+
+    /// The bulk evaluation, natively as [`ask_as`](Self::ask_as).
+    pub(crate) async fn ask_all(
+        &self,
+        user: &User,
+    ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
+        match &self.api {
+            Api::Local(flags) => flags.evaluate_all(&user.native()),
+            _ => self.goff.evaluate_all(&user.native()).await,
+        }
+    }
+
+    /// What the relay proxy's exporter has of a user's evaluations, as soon as there are `count` events.
+    pub(crate) async fn events(&self, relay: &RelayProxy, user: &User, count: usize) -> Vec<Value> {
+        if self.is_in_process() {
+            self.goff.flush(Duration::from_secs(10)).await;
+        }
+        let events = relay.recorded_events(EventKind::Feature);
+        events.of_user(user.key(), count).await
+    }
+
     async fn ask_native(&self, flag: &str, asked: Asked, context: &EvaluationContext) -> Seen {
-        // One macro, since the details' type differs with the value's.
-        macro_rules! ask {
-            ($default:expr) => {{
-                let details = self.goff.evaluate(flag, context, $default).await;
-                Seen {
-                    reason: details.reason().as_str().to_owned(),
-                    variant: details.variant().map(str::to_owned),
-                    metadata: details.metadata().clone(),
-                    error_code: details
-                        .error()
-                        .map(|error| error.code().as_str().to_owned()),
-                    message: details.error().map(ToString::to_string).unwrap_or_default(),
-                    value: json!(details.value),
-                }
-            }};
-        }
         match asked {
-            Asked::Bool(default) => ask!(default),
-            Asked::Int(default) => ask!(default),
-            Asked::Float(default) => ask!(default),
-            Asked::Text(default) => ask!(default.to_owned()),
-            Asked::Object(default) => ask!(default),
+            Asked::Bool(default) => self.ask_for(flag, context, default).await,
+            Asked::Int(default) => self.ask_for(flag, context, default).await,
+            Asked::Float(default) => self.ask_for(flag, context, default).await,
+            Asked::Text(default) => self.ask_for(flag, context, default.to_owned()).await,
+            Asked::Object(default) => self.ask_for(flag, context, default).await,
         }
+    }
+
+    async fn ask_for<T: goff_provider::FlagType + Serialize>(
+        &self,
+        flag: &str,
+        context: &EvaluationContext,
+        default: T,
+    ) -> Seen {
+        Seen::native(match &self.api {
+            Api::Local(flags) => flags.evaluate(flag, context, default),
+            _ => self.goff.evaluate(flag, context, default).await,
+        })
     }
 }
 
@@ -271,70 +249,5 @@ async fn ask_client(
                 json_of(&open_feature::Value::Struct(object))
             })
         }
-    }
-}
-
-fn seen<T: Into<Value>>(
-    details: Result<EvaluationDetails<T>, EvaluationError>,
-    default: Value,
-) -> Seen {
-    seen_with(details, default, Into::into)
-}
-
-fn seen_with<T>(
-    details: Result<EvaluationDetails<T>, EvaluationError>,
-    default: Value,
-    value: impl FnOnce(T) -> Value,
-) -> Seen {
-    match details {
-        Ok(details) => Seen {
-            value: value(details.value),
-            reason: details
-                .reason
-                .map(|reason| reason.to_string())
-                .unwrap_or_default(),
-            variant: details.variant,
-            metadata: details
-                .flag_metadata
-                .values
-                .into_iter()
-                .map(|(key, value)| (key, scalar(value)))
-                .collect(),
-            error_code: None,
-            message: String::new(),
-        },
-        Err(error) => Seen {
-            value: default,
-            reason: "ERROR".to_owned(),
-            error_code: Some(error.code.to_string()),
-            message: error.message.unwrap_or_default(),
-            ..Seen::default()
-        },
-    }
-}
-
-fn scalar(value: FlagMetadataValue) -> Value {
-    match value {
-        FlagMetadataValue::Bool(value) => value.into(),
-        FlagMetadataValue::Int(value) => value.into(),
-        FlagMetadataValue::Float(value) => value.into(),
-        FlagMetadataValue::String(value) => value.into(),
-    }
-}
-
-fn json_of(value: &open_feature::Value) -> Value {
-    match value {
-        open_feature::Value::Bool(value) => json!(value),
-        open_feature::Value::Int(value) => json!(value),
-        open_feature::Value::Float(value) => json!(value),
-        open_feature::Value::String(value) => json!(value),
-        open_feature::Value::Array(items) => items.iter().map(json_of).collect(),
-        open_feature::Value::Struct(object) => Value::Object(
-            object
-                .fields
-                .iter()
-                .map(|(name, value)| (name.clone(), json_of(value)))
-                .collect(),
-        ),
     }
 }

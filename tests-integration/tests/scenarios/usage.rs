@@ -17,7 +17,7 @@ use open_feature::{
 };
 use serde_json::{Value, json};
 
-use crate::surfaces::{Asked, User, surfaces};
+use crate::surfaces::{Asked, User, remote_surfaces};
 
 /// Events by variation and `default`, in order.
 type Recorded<'a> = &'a [(&'a str, bool)];
@@ -80,7 +80,7 @@ async fn check_twice(flag: &str, asked: Asked, server: Recorded<'_>, client: Rec
     let Some(relay) = relay_under_control(Instance::Open) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), undisturbed).await {
+    for surface in remote_surfaces(relay.endpoint(), undisturbed).await {
         let user = User::of(&surface, &format!("counted {flag} {asked:?}"));
         for _ in 0..2 {
             surface.ask(flag, asked.clone(), &user).await;
@@ -113,7 +113,7 @@ async fn a_flag_that_is_not_tracked_is_nobody_s() {
     let Some(relay) = relay_under_control(Instance::Open) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), undisturbed).await {
+    for surface in remote_surfaces(relay.endpoint(), undisturbed).await {
         let user = User::of(&surface, "counted, not tracked");
         for _ in 0..2 {
             surface
@@ -160,7 +160,7 @@ async fn an_evaluation_that_failed_there_is_the_server_s() {
     let Some(relay) = relay_under_control(Instance::Open) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), undisturbed).await {
+    for surface in remote_surfaces(relay.endpoint(), undisturbed).await {
         // A flag that buckets by this attribute needs it.
         let user = User::of(&surface, "counted, without a team");
         let seen = surface
@@ -178,7 +178,7 @@ async fn of_callers_that_share_a_request_one_is_the_server_s() {
     let Some(relay) = relay_under_control(Instance::Open) else {
         return;
     };
-    for surface in surfaces(relay.endpoint(), undisturbed).await {
+    for surface in remote_surfaces(relay.endpoint(), undisturbed).await {
         let user = User::of(&surface, "counted, shared");
         let callers = (0..20).map(|_| surface.ask("static_key", Asked::Text("default"), &user));
         let seen = futures_util::future::join_all(callers).await;
@@ -206,7 +206,7 @@ async fn an_evaluation_that_was_refused_is_the_client_s() {
             .api_key("wrong")
             .data_collector_base_url(collector.endpoint())
     };
-    for surface in surfaces(relay.endpoint(), options).await {
+    for surface in remote_surfaces(relay.endpoint(), options).await {
         let user = User::of(&surface, "counted, refused");
         for _ in 0..2 {
             let seen = surface
@@ -237,7 +237,7 @@ async fn an_evaluation_that_reached_nobody_is_the_client_s() {
     let endpoint = format!("http://{}", nobody.local_addr().unwrap());
     let options =
         |options: GoFeatureFlagOptions| options.data_collector_base_url(collector.endpoint());
-    for surface in surfaces(&endpoint, options).await {
+    for surface in remote_surfaces(&endpoint, options).await {
         let user = User::of(&surface, "counted, unreachable");
         let seen = surface
             .ask("static_key", Asked::Text("default"), &user)
@@ -258,7 +258,7 @@ async fn an_evaluation_of_which_nobody_knows_is_counted_and_not_recorded() {
             .timeout(Duration::from_millis(500))
             .disable_cache_invalidation(true)
     };
-    for surface in surfaces(relay.endpoint(), adjust).await {
+    for surface in remote_surfaces(relay.endpoint(), adjust).await {
         // The pooled connection of an earlier answer takes the request.
         surface
             .ask("default_key", Asked::Text("default"), &User::new("earlier"))

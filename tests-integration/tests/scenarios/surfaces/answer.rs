@@ -1,0 +1,103 @@
+//! One form of answer for every API.
+
+use open_feature::{EvaluationDetails, EvaluationError, FlagMetadataValue};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+/// What an evaluation gave.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Seen {
+    /// What the caller ends up with: OpenFeature callers use their default where there is an error.
+    pub(crate) value: Value,
+    /// Through OpenFeature, `ERROR` where there is an error: its error carries no reason.
+    pub(crate) reason: String,
+    pub(crate) variant: Option<String>,
+    pub(crate) metadata: Map<String, Value>,
+    pub(crate) error_code: Option<String>,
+    pub(crate) message: String,
+}
+
+impl Seen {
+    pub(super) fn native<T: Serialize>(details: goff_provider::EvaluationDetails<T>) -> Self {
+        Self {
+            reason: details.reason().as_str().to_owned(),
+            variant: details.variant().map(str::to_owned),
+            metadata: details.metadata().clone(),
+            error_code: details
+                .error()
+                .map(|error| error.code().as_str().to_owned()),
+            message: details.error().map(ToString::to_string).unwrap_or_default(),
+            value: json!(details.value),
+        }
+    }
+
+    /// The error code, or `ok`.
+    pub(crate) fn outcome(&self) -> &str {
+        self.error_code.as_deref().unwrap_or("ok")
+    }
+}
+
+pub(super) fn seen<T: Into<Value>>(
+    details: Result<EvaluationDetails<T>, EvaluationError>,
+    default: Value,
+) -> Seen {
+    seen_with(details, default, Into::into)
+}
+
+pub(super) fn seen_with<T>(
+    details: Result<EvaluationDetails<T>, EvaluationError>,
+    default: Value,
+    value: impl FnOnce(T) -> Value,
+) -> Seen {
+    match details {
+        Ok(details) => Seen {
+            value: value(details.value),
+            reason: details
+                .reason
+                .map(|reason| reason.to_string())
+                .unwrap_or_default(),
+            variant: details.variant,
+            metadata: details
+                .flag_metadata
+                .values
+                .into_iter()
+                .map(|(key, value)| (key, scalar(value)))
+                .collect(),
+            error_code: None,
+            message: String::new(),
+        },
+        Err(error) => Seen {
+            value: default,
+            reason: "ERROR".to_owned(),
+            error_code: Some(error.code.to_string()),
+            message: error.message.unwrap_or_default(),
+            ..Seen::default()
+        },
+    }
+}
+
+fn scalar(value: FlagMetadataValue) -> Value {
+    match value {
+        FlagMetadataValue::Bool(value) => value.into(),
+        FlagMetadataValue::Int(value) => value.into(),
+        FlagMetadataValue::Float(value) => value.into(),
+        FlagMetadataValue::String(value) => value.into(),
+    }
+}
+
+pub(super) fn json_of(value: &open_feature::Value) -> Value {
+    match value {
+        open_feature::Value::Bool(value) => json!(value),
+        open_feature::Value::Int(value) => json!(value),
+        open_feature::Value::Float(value) => json!(value),
+        open_feature::Value::String(value) => json!(value),
+        open_feature::Value::Array(items) => items.iter().map(json_of).collect(),
+        open_feature::Value::Struct(object) => Value::Object(
+            object
+                .fields
+                .iter()
+                .map(|(name, value)| (name.clone(), json_of(value)))
+                .collect(),
+        ),
+    }
+}

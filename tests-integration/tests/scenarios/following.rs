@@ -64,6 +64,22 @@ pub(crate) async fn change_of(flag: &str, subscription: &mut Subscription) {
     );
 }
 
+/// The next event that is `wanted`.
+pub(crate) async fn event(
+    subscription: &mut Subscription,
+    wanted: impl Fn(&ClientEvent) -> bool,
+) -> ClientEvent {
+    let event = async {
+        loop {
+            let event = subscription.next().await.unwrap();
+            if wanted(&event) {
+                return event;
+            }
+        }
+    };
+    timeout(PATIENCE, event).await.expect("no such event")
+}
+
 /// Long enough for a machine that is compiling beside the tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The state of a stream cannot be waited on, only asked for.

@@ -29,6 +29,10 @@ mod flag_sets;
 #[cfg(test)]
 mod following;
 #[cfg(test)]
+mod in_process_refreshing;
+#[cfg(test)]
+mod in_process_starting;
+#[cfg(test)]
 mod instances;
 #[cfg(test)]
 mod load;
@@ -38,6 +42,8 @@ mod outage;
 mod parity;
 #[cfg(test)]
 mod path_prefix;
+#[cfg(test)]
+mod recording_transport;
 #[cfg(test)]
 mod restart;
 #[cfg(test)]

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use goff_provider::{
     EvaluationContext, EvaluationDetails, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions,
-    GoFeatureFlagProvider, LocalFlags, RemoteProtocol, ResolutionError,
+    GoFeatureFlagProvider, InitializeError, LocalFlags, RemoteProtocol, ResolutionError,
 };
 use goff_tests_integration::{EventKind, RelayProxy};
 use open_feature::{Client, OpenFeature, StructValue};
@@ -69,8 +69,8 @@ pub(crate) async fn remote_surfaces(
     let mut surfaces = Vec::new();
     for protocol in [RemoteProtocol::FeatureEval, RemoteProtocol::Ofrep] {
         let options = || adjust(GoFeatureFlagOptions::new(endpoint).remote_protocol(protocol));
-        surfaces.push(native(&format!("{protocol:?}"), options()).await);
-        surfaces.push(open_feature(&format!("{protocol:?}"), options()).await);
+        surfaces.push(native(&format!("{protocol:?}"), options()).await.0);
+        surfaces.push(open_feature(&format!("{protocol:?}"), options()).await.0);
     }
     surfaces
 }
@@ -80,11 +80,26 @@ pub(crate) async fn in_process_surfaces(
     endpoint: &str,
     adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
 ) -> Vec<Surface> {
+    let started = started_in_process(endpoint, adjust).await;
+    started
+        .into_iter()
+        .map(|(surface, started)| {
+            started.unwrap();
+            surface
+        })
+        .collect()
+}
+
+/// The same, and how their start went.
+pub(crate) async fn started_in_process(
+    endpoint: &str,
+    adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
+) -> Vec<(Surface, Result<(), InitializeError>)> {
     let options = || {
         let options = GoFeatureFlagOptions::new(endpoint);
         adjust(options.evaluation_type(EvaluationType::InProcess))
     };
-    let goff = GoFeatureFlag::connect(options()).await.unwrap();
+    let (goff, started) = start(options()).await;
     let local = Surface {
         name: "InProcess LocalFlags".to_owned(),
         api: Api::Local(goff.local().unwrap()),
@@ -93,34 +108,49 @@ pub(crate) async fn in_process_surfaces(
     vec![
         native("InProcess", options()).await,
         open_feature("InProcess", options()).await,
-        local,
+        (local, started),
     ]
 }
 
-async fn native(mode: &str, options: GoFeatureFlagOptions) -> Surface {
-    Surface {
+async fn native(
+    mode: &str,
+    options: GoFeatureFlagOptions,
+) -> (Surface, Result<(), InitializeError>) {
+    let (goff, started) = start(options).await;
+    let surface = Surface {
         name: format!("{mode} native"),
-        goff: GoFeatureFlag::connect(options).await.unwrap(),
+        goff,
         api: Api::Native,
-    }
+    };
+    (surface, started)
 }
 
-async fn open_feature(mode: &str, options: GoFeatureFlagOptions) -> Surface {
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+async fn open_feature(
+    mode: &str,
+    options: GoFeatureFlagOptions,
+) -> (Surface, Result<(), InitializeError>) {
+    let (goff, started) = start(options).await;
     // Its own registry, since the tests of one process run side by side.
     let mut registry = OpenFeature::default();
     registry
         .set_provider(GoFeatureFlagProvider::from(&goff))
         .await;
     let client = registry.create_client();
-    Surface {
+    let surface = Surface {
         name: format!("{mode} OpenFeature"),
         goff,
         api: Api::OpenFeature {
             _registry: registry,
             client,
         },
-    }
+    };
+    (surface, started)
+}
+
+async fn start(options: GoFeatureFlagOptions) -> (GoFeatureFlag, Result<(), InitializeError>) {
+    let goff = GoFeatureFlag::new(options).unwrap();
+    let started = goff.initialize().await;
+    (goff, started)
 }
 
 /// The default options.

@@ -35,6 +35,8 @@ impl Embedded {
             .listen_at(port.unwrap_or(free_port))
             .admin_key(ADMIN_KEY)
             .flags(flags)
+            // It shares its memory with the tests that watch theirs.
+            .keep_events(20_000)
             .enrichment("environment", "integration-test");
         let mut directory = None;
         let relay = match instance {

@@ -173,8 +173,8 @@ impl EmbeddedRelay {
         sets.flat_map(flag_set::FlagSet::problems).collect()
     }
 
-    /// Everything that was collected so far, in order: what clients sent to the data collector,
-    /// and evaluations that this relay proxy recorded itself.
+    /// What was collected so far, in order: what clients sent to the data collector, and
+    /// evaluations that this relay proxy recorded itself.
     #[must_use]
     pub fn events(&self) -> Vec<CollectedEvent> {
         self.service.collected.all()
@@ -192,7 +192,8 @@ impl EmbeddedRelay {
         self.events_of(CollectedKind::Tracking)
     }
 
-    /// Waits until that many events were collected; for as long as it takes.
+    /// Waits until that many events were collected since the start or the last
+    /// [`clear_events`](Self::clear_events); for as long as it takes.
     pub async fn wait_for_events(&self, count: usize) {
         let mut seen = self.service.collected.count();
         // The sender is in `self`, so the channel is open.

@@ -304,3 +304,19 @@ async fn collected_events_can_be_waited_for() {
     relay.clear_events();
     assert!(relay.feature_events().is_empty());
 }
+
+#[test]
+fn of_more_events_than_it_keeps_the_oldest_go() {
+    let relay = EmbeddedRelay::builder()
+        .flags(FLAGS)
+        .keep_events(2)
+        .start()
+        .unwrap();
+    for user in ["a", "b", "c"] {
+        let body = CONTEXT.replace("user", user);
+        exchange(address(&relay), "POST", "/v1/feature/flag/eval", &body).unwrap();
+    }
+    let users: Vec<_> = relay.feature_events();
+    let users: Vec<_> = users.iter().map(|event| &event["userKey"]).collect();
+    assert_eq!(users, ["b", "c"]);
+}

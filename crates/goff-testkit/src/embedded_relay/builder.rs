@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::EmbeddedRelay;
 use super::authentication::Keys;
 use super::change_stream::ChangeStreams;
+use super::collector::Collected;
 use super::flag_set::{FlagSet, Source};
 use super::server::{Address, Server};
 use super::service::Service;
@@ -42,6 +43,7 @@ pub struct EmbeddedRelayBuilder {
     path_prefix: String,
     poll_interval: Duration,
     ping_interval: Duration,
+    kept_events: usize,
     is_debug: bool,
 }
 
@@ -55,6 +57,7 @@ impl EmbeddedRelayBuilder {
             path_prefix: String::new(),
             poll_interval: Duration::from_millis(50),
             ping_interval: Duration::from_secs(1),
+            kept_events: 100_000,
             is_debug: false,
         }
     }
@@ -134,6 +137,12 @@ impl EmbeddedRelayBuilder {
         self
     }
 
+    /// How many events to keep; of more, the oldest go. Default: 100 000.
+    pub fn keep_events(mut self, count: usize) -> Self {
+        self.kept_events = count;
+        self
+    }
+
     /// Indents every body and says more in errors, as a relay proxy at log level debug does.
     /// Default: false.
     pub fn debug(mut self, debug: bool) -> Self {
@@ -161,7 +170,7 @@ impl EmbeddedRelayBuilder {
             flag_sets,
             path_prefix: self.path_prefix,
             is_debug: self.is_debug,
-            collected: Default::default(),
+            collected: Collected::new(self.kept_events),
             streams: Arc::new(ChangeStreams::new(self.ping_interval)),
             faults: Default::default(),
             load_error: Default::default(),

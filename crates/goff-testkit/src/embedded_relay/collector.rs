@@ -1,6 +1,7 @@
 //! The data collector (section 14 of the protocol), and the events that the relay proxy records
 //! by itself (section 19), as its exporters write them.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
@@ -33,36 +34,63 @@ pub struct CollectedEvent {
     pub json: Value,
 }
 
-/// Everything that was collected, in order of arrival.
+/// What was collected, in order of arrival; of more than it keeps, the oldest go.
 #[derive(Debug)]
 pub(super) struct Collected {
-    events: Mutex<Vec<CollectedEvent>>,
+    kept: Mutex<VecDeque<Kept>>,
+    capacity: usize,
+    /// How many were collected, those that have gone included.
     count: watch::Sender<usize>,
 }
 
-impl Default for Collected {
-    fn default() -> Self {
-        Self {
-            events: Mutex::default(),
-            count: watch::Sender::new(0),
-        }
-    }
+/// An event in little memory: a soak test collects many.
+#[derive(Debug)]
+struct Kept {
+    kind: CollectedKind,
+    flag_set: Option<Box<str>>,
+    json: Box<str>,
 }
 
 impl Collected {
+    pub(super) fn new(capacity: usize) -> Self {
+        Self {
+            kept: Mutex::default(),
+            capacity,
+            count: watch::Sender::new(0),
+        }
+    }
+
     pub(super) fn add(&self, events: impl IntoIterator<Item = CollectedEvent>) {
-        let mut all = self.lock();
-        all.extend(events);
-        self.count.send_replace(all.len());
+        let mut kept = self.lock();
+        let mut added = 0;
+        for event in events {
+            added += 1;
+            kept.push_back(Kept {
+                kind: event.kind,
+                flag_set: event.flag_set.map(Into::into),
+                json: event.json.to_string().into(),
+            });
+            if kept.len() > self.capacity {
+                kept.pop_front();
+            }
+        }
+        self.count.send_modify(|count| *count += added);
     }
 
     pub(super) fn all(&self) -> Vec<CollectedEvent> {
-        self.lock().clone()
+        let kept = self.lock();
+        let events = kept.iter().map(|event| CollectedEvent {
+            kind: event.kind,
+            flag_set: event.flag_set.as_deref().map(ToOwned::to_owned),
+            // It was written from a value, so it can be read.
+            json: serde_json::from_str(&event.json).unwrap_or_default(),
+        });
+        events.collect()
     }
 
     pub(super) fn clear(&self) {
-        let mut all = self.lock();
-        all.clear();
+        let mut kept = self.lock();
+        kept.clear();
         self.count.send_replace(0);
     }
 
@@ -71,8 +99,8 @@ impl Collected {
         self.count.subscribe()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<CollectedEvent>> {
-        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, VecDeque<Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

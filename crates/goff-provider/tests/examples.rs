@@ -91,6 +91,21 @@ fn own_transport() {
     );
 }
 
+#[cfg(feature = "file")]
+#[test]
+fn file_mode() {
+    let text = Example::start("file_mode").output();
+    has(
+        &text,
+        &[
+            "new-checkout = false because DEFAULT",
+            "new-checkout changed: true",
+            "still true: flag file `the file`, line 2",
+            "green",
+        ],
+    );
+}
+
 /// Requests, then SIGTERM: what was evaluated is delivered before it ends.
 #[test]
 fn axum_service() {

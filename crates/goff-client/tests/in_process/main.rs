@@ -5,6 +5,7 @@
 mod evaluation;
 mod fallback;
 mod local_flags;
+mod over_http;
 mod refreshing;
 mod starting;
 mod usage;

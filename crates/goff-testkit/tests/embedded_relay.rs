@@ -187,6 +187,25 @@ fn a_file_is_followed_and_a_bad_one_is_not() {
     std::fs::remove_dir_all(directory).unwrap();
 }
 
+/// Section 12 of the protocol notes: it is no time of a change.
+#[test]
+fn the_time_of_the_last_load_advances_without_a_change() {
+    let relay = EmbeddedRelay::builder()
+        .flags(FLAGS)
+        .poll_interval(Duration::from_millis(1))
+        .start()
+        .unwrap();
+    let loaded = || {
+        let answer = exchange(address(&relay), "GET", "/info", "").unwrap();
+        answer.split_once("cacheRefresh").unwrap().1.to_owned()
+    };
+    let first = loaded();
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while loaded() == first {
+        assert!(Instant::now() < give_up);
+    }
+}
+
 #[test]
 fn flags_that_cannot_be_loaded_are_an_error_at_the_start() {
     let error = EmbeddedRelay::builder().flags("flag: [").start();

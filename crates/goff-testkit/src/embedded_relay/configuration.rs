@@ -47,7 +47,7 @@ pub(super) fn configuration(set: &FlagSet, requested: &[String]) -> Answer {
         body.insert("evaluationContextEnrichment".to_owned(), enrichment.into());
     }
     Answer::json(200, body)
-        .with(LAST_MODIFIED, last_modified(loaded.at))
+        .with(LAST_MODIFIED, last_modified(set.loaded_at()))
         .validated()
 }
 

@@ -1,6 +1,7 @@
 //! The flags that a key gives access to: where they come from, what was loaded, and what a new
 //! load changes.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
@@ -20,6 +21,8 @@ pub(super) struct FlagSet {
     pub(super) enrichment: Map<String, Value>,
     source: Mutex<Source>,
     loaded: Mutex<Arc<Loaded>>,
+    /// When flags were last loaded, changed or not; none before the first load.
+    loaded_at: Mutex<Option<SystemTime>>,
 }
 
 /// Where flags come from.
@@ -36,8 +39,6 @@ pub(super) struct Loaded {
     pub(super) flags: Flags,
     /// Each flag as the configuration endpoint serves it.
     pub(super) served: BTreeMap<String, Value>,
-    /// When; none before the first load.
-    pub(super) at: Option<SystemTime>,
     /// The text it was loaded from.
     text: String,
     /// Flags of the file that are not served.
@@ -69,12 +70,18 @@ impl FlagSet {
             enrichment,
             source: Mutex::new(source),
             loaded: Mutex::default(),
+            loaded_at: Mutex::default(),
         }
     }
 
     /// The flags of the last good load.
     pub(super) fn loaded(&self) -> Arc<Loaded> {
         Arc::clone(&lock(&self.loaded))
+    }
+
+    /// When flags were last loaded, changed or not.
+    pub(super) fn loaded_at(&self) -> Option<SystemTime> {
+        *lock(&self.loaded_at)
     }
 
     /// The flags that the last load left out, and why.
@@ -99,19 +106,19 @@ impl FlagSet {
         // Held throughout, so that loads follow each other.
         let source = lock(&self.source);
         let (text, format) = match &*source {
-            Source::Text(text, format) => (text.clone(), *format),
-            Source::File(path) => (read(path)?, format_of(path)),
+            Source::Text(text, format) => (Cow::Borrowed(text.as_str()), *format),
+            Source::File(path) => (Cow::Owned(read(path)?), format_of(path)),
         };
         let before = self.loaded();
-        if before.at.is_some() && before.text == text {
-            // As the server does: the time of the load says nothing about a change.
+        let is_first = self.loaded_at().is_none();
+        if !is_first && before.text == text {
+            *lock(&self.loaded_at) = Some(SystemTime::now());
             return Ok(None);
         }
-        let after = Loaded::parse(text, format)?;
-        let message = before
-            .at
-            .and_then(|_| change_message(&before.served, &after.served));
+        let after = Loaded::parse(text.into_owned(), format)?;
+        let message = change_message(&before.served, &after.served).filter(|_| !is_first);
         *lock(&self.loaded) = Arc::new(after);
+        *lock(&self.loaded_at) = Some(SystemTime::now());
         Ok(message)
     }
 }
@@ -129,7 +136,6 @@ impl Loaded {
             return Err(LoadError(problem.to_string()));
         }
         let mut loaded = Self {
-            at: Some(SystemTime::now()),
             problems: file.problems.iter().map(ToString::to_string).collect(),
             ..Self::default()
         };

@@ -267,7 +267,7 @@ impl Service {
         let times: Vec<_> = self
             .flag_sets
             .iter()
-            .map(|set| (set.name.as_deref(), set.loaded().at))
+            .map(|set| (set.name.as_deref(), set.loaded_at()))
             .collect();
         let latest = times.iter().map(|(_, at)| *at).max().flatten();
         let mut body = json!({"cacheRefresh": rfc_3339(latest)});

@@ -338,3 +338,40 @@ fn formats_go_by_extension() {
     assert_eq!(of("flags.toml"), Some(FlagFileFormat::Toml));
     assert_eq!(of("flags.txt"), None);
 }
+
+#[test]
+fn repeated_names_are_noticed_among_many() {
+    let flag = "{variations: {a: 1}, defaultRule: {variation: a}}";
+    let many: String = (0..100)
+        .map(|index| format!("flag-{index}: {flag}\n"))
+        .collect();
+    let file = FlagFile::parse(&many, FlagFileFormat::Yaml).unwrap();
+    assert_eq!(file.flags.len(), 100);
+    for repeated in ["flag-0", "flag-31", "flag-99"] {
+        let text = format!("{many}{repeated}: {flag}\n");
+        assert_eq!(
+            FlagFile::parse(&text, FlagFileFormat::Yaml)
+                .unwrap_err()
+                .to_string(),
+            format!("line 101, column 1: member `{repeated}` is defined twice")
+        );
+    }
+}
+
+#[test]
+fn members_win_over_many_merged_ones() {
+    let merged: Vec<String> = (0..100).map(|index| format!("v{index}: 0")).collect();
+    let own: Vec<String> = (50..150).map(|index| format!("v{index}: 1")).collect();
+    let text = format!(
+        "f:\n  metadata: &shared {{{}}}\n  variations: {{<<: *shared, {}}}\n  defaultRule: {{percentage: {{v0: 1}}}}\n",
+        merged.join(", "),
+        own.join(", ")
+    );
+    let file = FlagFile::parse(&text, FlagFileFormat::Yaml).unwrap();
+    let raw: serde_json::Value =
+        serde_json::from_str(file.flags.get("f").unwrap().raw_json()).unwrap();
+    for index in 0..150 {
+        let expected = i64::from(index >= 50);
+        assert_eq!(raw["variations"][format!("v{index}")], expected, "{index}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Flag files in YAML.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
@@ -51,9 +51,29 @@ struct Open {
     anchor: usize,
     /// The name of the member that comes next.
     name: Option<String>,
+    /// Names of members, once there are too many to look through them one by one.
+    names: HashSet<String>,
     /// Objects merged with `<<`.
     merged: Vec<(String, Tree)>,
+    merged_names: HashSet<String>,
 }
+
+impl Open {
+    fn has_member(&mut self, name: &str) -> bool {
+        let Content::Object(members) = &self.tree.content else {
+            return false;
+        };
+        if members.len() < MANY_MEMBERS {
+            return members.iter().any(|(member, _)| member == name);
+        }
+        let known = self.names.len();
+        let added = members.iter().skip(known).map(|(member, _)| member.clone());
+        self.names.extend(added);
+        self.names.contains(name)
+    }
+}
+
+const MANY_MEMBERS: usize = 32;
 
 impl Builder {
     /// Takes an event; true at the end of the document.
@@ -85,11 +105,11 @@ impl Builder {
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 if let Some(mut open) = self.open.pop() {
-                    if let Content::Object(members) = &mut open.tree.content {
-                        for (name, value) in open.merged {
-                            if members.iter().all(|(member, _)| *member != name) {
-                                members.push((name, value));
-                            }
+                    for (name, value) in std::mem::take(&mut open.merged) {
+                        if !open.has_member(&name)
+                            && let Content::Object(members) = &mut open.tree.content
+                        {
+                            members.push((name, value));
                         }
                     }
                     self.add(open.tree, open.anchor, None)?;
@@ -129,7 +149,9 @@ impl Builder {
             },
             anchor,
             name: None,
+            names: HashSet::new(),
             merged: Vec::new(),
+            merged_names: HashSet::new(),
         });
         Ok(())
     }
@@ -148,14 +170,14 @@ impl Builder {
             self.root = Some(tree);
             return Ok(());
         };
-        let members = match &mut open.tree.content {
+        match &mut open.tree.content {
             Content::List(elements) => {
                 elements.push(tree);
                 return Ok(());
             }
-            Content::Object(members) => members,
+            Content::Object(_) => {}
             _ => return Ok(()),
-        };
+        }
         let Some(name) = open.name.take() else {
             let Some(name) = text else {
                 return Err(FlagFileError::new(
@@ -163,7 +185,7 @@ impl Builder {
                     "the name of a member is not a scalar",
                 ));
             };
-            if members.iter().any(|(member, _)| *member == name) {
+            if open.has_member(&name) {
                 return Err(FlagFileError::new(
                     tree.position,
                     format!("member `{name}` is defined twice"),
@@ -180,13 +202,13 @@ impl Builder {
             for tree in merged {
                 if let Content::Object(members) = tree.content {
                     for (name, value) in members {
-                        if open.merged.iter().all(|(member, _)| *member != name) {
+                        if open.merged_names.insert(name.clone()) {
                             open.merged.push((name, value));
                         }
                     }
                 }
             }
-        } else {
+        } else if let Content::Object(members) = &mut open.tree.content {
             members.push((name, tree));
         }
         Ok(())

@@ -64,6 +64,26 @@ impl Subscriber for Warnings {
     fn exit(&self, _: &Id) {}
 }
 
+/// How many threads wait for the system to tell of changes.
+#[cfg(target_os = "linux")]
+fn watchers() -> usize {
+    let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
+    threads
+        .filter_map(|thread| fs::read_to_string(thread.path().join("comm")).ok())
+        .filter(|name| name.starts_with("notify-rs"))
+        .count()
+}
+
+/// The system takes a moment to forget a thread that has ended.
+#[cfg(target_os = "linux")]
+async fn gone() {
+    let start = std::time::Instant::now();
+    while watchers() > 0 {
+        assert!(start.elapsed() < Duration::from_secs(20), "still watching");
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn each_mistake_is_warned_of_once_with_its_place() {
     let warnings = Warnings::default();
@@ -128,6 +148,18 @@ async fn each_mistake_is_warned_of_once_with_its_place() {
     }
     let tracking = warnings.take();
     assert_eq!(tracking.len(), 1, "{tracking:?}");
+
+    // Shutdown leaves nothing running, and nor does dropping a client.
+    #[cfg(target_os = "linux")]
+    assert_eq!(watchers(), 1);
     goff.shutdown(Duration::from_secs(20)).await;
+    #[cfg(target_os = "linux")]
+    gone().await;
+    goff.initialize().await.unwrap();
+    #[cfg(target_os = "linux")]
+    assert_eq!(watchers(), 1);
+    drop((goff, events));
+    #[cfg(target_os = "linux")]
+    gone().await;
     assert_eq!(directory.names(), ["flags.yaml"]);
 }

@@ -55,7 +55,7 @@ async fn over(transport: &RecordingTransport, relay: &RelayProxy) -> GoFeatureFl
 async fn an_etag_goes_back_verbatim_until_the_flags_change() {
     let Some(source) = relay_source() else { return };
     let relay = RelayProxy::start(Instance::Open, &source).unwrap();
-    let transport = RecordingTransport::new(&relay, |answer| answer);
+    let transport = RecordingTransport::new(|answer| answer);
     let goff = over(&transport, &relay).await;
     let mut subscription = goff.subscribe();
     let mut seen = 0;
@@ -108,7 +108,7 @@ async fn members_of_a_newer_relay_proxy_are_kept_and_do_no_harm() {
     let Some(source) = relay_source() else { return };
     let relay = RelayProxy::start(Instance::Open, &source).unwrap();
     // Their content follows the flag's, so that each change shows in what is not known.
-    let transport = RecordingTransport::new(&relay, |mut answer| {
+    let transport = RecordingTransport::new(|mut answer| {
         let version = answer["flags"]["static_key"]["version"].take();
         for flag in answer["flags"].as_object_mut().unwrap().values_mut() {
             flag["newer"] = json!({"since": 2030, "nested": [{"as": version}]});

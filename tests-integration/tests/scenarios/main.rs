@@ -17,9 +17,13 @@ mod collector_outage;
 #[cfg(test)]
 mod context;
 #[cfg(test)]
+mod counting;
+#[cfg(test)]
 mod debug_level;
 #[cfg(test)]
 mod exporter_metadata;
+#[cfg(test)]
+mod failing_hook;
 #[cfg(test)]
 mod flag_changes;
 #[cfg(test)]
@@ -32,6 +36,8 @@ mod following;
 mod in_process_refreshing;
 #[cfg(test)]
 mod in_process_starting;
+#[cfg(test)]
+mod in_process_usage;
 #[cfg(test)]
 mod instances;
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! A transport that shows what the client asked for and what it got, and can change the latter on its way.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goff_http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
-use goff_tests_integration::{Address, RelayProxy, request};
+use goff_core::Endpoint;
+use goff_http::{
+    Connector, HttpRequest, HttpResponse, HttpTransport, HyperTransport, TlsOptions, TransportError,
+};
+use hyper::{HeaderMap, Uri};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
@@ -18,22 +22,33 @@ pub(crate) struct Exchange {
     pub(crate) etag: Option<String>,
 }
 
-/// Sends requests to a relay proxy, each on a connection of its own. Clones share what was recorded.
+/// Sends requests like the client's own transport, each to where its URL says. Clones share what was recorded.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordingTransport {
-    address: Address,
-    exchanges: Arc<Mutex<Vec<Exchange>>>,
     alter: fn(Value) -> Value,
+    exchanges: Arc<Mutex<Vec<Exchange>>>,
+    transports: Arc<Mutex<BTreeMap<String, Arc<HyperTransport>>>>,
 }
 
 impl RecordingTransport {
     /// With `alter`, the relay proxy's flag configurations arrive as another one might write them.
-    pub(crate) fn new(relay: &RelayProxy, alter: fn(Value) -> Value) -> Self {
+    pub(crate) fn new(alter: fn(Value) -> Value) -> Self {
         Self {
-            address: relay.address().clone(),
-            exchanges: Arc::default(),
             alter,
+            exchanges: Arc::default(),
+            transports: Arc::default(),
         }
+    }
+
+    fn to(&self, uri: &Uri) -> Arc<HyperTransport> {
+        let origin = format!("http://{}", uri.authority().unwrap());
+        let mut transports = self.transports.lock().unwrap();
+        let transport = transports.entry(origin).or_insert_with_key(|origin| {
+            let endpoint: Endpoint = origin.parse().unwrap();
+            let connector = Connector::new(&endpoint, &TlsOptions::default()).unwrap();
+            Arc::new(HyperTransport::new(Arc::new(connector)))
+        });
+        Arc::clone(transport)
     }
 
     /// The exchanges so far, as soon as one after the first `seen` is `wanted`, with that one last.
@@ -59,41 +74,28 @@ impl RecordingTransport {
 
 #[async_trait]
 impl HttpTransport for RecordingTransport {
-    async fn send(&self, asked: HttpRequest) -> Result<HttpResponse, TransportError> {
-        asked.progress.sending();
-        let target = asked.uri.path_and_query().unwrap().as_str();
-        let headers: Vec<(&str, &str)> = asked
-            .headers
-            .iter()
-            .filter(|(name, _)| *name != "content-type" && *name != "host")
-            .map(|(name, value)| (name.as_str(), value.to_str().unwrap()))
-            .collect();
-        let body: Value = serde_json::from_slice(&asked.body).unwrap();
-        let answer = request(&self.address, target, &headers, Some(&body))
-            .await
-            .map_err(|error| TransportError::Interrupted(Arc::new(error)))?;
-        let mut bytes = answer.body.clone();
-        if target == "/v1/flag/configuration" {
-            let text = |value: &str| value.to_owned();
-            let header = |name: &str| Some(text(answer.headers.get(name)?.to_str().unwrap()));
-            self.exchanges.lock().unwrap().push(Exchange {
-                body: body.to_string(),
-                if_none_match: headers
-                    .iter()
-                    .find(|(name, _)| *name == "if-none-match")
-                    .map(|(_, value)| text(value)),
-                status: answer.status.as_u16(),
-                etag: header("etag"),
-            });
-            if answer.status == 200 {
-                bytes = (self.alter)(answer.json()).to_string().into();
-            }
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        if request.uri.path() != "/v1/flag/configuration" {
+            let transport = self.to(&request.uri);
+            return transport.send(request).await;
         }
-        Ok(HttpResponse {
-            status: answer.status,
-            headers: answer.headers,
-            body: bytes,
-        })
+        let text =
+            |headers: &HeaderMap, name: &str| Some(headers.get(name)?.to_str().unwrap().to_owned());
+        let body = String::from_utf8(request.body.to_vec()).unwrap();
+        let if_none_match = text(&request.headers, "if-none-match");
+        let transport = self.to(&request.uri);
+        let mut answer = transport.send(request).await?;
+        self.exchanges.lock().unwrap().push(Exchange {
+            body,
+            if_none_match,
+            status: answer.status.as_u16(),
+            etag: text(&answer.headers, "etag"),
+        });
+        if answer.status == 200 {
+            let configuration = serde_json::from_slice(&answer.body).unwrap();
+            answer.body = (self.alter)(configuration).to_string().into();
+        }
+        Ok(answer)
     }
 }
 

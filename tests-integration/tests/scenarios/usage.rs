@@ -1,78 +1,24 @@
 //! Every evaluation is recorded once: by the relay proxy, or by the client, or by nobody where that is right. Each
 //! test counts the events of both sides, natively and through OpenFeature; together they are the rows that remote
-//! evaluation can produce.
+//! evaluation can produce; those of in-process evaluation are in [`crate::in_process_usage`].
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider};
 use goff_tests_integration::{
     EventKind, Instance, RelayProxy, relay_source, relay_under_control, request,
 };
-use open_feature::{
-    EvaluationContext, EvaluationDetails, EvaluationError, EvaluationErrorCode, Hook, HookContext,
-    HookHints, OpenFeature,
-};
-use serde_json::{Value, json};
+use open_feature::{EvaluationContext, OpenFeature};
+use serde_json::Value;
 
+use crate::counting::{Recorded, check};
+use crate::failing_hook::Failing;
 use crate::surfaces::{Asked, User, remote_surfaces};
-
-/// Events by variation and `default`, in order.
-type Recorded<'a> = &'a [(&'a str, bool)];
 
 /// Without a stream, whose opening would empty the cache between two evaluations.
 fn undisturbed(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
     options.disable_cache_invalidation(true)
-}
-
-/// Delivers what the client has, and compares what both sides recorded of the user with what they should have.
-/// Returns the client's events.
-async fn check(
-    place: &str,
-    goff: &GoFeatureFlag,
-    exporter: &RelayProxy,
-    user: &User,
-    server: Recorded<'_>,
-    client: Recorded<'_>,
-) -> Vec<Value> {
-    let report = goff.flush(Duration::from_secs(10)).await;
-    assert_eq!(report.buffered, 0, "{place}: {report:?}");
-    // The exporter writes in order, so everything is there once this is.
-    let last = format!("{} is done", user.key());
-    let event = json!({"events": [{"kind": "feature", "key": "done", "userKey": last}]});
-    let answer = request(exporter.address(), "/v1/data/collector", &[], Some(&event))
-        .await
-        .unwrap();
-    assert_eq!(answer.status, 200, "{place}");
-    let events = exporter.recorded_events(EventKind::Feature);
-    assert_eq!(events.of_user(&last, 1).await.len(), 1, "{place}");
-    let mut events = events.read();
-    events.retain(|event| event["userKey"] == user.key());
-    let recorded = |source: &str| -> Vec<(&str, bool)> {
-        events
-            .iter()
-            .filter(|event| event["source"] == source)
-            .map(|event| {
-                let variation = event["variation"].as_str().unwrap();
-                (variation, event["default"].as_bool().unwrap())
-            })
-            .collect()
-    };
-    assert_eq!(recorded("SERVER"), server, "server, {place}: {events:?}");
-    assert_eq!(
-        recorded("PROVIDER_CACHE"),
-        client,
-        "client, {place}: {events:?}"
-    );
-    assert_eq!(
-        events.len(),
-        server.len() + client.len(),
-        "no other source, {place}: {events:?}"
-    );
-    events.retain(|event| event["source"] == "PROVIDER_CACHE");
-    events
 }
 
 /// Asks for one flag twice and compares what was recorded of it.
@@ -275,45 +221,6 @@ async fn an_evaluation_of_which_nobody_knows_is_counted_and_not_recorded() {
         // An answer says that it goes on.
         let answer = request(relay.address(), "/info", &[], None).await.unwrap();
         assert_eq!(answer.status, 200);
-    }
-}
-
-/// A hook of the application whose `after` fails, so that the SDK runs every `error` too; counts those.
-#[derive(Clone, Default)]
-struct Failing(Arc<AtomicUsize>);
-
-#[async_trait]
-impl Hook for Failing {
-    async fn before<'a>(
-        &self,
-        _: &HookContext<'a>,
-        _: Option<&'a HookHints>,
-    ) -> Result<Option<EvaluationContext>, EvaluationError> {
-        Ok(None)
-    }
-
-    async fn after<'a>(
-        &self,
-        _: &HookContext<'a>,
-        _: &EvaluationDetails<open_feature::Value>,
-        _: Option<&'a HookHints>,
-    ) -> Result<(), EvaluationError> {
-        Err(EvaluationError {
-            code: EvaluationErrorCode::General("a hook failed".to_owned()),
-            message: None,
-        })
-    }
-
-    async fn error<'a>(&self, _: &HookContext<'a>, _: &EvaluationError, _: Option<&'a HookHints>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    async fn finally<'a>(
-        &self,
-        _: &HookContext<'a>,
-        _: &EvaluationDetails<open_feature::Value>,
-        _: Option<&'a HookHints>,
-    ) {
     }
 }
 

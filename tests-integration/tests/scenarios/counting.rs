@@ -1,0 +1,60 @@
+//! Counting what was recorded of a user, on both sides.
+
+use std::time::Duration;
+
+use goff_provider::{EvaluationType, GoFeatureFlag};
+use goff_tests_integration::{EventKind, RelayProxy, request};
+use serde_json::{Value, json};
+
+use crate::surfaces::User;
+
+/// Events by variation and `default`, in order.
+pub(crate) type Recorded<'a> = &'a [(&'a str, bool)];
+
+/// Delivers what the client has, and compares what both sides recorded of the user with what they should have.
+/// Returns the client's events.
+pub(crate) async fn check(
+    place: &str,
+    goff: &GoFeatureFlag,
+    exporter: &RelayProxy,
+    user: &User,
+    server: Recorded<'_>,
+    client: Recorded<'_>,
+) -> Vec<Value> {
+    let report = goff.flush(Duration::from_secs(10)).await;
+    assert_eq!(report.buffered, 0, "{place}: {report:?}");
+    // The exporter writes in order, so everything is there once this is.
+    let last = format!("{} is done", user.key());
+    let event = json!({"events": [{"kind": "feature", "key": "done", "userKey": last}]});
+    let answer = request(exporter.address(), "/v1/data/collector", &[], Some(&event))
+        .await
+        .unwrap();
+    assert_eq!(answer.status, 200, "{place}");
+    let events = exporter.recorded_events(EventKind::Feature);
+    assert_eq!(events.of_user(&last, 1).await.len(), 1, "{place}");
+    let mut events = events.read();
+    events.retain(|event| event["userKey"] == user.key());
+    let own = match goff.evaluation_type() {
+        EvaluationType::Remote => "PROVIDER_CACHE",
+        EvaluationType::InProcess => "INPROCESS",
+    };
+    let recorded = |source: &str| -> Vec<(&str, bool)> {
+        events
+            .iter()
+            .filter(|event| event["source"] == source)
+            .map(|event| {
+                let variation = event["variation"].as_str().unwrap();
+                (variation, event["default"].as_bool().unwrap())
+            })
+            .collect()
+    };
+    assert_eq!(recorded("SERVER"), server, "server, {place}: {events:?}");
+    assert_eq!(recorded(own), client, "client, {place}: {events:?}");
+    assert_eq!(
+        events.len(),
+        server.len() + client.len(),
+        "no other source, {place}: {events:?}"
+    );
+    events.retain(|event| event["source"] == own);
+    events
+}

@@ -1,6 +1,8 @@
 //! The embedded relay proxy beside a real one: the same requests to both, and everything that comes back
 //! compared, field by field. Where they differ, the embedded one is wrong.
 
+mod bodies;
+mod flag_files;
 mod requests;
 
 use std::collections::BTreeMap;
@@ -63,6 +65,26 @@ async fn debug_bodies_are_the_same() {
     };
     let differences = compare(&relays, requests::at_log_level_debug()).await;
     assert_eq!(differences.len(), 0, "they are above");
+}
+
+#[tokio::test]
+async fn flag_files_are_read_the_same_however_they_are_written() {
+    let Some(relays) = both(Instance::Open) else {
+        return;
+    };
+    let mut differences = 0;
+    for file in flag_files::FLAG_FILES {
+        for relay in &relays {
+            // The embedded one says here what the real one says in its log.
+            let _ = relay.set_flags(file);
+        }
+        let found = compare(&relays, requests::after_a_new_file()).await;
+        if !found.is_empty() {
+            println!("--- with the flags\n{file}\n---");
+        }
+        differences += found.len();
+    }
+    assert_eq!(differences, 0, "they are above");
 }
 
 #[tokio::test]

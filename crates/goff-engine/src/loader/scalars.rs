@@ -4,8 +4,11 @@
 //! `1.0`, `variation: true` names a variation, and a date may lack its time.
 //! (Upstream decodes with `gopkg.in/yaml.v3`.)
 
-use super::tree::{Content, Tree};
-use crate::definition::known;
+use super::{
+    served,
+    tree::{Content, Tree},
+};
+use crate::{date::Date, definition::known};
 
 /// What an object of a flag is, which says what its members are.
 #[derive(Clone, Copy)]
@@ -54,11 +57,49 @@ fn settle_list(tree: &mut Tree, part: Part) {
 }
 
 fn settle_text(tree: &mut Tree) {
-    if let (Content::Bool(_) | Content::Number(_) | Content::Exact(_), Some(source)) =
-        (&tree.content, &tree.source)
+    if let (
+        Content::Bool(_) | Content::Number(_) | Content::Exact(_) | Content::Text(_),
+        Some(source),
+    ) = (&tree.content, &tree.source)
     {
         tree.content = Content::Text(source.clone());
     }
+}
+
+/// A plain scalar that YAML takes for a date, as Go writes it: in a free object it is one.
+/// (Upstream `gopkg.in/yaml.v3`, `resolve.go`.)
+pub(super) fn timestamp(text: &str) -> Option<String> {
+    let (day, time) = match text.find(['T', 't', ' ']) {
+        None => (text, None),
+        Some(at) => (
+            text.get(..at)?,
+            Some((text.get(at..at + 1)?, text.get(at + 1..)?)),
+        ),
+    };
+    let mut parts = day.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    if year.len() != 4 || parts.next().is_some() {
+        return None;
+    }
+    let (time, zone) = match time {
+        None => ("0:0:0", "Z"),
+        Some((" ", time)) => (time, "Z"),
+        Some((_, time)) => time.split_at_checked(time.find(['Z', '+', '-'])?)?,
+    };
+    let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
+    let mut parts = clock.split(':');
+    let (hour, minute, second) = (parts.next()?, parts.next()?, parts.next()?);
+    if parts.next().is_some() {
+        return None;
+    }
+    let [month, day, hour, minute, second] = [month, day, hour, minute, second].map(|part| {
+        let is_short = matches!(part.len(), 1 | 2);
+        (is_short && part.bytes().all(|byte| byte.is_ascii_digit())).then(|| format!("{part:0>2}"))
+    });
+    let (month, day, hour, minute, second) = (month?, day?, hour?, minute?, second?);
+    let date = format!("{year}-{month}-{day}T{hour}:{minute}:{second}.{fraction}{zone}");
+    Date::parse(&date)?;
+    Some(served::encoded(&date))
 }
 
 /// Completes a date without a time, or a time without a zone.

@@ -70,7 +70,7 @@ fn write(tree: &Tree, shape: Shape, text: &mut String) {
 }
 
 /// A date as Go writes it: no zeros at the end of the fraction, `Z` for UTC.
-fn encoded(date: &str) -> String {
+pub(super) fn encoded(date: &str) -> String {
     let Some((day, time)) = date.split_once('T') else {
         return date.to_owned();
     };

@@ -93,7 +93,27 @@ f:
     ] {
         assert!(raw.contains(part), "{part} in {raw}");
     }
-    // In a free object a scalar keeps its own type.
+    // In a free object a scalar keeps its own type; what looks like a date is one.
+    let text = "\
+f:
+  version: 2024-01-01
+  variations: {a: x}
+  defaultRule: {variation: a}
+  metadata: {a: 2024-1-2, b: 2024-01-01T1:00:00.50+02:00, c: 2024-01-01 10:0:0, d: '2024-01-01', e: 2024-13-01, f: 2024-01-01T00:00:00}
+";
+    let file = FlagFile::parse(text, FlagFileFormat::Yaml).unwrap();
+    let raw = file.flags.get("f").unwrap().raw_json();
+    for part in [
+        r#""version":"2024-01-01""#,
+        r#""a":"2024-01-02T00:00:00Z""#,
+        r#""b":"2024-01-01T01:00:00.5+02:00""#,
+        r#""c":"2024-01-01T10:00:00Z""#,
+        r#""d":"2024-01-01""#,
+        r#""e":"2024-13-01""#,
+        r#""f":"2024-01-01T00:00:00""#,
+    ] {
+        assert!(raw.contains(part), "{part} in {raw}");
+    }
     let text = "f: {metadata: {version: 1.0}, variations: {a: {variation: true}}, defaultRule: {variation: a}}";
     let file = FlagFile::parse(text, FlagFileFormat::Yaml).unwrap();
     assert_eq!(value(&file, "f"), serde_json::json!({"variation": true}));

@@ -6,6 +6,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
 use super::{
     FlagFileError,
+    scalars::timestamp,
     tree::{Content, MAX_DEPTH, Position, Tree},
 };
 
@@ -272,7 +273,8 @@ fn plain(text: &str, position: Position) -> Result<Content, FlagFileError> {
                     let exact = text.parse().ok().and_then(Content::integer);
                     exact.unwrap_or(Content::Number(number))
                 }
-                _ => Content::Text(text.to_owned()),
+                // The source has it as it is written, for members that are text.
+                _ => Content::Text(timestamp(text).unwrap_or_else(|| text.to_owned())),
             }
         }
     })

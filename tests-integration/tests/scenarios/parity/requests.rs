@@ -4,7 +4,9 @@ use goff_tests_integration::{
     ADMIN_KEY, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, KEY_WITHOUT_FLAG_SET, TEAM_A_KEY,
     TEAM_B_KEY,
 };
-use serde_json::{Value, json};
+use serde_json::json;
+
+use super::bodies::{events, malformed};
 
 /// One request. `{etag}` in a header is the last validator that the same relay proxy sent.
 #[derive(Clone, Debug)]
@@ -16,7 +18,7 @@ pub(super) struct Asked {
 }
 
 impl Asked {
-    fn new(method: &'static str, target: impl Into<String>) -> Self {
+    pub(super) fn new(method: &'static str, target: impl Into<String>) -> Self {
         Self {
             method,
             target: target.into(),
@@ -26,25 +28,25 @@ impl Asked {
     }
 
     /// A POST with that body, as JSON.
-    fn post(target: impl Into<String>, body: impl ToString) -> Self {
+    pub(super) fn post(target: impl Into<String>, body: impl ToString) -> Self {
         let mut asked = Self::new("POST", target).with("Content-Type", "application/json");
         asked.body = body.to_string();
         asked
     }
 
-    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 }
 
-const EVALUATE: &str = "/v1/feature/static_key/eval";
-const EVALUATE_OFREP: &str = "/ofrep/v1/evaluate/flags/static_key";
-const ALL: &str = "/v1/allflags";
-const ALL_OFREP: &str = "/ofrep/v1/evaluate/flags";
-const CONFIGURATION: &str = "/v1/flag/configuration";
+pub(super) const EVALUATE: &str = "/v1/feature/static_key/eval";
+pub(super) const EVALUATE_OFREP: &str = "/ofrep/v1/evaluate/flags/static_key";
+pub(super) const ALL: &str = "/v1/allflags";
+pub(super) const ALL_OFREP: &str = "/ofrep/v1/evaluate/flags";
+pub(super) const CONFIGURATION: &str = "/v1/flag/configuration";
 const HASHES: &str = "/v1/flag/change";
-const COLLECTOR: &str = "/v1/data/collector";
+pub(super) const COLLECTOR: &str = "/v1/data/collector";
 const STREAM: &str = "/stream/v1/ws/flag/change";
 const OLD_STREAM: &str = "/ws/v1/flag/change";
 
@@ -126,120 +128,6 @@ fn configurations() -> Vec<Asked> {
     ]
     .map(|body| Asked::post(CONFIGURATION, body))
     .into()
-}
-
-/// Bodies that cannot be read, at every endpoint that reads one.
-fn malformed() -> Vec<Asked> {
-    let bodies = [
-        "",
-        "null",
-        "{}",
-        "[]",
-        "7",
-        "\"text\"",
-        "true",
-        "{b",
-        "{",
-        "{\"a\"",
-        "{\"a\":",
-        "{\"a\":1",
-        "{\"a\":1,",
-        "{\"a\":1,}",
-        "{\"a\" 1}",
-        "{\"a\":1 2}",
-        "[1,]",
-        "[1 2]",
-        "tru",
-        "trux",
-        "nul!",
-        "falsy",
-        "01",
-        "1.",
-        "1.x",
-        "1e",
-        "-",
-        "-x",
-        "{\"a\":\"\\x\"}",
-        "{\"a\":\"\\u12g4\"}",
-        "{\"a\":\"\n\"}",
-        "{\"a\":\"\t\"}",
-        "{\"a\":\"",
-        "'",
-        "\\",
-        "\u{feff}{}",
-        "é",
-        "{\"a\":é}",
-        "  ",
-        "{} trailing",
-        "{\"a\":\u{7f}}",
-        r#"{"user":{"key":1}}"#,
-        r#"{"user":{"key":"u","anonymous":"yes"}}"#,
-        r#"{"user":"u"}"#,
-        r#"{"user":[]}"#,
-        r#"{"user":{"custom":[]}}"#,
-        r#"{"user":{"custom":"text"}}"#,
-        r#"{"user":{}}"#,
-        r#"{"user":null}"#,
-        r#"{"USER":{"KEY":"good"}}"#,
-        r#"{"evaluationContext":{"key":7,"custom":7}}"#,
-        r#"{"evaluationContext":{"key":{}}}"#,
-        r#"{"evaluationContext":{"key":null,"custom":null}}"#,
-        r#"{"evaluationContext":{"key":"good","custom":{"n":1e400}}}"#,
-        r#"{"evaluationContext":{"key":"good"},"defaultValue":[1,{"a":1e400}]}"#,
-        r#"{"evaluationContext":{"key":"good"},"defaultValue":1e400}"#,
-        r#"{"evaluationContext":{"key":"good"},"defaultValue":[1e400]}"#,
-        r#"{"evaluationContext":{"key":"good"},"defaultValue":1e400  }"#,
-        r#"{"evaluationContext":{"key":"good"},"defaultValue":[1e400  ]}"#,
-        r#"{"evaluationContext":null,"user":{"key":"good"}}"#,
-        r#"{"evaluationContext":{"key":"good"},"user":{"key":7}}"#,
-        r#"{"context":7}"#,
-        r#"{"context":[]}"#,
-        r#"{"context":"text"}"#,
-        r#"{"context":null}"#,
-        r#"{"context":{}}"#,
-        r#"{"context":{"targetingKey":7}}"#,
-        r#"{"context":{"n":1e400}}"#,
-        r#"{"CONTEXT":{"targetingKey":"good"}}"#,
-        r#"{"events":null}"#,
-        r#"{"events":{}}"#,
-        r#"{"events":[7]}"#,
-        r#"{"events":["text",{}]}"#,
-        r#"{"events":[[]]}"#,
-        r#"{"events":[],"meta":7}"#,
-        r#"{"events":[],"meta":[]}"#,
-        r#"{"events":[{"value":1e400}]}"#,
-    ];
-    let mut requests = Vec::new();
-    for target in [
-        EVALUATE,
-        ALL,
-        EVALUATE_OFREP,
-        ALL_OFREP,
-        COLLECTOR,
-        CONFIGURATION,
-    ] {
-        for body in bodies {
-            requests.push(Asked::post(target, body));
-        }
-        let context = r#"{"evaluationContext":{"key":"good"},"context":{},"events":[]}"#;
-        for content_type in [
-            "text/plain",
-            "application/json; charset=utf-8",
-            " application/json ;x",
-            "APPLICATION/JSON",
-            "application/problem+json",
-            "",
-        ] {
-            let mut asked = Asked::new("POST", target).with("Content-Type", content_type);
-            asked.body = context.to_owned();
-            requests.push(asked);
-        }
-        let mut untyped = Asked::new("POST", target);
-        untyped.body = context.to_owned();
-        requests.push(untyped);
-        requests.push(Asked::new("POST", target));
-    }
-    requests
 }
 
 /// Paths and methods, known and not; flag keys in every escaping.
@@ -340,88 +228,6 @@ fn paths() -> Vec<Asked> {
             json!({"context": {"targetingKey": "keys"}}),
         ));
     }
-    requests
-}
-
-/// What clients send to the data collector, well and badly formed.
-fn events() -> Vec<Asked> {
-    let feature = json!({
-        "kind": "feature", "contextKind": "user", "userKey": "events", "creationDate": 1_700_000_000, "key": "flag",
-        "variation": "on", "value": {"a": [1, 2.5, null]}, "default": false, "version": "1", "source": "INPROCESS",
-    });
-    let tracking = json!({
-        "kind": "tracking", "contextKind": "anonymousUser", "userKey": "events", "creationDate": 1_700_000_000,
-        "key": "checkout", "evaluationContext": {"targetingKey": "events"}, "trackingEventDetails": {"amount": 1.5},
-    });
-    let values = [
-        json!(null),
-        json!("text"),
-        json!(""),
-        json!(7),
-        json!(1.5),
-        json!(-1.5),
-        json!(true),
-        json!([]),
-        json!({}),
-        json!({"a": 1}),
-        json!(1_700_000_000_123_i64),
-        json!(1e18),
-        json!(10_000_000_000_i64),
-        json!("tracking"),
-    ];
-    let members = [
-        "kind",
-        "contextKind",
-        "userKey",
-        "creationDate",
-        "key",
-        "variation",
-        "value",
-        "default",
-        "version",
-        "source",
-        "metadata",
-        "evaluationContext",
-        "trackingEventDetails",
-        "failed",
-    ];
-    let mut all = Vec::new();
-    for event in [&feature, &tracking] {
-        for member in members {
-            for value in &values {
-                let mut changed = event.clone();
-                changed[member] = value.clone();
-                // So that each is told from the others.
-                if member != "userKey" {
-                    changed["userKey"] =
-                        format!("events {} {member} {value}", event["kind"]).into();
-                }
-                all.push(changed);
-            }
-            let mut without = event.clone();
-            without.as_object_mut().unwrap().remove(member);
-            all.push(without);
-        }
-    }
-    all.push(json!({"KIND": "feature", "USERKEY": "events in capitals", "CreationDate": 7, "DEFAULT": true}));
-    all.push(json!({}));
-    all.push(Value::Null);
-    let mut requests = Vec::new();
-    for meta in [
-        json!(null),
-        json!({}),
-        json!({"provider": "rust", "nested": {"a": [1]}, "openfeature": true}),
-    ] {
-        let mut batch = json!({"events": all, "meta": meta, "exporterMetadata": {"not": "read"}});
-        for event in batch["events"].as_array_mut().unwrap() {
-            if let Some(user) = event["userKey"].as_str() {
-                event["userKey"] = format!("{user} {meta}").into();
-            }
-        }
-        requests.push(Asked::post(COLLECTOR, batch));
-    }
-    let own = json!({"metadata": {"own": 1}, "userKey": "events own"});
-    requests.push(Asked::post(COLLECTOR, json!({"events": [own]})));
     requests
 }
 
@@ -608,4 +414,15 @@ pub(super) fn at_log_level_debug() -> Vec<Asked> {
     requests.extend(paths());
     requests.extend(refreshes());
     requests
+}
+
+/// Has the flags loaded, and asks for all of them.
+pub(super) fn after_a_new_file() -> Vec<Asked> {
+    let context = json!({"evaluationContext": {"key": "files", "custom": {"x": 1}}});
+    vec![
+        Asked::new("POST", "/admin/v1/retriever/refresh").with("X-API-Key", ADMIN_KEY),
+        Asked::post(CONFIGURATION, "{}"),
+        Asked::new("GET", HASHES),
+        Asked::post(ALL, context),
+    ]
 }

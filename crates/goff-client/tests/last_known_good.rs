@@ -111,6 +111,7 @@ async fn start_without_the_relay_proxy_serves_what_was_kept() {
     assert_eq!(held, Etag::from_bytes(b"W/\"1-\xe9\""));
     assert_state(&goff, State::Ready);
     assert_eq!(evaluate(&goff).await.value, 7);
+    goff.shutdown(DEADLINE).await;
 }
 
 /// What is kept is what was loaded last.
@@ -143,12 +144,13 @@ async fn date_is_renewed_while_the_flags_are_current() {
     let path = directory.path("flags");
     let relay = relay(7);
     let options = options(&relay, &path).last_known_good_max_age(Duration::from_secs(3_600));
-    let _goff = GoFeatureFlag::connect(options).await.unwrap();
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
     let mut contents = Vec::new();
     for _ in 0..10 {
         tokio::time::sleep(Duration::from_secs(3_600)).await;
         contents.push(fs::read(&path).unwrap());
     }
+    goff.shutdown(DEADLINE).await;
     contents.dedup();
     assert_eq!(contents.len(), 10, "an hour without a renewal");
 }
@@ -171,6 +173,7 @@ async fn file_that_cannot_be_trusted_is_no_file() {
         assert!(goff.wait_until_ready(Duration::from_secs(600)).await);
         assert_state(&goff, State::Ready);
         assert_eq!(evaluate(&goff).await.value, 8);
+        goff.shutdown(DEADLINE).await;
     };
     let as_it_was = |_: &Path| {};
     let as_usual = |options| options;

@@ -82,7 +82,7 @@ impl Collected {
         let events = kept.iter().map(|event| CollectedEvent {
             kind: event.kind,
             flag_set: event.flag_set.as_deref().map(ToOwned::to_owned),
-            // It was written from a value, so it can be read.
+            // It was written from a value, so it can be read, unless that is nested 128 deep.
             json: serde_json::from_str(&event.json).unwrap_or_default(),
         });
         events.collect()

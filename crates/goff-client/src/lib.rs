@@ -1,10 +1,12 @@
 //! The native GO Feature Flag client: [`GoFeatureFlag`].
 //!
 //! It evaluates flags by asking a relay proxy, over HTTP or whatever [`RelayClient`] it is given,
-//! and hands out typed values with variant, reason, metadata or error. It knows nothing of the
-//! OpenFeature SDK; `goff-provider` puts one on top of it.
+//! or in this process, with flags that it has from a relay proxy, a file or a text. It hands out
+//! typed values with variant, reason, metadata or error. It knows nothing of the OpenFeature SDK;
+//! `goff-provider` puts one on top of it.
 //!
-//! Answers are cached and dropped as soon as the relay proxy announces that their flag changed.
+//! Remote answers are cached and dropped as soon as the relay proxy announces that their flag
+//! changed; flags that are held here are fetched again then.
 //! What the relay proxy cannot know, such as an evaluation answered from the cache, is recorded
 //! here and delivered in batches; what it recorded itself is never sent again.
 //!

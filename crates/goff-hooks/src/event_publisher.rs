@@ -73,9 +73,6 @@ pub struct UsageStats {
     pub buffered: u64,
     /// Evaluations that were not recorded because nobody knows whether the relay proxy did.
     pub unknown: u64,
-    /// Events for which there is no relay proxy that collects them. A publisher has one, so it
-    /// counts none; a client without one counts here.
-    pub not_collected: u64,
 }
 
 impl EventPublisher {
@@ -192,7 +189,6 @@ impl EventPublisher {
             in_flight: counts.in_flight,
             buffered: as_u64(state.buffer.len()),
             unknown: self.shared.unknown.load(Ordering::Relaxed),
-            not_collected: 0,
         }
     }
 }

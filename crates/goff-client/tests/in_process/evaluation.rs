@@ -115,6 +115,11 @@ async fn failures_are_named() {
                 "targeting": [{"query": "rate gt 1", "variation": "a"}],
                 "defaultRule": {"variation": "b"},
             },
+            "everything": {
+                "variations": {"a": 1, "b": 2},
+                "targeting": [{"query": r#"{"!!": [{"var": ""}]}"#, "variation": "a"}],
+                "defaultRule": {"variation": "b"},
+            },
             "endless": {"variations": {"a": 1}, "defaultRule": {}},
         }),
         None,
@@ -134,12 +139,13 @@ async fn failures_are_named() {
         ),
         ("endless", context(), "FLAG_CONFIG"),
         ("rate", unreadable.clone(), "INVALID_CONTEXT"),
+        ("everything", unreadable.clone(), "INVALID_CONTEXT"),
     ] {
         let details = goff.evaluate(flag, &context, 7_i64).await;
         assert_eq!(details.value, 7);
         let error = details.error().unwrap();
         assert_eq!(error.code().as_str(), expected, "{flag}");
-        if flag == "rate" {
+        if expected == "INVALID_CONTEXT" {
             assert!(error.to_string().contains("`rate`"), "{error}");
         }
     }

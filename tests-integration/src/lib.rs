@@ -29,6 +29,7 @@
 mod breakable_proxy;
 mod embedded;
 mod fixture;
+mod long_form;
 mod recorded_events;
 mod relay_config;
 mod relay_process;
@@ -38,6 +39,7 @@ mod wire;
 
 pub use breakable_proxy::BreakableProxy;
 pub use fixture::{real_relay_source, relay, relay_source, relay_under_control};
+pub use long_form::number_from_environment;
 pub use recorded_events::{EventKind, RecordedEvents};
 pub use relay_config::{
     ADMIN_KEY, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance, KEY_WITHOUT_FLAG_SET,

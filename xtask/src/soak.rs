@@ -11,6 +11,8 @@ const SOAKS: &[Soak] = &[
     ("stress", 1, stress),
     ("interleavings", 1, interleavings),
     ("churn", 1, churn),
+    ("restarts", 4, restarts),
+    ("updates", 1, updates),
     ("conformance", 1, conformance),
     ("fuzz", 5, fuzz),
 ];
@@ -51,6 +53,30 @@ fn churn(options: &Options) -> Result<(), Failure> {
             "GOFF_CHURN_WRITES",
             (options.minutes * EACH_MINUTE).to_string(),
         )
+        .run()
+}
+
+/// A relay proxy that is restarted under in-process evaluation. Their number is given, not the time they take.
+fn restarts(options: &Options) -> Result<(), Failure> {
+    const EACH_MINUTE: u64 = 50;
+    integration::tests(&Relay::Auto.resolve()?)?
+        .args([
+            "--test",
+            "scenarios",
+            "in_process_restarts",
+            "--",
+            "--nocapture",
+        ])
+        .env("GOFF_RESTARTS", (options.minutes * EACH_MINUTE).to_string())
+        .run()
+}
+
+/// Changes of flags that nobody has subscribed to. Their number is given, not the time they take.
+fn updates(options: &Options) -> Result<(), Failure> {
+    const EACH_MINUTE: u64 = 10_000;
+    Program::cargo(["test", "--package", "goff-client", "--test", "in_process"])
+        .args(["updates", "--", "--nocapture"])
+        .env("GOFF_UPDATES", (options.minutes * EACH_MINUTE).to_string())
         .run()
 }
 

@@ -35,6 +35,8 @@ mod following;
 #[cfg(test)]
 mod in_process_refreshing;
 #[cfg(test)]
+mod in_process_restarts;
+#[cfg(test)]
 mod in_process_starting;
 #[cfg(test)]
 mod in_process_usage;

@@ -1,6 +1,5 @@
 //! The test.
 
-use std::env;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use goff_provider::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
-use goff_tests_integration::{Address, Instance, RelayProxy, relay_source, request};
+use goff_tests_integration::{
+    Address, Instance, RelayProxy, number_from_environment, relay_source, request,
+};
 use serde_json::{Value, json};
 use tokio::task::{JoinSet, spawn_blocking};
 use tokio::time::{sleep, sleep_until, timeout};
@@ -27,8 +28,9 @@ const GROWTH: u64 = 24 << 20;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_client_is_right_in_time_and_frugal_whatever_its_relay_proxy_does() {
     let Some(source) = relay_source() else { return };
-    let duration = Duration::from_secs(from_environment("GOFF_STRESS_SECONDS").unwrap_or(10));
-    let seed = from_environment("GOFF_SEED").unwrap_or_else(|| {
+    let duration =
+        Duration::from_secs(number_from_environment("GOFF_STRESS_SECONDS").unwrap_or(10));
+    let seed = number_from_environment("GOFF_SEED").unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.map_or(0, |now| u64::from(now.subsec_nanos()))
     });
@@ -235,14 +237,4 @@ fn resident_bytes() -> u64 {
         .lines()
         .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
     kibibytes.map_or(0, |number| number.parse::<u64>().unwrap() * 1024)
-}
-
-/// A number that must be one if it is there.
-fn from_environment(name: &str) -> Option<u64> {
-    let value = env::var(name).ok().filter(|value| !value.is_empty())?;
-    Some(
-        value
-            .parse()
-            .unwrap_or_else(|_| panic!("{name}=`{value}` is not a number")),
-    )
 }

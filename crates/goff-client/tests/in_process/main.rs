@@ -8,6 +8,7 @@ mod local_flags;
 mod over_http;
 mod refreshing;
 mod starting;
+mod updates;
 mod usage;
 
 use std::sync::Arc;

@@ -1,0 +1,135 @@
+//! A relay proxy that is restarted again and again under clients that evaluate in process.
+//!
+//! `cargo xtask soak restarts [--minutes N]` is the long form; `GOFF_RESTARTS` says how many, 20 unless told.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use goff_provider::State;
+use goff_tests_integration::{
+    Address, Instance, RelayProxy, RelaySource, number_from_environment, relay_source,
+};
+use tokio::task::{JoinSet, spawn_blocking};
+use tokio::time::{Instant, sleep};
+
+use crate::following::stream_opens;
+use crate::surfaces::{Asked, Surface, User, in_process_surfaces};
+
+/// Each restart brings another value. A client may lag behind, but never goes back, and after the first load never
+/// has no value at all.
+/// GOFF-EVT-006, GOFF-IP-010.
+#[tokio::test]
+async fn every_evaluation_has_a_value_and_none_goes_back() {
+    let Some(source) = relay_source() else { return };
+    let restarts = number_from_environment("GOFF_RESTARTS").unwrap_or(20);
+    let restarts = i64::try_from(restarts).unwrap();
+    // For the port, which is free again when this one has ended.
+    let relay = RelayProxy::start(Instance::Open, &source).unwrap();
+    let Address::Tcp(port) = *relay.address() else {
+        panic!("an open relay proxy has a port")
+    };
+    drop(relay);
+    let mut relay = start(port, &source, 0);
+    let surfaces: Vec<_> = in_process_surfaces(relay.endpoint(), |options| {
+        options.reconnect_interval(Duration::from_millis(200))
+    })
+    .await
+    .into_iter()
+    .map(Arc::new)
+    .collect();
+
+    let written = Arc::new(AtomicI64::new(0));
+    let end = Arc::new(AtomicBool::new(false));
+    let mut evaluating = JoinSet::new();
+    let mut served = Vec::new();
+    for surface in &surfaces {
+        stream_opens(&surface.goff, 0).await;
+        let latest = Arc::new(AtomicI64::new(0));
+        served.push(Arc::clone(&latest));
+        let (surface, written, end) = (Arc::clone(surface), Arc::clone(&written), Arc::clone(&end));
+        evaluating.spawn(async move { evaluate(&surface, &written, &latest, &end).await });
+    }
+    for restart in 1..=restarts {
+        let source = source.clone();
+        written.store(restart, Ordering::SeqCst);
+        relay = spawn_blocking(move || {
+            if restart % 2 == 0 {
+                relay.signal("KILL").unwrap();
+            }
+            drop(relay);
+            start(port, &source, restart)
+        })
+        .await
+        .unwrap();
+        let give_up = Instant::now() + PATIENCE;
+        for (surface, served) in surfaces.iter().zip(&served) {
+            while served.load(Ordering::SeqCst) != restart {
+                assert!(
+                    Instant::now() < give_up,
+                    "restart {restart}, {}: {:?}, {:?}",
+                    surface.name,
+                    surface.goff.status(),
+                    surface.goff.stats()
+                );
+                assert!(!evaluating.is_empty());
+                sleep(Duration::from_millis(5)).await;
+            }
+            assert_eq!(surface.goff.status().state, State::Ready);
+        }
+    }
+    end.store(true, Ordering::SeqCst);
+    while let Some(evaluated) = evaluating.join_next().await {
+        let evaluations = evaluated.unwrap();
+        assert!(evaluations > restarts, "{evaluations}");
+    }
+    for surface in &surfaces {
+        let stats = surface.goff.stats();
+        println!("{restarts} restarts, {}: {stats:?}", surface.name);
+        assert!(stats.refreshes > restarts.unsigned_abs(), "{stats:?}");
+        assert_eq!(stats.fallbacks, 0, "{stats:?}");
+    }
+}
+
+/// Returns how often it evaluated.
+async fn evaluate(
+    surface: &Surface,
+    written: &AtomicI64,
+    served: &AtomicI64,
+    end: &AtomicBool,
+) -> i64 {
+    let user = User::of(surface, "restarts");
+    let mut evaluations = 0;
+    while !end.load(Ordering::SeqCst) {
+        let seen = surface.ask(FLAG, Asked::Int(-1), &user).await;
+        let place = format!("{}: {seen:?}", surface.name);
+        assert_eq!(seen.outcome(), "ok", "{place}");
+        let value = seen.value.as_i64().unwrap();
+        let allowed = served.load(Ordering::SeqCst)..=written.load(Ordering::SeqCst);
+        assert!(allowed.contains(&value), "{allowed:?}, {place}");
+        served.store(value, Ordering::SeqCst);
+        evaluations += 1;
+        sleep(Duration::from_millis(1)).await;
+    }
+    evaluations
+}
+
+fn start(port: SocketAddr, source: &RelaySource, value: i64) -> RelayProxy {
+    let flags = format!(
+        "{FLAG}:\n  variations:\n    restart: {value}\n  defaultRule:\n    variation: restart\n"
+    );
+    // The port may be in use for a moment by a connection that is going away.
+    let give_up = Instant::now() + PATIENCE;
+    loop {
+        match RelayProxy::start_at_with_flags(port, Instance::Open, source, &flags) {
+            Ok(relay) => return relay,
+            Err(error) => assert!(Instant::now() < give_up, "{error}"),
+        }
+    }
+}
+
+const FLAG: &str = "restarts";
+
+/// Long enough for a machine that is compiling beside the tests.
+const PATIENCE: Duration = Duration::from_secs(20);

@@ -5,8 +5,8 @@ use std::hash::BuildHasher;
 use std::time::Duration;
 
 /// Full-jitter exponential backoff: each pause is drawn evenly from zero to a ceiling that starts
-/// at [`FIRST_CEILING`], doubles with every pause and ends at a cap. No pause is shorter than
-/// [`SHORTEST`], so that whatever the server does there is no tight loop.
+/// at 100 ms, doubles with every pause and ends at a cap. No pause is shorter than
+/// 10 ms, so that whatever the server does there is no tight loop.
 ///
 /// Clients that lost the same server must not come back together (Python part C, C12).
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) const FLAGS: usize = 8;
 
 /// How long before a request a value may have been replaced: `cache_ttl`, a poll of the relay proxy, and the
-/// reconnection.
+/// reconnection; in process, a refresh that a stopped relay proxy lets run out, and the next one.
 const AGE: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Default)]

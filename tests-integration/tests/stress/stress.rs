@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use goff_provider::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
+use goff_provider::{
+    EvaluationContext, EvaluationDetails, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions,
+    LocalFlags,
+};
 use goff_tests_integration::{
     Address, Instance, RelayProxy, number_from_environment, relay_source, request,
 };
@@ -26,7 +29,7 @@ const GRACE: Duration = Duration::from_millis(250);
 const GROWTH: u64 = 24 << 20;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_client_is_right_in_time_and_frugal_whatever_its_relay_proxy_does() {
+async fn clients_are_right_in_time_and_frugal_whatever_their_relay_proxy_does() {
     let Some(source) = relay_source() else { return };
     let duration =
         Duration::from_secs(number_from_environment("GOFF_STRESS_SECONDS").unwrap_or(10));
@@ -39,23 +42,33 @@ async fn a_client_is_right_in_time_and_frugal_whatever_its_relay_proxy_does() {
 
     let history = Arc::new(History::new());
     let (relay, port) = start(&source, &history);
-    let options = GoFeatureFlagOptions::new(relay.endpoint())
-        .cache_ttl(Duration::from_secs(2))
-        .reconnect_interval(Duration::from_millis(500))
-        .timeout(TIMEOUT)
-        .data_flush_interval(Duration::from_millis(500))
-        .max_pending_events(1_000);
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let options = || {
+        GoFeatureFlagOptions::new(relay.endpoint())
+            .cache_ttl(Duration::from_secs(2))
+            .flag_change_polling_interval(Duration::from_millis(500))
+            .reconnect_interval(Duration::from_millis(500))
+            .timeout(TIMEOUT)
+            .data_flush_interval(Duration::from_millis(500))
+            .max_pending_events(1_000)
+    };
+    let goff = GoFeatureFlag::connect(options()).await.unwrap();
+    let in_process = options().evaluation_type(EvaluationType::InProcess);
+    let in_process = GoFeatureFlag::connect(in_process).await.unwrap();
 
     let end = Arc::new(AtomicBool::new(false));
     let _ending = Ending(Arc::clone(&end));
     let tally = Arc::new(Tally::default());
+    let tally_in_process = Arc::new(Tally::default());
     let mut tasks = JoinSet::new();
     for task in 0..TASKS {
         let random = Random::new(random.next());
-        let (goff, end) = (goff.clone(), Arc::clone(&end));
-        let (history, tally) = (Arc::clone(&history), Arc::clone(&tally));
-        tasks.spawn(async move { evaluate(task, &goff, &history, &tally, random, &end).await });
+        let (flags, tally) = match task % 4 {
+            0 => (Flags::Client(in_process.clone()), &tally_in_process),
+            1 => (Flags::Local(in_process.local().unwrap()), &tally_in_process),
+            _ => (Flags::Client(goff.clone()), &tally),
+        };
+        let (history, tally, end) = (Arc::clone(&history), Arc::clone(tally), Arc::clone(&end));
+        tasks.spawn(async move { evaluate(task, &flags, &history, &tally, random, &end).await });
     }
     tasks.spawn(observe(port, Arc::clone(&history), Arc::clone(&end)));
     let chaos = spawn_blocking({
@@ -80,6 +93,8 @@ async fn a_client_is_right_in_time_and_frugal_whatever_its_relay_proxy_does() {
     // Everything that can still arrive does.
     let report = goff.shutdown(Duration::from_secs(10)).await;
     let stats = goff.stats();
+    let report_in_process = in_process.shutdown(Duration::from_secs(10)).await;
+    let stats_in_process = in_process.stats();
     drop(relay);
 
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -91,6 +106,11 @@ async fn a_client_is_right_in_time_and_frugal_whatever_its_relay_proxy_does() {
         count(&tally.longest_ms),
         history.loaded() - FLAGS,
     );
+    let evaluations_in_process = count(&tally_in_process.values);
+    println!(
+        "{evaluations_in_process} evaluations in process; the longest took {} ms; {stats_in_process:?}",
+        count(&tally_in_process.longest_ms)
+    );
     println!("{stats:?}; before the shutdown the stream and its reconnections were {stream:?}");
     println!(
         "resident: {} KiB after a third, {} KiB at most since",
@@ -99,17 +119,31 @@ async fn a_client_is_right_in_time_and_frugal_whatever_its_relay_proxy_does() {
     );
 
     assert!(wrong.is_empty(), "wrong values: {:#?}", *wrong);
+    let wrong = tally_in_process.wrong.lock().unwrap();
+    assert!(wrong.is_empty(), "wrong values in process: {:#?}", *wrong);
+    assert_eq!(count(&tally_in_process.errors), 0, "{stats_in_process:?}");
+    assert!(
+        Duration::from_millis(count(&tally_in_process.longest_ms)) <= GRACE,
+        "an evaluation in process took {} ms",
+        count(&tally_in_process.longest_ms)
+    );
+    assert_eq!(
+        report_in_process.recorded, evaluations_in_process,
+        "{report_in_process:?}"
+    );
     let bound = TIMEOUT + GRACE;
     assert!(
         Duration::from_millis(count(&tally.longest_ms)) <= bound,
         "an evaluation took {} ms",
         count(&tally.longest_ms)
     );
-    assert_eq!(
-        report.recorded,
-        report.delivered + report.dropped + report.buffered,
-        "{report:?}"
-    );
+    for report in [&report, &report_in_process] {
+        assert_eq!(
+            report.recorded,
+            report.delivered + report.dropped + report.buffered,
+            "{report:?}"
+        );
+    }
     assert_eq!(
         stats.hits + stats.misses + stats.shared,
         evaluations,
@@ -130,8 +164,10 @@ async fn a_client_is_right_in_time_and_frugal_whatever_its_relay_proxy_does() {
             && deeds.len() > 1
             && stats.hits > 0
             && stats.misses > 0
-            && report.delivered > 0,
-        "{deeds:?}, {stats:?}"
+            && report.delivered > 0
+            && report_in_process.delivered > 0
+            && stats_in_process.refreshes > 1,
+        "{deeds:?}, {stats:?}, {stats_in_process:?}"
     );
 }
 
@@ -169,15 +205,34 @@ struct Tally {
     wrong: Mutex<Vec<String>>,
 }
 
+/// Who is asked.
+enum Flags {
+    Client(GoFeatureFlag),
+    Local(LocalFlags),
+}
+
+impl Flags {
+    async fn evaluate(
+        &self,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> EvaluationDetails<i64> {
+        const NONE: i64 = -1;
+        match self {
+            Self::Client(goff) => goff.evaluate(flag_key, context, NONE).await,
+            Self::Local(flags) => flags.evaluate(flag_key, context, NONE),
+        }
+    }
+}
+
 async fn evaluate(
     task: u64,
-    goff: &GoFeatureFlag,
+    flags: &Flags,
     history: &History,
     tally: &Tally,
     mut random: Random,
     end: &AtomicBool,
 ) {
-    const NONE: i64 = -1;
     // Some contexts are shared by tasks, and so are their requests.
     let contexts: Vec<EvaluationContext> = [format!("task-{task}"), "everybody".to_owned()]
         .into_iter()
@@ -187,7 +242,7 @@ async fn evaluate(
         let flag = random.below(FLAGS as u64) as usize;
         let context = &contexts[random.below(2) as usize];
         let began = Instant::now();
-        let details = goff.evaluate(&flag_key(flag), context, NONE).await;
+        let details = flags.evaluate(&flag_key(flag), context).await;
         let took = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         tally.longest_ms.fetch_max(took, Ordering::Relaxed);
         if details.error().is_some() {

@@ -1,6 +1,9 @@
 //! The native client.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +17,7 @@ use serde_json::{Map, Value};
 
 use crate::client_event::Subscription;
 use crate::evaluation::{Asked, EvaluationDetails};
-use crate::evaluator::LookUp;
+use crate::evaluator::{LookUp, Question};
 use crate::lifecycle::Lifecycle;
 #[cfg(feature = "in-process")]
 use crate::local_flags::LocalFlags;
@@ -214,39 +217,37 @@ impl GoFeatureFlag {
     /// It takes the context as it is and records nothing: enrichment and usage data are the
     /// caller's.
     pub async fn resolve(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
-        self.resolve_counted(flag_key, context).await.0
+        match self.look_up(flag_key, context) {
+            Ok(outcome) => outcome,
+            Err(asking) => asking.outcome().await,
+        }
     }
 
-    /// The outcome, and what keeps shutdown waiting for as long as it is held.
-    async fn resolve_counted(
+    /// The first half of [`resolve`](Self::resolve): the outcome where nothing has to be waited
+    /// for, as for a cache hit and in process. Where the relay proxy has to be asked, it is
+    /// [`Asking::outcome`] that asks.
+    ///
+    /// # Errors
+    /// None in that sense: `Err` is what is to be awaited.
+    pub fn look_up<'a>(
         &self,
-        flag_key: &str,
-        context: &dyn ContextView,
-    ) -> (Outcome, Option<Counted>) {
+        flag_key: &'a str,
+        context: &'a dyn ContextView,
+    ) -> Result<Outcome, Asking<'a>> {
         // A look-up takes no reference to what is running: on many cores that would be contended.
-        let asking = match self.lifecycle.running_now().as_ref() {
-            None => Err(self.lifecycle.not_running()),
+        let error = match self.lifecycle.running_now().as_ref() {
+            None => self.lifecycle.not_running(),
             Some(running) => match running.evaluator.look_up(flag_key, context) {
-                LookUp::Answered(outcome) => return (outcome, None),
-                LookUp::Ask(question) => Ok((Counted::new(Arc::clone(running)), question)),
+                LookUp::Answered(outcome) => return Ok(outcome),
+                LookUp::Ask(question) => {
+                    let running = Counted::new(Arc::clone(running));
+                    return Err(Asking(Box::pin(ask(running, question, flag_key, context))));
+                }
                 #[cfg(feature = "in-process")]
-                LookUp::NotLoaded => Err(self.lifecycle.not_loaded()),
+                LookUp::NotLoaded => self.lifecycle.not_loaded(),
             },
         };
-        let (outcome, counted) = match asking {
-            Ok((running, question)) => {
-                let asking = question.ask(flag_key, context);
-                let outcome = running.until_cut_off(asking).await.ok_or(CLOSED);
-                (outcome, Some(running))
-            }
-            Err(error) => (Err(error), None),
-        };
-        let outcome = outcome.unwrap_or_else(|error| Outcome {
-            flag_key: flag_key.into(),
-            result: Err(error),
-            origin: Origin::NotEvaluated,
-        });
-        (outcome, counted)
+        Ok(not_evaluated(flag_key, error))
     }
 
     /// Records that something happened to a user, for experiments (GOFF-TRACK-001 to -005). It is
@@ -289,7 +290,13 @@ impl GoFeatureFlag {
 
     async fn evaluate_with<T>(&self, asked: Asked<'_, T>) -> EvaluationDetails<T> {
         let enriched = Enriched::new(asked.context, self.exporter_metadata());
-        let (outcome, counted) = self.resolve_counted(asked.flag_key, &enriched).await;
+        let (outcome, counted) = match self.look_up(asked.flag_key, &enriched) {
+            Ok(outcome) => (outcome, None),
+            Err(asking) => {
+                let (outcome, counted) = asking.0.await;
+                (outcome, Some(counted))
+            }
+        };
         let details = asked.conclude(
             outcome,
             self.lifecycle
@@ -307,6 +314,50 @@ impl GoFeatureFlag {
             .as_ref()
             .map(Arc::clone)
             .ok_or_else(|| self.lifecycle.not_running())
+    }
+}
+
+/// An evaluation for which the relay proxy has to be asked. Nothing is sent before
+/// [`outcome`](Self::outcome) is awaited; shutdown counts it as under way from now on.
+#[must_use = "nothing is evaluated before the outcome is awaited"]
+pub struct Asking<'a>(Waiting<'a>);
+
+/// The outcome, and what keeps shutdown waiting for as long as it is held. Boxed, so that an
+/// evaluation that waits for nothing does not carry the room that waiting takes.
+type Waiting<'a> = Pin<Box<dyn Future<Output = (Outcome, Counted)> + Send + 'a>>;
+
+impl Asking<'_> {
+    /// Asks.
+    pub async fn outcome(self) -> Outcome {
+        self.0.await.0
+    }
+}
+
+impl fmt::Debug for Asking<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Asking").finish_non_exhaustive()
+    }
+}
+
+async fn ask(
+    running: Counted,
+    question: Question,
+    flag_key: &str,
+    context: &dyn ContextView,
+) -> (Outcome, Counted) {
+    let asking = question.ask(flag_key, context);
+    let outcome = running
+        .until_cut_off(asking)
+        .await
+        .unwrap_or_else(|| not_evaluated(flag_key, CLOSED));
+    (outcome, running)
+}
+
+fn not_evaluated(flag_key: &str, error: ResolutionError) -> Outcome {
+    Outcome {
+        flag_key: flag_key.into(),
+        result: Err(error),
+        origin: Origin::NotEvaluated,
     }
 }
 

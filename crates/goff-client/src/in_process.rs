@@ -66,10 +66,12 @@ impl InProcessEvaluator {
             return Attempt::NotLoaded;
         };
         let evaluated = snapshot.evaluate(flag_key, context);
-        if evaluated.may_fall_back && self.fallback.is_some() {
-            return Attempt::FallBack(evaluated);
+        match &evaluated.result {
+            Err(failed) if failed.may_fall_back && self.fallback.is_some() => {
+                Attempt::FallBack(evaluated)
+            }
+            _ => Attempt::Evaluated(evaluated.into()),
         }
-        Attempt::Evaluated(evaluated.into())
     }
 
     /// Evaluates without ever asking the relay proxy; `None` without a configuration.
@@ -92,9 +94,10 @@ impl InProcessEvaluator {
         let Some(fallback) = &self.fallback else {
             return evaluated.into();
         };
-        let Err(error) = &evaluated.result else {
+        let Err(failed) = &evaluated.result else {
             return evaluated.into();
         };
+        let error = &failed.error;
         self.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             flag_key,
@@ -141,10 +144,11 @@ impl Fallback {
 }
 
 impl From<Evaluated> for Outcome {
+    #[inline]
     fn from(evaluated: Evaluated) -> Self {
         Self {
             flag_key: evaluated.flag_key,
-            result: evaluated.result,
+            result: evaluated.result.map_err(|failed| failed.error),
             origin: Origin::InProcess,
         }
     }

@@ -108,7 +108,7 @@ mod stream;
 #[cfg(feature = "in-process")]
 mod test_directory;
 
-pub use client::GoFeatureFlag;
+pub use client::{Asking, GoFeatureFlag};
 pub use client_event::{ChangedFlags, ClientEvent, Subscription};
 pub use evaluation::EvaluationDetails;
 #[cfg(feature = "in-process")]

@@ -41,7 +41,14 @@ struct Prepared {
 /// The outcome of an evaluation in this process.
 pub(crate) struct Evaluated {
     pub(crate) flag_key: Arc<str>,
-    pub(crate) result: Result<Arc<Resolution>, ResolutionError>,
+    /// Boxed where it failed: a result of two words is handed on in registers.
+    pub(crate) result: Result<Arc<Resolution>, Box<Failed>>,
+}
+
+/// Why an evaluation in this process gave no value.
+#[derive(Debug)]
+pub(crate) struct Failed {
+    pub(crate) error: ResolutionError,
     /// Whether the relay proxy may know better: the engine's own code was `PARSE_ERROR` or
     /// `GENERAL` (GOFF-FALLBACK-001 to -003).
     pub(crate) may_fall_back: bool,
@@ -119,20 +126,16 @@ impl Snapshot {
             Timestamp::from_unix_seconds(0)
         };
         let view = EngineContext(context);
-        let evaluation = catch_unwind(AssertUnwindSafe(|| {
-            flag.evaluate(&view, &self.flag_context, now)
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            let evaluation = flag.evaluate(&view, &self.flag_context, now);
+            match &evaluation.error {
+                None => Ok(prepared.resolution(&evaluation)),
+                Some(error) => Err(failed(flag, &evaluation, error, context)),
+            }
         }));
-        let (result, may_fall_back) = match evaluation {
-            Ok(evaluation) => match &evaluation.error {
-                None => (Ok(prepared.resolution(&evaluation)), false),
-                Some(error) => failed(flag, &evaluation, error, context),
-            },
-            Err(_) => panicked(flag),
-        };
         Evaluated {
             flag_key: Arc::clone(&prepared.flag_key),
-            result,
-            may_fall_back,
+            result: result.unwrap_or_else(|_| Err(panicked(flag))),
         }
     }
 
@@ -147,8 +150,9 @@ impl Snapshot {
             .map(Flag::key)
             .filter(|key| listed.as_ref().is_none_or(|listed| listed.contains(*key)))
             .map(|key| {
-                let evaluated = self.evaluate(key, context);
-                (key.to_owned(), EvaluationDetails::of_bulk(evaluated.result))
+                let result = self.evaluate(key, context).result;
+                let result = result.map_err(|failed| failed.error);
+                (key.to_owned(), EvaluationDetails::of_bulk(result))
             })
             .collect()
     }
@@ -189,6 +193,15 @@ impl Snapshot {
             }
         }
         difference
+    }
+}
+
+impl Failed {
+    fn boxed(error: ResolutionError, may_fall_back: bool) -> Box<Self> {
+        Box::new(Self {
+            error,
+            may_fall_back,
+        })
     }
 }
 
@@ -241,14 +254,14 @@ fn failed(
     evaluation: &Evaluation<'_>,
     error: &EvaluationError<'_>,
     context: &dyn ContextView,
-) -> (Result<Arc<Resolution>, ResolutionError>, bool) {
+) -> Box<Failed> {
     let code = ErrorCode::from(error.code().as_str());
     // The decision is taken on the engine's own code (GOFF-FALLBACK-002).
     let may_fall_back = matches!(code, ErrorCode::ParseError | ErrorCode::General);
     if let EvaluationError::UnreadableAttribute(name) = error
         && let Some(error) = unreadable(name, context)
     {
-        return (Err(RelayError::InvalidContext(error).into()), false);
+        return Failed::boxed(RelayError::InvalidContext(error).into(), false);
     }
     let mut resolution = resolution(evaluation);
     if matches!(error, EvaluationError::Rejected(_)) {
@@ -260,7 +273,7 @@ fn failed(
         details: error.to_string(),
         resolution: Arc::new(resolution),
     };
-    (Err(ResolutionError::InProcess(failure)), may_fall_back)
+    Failed::boxed(ResolutionError::InProcess(failure), may_fall_back)
 }
 
 /// Why an attribute cannot be read, in the words that remote evaluation has for it.
@@ -295,26 +308,26 @@ fn is_tracked(flag: &str) -> bool {
 /// GOFF-IP-012, GOFF-COLL-021.
 #[cold]
 fn not_found(flag_key: &str) -> Evaluated {
+    let failure = EvaluationFailure {
+        code: ErrorCode::FlagNotFound,
+        details: format!("flag `{flag_key}` was not found"),
+        resolution: Arc::clone(&NO_RESOLUTION),
+    };
     Evaluated {
         flag_key: flag_key.into(),
-        result: Err(ResolutionError::InProcess(EvaluationFailure {
-            code: ErrorCode::FlagNotFound,
-            details: format!("flag `{flag_key}` was not found"),
-            resolution: Arc::clone(&NO_RESOLUTION),
-        })),
-        may_fall_back: false,
+        result: Err(Failed::boxed(ResolutionError::InProcess(failure), false)),
     }
 }
 
 /// GOFF-IP-013.
 #[cold]
-fn panicked(flag: &Flag) -> (Result<Arc<Resolution>, ResolutionError>, bool) {
+fn panicked(flag: &Flag) -> Box<Failed> {
     let failure = EvaluationFailure {
         code: ErrorCode::General,
         details: format!("the evaluation of flag `{}` panicked", flag.key()),
         resolution: Arc::clone(&NO_RESOLUTION),
     };
-    (Err(ResolutionError::InProcess(failure)), true)
+    Failed::boxed(ResolutionError::InProcess(failure), true)
 }
 
 static NO_RESOLUTION: LazyLock<Arc<Resolution>> = LazyLock::new(|| {
@@ -393,8 +406,9 @@ mod tests {
         let snapshot = targeted();
         for _ in 0..2 {
             let evaluated = snapshot.evaluate("flag", &Broken);
-            assert_eq!(evaluated.result.unwrap_err().code(), ErrorCode::General);
-            assert!(evaluated.may_fall_back);
+            let failed = evaluated.result.unwrap_err();
+            assert_eq!(failed.error.code(), ErrorCode::General);
+            assert!(failed.may_fall_back);
         }
         let context = EvaluationContext::builder()
             .attribute("plan", "pro")

@@ -3,17 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use goff_core::{
     AttributeRef, EvaluationType, EventSink, EventSource, FeatureEvent, GoffAttribute, NULL_VALUE,
     Reason, Resolution, is_disabled,
 };
 use open_feature::{
-    EvaluationContext, EvaluationDetails, EvaluationError, EvaluationErrorCode, EvaluationReason,
-    FlagMetadataValue, Hook, HookContext, HookHints, Value,
+    EvaluationDetails, EvaluationError, EvaluationErrorCode, EvaluationReason, FlagMetadataValue,
+    Hook, HookContext, HookHints, Value,
 };
 
-use crate::usage::{context_kind, unix_seconds, usage, user_key};
+use crate::hook_future::{After, Before, Ends, done};
+#[cfg(doc)]
+use crate::usage::usage;
+use crate::usage::{context_kind, last_usage, unix_seconds, user_key};
 
 /// Records evaluations that the relay proxy does not record by itself (GOFF-HOOK-005,
 /// GOFF-HOOK-006).
@@ -72,10 +74,9 @@ impl DataCollectorHook {
                     .and_then(|attribute| attribute.slot().take());
                 if let Some(outcome) = outcome {
                     // The SDK does not tell the caller's default.
-                    usage(
-                        &outcome,
+                    last_usage(
+                        outcome,
                         context.evaluation_context,
-                        || serde_json::Value::Null,
                         evaluation_type,
                         unix_seconds(),
                     )
@@ -142,41 +143,65 @@ fn resolution(details: &EvaluationDetails<Value>) -> Resolution {
     }
 }
 
-#[async_trait]
 impl Hook for DataCollectorHook {
-    async fn before<'a>(
-        &self,
-        _context: &HookContext<'a>,
+    fn before<'a, 'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        _context: &'life1 HookContext<'a>,
         _hints: Option<&'a HookHints>,
-    ) -> Result<Option<EvaluationContext>, EvaluationError> {
-        Ok(None)
+    ) -> Before<'async_trait>
+    where
+        'a: 'async_trait,
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+    {
+        done()
     }
 
-    async fn after<'a>(
-        &self,
-        context: &HookContext<'a>,
-        details: &EvaluationDetails<Value>,
+    fn after<'a, 'life0, 'life1, 'life2, 'async_trait>(
+        &'life0 self,
+        context: &'life1 HookContext<'a>,
+        details: &'life2 EvaluationDetails<Value>,
         _hints: Option<&'a HookHints>,
-    ) -> Result<(), EvaluationError> {
+    ) -> After<'async_trait>
+    where
+        'a: 'async_trait,
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+    {
         self.collect(context, Ended::Value(details));
-        Ok(())
+        done()
     }
 
-    async fn error<'a>(
-        &self,
-        context: &HookContext<'a>,
-        error: &EvaluationError,
+    fn error<'a, 'life0, 'life1, 'life2, 'async_trait>(
+        &'life0 self,
+        context: &'life1 HookContext<'a>,
+        error: &'life2 EvaluationError,
         _hints: Option<&'a HookHints>,
-    ) {
+    ) -> Ends<'async_trait>
+    where
+        'a: 'async_trait,
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+    {
         self.collect(context, Ended::Error(error));
+        done()
     }
 
-    async fn finally<'a>(
-        &self,
-        _context: &HookContext<'a>,
-        _details: &EvaluationDetails<Value>,
+    fn finally<'a, 'life0, 'life1, 'life2, 'async_trait>(
+        &'life0 self,
+        _context: &'life1 HookContext<'a>,
+        _details: &'life2 EvaluationDetails<Value>,
         _hints: Option<&'a HookHints>,
-    ) {
+    ) -> Ends<'async_trait>
+    where
+        'a: 'async_trait,
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+    {
+        done()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Enrichment as an OpenFeature hook, in two forms.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use goff_core::{EvaluationType, EventSink, ExporterMetadata, GOFEATUREFLAG, GoffAttribute};
 use open_feature::{
     EvaluationContext, EvaluationContextFieldValue, EvaluationDetails, EvaluationError, Hook,
@@ -10,6 +10,7 @@ use open_feature::{
 };
 
 use crate::data_collector::DataCollectorHook;
+use crate::hook_future::{After, Before, Ends, done};
 
 /// Adds the exporter metadata to the `gofeatureflag` attribute before each evaluation, so that the
 /// relay proxy records it with the evaluation (GOFF-HOOK-003, GOFF-HOOK-004, GOFF-CTX-006 to -009).
@@ -63,6 +64,20 @@ impl EnrichEvaluationContextHook {
         }
     }
 
+    fn enriched(&self, context: &EvaluationContext) -> EvaluationContext {
+        let mut enriched = context.clone();
+        match enriched.custom_fields.entry(GOFEATUREFLAG.to_owned()) {
+            Entry::Vacant(place) => {
+                place.insert(self.attribute(None));
+            }
+            Entry::Occupied(mut place) => {
+                let attribute = self.attribute(Some(place.get()));
+                place.insert(attribute);
+            }
+        }
+        enriched
+    }
+
     fn attribute(
         &self,
         existing: Option<&EvaluationContextFieldValue>,
@@ -79,45 +94,64 @@ impl EnrichEvaluationContextHook {
     }
 }
 
-#[async_trait]
 impl Hook for EnrichEvaluationContextHook {
     /// The whole context plus the attribute: what a hook returns replaces what later hooks see.
-    async fn before<'a>(
-        &self,
-        context: &HookContext<'a>,
+    fn before<'a, 'life0, 'life1, 'async_trait>(
+        &'life0 self,
+        context: &'life1 HookContext<'a>,
         _hints: Option<&'a HookHints>,
-    ) -> Result<Option<EvaluationContext>, EvaluationError> {
-        let mut enriched = context.evaluation_context.clone();
-        let attribute = self.attribute(enriched.custom_fields.get(GOFEATUREFLAG));
-        enriched
-            .custom_fields
-            .insert(GOFEATUREFLAG.to_owned(), attribute);
-        Ok(Some(enriched))
+    ) -> Before<'async_trait>
+    where
+        'a: 'async_trait,
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+    {
+        Box::pin(async move { Ok(Some(self.enriched(context.evaluation_context))) })
     }
 
-    async fn after<'a>(
-        &self,
-        _context: &HookContext<'a>,
-        _details: &EvaluationDetails<Value>,
+    fn after<'a, 'life0, 'life1, 'life2, 'async_trait>(
+        &'life0 self,
+        _context: &'life1 HookContext<'a>,
+        _details: &'life2 EvaluationDetails<Value>,
         _hints: Option<&'a HookHints>,
-    ) -> Result<(), EvaluationError> {
-        Ok(())
+    ) -> After<'async_trait>
+    where
+        'a: 'async_trait,
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+    {
+        done()
     }
 
-    async fn error<'a>(
-        &self,
-        _context: &HookContext<'a>,
-        _error: &EvaluationError,
+    fn error<'a, 'life0, 'life1, 'life2, 'async_trait>(
+        &'life0 self,
+        _context: &'life1 HookContext<'a>,
+        _error: &'life2 EvaluationError,
         _hints: Option<&'a HookHints>,
-    ) {
+    ) -> Ends<'async_trait>
+    where
+        'a: 'async_trait,
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+    {
+        done()
     }
 
-    async fn finally<'a>(
-        &self,
-        _context: &HookContext<'a>,
-        _details: &EvaluationDetails<Value>,
+    fn finally<'a, 'life0, 'life1, 'life2, 'async_trait>(
+        &'life0 self,
+        _context: &'life1 HookContext<'a>,
+        _details: &'life2 EvaluationDetails<Value>,
         _hints: Option<&'a HookHints>,
-    ) {
+    ) -> Ends<'async_trait>
+    where
+        'a: 'async_trait,
+        'life0: 'async_trait,
+        'life1: 'async_trait,
+        'life2: 'async_trait,
+    {
+        done()
     }
 }
 

@@ -79,6 +79,8 @@ mod enrich_context;
 mod enriched;
 mod event_buffer;
 mod event_publisher;
+#[cfg(feature = "open-feature")]
+mod hook_future;
 mod tracking;
 mod usage;
 

@@ -1,5 +1,6 @@
 //! Which evaluations are recorded, and as what: the one table.
 
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use goff_core::{
@@ -55,24 +56,94 @@ pub fn usage(
     evaluation_type: EvaluationType,
     now_seconds: i64,
 ) -> Usage {
+    let verdict = verdict(outcome, evaluation_type);
+    verdict.into_usage(context, caller_default, now_seconds, || {
+        (outcome.flag_key.clone(), outcome.resolution().cloned())
+    })
+}
+
+/// The usage data of an evaluation of which nobody needs the outcome any more, and without a
+/// default that is known: as [`usage`], but nothing is shared that can be handed over.
+#[cfg(feature = "open-feature")]
+pub(crate) fn last_usage(
+    outcome: Outcome,
+    context: &dyn ContextView,
+    evaluation_type: EvaluationType,
+    now_seconds: i64,
+) -> Usage {
+    let verdict = verdict(&outcome, evaluation_type);
+    verdict.into_usage(
+        context,
+        || Value::Null,
+        now_seconds,
+        || {
+            let Outcome {
+                flag_key, result, ..
+            } = outcome;
+            let resolution = match result {
+                Ok(resolution) => Some(resolution),
+                Err(error) => error.resolution().cloned(),
+            };
+            (flag_key, resolution)
+        },
+    )
+}
+
+/// What is to be recorded of an outcome, before it is.
+enum Verdict {
+    Record {
+        source: EventSource,
+        failed: bool,
+        has_value: bool,
+    },
+    None,
+    Unknown,
+}
+
+fn verdict(outcome: &Outcome, evaluation_type: EvaluationType) -> Verdict {
     let (source, failed) = match fate(outcome, evaluation_type) {
         Fate::Record(source) => (source, outcome.result.is_err()),
         Fate::RecordFailure(source) => (source, true),
-        Fate::None => return Usage::None,
-        Fate::Unknown => return Usage::Unknown,
+        Fate::None => return Verdict::None,
+        Fate::Unknown => return Verdict::Unknown,
     };
     let resolution = outcome.resolution();
-    let has_value = !failed && resolution.is_some_and(|resolution| has_value(resolution));
-    Usage::Record(FeatureEvent {
-        context_kind: context_kind(context),
-        user_key: user_key(context).into(),
-        creation_date_seconds: now_seconds,
-        flag_key: outcome.flag_key.clone(),
-        resolution: resolution.cloned(),
-        served_instead: (!has_value).then(|| Box::new(caller_default())),
-        failed,
+    Verdict::Record {
         source,
-    })
+        failed,
+        has_value: !failed && resolution.is_some_and(|resolution| has_value(resolution)),
+    }
+}
+
+impl Verdict {
+    fn into_usage(
+        self,
+        context: &dyn ContextView,
+        caller_default: impl FnOnce() -> Value,
+        now_seconds: i64,
+        flag: impl FnOnce() -> (Arc<str>, Option<Arc<Resolution>>),
+    ) -> Usage {
+        let (source, failed, has_value) = match self {
+            Self::Record {
+                source,
+                failed,
+                has_value,
+            } => (source, failed, has_value),
+            Self::None => return Usage::None,
+            Self::Unknown => return Usage::Unknown,
+        };
+        let (flag_key, resolution) = flag();
+        Usage::Record(FeatureEvent {
+            context_kind: context_kind(context),
+            user_key: user_key(context).into(),
+            creation_date_seconds: now_seconds,
+            flag_key,
+            resolution,
+            served_instead: (!has_value).then(|| Box::new(caller_default())),
+            failed,
+            source,
+        })
+    }
 }
 
 /// Unix time in whole seconds, as events carry it (GOFF-COLL-007).
@@ -142,8 +213,6 @@ fn has_value(resolution: &Resolution) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use goff_core::{
         Attribute, ContextError, ErrorCode, EvaluationContext, EvaluationFailure, Reason,
         RelayError, SDK_DEFAULT_VARIANT, Unreadable,

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use goff_client::{GoFeatureFlag, GoFeatureFlagOptions, OptionsError, State};
-use goff_core::{FlagType, GoffAttribute, Outcome, Projection, project, resolution_details};
+use goff_core::{FlagType, GoffAttribute, Outcome, project, resolution_details};
 use goff_hooks::provider_hooks;
 use open_feature::provider::{
     FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails,
@@ -52,8 +52,11 @@ impl GoFeatureFlagProvider {
         flag_key: &str,
         context: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<T>> {
-        let outcome = self.client.resolve(flag_key, context).await;
-        let (result, outcome) = project_outcome(flag_key, outcome);
+        let mut outcome = match self.client.look_up(flag_key, context) {
+            Ok(outcome) => outcome,
+            Err(asking) => asking.outcome().await,
+        };
+        let result = project_outcome(flag_key, &mut outcome);
         // Without the attribute no hook of ours waits for the outcome.
         if let Some(attribute) = GoffAttribute::find(context) {
             attribute.slot().fill(outcome);
@@ -148,32 +151,18 @@ impl FeatureProvider for GoFeatureFlagProvider {
 /// to which a type mismatch is an outcome too.
 fn project_outcome<T: FlagType>(
     flag_key: &str,
-    outcome: Outcome,
-) -> (EvaluationResult<ResolutionDetails<T>>, Outcome) {
-    let Outcome {
-        flag_key: key,
-        result,
-        origin,
-    } = outcome;
-    let projected = result.and_then(|resolution| {
-        let projection: Projection<T> = project(flag_key, &resolution)?;
-        Ok((projection, resolution))
-    });
-    let (answer, result) = match projected {
-        Ok((projection, resolution)) => (
-            resolution_details(flag_key, projection, &resolution),
-            Ok(resolution),
-        ),
-        Err(error) => (Err(EvaluationError::from(&error)), Err(error)),
-    };
-    (
-        answer,
-        Outcome {
-            flag_key: key,
-            result,
-            origin,
+    outcome: &mut Outcome,
+) -> EvaluationResult<ResolutionDetails<T>> {
+    let error = match &outcome.result {
+        Ok(resolution) => match project(flag_key, resolution) {
+            Ok(projection) => return resolution_details(flag_key, projection, resolution),
+            Err(error) => error,
         },
-    )
+        Err(error) => return Err(EvaluationError::from(error)),
+    };
+    let answer = EvaluationError::from(&error);
+    outcome.result = Err(error);
+    Err(answer)
 }
 
 /// The SDK's hooks have no `Debug`.

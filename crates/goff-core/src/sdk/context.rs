@@ -24,7 +24,7 @@ impl ContextView for EvaluationContext {
     }
 
     fn attribute(&self, name: &str) -> Option<AttributeRef<'_>> {
-        self.custom_fields.get(name).map(field_ref)
+        field(self, name).map(field_ref)
     }
 
     fn visit<'s>(
@@ -37,7 +37,26 @@ impl ContextView for EvaluationContext {
     }
 }
 
+/// A field of the SDK's context, by name. In a small map its names are gone through, most of which
+/// differ in length: that takes half as long as to hash one.
+#[inline]
+pub(crate) fn field<'c>(
+    context: &'c EvaluationContext,
+    name: &str,
+) -> Option<&'c EvaluationContextFieldValue> {
+    let fields = &context.custom_fields;
+    if fields.capacity() > SCANNED {
+        return fields.get(name);
+    }
+    let found = fields.iter().find(|(own, _)| own.as_str() == name);
+    found.map(|(_, field)| field)
+}
+
+/// The capacity of a table of 16 places.
+const SCANNED: usize = 14;
+
 /// A field of the SDK's context as an attribute.
+#[inline]
 pub(crate) fn field_ref(field: &EvaluationContextFieldValue) -> AttributeRef<'_> {
     match field {
         EvaluationContextFieldValue::Bool(value) => AttributeRef::Bool(*value),
@@ -181,6 +200,22 @@ mod tests {
                 context.canonical_hash().unwrap(),
                 "{expected}"
             );
+        }
+    }
+
+    #[test]
+    fn field_is_found_by_name_among_few_and_many() {
+        for count in [1_i64, 10, 14, 15, 100] {
+            let context = (0..count).fold(EvaluationContext::default(), |context, n| {
+                context.with_custom_field(format!("field-{n}"), n)
+            });
+            for n in 0..count {
+                let field = context.attribute(&format!("field-{n}")).unwrap();
+                assert_eq!(field, Attribute::from(n));
+            }
+            for name in ["", "field", "field-x", "field-1000"] {
+                assert!(context.attribute(name).is_none(), "{name}");
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::attribute::{GOFEATUREFLAG, GoffRef};
 use crate::exporter_metadata::ExporterMetadata;
 use crate::outcome::OutcomeSlot;
-use crate::sdk::context::opaque_ref;
+use crate::sdk::context::{field, opaque_ref};
 
 /// What the enrichment hook makes of the `gofeatureflag` attribute of one evaluation: the
 /// caller's own members, this client's exporter metadata, and a slot through which the resolver
@@ -56,7 +56,7 @@ impl GoffAttribute {
     /// The attribute in a context that an enrichment hook went over.
     #[must_use]
     pub fn find(context: &EvaluationContext) -> Option<&Self> {
-        match context.custom_fields.get(GOFEATUREFLAG)? {
+        match field(context, GOFEATUREFLAG)? {
             EvaluationContextFieldValue::Struct(opaque) => opaque.downcast_ref(),
             _ => None,
         }

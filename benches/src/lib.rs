@@ -5,6 +5,10 @@
 //! [`Comparison`]s, and ends with [`Suite::finish`], whose exit code says whether every budget
 //! held.
 
+pub mod constant_provider;
+pub mod measured_flags;
+pub mod scaling;
+
 use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -41,6 +45,8 @@ pub struct Row {
     /// The subject's median time on the CPU of the measuring thread, in `unit` where that is a
     /// time.
     pub cpu: Option<f64>,
+    /// The same of the baseline.
+    pub baseline_cpu: Option<f64>,
 }
 
 /// What a ratio must be for its budget to hold.
@@ -157,19 +163,26 @@ impl Suite {
         }
         subject(operations);
         baseline(operations);
-        let (mut subjects, mut baselines, mut cpu) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut subjects, mut baselines) = (Vec::new(), Vec::new());
+        let (mut cpu, mut baseline_cpu) = (Vec::new(), Vec::new());
         for round in 0..WINDOWS {
             // Taking turns at who goes first, so that neither always finds the caches warm.
+            let mut run_subject = || {
+                let window = measure_window(operations, subject);
+                subjects.push(window.wall(measure));
+                cpu.push(window.cpu(measure));
+            };
+            let mut run_baseline = || {
+                let window = measure_window(operations, baseline);
+                baselines.push(window.wall(measure));
+                baseline_cpu.push(window.cpu(measure));
+            };
             if round % 2 == 0 {
-                let window = measure_window(operations, subject);
-                subjects.push(window.wall(measure));
-                cpu.push(window.cpu(measure));
-                baselines.push(measure_window(operations, baseline).wall(measure));
+                run_subject();
+                run_baseline();
             } else {
-                baselines.push(measure_window(operations, baseline).wall(measure));
-                let window = measure_window(operations, subject);
-                subjects.push(window.wall(measure));
-                cpu.push(window.cpu(measure));
+                run_baseline();
+                run_subject();
             }
         }
         let (value, baseline) = (median(&mut subjects), median(&mut baselines));
@@ -186,6 +199,8 @@ impl Suite {
             budget: budget.words(baseline_name),
             holds: budget.holds(ratio),
             cpu: (measure == Measure::NanosecondsPerOperation).then(|| median(&mut cpu)),
+            baseline_cpu: (measure == Measure::NanosecondsPerOperation)
+                .then(|| median(&mut baseline_cpu)),
         });
     }
 
@@ -196,13 +211,17 @@ impl Suite {
             (Some(baseline), Some(ratio)) => format!("{baseline:>12.1} {ratio:>7.3}"),
             _ => format!("{:>12} {:>7}", "-", "-"),
         };
+        let cpu = match (row.cpu, row.baseline_cpu) {
+            (Some(cpu), Some(baseline)) => format!(" (CPU {:.3})", cpu / baseline),
+            _ => " ".repeat(12),
+        };
         let verdict = match (row.budget.is_empty(), row.holds) {
             (true, _) => "stated",
             (false, true) => "holds",
             (false, false) => "FAILS",
         };
         println!(
-            "{:<52} {:>12.1} {:<4} {beside}  {verdict:<6} {}",
+            "{:<52} {:>12.1} {:<4} {beside}{cpu}  {verdict:<6} {}",
             row.name, row.value, row.unit, row.budget
         );
         self.rows.push(row);
@@ -268,6 +287,22 @@ pub fn thread_cpu_time() -> Duration {
         u64::try_from(time.tv_sec).unwrap_or_default(),
         u32::try_from(time.tv_nsec).unwrap_or_default(),
     )
+}
+
+/// How many operations make a window of a third of a millisecond: few of such windows are
+/// interrupted by another process.
+pub fn window(run: &mut dyn FnMut(u64)) -> u64 {
+    const TRIED: u32 = 500;
+    let best = (0..10)
+        .map(|_| {
+            let start = Instant::now();
+            run(TRIED.into());
+            start.elapsed()
+        })
+        .min()
+        .unwrap_or_default();
+    let per_operation = (best.as_secs_f64() / f64::from(TRIED)).max(1e-9);
+    ((333e-6 / per_operation) as u64).max(100)
 }
 
 /// The middle of the values; 0 where there are none.

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use goff_benches::constant_provider::{Answer, ConstantProvider, client, evaluate_through};
+use goff_benches::scaling::two_threads;
 use goff_benches::{Budget, Comparison, Measure, Row, Suite, median};
 use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, Invalidation};
 use goff_core::{
@@ -15,11 +17,7 @@ use goff_core::{
 };
 use goff_hooks::{EventPublisher, EventPublisherOptions};
 use goff_provider::GoFeatureFlagProvider;
-use open_feature::provider::{FeatureProvider, ProviderMetadata, ResolutionDetails};
-use open_feature::{
-    Client, EvaluationDetails, EvaluationError, EvaluationReason, EvaluationResult, FlagMetadata,
-    Hook, HookContext, HookHints, HookWrapper, OpenFeature, StructValue, Value,
-};
+use open_feature::EvaluationReason;
 use tokio::runtime::Runtime;
 
 type Failure = Box<dyn std::error::Error>;
@@ -150,9 +148,9 @@ fn sdk_context() -> open_feature::EvaluationContext {
 
 fn hits(suite: &mut Suite, runtime: &Runtime, goff: &GoFeatureFlag) {
     let (native, sdk) = (native_context(KEY), sdk_context());
-    let constant = client(runtime, ConstantProvider::new());
+    let constant = client(runtime, ConstantProvider::new(answer()));
     let ours = client(runtime, GoFeatureFlagProvider::from(goff));
-    let mut through_constant = evaluate_through(runtime, &constant, &sdk);
+    let mut through_constant = evaluate_through(runtime, &constant, FLAG, &sdk);
     let mut natively = evaluate_natively(runtime, goff, &native);
     suite.compare(Comparison {
         name: "cached, native, one hot key",
@@ -175,9 +173,9 @@ fn hits(suite: &mut Suite, runtime: &Runtime, goff: &GoFeatureFlag) {
         // 800 ns where the baseline takes 1,400 ns.
         budget: Budget::AtMost(800.0 / 1400.0),
     });
-    let hooked = client(runtime, ConstantProvider::with_hooks());
-    let mut through_hooked = evaluate_through(runtime, &hooked, &sdk);
-    let mut through_ours = evaluate_through(runtime, &ours, &sdk);
+    let hooked = client(runtime, ConstantProvider::with_hooks(answer()));
+    let mut through_hooked = evaluate_through(runtime, &hooked, FLAG, &sdk);
+    let mut through_ours = evaluate_through(runtime, &ours, FLAG, &sdk);
     suite.compare(Comparison {
         name: "cached, through the SDK",
         measure: Measure::NanosecondsPerOperation,
@@ -227,153 +225,12 @@ fn evaluate_natively<'a>(
     }
 }
 
-fn evaluate_through<'a>(
-    runtime: &'a Runtime,
-    client: &'a Client,
-    context: &'a open_feature::EvaluationContext,
-) -> impl FnMut(u64) + 'a {
-    move |operations| {
-        runtime.block_on(async {
-            for _ in 0..operations {
-                let value = client.get_bool_details(FLAG, Some(context), None).await;
-                black_box(value.is_ok());
-            }
-        });
-    }
-}
-
-fn client(runtime: &Runtime, provider: impl FeatureProvider) -> Client {
-    runtime.block_on(async {
-        let mut api = OpenFeature::default();
-        api.set_provider(provider).await;
-        api.create_client()
-    })
-}
-
-/// Gives the answer of [`resolution`] without thinking.
-struct ConstantProvider {
-    metadata: ProviderMetadata,
-    hooks: Vec<HookWrapper>,
-}
-
-impl ConstantProvider {
-    fn new() -> Self {
-        Self {
-            metadata: ProviderMetadata::new("constant"),
-            hooks: Vec::new(),
-        }
-    }
-
-    fn with_hooks() -> Self {
-        Self {
-            hooks: vec![
-                HookWrapper::new(SameShape { adds: true }),
-                HookWrapper::new(SameShape { adds: false }),
-            ],
-            ..Self::new()
-        }
-    }
-
-    fn details<T>(value: T) -> EvaluationResult<ResolutionDetails<T>> {
-        Ok(ResolutionDetails {
-            value,
-            variant: Some("True".to_owned()),
-            reason: Some(EvaluationReason::Cached),
-            flag_metadata: Some(
-                FlagMetadata::default().with_value("description", "this is a test"),
-            ),
-        })
-    }
-}
-
-#[async_trait]
-impl FeatureProvider for ConstantProvider {
-    fn metadata(&self) -> &ProviderMetadata {
-        &self.metadata
-    }
-
-    fn hooks(&self) -> &[HookWrapper] {
-        &self.hooks
-    }
-
-    async fn resolve_bool_value(
-        &self,
-        _: &str,
-        _: &open_feature::EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<bool>> {
-        Self::details(true)
-    }
-
-    async fn resolve_int_value(
-        &self,
-        _: &str,
-        _: &open_feature::EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<i64>> {
-        Self::details(1)
-    }
-
-    async fn resolve_float_value(
-        &self,
-        _: &str,
-        _: &open_feature::EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<f64>> {
-        Self::details(1.0)
-    }
-
-    async fn resolve_string_value(
-        &self,
-        _: &str,
-        _: &open_feature::EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<String>> {
-        Self::details(String::new())
-    }
-
-    async fn resolve_struct_value(
-        &self,
-        _: &str,
-        _: &open_feature::EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<StructValue>> {
-        Self::details(StructValue::default())
-    }
-}
-
-/// A hook that does what the SDK charges for, and nothing else: one gives the context back with
-/// one shared field, the other does nothing.
-struct SameShape {
-    adds: bool,
-}
-
-#[async_trait]
-impl Hook for SameShape {
-    async fn before<'a>(
-        &self,
-        context: &HookContext<'a>,
-        _: Option<&'a HookHints>,
-    ) -> Result<Option<open_feature::EvaluationContext>, EvaluationError> {
-        if !self.adds {
-            return Ok(None);
-        }
-        let context = context.evaluation_context.clone();
-        Ok(Some(context.with_custom_field("gofeatureflag", true)))
-    }
-
-    async fn after<'a>(
-        &self,
-        _: &HookContext<'a>,
-        _: &EvaluationDetails<Value>,
-        _: Option<&'a HookHints>,
-    ) -> Result<(), EvaluationError> {
-        Ok(())
-    }
-
-    async fn error<'a>(&self, _: &HookContext<'a>, _: &EvaluationError, _: Option<&'a HookHints>) {}
-
-    async fn finally<'a>(
-        &self,
-        _: &HookContext<'a>,
-        _: &EvaluationDetails<Value>,
-        _: Option<&'a HookHints>,
-    ) {
+/// What the relay proxy of this bench says, with the reason of a hit.
+fn answer() -> Answer {
+    Answer {
+        variant: "True",
+        reason: EvaluationReason::Cached,
+        metadata: ("description", "this is a test"),
     }
 }
 
@@ -509,6 +366,7 @@ fn record_from_two_threads(suite: &mut Suite, record: &(dyn Fn(u64) + Sync)) {
         budget: "<= 2 x one thread".to_owned(),
         holds: ratio <= 2.0,
         cpu: None,
+        baseline_cpu: None,
     });
 }
 
@@ -548,7 +406,6 @@ fn invalidations(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How much more two threads do than one, beside a loop of plain arithmetic on the same machine.
 fn scaling(suite: &mut Suite, runtime: &Runtime, goff: &GoFeatureFlag) {
     const NAME: &str = "cached, native, 2 threads beside 1";
     if !suite.wants(NAME) {
@@ -566,39 +423,5 @@ fn scaling(suite: &mut Suite, runtime: &Runtime, goff: &GoFeatureFlag) {
             }
         });
     };
-    let arithmetic = |_: usize| {
-        let mut sum = 0_u64;
-        for n in 0..20_000_000_u64 {
-            sum = black_box(sum.wrapping_mul(31).wrapping_add(n));
-        }
-        black_box(sum);
-    };
-    let (mut ours, mut plain) = (Vec::new(), Vec::new());
-    for _ in 0..15 {
-        ours.push(speed_up(&evaluate));
-        plain.push(speed_up(&arithmetic));
-    }
-    let (value, baseline) = (median(&mut ours), median(&mut plain));
-    suite.add(Row {
-        name: NAME.to_owned(),
-        value,
-        unit: "x",
-        baseline: Some(baseline),
-        ratio: Some(value / baseline),
-        budget: String::new(),
-        holds: true,
-        cpu: None,
-    });
-}
-
-fn speed_up(run: &(dyn Fn(usize) + Sync)) -> f64 {
-    let start = std::time::Instant::now();
-    run(0);
-    let alone = start.elapsed().as_secs_f64();
-    let start = std::time::Instant::now();
-    std::thread::scope(|scope| {
-        scope.spawn(|| run(0));
-        scope.spawn(|| run(1));
-    });
-    2.0 * alone / start.elapsed().as_secs_f64()
+    two_threads(suite, NAME, &evaluate, None);
 }

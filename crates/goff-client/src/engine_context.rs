@@ -1,15 +1,19 @@
 //! A context as the engine reads it, without a copy.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::ControlFlow;
 
 use goff_core::{AttributeRef, ContextView};
 use goff_engine::{Attribute, Attributes};
 use serde_json::Value;
 
-/// Lends a [`ContextView`] to the engine, which wants the targeting key among the attributes
-/// (GOFF-CTX-001, GOFF-CTX-002).
-pub(crate) struct EngineContext<'a>(pub(crate) &'a dyn ContextView);
+/// Lends a [`ContextView`] to goff-engine, without a copy. The engine wants the targeting key among
+/// the attributes (GOFF-CTX-001, GOFF-CTX-002).
+///
+/// In-process evaluation reads every context through it; whoever calls the engine directly may too.
+#[derive(Clone, Copy)]
+pub struct EngineContext<'a>(pub &'a dyn ContextView);
 
 impl Attributes for EngineContext<'_> {
     fn targeting_key(&self) -> Option<&str> {
@@ -45,6 +49,12 @@ impl Attributes for EngineContext<'_> {
             }
             ControlFlow::Continue(())
         });
+    }
+}
+
+impl fmt::Debug for EngineContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EngineContext").finish_non_exhaustive()
     }
 }
 

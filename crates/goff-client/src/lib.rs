@@ -110,6 +110,8 @@ mod test_directory;
 
 pub use client::{Asking, GoFeatureFlag};
 pub use client_event::{ChangedFlags, ClientEvent, Subscription};
+#[cfg(feature = "in-process")]
+pub use engine_context::EngineContext;
 pub use evaluation::EvaluationDetails;
 #[cfg(feature = "in-process")]
 pub use local_flags::{InvalidFlags, LocalFlags};

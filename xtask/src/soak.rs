@@ -13,6 +13,7 @@ const SOAKS: &[Soak] = &[
     ("churn", 1, churn),
     ("restarts", 4, restarts),
     ("updates", 1, updates),
+    ("refreshes", 1, refreshes),
     ("conformance", 1, conformance),
     ("fuzz", 5, fuzz),
 ];
@@ -77,6 +78,19 @@ fn updates(options: &Options) -> Result<(), Failure> {
     Program::cargo(["test", "--package", "goff-client", "--test", "in_process"])
         .args(["updates", "--", "--nocapture"])
         .env("GOFF_UPDATES", (options.minutes * EACH_MINUTE).to_string())
+        .run()
+}
+
+/// Configurations that replace one another. Their number is given, not the time they take.
+fn refreshes(options: &Options) -> Result<(), Failure> {
+    const EACH_MINUTE: u64 = 10_000;
+    let arguments = ["test", "--release", "--package", "goff-client"];
+    Program::cargo(arguments)
+        .args(["--test", "refresh_memory", "--", "--nocapture"])
+        .env(
+            "GOFF_REFRESHES",
+            (options.minutes * EACH_MINUTE).to_string(),
+        )
         .run()
 }
 

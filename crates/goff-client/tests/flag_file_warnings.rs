@@ -4,64 +4,28 @@
 #![cfg(feature = "file")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod log;
 #[path = "../src/test_directory.rs"]
 mod test_directory;
 
-use std::fmt::{Debug, Write};
 use std::fs;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use goff_client::{ClientEvent, EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
 use serde_json::Map;
 use tokio::time::timeout;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
 
+use log::Log;
 use test_directory::TestDirectory;
 
-/// The warnings so far.
-#[derive(Clone, Default)]
-struct Warnings(Arc<Mutex<Vec<String>>>);
-
-struct Message(String);
-
-impl Visit for Message {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, "{field}={value:?} ").unwrap();
-    }
-}
-
-impl Warnings {
-    fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Subscriber for Warnings {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("goff") && *metadata.level() <= Level::WARN
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut message = Message(String::new());
-        event.record(&mut message);
-        let mut warnings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        warnings.push(message.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
+/// The warnings that nobody has seen yet.
+fn new_warnings(log: &Log, seen: &mut usize) -> Vec<String> {
+    let lines = log.lines();
+    let warnings = lines.into_iter().filter(|(level, _)| *level <= Level::WARN);
+    let new: Vec<_> = warnings.skip(*seen).map(|(_, line)| line).collect();
+    *seen += new.len();
+    new
 }
 
 /// How many threads wait for the system to tell of changes.
@@ -86,7 +50,8 @@ async fn gone() {
 
 #[tokio::test]
 async fn each_mistake_is_warned_of_once_with_its_place() {
-    let warnings = Warnings::default();
+    let warnings = Log::default();
+    let mut seen = 0;
     tracing::subscriber::set_global_default(warnings.clone()).unwrap();
     let directory = TestDirectory::new();
     let path = directory.path("flags.yaml");
@@ -105,7 +70,7 @@ async fn each_mistake_is_warned_of_once_with_its_place() {
     let mut events = goff.subscribe();
 
     // One warning for all flags of a load; a dozen need not all be named.
-    let first = warnings.take();
+    let first = new_warnings(&warnings, &mut seen);
     assert_eq!(first.len(), 1, "{first:?}");
     for part in [
         format!("`{}`", path.display()),
@@ -132,7 +97,7 @@ async fn each_mistake_is_warned_of_once_with_its_place() {
     replace("a: [");
     replace("{}");
     assert_eq!(next().await, ClientEvent::Ready);
-    let broken = warnings.take();
+    let broken = new_warnings(&warnings, &mut seen);
     assert_eq!(broken.len(), 1, "{broken:?}");
     for part in [
         &*format!("`{}`, line ", path.display()),
@@ -146,7 +111,7 @@ async fn each_mistake_is_warned_of_once_with_its_place() {
     for _ in 0..3 {
         goff.track("checkout", &context, Map::new()).unwrap();
     }
-    let tracking = warnings.take();
+    let tracking = new_warnings(&warnings, &mut seen);
     assert_eq!(tracking.len(), 1, "{tracking:?}");
 
     // Shutdown leaves nothing running, and nor does dropping a client.

@@ -2,10 +2,11 @@
 #![cfg(feature = "in-process")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod failing_hook;
+
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use goff_provider::{
     ErrorCode, EvaluationType, FLAG_DISABLED, GoFeatureFlag, GoFeatureFlagOptions,
     GoFeatureFlagProvider, NULL_VALUE, RelayError, Resolution,
@@ -13,11 +14,12 @@ use goff_provider::{
 use goff_testkit::ScriptedRelay;
 use open_feature::provider::{FeatureProvider, ProviderStatus};
 use open_feature::{
-    Client, EvaluationContext, EvaluationDetails, EvaluationError, EvaluationErrorCode,
-    EvaluationReason, FlagMetadataValue, Hook, HookContext, HookHints, OpenFeature, StructValue,
-    Value as SdkValue,
+    Client, EvaluationContext, EvaluationErrorCode, EvaluationReason, FlagMetadataValue,
+    OpenFeature, StructValue, Value as SdkValue,
 };
 use serde_json::{Value, json};
+
+use failing_hook::Failing;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -218,42 +220,6 @@ async fn fields_of_the_sdk_are_attributes() {
     assert_eq!(value, Ok(true));
 }
 
-/// Fails in `after`, so that `error` runs too.
-struct Failing;
-
-#[async_trait]
-impl Hook for Failing {
-    async fn before<'a>(
-        &self,
-        _: &HookContext<'a>,
-        _: Option<&'a HookHints>,
-    ) -> Result<Option<EvaluationContext>, EvaluationError> {
-        Ok(None)
-    }
-
-    async fn after<'a>(
-        &self,
-        _: &HookContext<'a>,
-        _: &EvaluationDetails<SdkValue>,
-        _: Option<&'a HookHints>,
-    ) -> Result<(), EvaluationError> {
-        Err(EvaluationError {
-            code: EvaluationErrorCode::General("on purpose".to_owned()),
-            message: None,
-        })
-    }
-
-    async fn error<'a>(&self, _: &HookContext<'a>, _: &EvaluationError, _: Option<&'a HookHints>) {}
-
-    async fn finally<'a>(
-        &self,
-        _: &HookContext<'a>,
-        _: &EvaluationDetails<SdkValue>,
-        _: Option<&'a HookHints>,
-    ) {
-    }
-}
-
 /// GOFF-COLL-010, GOFF-COLL-022, GOFF-HOOK-005, GOFF-HOOK-006: every evaluation once, as
 /// `INPROCESS`, also when another hook's `after` fails.
 #[tokio::test]
@@ -267,7 +233,7 @@ async fn evaluations_are_recorded_once() {
         }))
         .await;
         if hook_fails {
-            sut.client = sut.client.with_hook(Failing);
+            sut.client = sut.client.with_hook(Failing("after"));
         }
         let context = context();
         for flag in ["flag", "null", "disabled", "untracked", "text", "unknown"] {

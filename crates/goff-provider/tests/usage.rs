@@ -2,11 +2,12 @@
 //! whatever other hooks do.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod failing_hook;
+
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use goff_core::EvaluationFailure;
 use goff_provider::{
     ErrorCode, GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, Reason, RelayError,
@@ -14,10 +15,12 @@ use goff_provider::{
 };
 use goff_testkit::ScriptedRelay;
 use open_feature::{
-    Client, EvaluationContext, EvaluationDetails, EvaluationError, EvaluationErrorCode,
-    EvaluationReason, Hook, HookContext, HookHints, OpenFeature, Value as SdkValue,
+    Client, EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, OpenFeature,
+    Value as SdkValue,
 };
 use serde_json::{Value, json};
+
+use failing_hook::Failing;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -205,57 +208,6 @@ async fn each_evaluation_is_recorded_on_one_side() {
         assert_eq!(sut.relay.requests().len(), requests, "{what}");
         assert_eq!(sut.collected().await, events, "{what}");
         assert_eq!(sut.goff.stats().usage.unknown, unknown, "{what}");
-    }
-}
-
-/// A hook of somebody else, failing at one stage.
-struct Failing(&'static str);
-
-impl Failing {
-    fn at(&self, stage: &str) -> Result<(), EvaluationError> {
-        if self.0 != stage {
-            return Ok(());
-        }
-        Err(EvaluationError {
-            code: EvaluationErrorCode::General("HOOK".to_owned()),
-            message: Some("another hook failed".to_owned()),
-        })
-    }
-}
-
-#[async_trait]
-impl Hook for Failing {
-    async fn before<'a>(
-        &self,
-        _context: &HookContext<'a>,
-        _hints: Option<&'a HookHints>,
-    ) -> Result<Option<EvaluationContext>, EvaluationError> {
-        self.at("before").map(|()| None)
-    }
-
-    async fn after<'a>(
-        &self,
-        _context: &HookContext<'a>,
-        _details: &EvaluationDetails<SdkValue>,
-        _hints: Option<&'a HookHints>,
-    ) -> Result<(), EvaluationError> {
-        self.at("after")
-    }
-
-    async fn error<'a>(
-        &self,
-        _context: &HookContext<'a>,
-        _error: &EvaluationError,
-        _hints: Option<&'a HookHints>,
-    ) {
-    }
-
-    async fn finally<'a>(
-        &self,
-        _context: &HookContext<'a>,
-        _details: &EvaluationDetails<SdkValue>,
-        _hints: Option<&'a HookHints>,
-    ) {
     }
 }
 

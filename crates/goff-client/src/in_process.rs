@@ -74,14 +74,9 @@ impl InProcessEvaluator {
         }
     }
 
-    /// Evaluates without ever asking the relay proxy; `None` without a configuration.
-    pub(crate) fn evaluate_locally(
-        &self,
-        flag_key: &str,
-        context: &dyn ContextView,
-    ) -> Option<Outcome> {
-        let current = self.current.load();
-        Some(current.as_ref()?.evaluate(flag_key, context).into())
+    /// Uses the current configuration; `None` without one.
+    pub(crate) fn with_snapshot<T>(&self, ask: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        self.current.load().as_deref().map(ask)
     }
 
     /// Asks the relay proxy in place of the engine (GOFF-FALLBACK-001 to -009).

@@ -105,28 +105,13 @@ impl LocalFlags {
         context: &dyn ContextView,
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
         let enriched = Enriched::new(context, self.exporter_metadata());
-        match &self.0 {
-            Holder::Alone { snapshot, .. } => Ok(snapshot.evaluate_all(&enriched)),
-            Holder::Client(lifecycle) => {
-                let running = lifecycle.running_now();
-                let Some(running) = running.as_ref() else {
-                    return Err(lifecycle.not_running());
-                };
-                match &running.evaluator {
-                    Evaluator::InProcess(in_process) => in_process
-                        .snapshot()
-                        .map(|snapshot| snapshot.evaluate_all(&enriched))
-                        .ok_or_else(|| lifecycle.not_loaded()),
-                    Evaluator::Remote(_) => Err(lifecycle.not_loaded()),
-                }
-            }
-        }
+        self.ask(|snapshot| snapshot.evaluate_all(&enriched))
     }
 
     fn evaluate_with<T>(&self, asked: Asked<'_, T>) -> EvaluationDetails<T> {
         let enriched = Enriched::new(asked.context, self.exporter_metadata());
         let outcome = self
-            .resolve(asked.flag_key, &enriched)
+            .ask(|snapshot| snapshot.evaluate(asked.flag_key, &enriched).into())
             .unwrap_or_else(|error| Outcome {
                 flag_key: asked.flag_key.into(),
                 result: Err(error),
@@ -143,26 +128,21 @@ impl LocalFlags {
         )
     }
 
-    fn resolve(
-        &self,
-        flag_key: &str,
-        context: &dyn ContextView,
-    ) -> Result<Outcome, ResolutionError> {
-        match &self.0 {
-            Holder::Alone { snapshot, .. } => Ok(snapshot.evaluate(flag_key, context).into()),
-            Holder::Client(lifecycle) => {
-                let running = lifecycle.running_now();
-                let Some(running) = running.as_ref() else {
-                    return Err(lifecycle.not_running());
-                };
-                match &running.evaluator {
-                    Evaluator::InProcess(in_process) => in_process
-                        .evaluate_locally(flag_key, context)
-                        .ok_or_else(|| lifecycle.not_loaded()),
-                    Evaluator::Remote(_) => Err(lifecycle.not_loaded()),
-                }
-            }
+    /// Asks the flags; those of a client are the ones of the moment.
+    fn ask<T>(&self, ask: impl FnOnce(&Snapshot) -> T) -> Result<T, ResolutionError> {
+        let lifecycle = match &self.0 {
+            Holder::Alone { snapshot, .. } => return Ok(ask(snapshot)),
+            Holder::Client(lifecycle) => lifecycle,
+        };
+        let running = lifecycle.running_now();
+        let Some(running) = running.as_ref() else {
+            return Err(lifecycle.not_running());
+        };
+        match &running.evaluator {
+            Evaluator::InProcess(in_process) => in_process.with_snapshot(ask),
+            Evaluator::Remote(_) => None,
         }
+        .ok_or_else(|| lifecycle.not_loaded())
     }
 
     fn exporter_metadata(&self) -> &ExporterMetadata {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use goff_provider::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
+use goff_provider::{EvaluationContext, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions};
 use goff_tests_integration::{Instance, RelayProxy, relay_source};
 use tokio::time::sleep;
 
@@ -14,30 +14,35 @@ use crate::following::{change_of, stream_opens};
 async fn a_stream_idle_for_65_seconds_still_tells_changes() {
     let Some(source) = relay_source() else { return };
     let relay = RelayProxy::start(Instance::Open, &source).unwrap();
-    let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(relay.endpoint()))
-        .await
-        .unwrap();
-    stream_opens(&goff, 0).await;
-    let reconnects = goff.stats().reconnects;
-    let mut subscription = goff.subscribe();
+    let mut idle = Vec::new();
+    for mode in [EvaluationType::Remote, EvaluationType::InProcess] {
+        let options = GoFeatureFlagOptions::new(relay.endpoint()).evaluation_type(mode);
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        stream_opens(&goff, 0).await;
+        let reconnects = goff.stats().reconnects;
+        let subscription = goff.subscribe();
+        idle.push((goff, reconnects, subscription));
+    }
 
     sleep(Duration::from_secs(65)).await;
 
     relay
         .edit_flags("\nstring_key:\n", "\nstring_key:\n  disable: true\n")
         .unwrap();
-    change_of("string_key", &mut subscription).await;
-    let user = EvaluationContext::builder().targeting_key("idle").build();
-    assert!(
-        goff.evaluate("string_key", &user, String::new())
-            .await
-            .is_disabled()
-    );
-    let stats = goff.stats();
-    assert_eq!(
-        stats.reconnects,
-        reconnects,
-        "it is the same connection: {:?}",
-        goff.status()
-    );
+    for (goff, reconnects, subscription) in &mut idle {
+        change_of("string_key", subscription).await;
+        let user = EvaluationContext::builder().targeting_key("idle").build();
+        assert!(
+            goff.evaluate("string_key", &user, String::new())
+                .await
+                .is_disabled()
+        );
+        let stats = goff.stats();
+        assert_eq!(
+            stats.reconnects,
+            *reconnects,
+            "it is the same connection: {:?}",
+            goff.status()
+        );
+    }
 }

@@ -1,5 +1,7 @@
 //! In process, flags are asked for once, when the client starts: what becomes of one that gets none.
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use goff_provider::{ClientEvent, GoFeatureFlagOptions, InitializeError, State};
@@ -8,7 +10,7 @@ use goff_tests_integration::{
 };
 
 use crate::following::event;
-use crate::surfaces::{Asked, Surface, User, plain, started_in_process};
+use crate::surfaces::{Asked, Surface, User, in_process_surfaces, plain, started_in_process};
 
 /// Every evaluation is refused, in words that say what to do, and that hold no key.
 async fn assert_not_ready(surface: &Surface, place: &str) {
@@ -132,6 +134,84 @@ async fn a_client_that_started_first_heals_when_its_relay_proxy_appears() {
             .await;
         assert_eq!(seen.value, "a", "{}: {}", surface.name, seen.message);
         assert_eq!(surface.goff.status().state, State::Ready);
+    }
+}
+
+/// Flags from the file are as good as any until the relay proxy is back, which is asked from the start.
+/// GOFF-EVT-006.
+#[tokio::test]
+async fn with_flags_kept_in_a_file_a_client_starts_without_its_relay_proxy() {
+    let Some(source) = relay_source() else { return };
+    let relay = RelayProxy::start(Instance::Open, &source).unwrap();
+    let Address::Tcp(port) = *relay.address() else {
+        panic!("an open relay proxy has a port")
+    };
+    let endpoint = relay.endpoint().to_owned();
+    let kept = Kept::new();
+    let keeping = |options: GoFeatureFlagOptions| options.last_known_good_file(kept.file());
+    for surface in in_process_surfaces(&endpoint, keeping).await {
+        surface.goff.shutdown(PATIENCE).await;
+        assert!(kept.file().exists(), "{}", surface.name);
+    }
+    drop(relay);
+
+    let mut waiting = Vec::new();
+    for surface in in_process_surfaces(&endpoint, keeping).await {
+        assert!(
+            surface.goff.wait_until_ready(Duration::ZERO).await,
+            "{}",
+            surface.name
+        );
+        let status = surface.goff.status();
+        assert_eq!(status.state, State::Stale, "{}: {status:?}", surface.name);
+        for (flag, value) in [("static_key", "a"), ("string_key", "CC0000")] {
+            let seen = surface
+                .ask(flag, Asked::Text("default"), &User::john())
+                .await;
+            assert_eq!(seen.value, value, "{}: {}", surface.name, seen.message);
+        }
+        // Its enrichment is kept too.
+        let flag = "flag-use-evaluation-context-enrichment";
+        let seen = surface
+            .ask(flag, Asked::Text("default"), &User::john())
+            .await;
+        assert_eq!(seen.value, "A", "{}: {}", surface.name, seen.message);
+        let subscription = surface.goff.subscribe();
+        waiting.push((surface, subscription));
+    }
+
+    let flags = "static_key:\n  variations:\n    B: b\n  defaultRule:\n    variation: B\n";
+    let _back = RelayProxy::start_at_with_flags(port, Instance::Open, &source, flags).unwrap();
+    for (surface, subscription) in &mut waiting {
+        event(subscription, |event| *event == ClientEvent::Ready).await;
+        assert_eq!(surface.goff.status().state, State::Ready);
+        let seen = surface
+            .ask("static_key", Asked::Text("default"), &User::john())
+            .await;
+        assert_eq!(seen.value, "b", "{}: {}", surface.name, seen.message);
+    }
+}
+
+/// A directory that is removed when dropped.
+struct Kept(PathBuf);
+
+impl Kept {
+    fn new() -> Self {
+        let name = format!("goff-last-known-good-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.join("flags")
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        // Left behind, it would be in nobody's way.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

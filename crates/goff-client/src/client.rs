@@ -356,7 +356,7 @@ async fn ask(
 fn not_evaluated(flag_key: &str, error: ResolutionError) -> Outcome {
     Outcome {
         flag_key: flag_key.into(),
-        result: Err(error),
+        result: Err(Box::new(error)),
         origin: Origin::NotEvaluated,
     }
 }

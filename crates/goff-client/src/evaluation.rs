@@ -168,7 +168,7 @@ impl<T> Asked<'_, T> {
             Ok(resolution) => (self.project)(self.flag_key, resolution)
                 .map(Some)
                 .unwrap_or_else(|error| {
-                    outcome.result = Err(error);
+                    outcome.result = Err(Box::new(error));
                     None
                 }),
             Err(_) => None,
@@ -190,7 +190,7 @@ impl<T> Asked<'_, T> {
             (Ok(resolution), None) => {
                 EvaluationDetails::resolved(Projection::Null, resolution, self.default)
             }
-            (Err(error), _) => EvaluationDetails::failed(error, self.default),
+            (Err(error), _) => EvaluationDetails::failed(*error, self.default),
         }
     }
 }

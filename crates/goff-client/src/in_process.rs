@@ -143,7 +143,7 @@ impl From<Evaluated> for Outcome {
     fn from(evaluated: Evaluated) -> Self {
         Self {
             flag_key: evaluated.flag_key,
-            result: evaluated.result.map_err(|failed| failed.error),
+            result: evaluated.result.map_err(|failed| Box::new(failed.error)),
             origin: Origin::InProcess,
         }
     }

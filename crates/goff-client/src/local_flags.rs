@@ -114,7 +114,7 @@ impl LocalFlags {
             .ask(|snapshot| snapshot.evaluate(asked.flag_key, &enriched).into())
             .unwrap_or_else(|error| Outcome {
                 flag_key: asked.flag_key.into(),
-                result: Err(error),
+                result: Err(Box::new(error)),
                 origin: Origin::NotEvaluated,
             });
         let sink = match &self.0 {

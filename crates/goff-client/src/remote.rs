@@ -65,7 +65,7 @@ impl RemoteEvaluator {
             Err(error) => {
                 return Some(Outcome {
                     flag_key: flag_key.into(),
-                    result: Err(RelayError::InvalidContext(error).into()),
+                    result: Err(Box::new(RelayError::InvalidContext(error).into())),
                     origin: Origin::NotEvaluated,
                 });
             }
@@ -195,7 +195,7 @@ impl Inner {
             Ok(resolution) => (Ok(Arc::new(resolution)), Origin::Relay),
             Err(error) => {
                 let origin = error.origin();
-                (Err(error.into()), origin)
+                (Err(Box::new(error.into())), origin)
             }
         };
         Outcome {
@@ -228,7 +228,7 @@ impl Inner {
         counter.fetch_add(1, Ordering::Relaxed);
         Outcome {
             flag_key,
-            result,
+            result: result.map_err(Box::new),
             origin,
         }
     }

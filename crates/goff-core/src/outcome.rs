@@ -10,8 +10,9 @@ use crate::resolution::Resolution;
 pub struct Outcome {
     /// The flag's key.
     pub flag_key: Arc<str>,
-    /// The resolution, or why there is none.
-    pub result: Result<Arc<Resolution>, ResolutionError>,
+    /// The resolution, or why there is none: boxed, so that an outcome, which is handed from one to
+    /// the next for every evaluation, is small.
+    pub result: Result<Arc<Resolution>, Box<ResolutionError>>,
     /// Who evaluated the flag.
     pub origin: Origin,
 }

@@ -188,7 +188,7 @@ fn fate(outcome: &Outcome, evaluation_type: EvaluationType) -> Fate {
     if outcome
         .resolution()
         .is_some_and(|resolution| !resolution.track_events)
-        || matches!(outcome.result, Err(ResolutionError::NotReady { .. }))
+        || matches!(&outcome.result, Err(error) if matches!(**error, ResolutionError::NotReady { .. }))
     {
         return Fate::None;
     }
@@ -296,7 +296,7 @@ mod tests {
         };
         Outcome {
             flag_key: "flag".into(),
-            result,
+            result: result.map_err(Box::new),
             origin,
         }
     }

@@ -152,7 +152,7 @@ fn outcome(origin: Origin) -> Outcome {
 fn failure(error: impl Into<ResolutionError>, origin: Origin) -> Outcome {
     Outcome {
         flag_key: "flag".into(),
-        result: Err(error.into()),
+        result: Err(Box::new(error.into())),
         origin,
     }
 }

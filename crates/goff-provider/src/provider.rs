@@ -158,10 +158,10 @@ fn project_outcome<T: FlagType>(
             Ok(projection) => return resolution_details(flag_key, projection, resolution),
             Err(error) => error,
         },
-        Err(error) => return Err(EvaluationError::from(error)),
+        Err(error) => return Err(EvaluationError::from(&**error)),
     };
     let answer = EvaluationError::from(&error);
-    outcome.result = Err(error);
+    outcome.result = Err(Box::new(error));
     Err(answer)
 }
 

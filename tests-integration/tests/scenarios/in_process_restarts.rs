@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask soak restarts [--minutes N]` is the long form; `GOFF_RESTARTS` says how many, 20 unless told.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -33,7 +34,9 @@ async fn every_evaluation_has_a_value_and_none_goes_back() {
     drop(relay);
     let mut relay = start(port, &source, 0);
     let surfaces: Vec<_> = in_process_surfaces(relay.endpoint(), |options| {
-        options.reconnect_interval(Duration::from_millis(200))
+        options
+            .reconnect_interval(Duration::from_millis(200))
+            .data_flush_interval(Duration::from_secs(1))
     })
     .await
     .into_iter()
@@ -49,7 +52,10 @@ async fn every_evaluation_has_a_value_and_none_goes_back() {
         let latest = Arc::new(AtomicI64::new(0));
         served.push(Arc::clone(&latest));
         let (surface, written, end) = (Arc::clone(surface), Arc::clone(&written), Arc::clone(&end));
-        evaluating.spawn(async move { evaluate(&surface, &written, &latest, &end).await });
+        evaluating.spawn(async move {
+            let evaluations = evaluate(&surface, &written, &latest, &end).await;
+            (surface.name.clone(), evaluations)
+        });
     }
     for restart in 1..=restarts {
         let source = source.clone();
@@ -80,11 +86,21 @@ async fn every_evaluation_has_a_value_and_none_goes_back() {
         }
     }
     end.store(true, Ordering::SeqCst);
+    let mut evaluations = BTreeMap::new();
     while let Some(evaluated) = evaluating.join_next().await {
-        let evaluations = evaluated.unwrap();
-        assert!(evaluations > restarts, "{evaluations}");
+        let (surface, count) = evaluated.unwrap();
+        evaluations.insert(surface, count);
     }
     for surface in &surfaces {
+        let report = surface.goff.shutdown(Duration::from_secs(10)).await;
+        let evaluations = evaluations[&surface.name];
+        assert!(evaluations > restarts.unsigned_abs(), "{evaluations}");
+        assert_eq!(report.recorded, evaluations, "{report:?}");
+        assert_eq!(
+            report.recorded,
+            report.delivered + report.dropped + report.buffered,
+            "{report:?}"
+        );
         let stats = surface.goff.stats();
         println!("{restarts} restarts, {}: {stats:?}", surface.name);
         assert!(stats.refreshes > restarts.unsigned_abs(), "{stats:?}");
@@ -98,7 +114,7 @@ async fn evaluate(
     written: &AtomicI64,
     served: &AtomicI64,
     end: &AtomicBool,
-) -> i64 {
+) -> u64 {
     let user = User::of(surface, "restarts");
     let mut evaluations = 0;
     while !end.load(Ordering::SeqCst) {

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -240,8 +238,12 @@ impl GoFeatureFlag {
             Some(running) => match running.evaluator.look_up(flag_key, context) {
                 LookUp::Answered(outcome) => return Ok(outcome),
                 LookUp::Ask(question) => {
-                    let running = Counted::new(Arc::clone(running));
-                    return Err(Asking(Box::pin(ask(running, question, flag_key, context))));
+                    return Err(Asking(Box::new(Unanswered {
+                        running: Counted::new(Arc::clone(running)),
+                        question,
+                        flag_key,
+                        context,
+                    })));
                 }
                 #[cfg(feature = "in-process")]
                 LookUp::NotLoaded => self.lifecycle.not_loaded(),
@@ -293,7 +295,7 @@ impl GoFeatureFlag {
         let (outcome, counted) = match self.look_up(asked.flag_key, &enriched) {
             Ok(outcome) => (outcome, None),
             Err(asking) => {
-                let (outcome, counted) = asking.0.await;
+                let (outcome, counted) = asking.0.ask().await;
                 (outcome, Some(counted))
             }
         };
@@ -320,16 +322,20 @@ impl GoFeatureFlag {
 /// An evaluation for which the relay proxy has to be asked. Nothing is sent before
 /// [`outcome`](Self::outcome) is awaited; shutdown counts it as under way from now on.
 #[must_use = "nothing is evaluated before the outcome is awaited"]
-pub struct Asking<'a>(Waiting<'a>);
+pub struct Asking<'a>(Box<Unanswered<'a>>);
 
-/// The outcome, and what keeps shutdown waiting for as long as it is held. Boxed, so that an
-/// evaluation that waits for nothing does not carry the room that waiting takes.
-type Waiting<'a> = Pin<Box<dyn Future<Output = (Outcome, Counted)> + Send + 'a>>;
+/// Boxed in its place, so that what is usual, an outcome, is handed on in little room.
+struct Unanswered<'a> {
+    running: Counted,
+    question: Question,
+    flag_key: &'a str,
+    context: &'a dyn ContextView,
+}
 
 impl Asking<'_> {
-    /// Asks.
+    /// Asks. The future is large, for it holds a whole request; box it where it is rarely awaited.
     pub async fn outcome(self) -> Outcome {
-        self.0.await.0
+        self.0.ask().await.0
     }
 }
 
@@ -339,18 +345,25 @@ impl fmt::Debug for Asking<'_> {
     }
 }
 
-async fn ask(
-    running: Counted,
-    question: Question,
-    flag_key: &str,
-    context: &dyn ContextView,
-) -> (Outcome, Counted) {
-    let asking = question.ask(flag_key, context);
-    let outcome = running
-        .until_cut_off(asking)
-        .await
-        .unwrap_or_else(|| not_evaluated(flag_key, CLOSED));
-    (outcome, running)
+impl Unanswered<'_> {
+    /// The outcome, and what keeps shutdown waiting for as long as it is held.
+    async fn ask(self) -> (Outcome, Counted) {
+        let (running, flag_key, context) = (self.running, self.flag_key, self.context);
+        // A future is as large as what it awaits, so it is not wrapped more often than need be.
+        let outcome = match self.question {
+            Question::Evaluate(remote) => {
+                let asking = remote.ask(flag_key, context);
+                running.until_cut_off(asking).await
+            }
+            #[cfg(feature = "in-process")]
+            Question::FallBack(in_process, evaluated) => {
+                let asking = in_process.fall_back(flag_key, context, evaluated);
+                running.until_cut_off(asking).await
+            }
+        };
+        let outcome = outcome.unwrap_or_else(|| not_evaluated(flag_key, CLOSED));
+        (outcome, running)
+    }
 }
 
 fn not_evaluated(flag_key: &str, error: ResolutionError) -> Outcome {

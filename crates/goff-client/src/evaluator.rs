@@ -86,15 +86,3 @@ impl Evaluator {
         }
     }
 }
-
-impl Question {
-    pub(crate) async fn ask(self, flag_key: &str, context: &dyn ContextView) -> Outcome {
-        match self {
-            Self::Evaluate(remote) => remote.ask(flag_key, context).await,
-            #[cfg(feature = "in-process")]
-            Self::FallBack(in_process, evaluated) => {
-                in_process.fall_back(flag_key, context, evaluated).await
-            }
-        }
-    }
-}

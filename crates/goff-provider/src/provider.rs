@@ -54,7 +54,8 @@ impl GoFeatureFlagProvider {
     ) -> EvaluationResult<ResolutionDetails<T>> {
         let mut outcome = match self.client.look_up(flag_key, context) {
             Ok(outcome) => outcome,
-            Err(asking) => asking.outcome().await,
+            // The SDK boxes this future for every evaluation; a request is boxed only where it is made.
+            Err(asking) => Box::pin(asking.outcome()).await,
         };
         let result = project_outcome(flag_key, &mut outcome);
         // Without the attribute no hook of ours waits for the outcome.

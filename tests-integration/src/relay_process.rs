@@ -401,18 +401,52 @@ impl Running {
             }
         };
         let output = command.stdin(Stdio::null()).output()?;
-        if output.status.success() {
-            Ok(())
-        } else {
+        if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr);
-            Err(io::Error::other(format!("{name} was not sent: {words}")))
+            return Err(io::Error::other(format!("{name} was not sent: {words}")));
         }
+        if name == "STOP" && self.container.is_none() {
+            return wait_until_stopped(process_id.trim());
+        }
+        Ok(())
     }
 
     fn log(&self) -> String {
         let bytes = fs::read(self.directory.join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// A process stops thread by thread after `kill` has returned, and one that still runs may answer a request.
+fn wait_until_stopped(process_id: &str) -> io::Result<()> {
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while !is_stopped(process_id)? {
+        if Instant::now() > give_up {
+            return Err(io::Error::other("it does not stop"));
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+fn is_stopped(process_id: &str) -> io::Result<bool> {
+    let Ok(threads) = fs::read_dir(format!("/proc/{process_id}/task")) else {
+        // Not Linux: the state of the process has to do.
+        let mut state = Command::new("ps");
+        state.args(["-o", "state=", "-p", process_id]);
+        return Ok(state.output()?.stdout.starts_with(b"T"));
+    };
+    for thread in threads {
+        // One that has ended meanwhile runs no more.
+        let status = fs::read_to_string(thread?.path().join("stat")).unwrap_or_default();
+        // The state follows the name, which is in parentheses and may hold some itself.
+        if let Some((_, rest)) = status.rsplit_once(')')
+            && !rest.trim_start().starts_with(['T', 't'])
+        {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 impl Drop for Running {

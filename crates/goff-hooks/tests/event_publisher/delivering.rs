@@ -1,0 +1,362 @@
+//! What is sent when, in which batches, and again after a failure.
+
+use crate::*;
+
+/// GOFF-COLL-015, Python A54, row 31: nothing at start, nothing when there is nothing.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_sent_at_start_or_when_empty() {
+    let relay = ScriptedRelay::new();
+    let publisher = started(&relay, options());
+    pass(10 * MINUTE).await;
+    let report = publisher.flush(SECOND).await;
+    assert_eq!(counts(&report), (0, 0, 0, 0));
+    publisher.shutdown(SECOND).await;
+    assert!(relay.batches().is_empty());
+}
+
+/// GOFF-COLL-014, Python row 29: on the interval, and once more at shutdown.
+#[tokio::test(start_paused = true)]
+async fn events_are_sent_on_the_interval_and_at_shutdown() {
+    let relay = ScriptedRelay::new();
+    let publisher = started(&relay, options());
+    record(&publisher, 0..3);
+    settle().await;
+    pass(59 * SECOND).await;
+    assert!(relay.batches().is_empty());
+    pass(SECOND).await;
+    assert_eq!(batches(&relay), [[0, 1, 2]]);
+    record(&publisher, 3..4);
+    pass(59 * SECOND).await;
+    assert_eq!(relay.batches().len(), 1);
+    let report = publisher.shutdown(SECOND).await;
+    assert_eq!(batches(&relay), [vec![0, 1, 2], vec![3]]);
+    assert_eq!(counts(&report), (4, 4, 0, 0));
+    assert!(report.error.is_none());
+}
+
+/// GOFF-COLL-014: at `max_pending_events`, without waiting for the interval.
+#[tokio::test(start_paused = true)]
+async fn many_events_are_sent_at_once() {
+    let relay = ScriptedRelay::new();
+    let publisher = started(&relay, small());
+    record(&publisher, 0..3);
+    settle().await;
+    assert!(relay.batches().is_empty());
+    record(&publisher, 3..4);
+    settle().await;
+    assert_eq!(batches(&relay), [[0, 1, 2, 3]]);
+    record(&publisher, 4..8);
+    settle().await;
+    assert_eq!(relay.batches().len(), 2);
+}
+
+/// The defaults of both options: 60 s and 10,000 events.
+/// GOFF-CFG-003.
+#[tokio::test(start_paused = true)]
+async fn default_is_ten_thousand_events() {
+    let relay = ScriptedRelay::new();
+    let publisher = started(&relay, options());
+    record(&publisher, 0..9_999);
+    settle().await;
+    assert!(relay.batches().is_empty());
+    record(&publisher, 9_999..10_000);
+    while publisher.stats().delivered < 10_000 {
+        tokio::task::yield_now().await;
+    }
+    let sent: Vec<i64> = batches(&relay).concat();
+    assert!(sent.into_iter().eq(0..10_000));
+}
+
+/// GOFF-COLL-002, GOFF-COLL-011, Python row 30 and A53.
+#[tokio::test(start_paused = true)]
+async fn batch_carries_the_exporter_metadata() {
+    let relay = ScriptedRelay::new();
+    let metadata = ExporterMetadata::new([
+        ("version".to_owned(), json!("1.0.0")),
+        ("name".to_owned(), json!("myapp")),
+        ("id".to_owned(), json!(123)),
+    ])
+    .unwrap();
+    let publisher = started(&relay, options().exporter_metadata(metadata));
+    record(&publisher, 0..3);
+    publisher.shutdown(SECOND).await;
+    assert_eq!(
+        serde_json::to_value(&relay.batches()[0].meta).unwrap(),
+        json!({
+            "version": "1.0.0", "name": "myapp", "id": 123,
+            "provider": "rust", "openfeature": true,
+        })
+    );
+}
+
+/// GOFF-COLL-018, Python A55, C16: in order, and nothing that came meanwhile is lost.
+#[tokio::test(start_paused = true)]
+async fn failed_batch_is_sent_again_in_order() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_failure(refusal(503));
+    let publisher = started(&relay, options());
+    record(&publisher, 0..3);
+    let report = publisher.flush(SECOND).await;
+    assert_eq!(counts(&report), (3, 0, 0, 3));
+    assert!(report.error.is_some());
+    record(&publisher, 3..5);
+    relay.set_collector_failure(None);
+    pass(MINUTE).await;
+    assert_eq!(batches(&relay), [[0, 1, 2, 3, 4]]);
+    assert!(publisher.flush(SECOND).await.error.is_none());
+}
+
+/// Events recorded while a batch is on its way stay (Python C16).
+/// GOFF-COLL-017.
+#[tokio::test(start_paused = true)]
+async fn events_recorded_during_a_delivery_are_kept() {
+    for failure in [None, refusal(500)] {
+        let relay = ScriptedRelay::new();
+        relay.set_collector_delay(Some(5 * SECOND));
+        let publisher = started(&relay, options());
+        record(&publisher, 0..2);
+        let flush = async {
+            relay.set_collector_failure(failure.clone());
+            publisher.flush(MINUTE).await
+        };
+        let during = async {
+            settle().await;
+            assert_eq!(publisher.stats().in_flight, 2);
+            record(&publisher, 2..4);
+        };
+        let (report, ()) = tokio::join!(flush, during);
+        assert_eq!(report.recorded, 4);
+        relay.set_collector_failure(None);
+        publisher.shutdown(MINUTE).await;
+        assert_eq!(batches(&relay).concat(), [0, 1, 2, 3]);
+    }
+}
+
+/// After a failure the size trigger rests until another reason has delivered a batch.
+#[tokio::test(start_paused = true)]
+async fn size_trigger_rests_after_a_failure() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_failure(refusal(503));
+    let publisher = started(&relay, small());
+    record(&publisher, 0..4);
+    settle().await;
+    assert_eq!(relay.refused_batches(), 1);
+    record(&publisher, 4..40);
+    settle().await;
+    assert_eq!(relay.refused_batches(), 1);
+    pass(MINUTE).await;
+    assert_eq!(relay.refused_batches(), 2);
+    relay.set_collector_failure(None);
+    record(&publisher, 40..41);
+    settle().await;
+    assert!(relay.batches().is_empty());
+    pass(MINUTE).await;
+    assert_eq!(batches(&relay), [[33, 34, 35, 36], [37, 38, 39, 40]]);
+    record(&publisher, 41..45);
+    settle().await;
+    assert_eq!(batches(&relay).last().unwrap(), &[41, 42, 43, 44]);
+}
+
+/// What an earlier life failed at does not keep a later one from delivering.
+#[tokio::test(start_paused = true)]
+async fn size_trigger_works_again_after_a_restart() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_failure(refusal(503));
+    let publisher = started(&relay, small());
+    record(&publisher, 0..4);
+    settle().await;
+    publisher.shutdown(SECOND).await;
+    relay.set_collector_failure(None);
+    publisher.start().unwrap();
+    record(&publisher, 4..5);
+    settle().await;
+    assert_eq!(batches(&relay), [vec![0, 1, 2, 3], vec![4]]);
+}
+
+/// GOFF-COLL-019, Python C16, C17: a batch that can never be taken blocks what is behind it only
+/// until the cap has pushed it out.
+#[tokio::test(start_paused = true)]
+async fn buffer_holds_twice_the_pending_events() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_failure(refusal(400));
+    let publisher = started(&relay, small());
+    record(&publisher, 0..100);
+    let stats = publisher.stats();
+    assert_eq!((stats.buffered, stats.dropped), (8, 92));
+    let report = publisher.flush(SECOND).await;
+    assert_eq!(counts(&report), (100, 0, 92, 8));
+    relay.set_collector_failure(None);
+    publisher.flush(SECOND).await;
+    assert_eq!(batches(&relay).concat(), [92, 93, 94, 95, 96, 97, 98, 99]);
+}
+
+/// An outage makes every evaluation an error; the hits before it survive.
+/// GOFF-COLL-019.
+#[tokio::test(start_paused = true)]
+async fn errors_of_an_outage_do_not_push_out_earlier_events() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_failure(refusal(503));
+    let publisher = started(&relay, small());
+    record(&publisher, 0..3);
+    for id in 3..100 {
+        publisher.record(event(id, true, None));
+    }
+    relay.set_collector_failure(None);
+    publisher.flush(SECOND).await;
+    assert_eq!(batches(&relay).concat(), [0, 1, 2, 95, 96, 97, 98, 99]);
+}
+
+/// Batches have at most `max_pending_events` events and 1 MB; an event that is larger on its own
+/// goes on its own.
+#[tokio::test(start_paused = true)]
+async fn batches_are_bounded_in_count_and_bytes() {
+    let relay = ScriptedRelay::new();
+    let publisher = started(&relay, options().max_pending_events(100));
+    let sizes = [300_000, 300_000, 300_000, 300_000, 2_000_000, 10, 10];
+    for (id, size) in (0..).zip(sizes) {
+        publisher.record(event(id, false, Some(json!("x".repeat(size)))));
+    }
+    publisher.flush(SECOND).await;
+    assert_eq!(
+        batches(&relay),
+        [vec![0, 1, 2], vec![3], vec![4], vec![5, 6]]
+    );
+    for batch in relay.batches() {
+        let bytes = serde_json::to_vec(&batch).unwrap().len();
+        assert!(bytes <= 1_000_000 || batch.events.len() == 1, "{bytes}");
+    }
+
+    let relay = ScriptedRelay::new();
+    relay.set_collector_failure(refusal(503));
+    let publisher = started(&relay, small());
+    record(&publisher, 0..7);
+    publisher.flush(SECOND).await;
+    relay.set_collector_failure(None);
+    publisher.flush(SECOND).await;
+    assert_eq!(batches(&relay), [vec![0, 1, 2, 3], vec![4, 5, 6]]);
+}
+
+/// More than one slice of small events fills a batch to the limit of bytes, and no further.
+#[tokio::test(start_paused = true)]
+async fn batches_of_small_events_are_filled() {
+    let relay = ScriptedRelay::new();
+    let publisher = started(&relay, options().max_pending_events(20_000));
+    record(&publisher, 0..15_000);
+    publisher.flush(MINUTE).await;
+    let sizes: Vec<usize> = relay
+        .batches()
+        .iter()
+        .map(|batch| serde_json::to_vec(batch).unwrap().len())
+        .collect();
+    assert_eq!(sizes.len(), 3, "{sizes:?}");
+    assert!((999_000..=1_000_000).contains(&sizes[0]), "{sizes:?}");
+    assert!(batches(&relay).concat().into_iter().eq(0..15_000));
+}
+
+/// A collector that counts how many batches are on their way at once.
+#[derive(Debug, Default)]
+pub(crate) struct Counting {
+    pub(crate) now: AtomicUsize,
+    pub(crate) most: AtomicUsize,
+    pub(crate) all: AtomicUsize,
+}
+
+#[async_trait]
+impl RelayClient for Counting {
+    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
+        Ok(Resolution::default())
+    }
+
+    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
+        Ok(BulkEvaluation::new())
+    }
+
+    async fn flag_configuration(
+        &self,
+        _: &[String],
+        _: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        Ok(ConfigurationUpdate::NotModified)
+    }
+
+    async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
+        let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
+        self.most.fetch_max(now, Ordering::SeqCst);
+        self.all.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(SECOND).await;
+        self.now.fetch_sub(1, Ordering::SeqCst);
+        Ok(())
+    }
+}
+
+/// GOFF-COLL-016, GOFF-COLL-017.
+#[tokio::test(start_paused = true)]
+async fn one_batch_is_on_its_way_at_a_time() {
+    let collector = Arc::new(Counting::default());
+    let publisher = EventPublisher::new(collector.clone(), small().flush_interval(SECOND));
+    publisher.start().unwrap();
+    for round in 0..10 {
+        record(&publisher, 0..5);
+        let (first, second) = tokio::join!(publisher.flush(MINUTE), async {
+            settle().await;
+            record(&publisher, 0..5);
+            publisher.flush(MINUTE).await
+        });
+        counts(&first);
+        assert_eq!(second.buffered, 0, "round {round}");
+    }
+    publisher.shutdown(MINUTE).await;
+    assert_eq!(collector.most.load(Ordering::SeqCst), 1);
+    assert!(collector.all.load(Ordering::SeqCst) > 20);
+}
+
+/// Python C21: per instance.
+#[tokio::test(start_paused = true)]
+async fn publishers_share_nothing() {
+    let relays = [ScriptedRelay::new(), ScriptedRelay::new()];
+    let publishers = relays.each_ref().map(|relay| started(relay, options()));
+    record(&publishers[0], 0..2);
+    record(&publishers[1], 2..3);
+    for publisher in &publishers {
+        publisher.shutdown(SECOND).await;
+    }
+    assert_eq!(batches(&relays[0]), [[0, 1]]);
+    assert_eq!(batches(&relays[1]), [[2]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn unknown_evaluations_are_counted_and_not_sent() {
+    let relay = ScriptedRelay::new();
+    let publisher = started(&relay, options());
+    publisher.note_unknown();
+    publisher.note_unknown();
+    let stats = publisher.stats();
+    assert_eq!((stats.unknown, stats.recorded), (2, 0));
+    publisher.shutdown(SECOND).await;
+    assert!(relay.batches().is_empty());
+}
+
+/// The same on a runtime with several threads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn works_on_several_threads() {
+    let relay = ScriptedRelay::new();
+    let publisher = Arc::new(started(&relay, small()));
+    let recording: Vec<_> = (0..4)
+        .map(|n| {
+            let publisher = Arc::clone(&publisher);
+            std::thread::spawn(move || {
+                record(&publisher, n..n + 1);
+                publisher.note_unknown();
+            })
+        })
+        .collect();
+    for thread in recording {
+        thread.join().unwrap();
+    }
+    let report = publisher.shutdown(MINUTE).await;
+    assert_eq!(counts(&report), (4, 4, 0, 0));
+    assert_eq!(publisher.stats().unknown, 4);
+    let mut ids = batches(&relay).concat();
+    ids.sort_unstable();
+    assert_eq!(ids, [0, 1, 2, 3]);
+}

@@ -1,0 +1,265 @@
+//! Flushing and stopping within bounds, and what is left behind.
+
+use crate::delivering::Counting;
+use crate::telling::Log;
+use crate::*;
+
+/// A flush ends at its deadline; the batch goes on, and is not sent twice.
+#[tokio::test(start_paused = true)]
+async fn flush_returns_at_its_deadline() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_delay(Some(10 * SECOND));
+    let publisher = started(&relay, options());
+    record(&publisher, 0..3);
+    let start = Instant::now();
+    let report = publisher.flush(2 * SECOND).await;
+    assert_eq!(start.elapsed(), 2 * SECOND);
+    assert_eq!(counts(&report), (3, 0, 0, 3));
+    let report = publisher.flush(MINUTE).await;
+    assert_eq!(counts(&report), (3, 3, 0, 0));
+    assert_eq!(start.elapsed(), 10 * SECOND);
+    assert_eq!(batches(&relay), [[0, 1, 2]]);
+}
+
+/// Whoever flushes after a hanging batch is not held longer than its own deadline either.
+#[tokio::test(start_paused = true)]
+async fn flush_behind_another_returns_at_its_deadline() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_delay(Some(HOUR));
+    let publisher = started(&relay, options());
+    record(&publisher, 0..3);
+    let start = Instant::now();
+    tokio::join!(
+        publisher.flush(5 * SECOND),
+        publisher.flush(SECOND),
+        async {
+            publisher.flush(2 * SECOND).await;
+            assert_eq!(start.elapsed(), 2 * SECOND);
+        }
+    );
+    assert_eq!(start.elapsed(), 5 * SECOND);
+}
+
+/// Shutdown is over at its deadline; what is cut off then is still buffered, and delivered by the
+/// next start, in order.
+#[tokio::test(start_paused = true)]
+async fn shutdown_cuts_off_at_its_deadline() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_delay(Some(HOUR));
+    let publisher = started(&relay, options());
+    record(&publisher, 0..3);
+    let start = Instant::now();
+    let report = publisher.shutdown(2 * SECOND).await;
+    assert!(start.elapsed() <= 2 * SECOND + Duration::from_millis(100));
+    assert_eq!(counts(&report), (3, 0, 0, 3));
+    assert_eq!(publisher.stats().in_flight, 0);
+
+    relay.set_collector_delay(None);
+    pass(2 * HOUR).await;
+    assert!(relay.batches().is_empty());
+    publisher.start().unwrap();
+    record(&publisher, 3..4);
+    let report = publisher.shutdown(2 * SECOND).await;
+    assert_eq!(counts(&report), (4, 4, 0, 0));
+    assert_eq!(batches(&relay), [[0, 1, 2, 3]]);
+}
+
+/// A batch that hangs since before the shutdown is cut off with it; one that ends in time is
+/// followed by the rest.
+#[tokio::test(start_paused = true)]
+async fn shutdown_deals_with_a_batch_on_its_way() {
+    for (delay, delivered) in [(HOUR, 0), (3 * SECOND, 4)] {
+        let relay = ScriptedRelay::new();
+        relay.set_collector_delay(Some(delay));
+        let publisher = started(&relay, options());
+        record(&publisher, 0..2);
+        let _ = publisher.flush(SECOND).await;
+        record(&publisher, 2..4);
+        let start = Instant::now();
+        let report = publisher.shutdown(10 * SECOND).await;
+        assert!(start.elapsed() <= 10 * SECOND + Duration::from_millis(100));
+        assert_eq!(counts(&report), (4, delivered, 0, 4 - delivered));
+        assert!(
+            batches(&relay)
+                .concat()
+                .into_iter()
+                .eq(0..i64::try_from(delivered).unwrap())
+        );
+    }
+}
+
+/// Python row 40: not a moment of the interval is waited for.
+#[tokio::test(start_paused = true)]
+async fn shutdown_is_prompt() {
+    let relay = ScriptedRelay::new();
+    let publisher = started(&relay, options().flush_interval(1_000_000 * SECOND));
+    record(&publisher, 0..1);
+    let start = Instant::now();
+    publisher.shutdown(MINUTE).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(batches(&relay), [[0]]);
+}
+
+/// Python row 39: twice, and at once, without harm.
+#[tokio::test(start_paused = true)]
+async fn shutdown_is_idempotent() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_delay(Some(SECOND));
+    let publisher = started(&relay, options());
+    record(&publisher, 0..2);
+    let (first, second) = tokio::join!(publisher.shutdown(MINUTE), publisher.shutdown(MINUTE));
+    let third = publisher.shutdown(MINUTE).await;
+    for report in [first, second, third] {
+        assert_eq!(counts(&report), (2, 2, 0, 0));
+    }
+    assert_eq!(relay.batches().len(), 1);
+    EventPublisher::new(Arc::new(relay), options())
+        .shutdown(MINUTE)
+        .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_that_is_given_up_leaves_nothing_running() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_delay(Some(HOUR));
+    let publisher = started(&relay, options());
+    record(&publisher, 0..2);
+    let given_up = tokio::time::timeout(SECOND, publisher.shutdown(MINUTE)).await;
+    assert!(given_up.is_err());
+    settle().await;
+    let stats = publisher.stats();
+    assert_eq!((stats.in_flight, stats.buffered), (0, 2));
+    record(&publisher, 2..3);
+    assert_eq!(publisher.stats().dropped, 1);
+}
+
+/// No duration is too long.
+#[tokio::test(start_paused = true)]
+async fn endless_durations_do_no_harm() {
+    let relay = ScriptedRelay::new();
+    let endless = options()
+        .flush_interval(Duration::MAX)
+        .max_pending_events(usize::MAX);
+    let publisher = started(&relay, endless);
+    record(&publisher, 0..1);
+    publisher.flush(Duration::MAX).await;
+    record(&publisher, 1..2);
+    publisher.shutdown(Duration::MAX).await;
+    assert_eq!(batches(&relay), [[0], [1]]);
+}
+
+/// Python B16: outside of start and shutdown events are dropped, counted, with one warning.
+#[tokio::test(start_paused = true)]
+async fn events_are_dropped_while_the_publisher_does_not_run() {
+    let (log, _guard) = Log::capture();
+    let relay = ScriptedRelay::new();
+    let publisher = EventPublisher::new(Arc::new(relay.clone()), options());
+    record(&publisher, 0..3);
+    publisher.start().unwrap();
+    publisher.start().unwrap();
+    record(&publisher, 3..5);
+    publisher.shutdown(SECOND).await;
+    record(&publisher, 5..9);
+    let stats = publisher.stats();
+    assert_eq!(
+        (stats.recorded, stats.delivered, stats.dropped),
+        (9, 2, 3 + 4)
+    );
+    assert_eq!(batches(&relay), [[3, 4]]);
+    assert_eq!(counts(&publisher.flush(SECOND).await), (9, 2, 7, 0));
+    assert_eq!(log.count("WARN usage data are dropped, because"), 2);
+}
+
+/// Dropping the publisher ends its task, which lets go of the collector.
+#[tokio::test(start_paused = true)]
+async fn dropped_publisher_leaves_no_task() {
+    let collector = Arc::new(Counting::default());
+    let publisher = EventPublisher::new(collector.clone(), options());
+    publisher.start().unwrap();
+    record(&publisher, 0..2);
+    let _ = publisher.flush(Duration::from_millis(1)).await;
+    assert!(Arc::strong_count(&collector) > 1);
+    drop(publisher);
+    settle().await;
+    assert_eq!(Arc::strong_count(&collector), 1);
+}
+
+/// A collector that breaks its promise never to panic loses no event.
+#[derive(Debug)]
+struct Panicking;
+
+#[async_trait]
+impl RelayClient for Panicking {
+    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
+        Ok(Resolution::default())
+    }
+
+    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
+        Ok(BulkEvaluation::new())
+    }
+
+    async fn flag_configuration(
+        &self,
+        _: &[String],
+        _: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        Ok(ConfigurationUpdate::NotModified)
+    }
+
+    #[expect(clippy::panic, reason = "on purpose")]
+    async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
+        panic!("on purpose")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn panic_of_the_collector_loses_no_event() {
+    let publisher = EventPublisher::new(Arc::new(Panicking), options());
+    publisher.start().unwrap();
+    record(&publisher, 0..2);
+    assert_eq!(counts(&publisher.flush(SECOND).await), (2, 0, 0, 2));
+    record(&publisher, 2..3);
+    assert_eq!(counts(&publisher.shutdown(SECOND).await), (3, 0, 0, 3));
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap()
+}
+
+/// Neither a thread without a runtime nor one whose runtime is gone is disturbed, and another
+/// runtime can take over what is left.
+#[test]
+fn runtime_that_goes_away_first_does_no_harm() {
+    let relay = ScriptedRelay::new();
+    relay.set_collector_delay(Some(HOUR));
+    let publisher = EventPublisher::new(Arc::new(relay.clone()), small());
+    assert!(publisher.start().is_err());
+    let first = runtime();
+    first.block_on(async {
+        publisher.start().unwrap();
+        record(&publisher, 0..2);
+        let _ = publisher.flush(SECOND).await;
+        assert_eq!(publisher.stats().in_flight, 2);
+    });
+    drop(first);
+    record(&publisher, 2..6);
+    let stats = publisher.stats();
+    assert_eq!((stats.in_flight, stats.buffered), (0, 6));
+
+    relay.set_collector_delay(None);
+    let second = runtime();
+    let report = second.block_on(publisher.flush(SECOND));
+    assert_eq!(counts(&report), (6, 0, 0, 6));
+    second.block_on(async {
+        publisher.start().unwrap();
+        publisher.flush(SECOND).await;
+    });
+    assert_eq!(batches(&relay).concat(), [0, 1, 2, 3, 4, 5]);
+    drop(second);
+    let report = runtime().block_on(publisher.shutdown(SECOND));
+    assert_eq!(counts(&report), (6, 6, 0, 0));
+}

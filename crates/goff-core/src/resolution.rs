@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use crate::metadata::Metadata;
 
 /// A flag's resolution as the relay proxy or the engine gave it. It is immutable and travels
 /// behind an `Arc`, so that a cached answer is shared, not copied.
@@ -15,7 +17,7 @@ pub struct Resolution {
     /// The variant's name; `SdkDefault` for a disabled flag. `None` when the answer had none.
     pub variant: Option<String>,
     /// Flag metadata, verbatim, with whatever the relay proxy added (GOFF-EVAL-010).
-    pub metadata: Map<String, Value>,
+    pub metadata: Metadata,
     /// The flag's version, where the answer carries one (OFREP does not).
     pub version: Option<String>,
     /// Whether usage of this flag may be recorded; true where the answer does not say.
@@ -40,7 +42,7 @@ impl Default for Resolution {
             value: Value::Null,
             reason: Reason::Unknown,
             variant: None,
-            metadata: Map::new(),
+            metadata: Metadata::new(),
             version: None,
             track_events: true,
             cacheable: false,

@@ -271,7 +271,7 @@ async fn followers_are_recorded() {
 async fn second_evaluation_is_cached() {
     let metadata = json!({"test": "test1", "test2": false, "test3": 123.3});
     let sut = sut(Ok(Resolution {
-        metadata: metadata.as_object().unwrap().clone(),
+        metadata: metadata.as_object().unwrap().clone().into(),
         ..resolution(json!(true))
     }))
     .await;

@@ -319,7 +319,7 @@ fn result(evaluation: &Evaluation<'_>) -> Result<Resolution, EvaluationFailure> 
             None => evaluation.variant.to_owned(),
             Some(_) => SDK_DEFAULT.to_owned(),
         }),
-        metadata: evaluation.metadata_map(),
+        metadata: evaluation.metadata_map().into(),
         version: Some(evaluation.version.to_owned()),
         track_events: evaluation.track_events,
         cacheable: evaluation.cacheable,

@@ -48,7 +48,12 @@ pub fn resolution_details<T>(
             variant: resolution.variant.clone(),
             reason: Some(EvaluationReason::from(&resolution.reason)),
             flag_metadata: (!resolution.metadata.is_empty())
-                .then(|| flag_metadata(flag_key, &resolution.metadata)),
+                .then(|| {
+                    resolution
+                        .metadata
+                        .sdk(|entries| flag_metadata(flag_key, entries))
+                })
+                .cloned(),
         }),
         Projection::Disabled => Err(no_value(FLAG_DISABLED, "is disabled")),
         Projection::Null => Err(no_value(NULL_VALUE, "has no value (null)")),
@@ -143,7 +148,7 @@ mod tests {
         Resolution {
             reason: Reason::TargetingMatch,
             variant: Some("True".to_owned()),
-            metadata: metadata.as_object().unwrap().clone(),
+            metadata: metadata.as_object().unwrap().clone().into(),
             ..Resolution::default()
         }
     }

@@ -32,25 +32,31 @@ impl<T: Nothing> Future for Done<T> {
     type Output = T;
 
     fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
-        Poll::Ready(T::NOTHING)
+        Poll::Ready(T::nothing())
     }
 }
 
 /// What a stage gives that has nothing to say.
 pub(crate) trait Nothing {
-    const NOTHING: Self;
+    /// A function: a constant is copied with all of its unused bytes, for which the SDK, reading it
+    /// in pieces of its own, has to wait.
+    fn nothing() -> Self;
 }
 
 impl Nothing for () {
-    const NOTHING: Self = ();
+    fn nothing() -> Self {}
 }
 
 impl Nothing for Result<(), EvaluationError> {
-    const NOTHING: Self = Ok(());
+    fn nothing() -> Self {
+        Ok(())
+    }
 }
 
 impl Nothing for Result<Option<EvaluationContext>, EvaluationError> {
-    const NOTHING: Self = Ok(None);
+    fn nothing() -> Self {
+        Ok(None)
+    }
 }
 
 #[cfg(test)]

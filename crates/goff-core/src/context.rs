@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::attribute::{Attribute, AttributeRef};
+use crate::attribute_name::is_name;
 use crate::canonical;
 use crate::context_view::{ContextError, ContextView};
 
@@ -99,7 +100,7 @@ impl EvaluationContext {
     fn find(&self, name: &str) -> Option<&Attribute> {
         // Up to about a dozen attributes a scan is faster than a search.
         let found = if self.attributes.len() <= SCANNED {
-            self.attributes.iter().find(|(own, _)| **own == *name)
+            self.attributes.iter().find(|(own, _)| is_name(own, name))
         } else {
             self.attributes
                 .binary_search_by(|(own, _)| (**own).cmp(name))

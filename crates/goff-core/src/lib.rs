@@ -66,6 +66,7 @@
 
 mod api_key;
 mod attribute;
+mod attribute_name;
 mod background;
 mod backoff;
 mod cache_key;

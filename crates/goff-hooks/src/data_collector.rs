@@ -15,7 +15,7 @@ use open_feature::{
 use crate::hook_future::{After, Before, Ends, done};
 #[cfg(doc)]
 use crate::usage::usage;
-use crate::usage::{context_kind, last_usage, unix_seconds, user_key};
+use crate::usage::{ANONYMOUS, context_kind, kind_by, record_last, unix_seconds, user_key};
 
 /// Records evaluations that the relay proxy does not record by itself (GOFF-HOOK-005,
 /// GOFF-HOOK-006).
@@ -70,17 +70,18 @@ impl DataCollectorHook {
         let Some(sink) = &self.sink else { return };
         match self.form {
             Form::WithSlot(evaluation_type) => {
-                let outcome = GoffAttribute::find(context.evaluation_context)
-                    .and_then(|attribute| attribute.slot().take());
+                let context = context.evaluation_context;
+                let (attribute, anonymous) = GoffAttribute::find_beside(context, ANONYMOUS);
+                let outcome = attribute.and_then(|attribute| attribute.slot().take());
                 if let Some(outcome) = outcome {
                     // The SDK does not tell the caller's default.
-                    last_usage(
+                    record_last(
                         outcome,
-                        context.evaluation_context,
+                        kind_by(anonymous),
+                        user_key(context),
                         evaluation_type,
-                        unix_seconds(),
-                    )
-                    .record_in(&**sink);
+                        &**sink,
+                    );
                 }
             }
             Form::Plain => {

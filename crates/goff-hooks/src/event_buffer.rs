@@ -90,8 +90,7 @@ impl EventBuffer {
     /// one if it is the only error.
     pub fn push(&mut self, mut event: Event) {
         if !self.exchange(&mut event) {
-            self.counts.recorded += 1;
-            self.append(event);
+            self.take_in(event);
         }
     }
 
@@ -134,6 +133,14 @@ impl EventBuffer {
         }
     }
 
+    /// Takes an event in that the cap leaves room for.
+    #[inline]
+    pub(crate) fn take_in(&mut self, event: Event) {
+        self.counts.recorded += 1;
+        self.append(event);
+    }
+
+    #[inline]
     fn append(&mut self, event: Event) {
         self.straighten();
         if is_error(&event) {
@@ -147,8 +154,11 @@ impl EventBuffer {
     }
 
     /// Brings the oldest of the others to the front: as many steps as there were replaced.
+    #[inline]
     fn straighten(&mut self) {
-        self.others.rotate_left(mem::take(&mut self.oldest));
+        if self.oldest > 0 {
+            self.others.rotate_left(mem::take(&mut self.oldest));
+        }
     }
 
     /// Counts an event that is not taken in.

@@ -199,7 +199,7 @@ impl EventSink for EventPublisher {
         // From then on `event` is the one that was dropped for it, and freed after unlocking.
         let is_in = !state.accepting || state.buffer.exchange(&mut event);
         if !is_in {
-            state.buffer.push(event);
+            state.buffer.take_in(event);
         }
         let then = state.recorded(&self.shared.options);
         drop(state);

@@ -56,48 +56,74 @@ pub fn usage(
     evaluation_type: EvaluationType,
     now_seconds: i64,
 ) -> Usage {
-    let verdict = verdict(outcome, evaluation_type);
-    verdict.into_usage(context, caller_default, now_seconds, || {
-        (outcome.flag_key.clone(), outcome.resolution().cloned())
-    })
+    match verdict(outcome, evaluation_type) {
+        Verdict::Record(recorded) => Usage::Record(recorded.event(
+            Whose {
+                context_kind: context_kind(context),
+                user_key: user_key(context),
+                flag_key: outcome.flag_key.clone(),
+                resolution: outcome.resolution().cloned(),
+            },
+            caller_default,
+            now_seconds,
+        )),
+        Verdict::None => Usage::None,
+        Verdict::Unknown => Usage::Unknown,
+    }
 }
 
-/// The usage data of an evaluation of which nobody needs the outcome any more, and without a
-/// default that is known: as [`usage`], but nothing is shared that can be handed over.
+/// Records an evaluation of which nobody needs the outcome any more, and without a default that is
+/// known: as [`usage`], but nothing is shared that can be handed over.
 #[cfg(feature = "open-feature")]
-pub(crate) fn last_usage(
+pub(crate) fn record_last(
     outcome: Outcome,
-    context: &dyn ContextView,
+    context_kind: ContextKind,
+    user_key: &str,
     evaluation_type: EvaluationType,
-    now_seconds: i64,
-) -> Usage {
-    let verdict = verdict(&outcome, evaluation_type);
-    verdict.into_usage(
-        context,
-        || Value::Null,
-        now_seconds,
-        || {
+    sink: &dyn EventSink,
+) {
+    match verdict(&outcome, evaluation_type) {
+        Verdict::Record(recorded) => {
+            let now_seconds = unix_seconds();
             let Outcome {
                 flag_key, result, ..
             } = outcome;
-            let resolution = match result {
-                Ok(resolution) => Some(resolution),
-                Err(error) => error.resolution().cloned(),
+            let whose = Whose {
+                context_kind,
+                user_key,
+                flag_key,
+                resolution: match result {
+                    Ok(resolution) => Some(resolution),
+                    Err(error) => error.resolution().cloned(),
+                },
             };
-            (flag_key, resolution)
-        },
-    )
+            sink.record(recorded.event(whose, || Value::Null, now_seconds).into());
+        }
+        Verdict::None => {}
+        Verdict::Unknown => sink.note_unknown(),
+    }
 }
 
 /// What is to be recorded of an outcome, before it is.
 enum Verdict {
-    Record {
-        source: EventSource,
-        failed: bool,
-        has_value: bool,
-    },
+    Record(Recorded),
     None,
     Unknown,
+}
+
+/// What an event says of the outcome itself.
+struct Recorded {
+    source: EventSource,
+    failed: bool,
+    has_value: bool,
+}
+
+/// Whose evaluation of which flag an event tells of.
+struct Whose<'a> {
+    context_kind: ContextKind,
+    user_key: &'a str,
+    flag_key: Arc<str>,
+    resolution: Option<Arc<Resolution>>,
 }
 
 fn verdict(outcome: &Outcome, evaluation_type: EvaluationType) -> Verdict {
@@ -108,41 +134,31 @@ fn verdict(outcome: &Outcome, evaluation_type: EvaluationType) -> Verdict {
         Fate::Unknown => return Verdict::Unknown,
     };
     let resolution = outcome.resolution();
-    Verdict::Record {
+    Verdict::Record(Recorded {
         source,
         failed,
         has_value: !failed && resolution.is_some_and(|resolution| has_value(resolution)),
-    }
+    })
 }
 
-impl Verdict {
-    fn into_usage(
+impl Recorded {
+    #[inline]
+    fn event(
         self,
-        context: &dyn ContextView,
+        whose: Whose<'_>,
         caller_default: impl FnOnce() -> Value,
         now_seconds: i64,
-        flag: impl FnOnce() -> (Arc<str>, Option<Arc<Resolution>>),
-    ) -> Usage {
-        let (source, failed, has_value) = match self {
-            Self::Record {
-                source,
-                failed,
-                has_value,
-            } => (source, failed, has_value),
-            Self::None => return Usage::None,
-            Self::Unknown => return Usage::Unknown,
-        };
-        let (flag_key, resolution) = flag();
-        Usage::Record(FeatureEvent {
-            context_kind: context_kind(context),
-            user_key: user_key(context).into(),
+    ) -> FeatureEvent {
+        FeatureEvent {
+            context_kind: whose.context_kind,
+            user_key: whose.user_key.into(),
             creation_date_seconds: now_seconds,
-            flag_key,
-            resolution,
-            served_instead: (!has_value).then(|| Box::new(caller_default())),
-            failed,
-            source,
-        })
+            flag_key: whose.flag_key,
+            resolution: whose.resolution,
+            served_instead: (!self.has_value).then(|| Box::new(caller_default())),
+            failed: self.failed,
+            source: self.source,
+        }
     }
 }
 
@@ -158,7 +174,12 @@ pub fn unix_seconds() -> i64 {
 
 /// Only the boolean true makes a user anonymous (GOFF-COLL-005, Python C25).
 pub(crate) fn context_kind(context: &dyn ContextView) -> ContextKind {
-    match context.attribute("anonymous") {
+    kind_by(context.attribute(ANONYMOUS))
+}
+
+/// The same, by that attribute.
+pub(crate) fn kind_by(anonymous: Option<AttributeRef<'_>>) -> ContextKind {
+    match anonymous {
         Some(AttributeRef::Bool(true) | AttributeRef::Json(Value::Bool(true))) => {
             ContextKind::AnonymousUser
         }
@@ -173,6 +194,9 @@ pub(crate) fn user_key(context: &dyn ContextView) -> &str {
         .filter(|key| !key.is_empty())
         .unwrap_or(UNDEFINED_TARGETING_KEY)
 }
+
+/// The attribute that makes a user anonymous.
+pub(crate) const ANONYMOUS: &str = "anonymous";
 
 enum Fate {
     /// With `default: true` if the evaluation failed.

@@ -10,6 +10,7 @@ use time::UtcOffset;
 use time::format_description::well_known::Rfc3339;
 
 use crate::attribute::{Attribute, AttributeRef, Unreadable};
+use crate::attribute_name::is_name;
 use crate::context_view::ContextView;
 use crate::sdk::goff_attribute::GoffAttribute;
 use crate::sdk::value::value_ref;
@@ -48,8 +49,32 @@ pub(crate) fn field<'c>(
     if fields.capacity() > SCANNED {
         return fields.get(name);
     }
-    let found = fields.iter().find(|(own, _)| own.as_str() == name);
+    let found = fields.iter().find(|(own, _)| is_name(own, name));
     found.map(|(_, field)| field)
+}
+
+/// Two different fields, in one pass where the map is small.
+pub(crate) fn two_fields<'c>(
+    context: &'c EvaluationContext,
+    one: &str,
+    other: &str,
+) -> (
+    Option<&'c EvaluationContextFieldValue>,
+    Option<&'c EvaluationContextFieldValue>,
+) {
+    let fields = &context.custom_fields;
+    if fields.capacity() > SCANNED {
+        return (fields.get(one), fields.get(other));
+    }
+    let mut found = (None, None);
+    for (own, field) in fields {
+        if is_name(own, one) {
+            found.0 = Some(field);
+        } else if is_name(own, other) {
+            found.1 = Some(field);
+        }
+    }
+    found
 }
 
 /// The capacity of a table of 16 places.

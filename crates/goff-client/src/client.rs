@@ -15,7 +15,9 @@ use serde_json::{Map, Value};
 
 use crate::client_event::Subscription;
 use crate::evaluation::{Asked, EvaluationDetails};
-use crate::evaluator::{LookUp, Question};
+use crate::evaluator::{Evaluator, Question};
+#[cfg(feature = "in-process")]
+use crate::in_process::Attempt;
 use crate::lifecycle::Lifecycle;
 #[cfg(feature = "in-process")]
 use crate::local_flags::LocalFlags;
@@ -232,24 +234,47 @@ impl GoFeatureFlag {
         flag_key: &'a str,
         context: &'a dyn ContextView,
     ) -> Result<Outcome, Asking<'a>> {
-        // A look-up takes no reference to what is running: on many cores that would be contended.
-        let error = match self.lifecycle.running_now().as_ref() {
-            None => self.lifecycle.not_running(),
-            Some(running) => match running.evaluator.look_up(flag_key, context) {
-                LookUp::Answered(outcome) => return Ok(outcome),
-                LookUp::Ask(question) => {
-                    return Err(Asking(Box::new(Unanswered {
-                        running: Counted::new(Arc::clone(running)),
-                        question,
-                        flag_key,
-                        context,
-                    })));
+        #[cfg(feature = "in-process")]
+        if let Some(in_process) = self.lifecycle.in_process() {
+            return match in_process.attempt(flag_key, context) {
+                Attempt::Evaluated(outcome) => Ok(outcome),
+                Attempt::NotLoaded => Ok(not_evaluated(flag_key, self.lifecycle.not_loaded())),
+                Attempt::FallBack(evaluated) => {
+                    let question = Question::FallBack(Arc::clone(in_process), evaluated);
+                    self.asking(question, flag_key, context)
                 }
-                #[cfg(feature = "in-process")]
-                LookUp::NotLoaded => self.lifecycle.not_loaded(),
+            };
+        }
+        // A look-up takes no reference to what is running: on many cores that would be contended.
+        let question = match self.lifecycle.running_now().as_deref() {
+            Some(Running {
+                evaluator: Evaluator::Remote(remote),
+                ..
+            }) => match remote.look_up(flag_key, context) {
+                Some(outcome) => return Ok(outcome),
+                None => Question::Evaluate(Arc::clone(remote)),
             },
+            _ => return Ok(not_evaluated(flag_key, self.lifecycle.not_running())),
         };
-        Ok(not_evaluated(flag_key, error))
+        self.asking(question, flag_key, context)
+    }
+
+    /// What is to be awaited, unless the client was shut down meanwhile.
+    fn asking<'a>(
+        &self,
+        question: Question,
+        flag_key: &'a str,
+        context: &'a dyn ContextView,
+    ) -> Result<Outcome, Asking<'a>> {
+        match self.running() {
+            Ok(running) => Err(Asking(Box::new(Unanswered {
+                running: Counted::new(running),
+                question,
+                flag_key,
+                context,
+            }))),
+            Err(error) => Ok(not_evaluated(flag_key, error)),
+        }
     }
 
     /// Records that something happened to a user, for experiments (GOFF-TRACK-001 to -005). It is

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use crate::client_event::{Announcer, ChangedFlags, ClientEvent};
 use crate::counters::Counters;
-use crate::in_process::InProcessEvaluator;
+use crate::in_process::{InProcessEvaluator, Life};
 use crate::snapshot::Snapshot;
 use crate::status::{State, StatusCell};
 
@@ -14,6 +14,8 @@ use crate::status::{State, StatusCell};
 #[derive(Debug, Clone)]
 pub(crate) struct CurrentConfiguration {
     pub(crate) evaluator: Arc<InProcessEvaluator>,
+    /// The life for which configurations are brought.
+    pub(crate) life: Life,
     pub(crate) status: Arc<StatusCell>,
     pub(crate) announcer: Announcer,
     pub(crate) counters: Arc<Counters>,
@@ -35,14 +37,23 @@ impl CurrentConfiguration {
         self.evaluator.snapshot()
     }
 
-    /// A configuration was loaded. Gives the one before, which is large enough to be freed where
-    /// that keeps nobody waiting.
+    /// Puts a configuration in place that is the only one.
+    pub(crate) fn put(&self, only: Arc<Snapshot>) {
+        // The life has just begun, so there is none before it, and it has not ended.
+        let _ = self.evaluator.replace(self.life, only);
+    }
+
+    /// A configuration was loaded. Gives the one that is not needed any more, which is large enough
+    /// to be freed where that keeps nobody waiting.
     pub(crate) fn loaded(&self, next: Arc<Snapshot>) -> Option<Arc<Snapshot>> {
-        self.counters.refreshes.fetch_add(1, Ordering::Relaxed);
         let held = self.held();
         let difference = held.as_deref().map(|held| next.difference(held));
         drop(held);
-        let replaced = self.evaluator.replace(next);
+        let replaced = match self.evaluator.replace(self.life, next) {
+            Ok(replaced) => replaced,
+            Err(late) => return Some(late),
+        };
+        self.counters.refreshes.fetch_add(1, Ordering::Relaxed);
         self.confirmed();
         // The same content is no change (GOFF-EVT-004).
         if let Some(difference) = difference.filter(|difference| !difference.is_empty()) {
@@ -68,8 +79,9 @@ impl CurrentConfiguration {
 
     /// A configuration of earlier takes the place of none, until there is a current one.
     pub(crate) fn restored(&self, earlier: Arc<Snapshot>) {
-        self.evaluator.replace(earlier);
-        self.stale();
+        if self.evaluator.replace(self.life, earlier).is_ok() {
+            self.stale();
+        }
     }
 
     /// The configuration that is held may be old (GOFF-EVT-005).

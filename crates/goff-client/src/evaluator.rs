@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use goff_core::{ContextView, Outcome, RelayError};
+use goff_core::{ContextView, RelayError};
 use serde_json::Value;
 
 use crate::evaluation::EvaluationDetails;
 #[cfg(feature = "in-process")]
-use crate::in_process::{Attempt, InProcessEvaluator};
+use crate::in_process::{InProcessEvaluator, Life};
 use crate::remote::RemoteEvaluator;
 #[cfg(feature = "in-process")]
 use crate::snapshot::Evaluated;
@@ -18,17 +18,7 @@ use crate::snapshot::Evaluated;
 pub(crate) enum Evaluator {
     Remote(Arc<RemoteEvaluator>),
     #[cfg(feature = "in-process")]
-    InProcess(Arc<InProcessEvaluator>),
-}
-
-/// What is known of an evaluation without waiting.
-pub(crate) enum LookUp {
-    Answered(Outcome),
-    /// The relay proxy is to be asked.
-    Ask(Question),
-    /// There is no configuration yet (GOFF-LIFE-006).
-    #[cfg(feature = "in-process")]
-    NotLoaded,
+    InProcess(Arc<InProcessEvaluator>, Life),
 }
 
 /// What the relay proxy is to be asked.
@@ -41,27 +31,16 @@ pub(crate) enum Question {
 }
 
 impl Evaluator {
-    /// The answer, if it takes no request.
-    #[inline]
-    pub(crate) fn look_up(&self, flag_key: &str, context: &dyn ContextView) -> LookUp {
+    /// Nothing is evaluated in process from then on.
+    pub(crate) fn end(&self) {
         match self {
-            Self::Remote(remote) => match remote.look_up(flag_key, context) {
-                Some(outcome) => LookUp::Answered(outcome),
-                None => LookUp::Ask(Question::Evaluate(Arc::clone(remote))),
-            },
+            // It has no state that could outlast it.
+            Self::Remote(_) => {}
             #[cfg(feature = "in-process")]
-            Self::InProcess(in_process) => match in_process.attempt(flag_key, context) {
-                Attempt::Evaluated(outcome) => LookUp::Answered(outcome),
-                Attempt::FallBack(evaluated) => {
-                    LookUp::Ask(Question::FallBack(Arc::clone(in_process), evaluated))
-                }
-                Attempt::NotLoaded => LookUp::NotLoaded,
-            },
+            Self::InProcess(in_process, life) => in_process.end(*life),
         }
     }
-}
 
-impl Evaluator {
     /// Every flag, or those that the context names; `None` where there is no configuration yet.
     pub(crate) async fn evaluate_all(
         &self,
@@ -79,7 +58,7 @@ impl Evaluator {
                 Ok(Some(details.collect()))
             }
             #[cfg(feature = "in-process")]
-            Self::InProcess(in_process) => {
+            Self::InProcess(in_process, _) => {
                 let snapshot = in_process.snapshot();
                 Ok(snapshot.map(|snapshot| snapshot.evaluate_all(context)))
             }

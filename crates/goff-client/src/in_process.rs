@@ -1,8 +1,8 @@
 //! In-process evaluation: flags are evaluated here, and the relay proxy is asked only where the
 //! engine gives up.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -14,13 +14,27 @@ use serde_json::Value;
 use crate::counters::Counters;
 use crate::snapshot::{Evaluated, Snapshot};
 
-/// Evaluates the flags of one configuration at a time, whichever is the current one.
+/// Evaluates the flags of one configuration at a time, whichever is the current one. It stays
+/// through all lives of a client, and has a configuration in none but the one that lasts; so an
+/// evaluation asks nobody else whether the client is running.
 #[derive(Debug)]
 pub(crate) struct InProcessEvaluator {
     current: ArcSwapOption<Snapshot>,
+    /// Held by whoever replaces `current`.
+    lives: Mutex<Lives>,
     /// Who is asked where the engine gives up; nobody without a relay proxy.
     fallback: Option<Fallback>,
     counters: Arc<Counters>,
+}
+
+/// One life of a client, from its start to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Life(u64);
+
+#[derive(Debug, Default)]
+struct Lives {
+    begun: u64,
+    lasting: Option<Life>,
 }
 
 /// The relay proxy, asked over OFREP (GOFF-FALLBACK-001).
@@ -44,6 +58,7 @@ impl InProcessEvaluator {
     pub(crate) fn new(fallback: Option<Fallback>, counters: Arc<Counters>) -> Self {
         Self {
             current: ArcSwapOption::empty(),
+            lives: Mutex::default(),
             fallback,
             counters,
         }
@@ -53,9 +68,47 @@ impl InProcessEvaluator {
         self.current.load_full()
     }
 
+    /// Begins a life, without a configuration.
+    pub(crate) fn begin(&self) -> Life {
+        let mut lives = self.lives();
+        lives.begun += 1;
+        let life = Life(lives.begun);
+        lives.lasting = Some(life);
+        self.current.store(None);
+        life
+    }
+
+    /// Ends a life, unless another has begun since.
+    pub(crate) fn end(&self, life: Life) {
+        let mut lives = self.lives();
+        if lives.lasting == Some(life) {
+            lives.lasting = None;
+            let last = self.current.swap(None);
+            drop(lives);
+            // It may be large.
+            drop(last);
+        }
+    }
+
     /// Makes `next` the current configuration; gives the one before.
-    pub(crate) fn replace(&self, next: Arc<Snapshot>) -> Option<Arc<Snapshot>> {
-        self.current.swap(Some(next))
+    ///
+    /// # Errors
+    /// `next`, when the life that it is meant for has ended.
+    pub(crate) fn replace(
+        &self,
+        life: Life,
+        next: Arc<Snapshot>,
+    ) -> Result<Option<Arc<Snapshot>>, Arc<Snapshot>> {
+        let lives = self.lives();
+        if lives.lasting == Some(life) {
+            Ok(self.current.swap(Some(next)))
+        } else {
+            Err(next)
+        }
+    }
+
+    fn lives(&self) -> MutexGuard<'_, Lives> {
+        self.lives.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Evaluates without waiting.
@@ -163,3 +216,53 @@ const EVALUATED_REMOTELY: &str = "gofeatureflag_evaluated_remotely";
 
 /// A relay client that keeps to the timeout by itself knows more of why it ran out.
 pub(crate) const GRACE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use goff_core::{EvaluationContext, FlagConfiguration};
+    use serde_json::json;
+
+    use super::*;
+
+    fn snapshot(value: i64) -> Arc<Snapshot> {
+        let flags =
+            json!({"flag": {"variations": {"a": value}, "defaultRule": {"variation": "a"}}});
+        Arc::new(
+            Snapshot::compile(FlagConfiguration {
+                flags: Some(flags.to_string().into()),
+                ..FlagConfiguration::default()
+            })
+            .unwrap(),
+        )
+    }
+
+    fn value(evaluator: &InProcessEvaluator) -> Option<Value> {
+        match evaluator.attempt("flag", &EvaluationContext::default()) {
+            Attempt::Evaluated(outcome) => Some(outcome.result.unwrap().value.clone()),
+            Attempt::NotLoaded => None,
+            Attempt::FallBack(_) => unreachable!(),
+        }
+    }
+
+    /// GOFF-LIFE-004: what a life brings after its end is seen by nobody, not by the next life
+    /// either.
+    #[test]
+    fn configuration_is_that_of_the_life_that_lasts() {
+        let evaluator = InProcessEvaluator::new(None, Arc::default());
+        assert_eq!(value(&evaluator), None);
+        let first = evaluator.begin();
+        assert!(evaluator.replace(first, snapshot(1)).unwrap().is_none());
+        assert_eq!(value(&evaluator), Some(json!(1)));
+        assert!(evaluator.replace(first, snapshot(2)).unwrap().is_some());
+        evaluator.end(first);
+        assert_eq!(value(&evaluator), None);
+        assert!(evaluator.replace(first, snapshot(3)).is_err());
+        assert_eq!(value(&evaluator), None);
+        let second = evaluator.begin();
+        assert!(evaluator.replace(first, snapshot(4)).is_err());
+        assert_eq!(value(&evaluator), None);
+        assert!(evaluator.replace(second, snapshot(5)).is_ok());
+        evaluator.end(first);
+        assert_eq!(value(&evaluator), Some(json!(5)));
+    }
+}

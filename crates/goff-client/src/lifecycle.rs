@@ -46,6 +46,9 @@ use crate::status::{State, Status, StatusCell};
 pub(crate) struct Lifecycle {
     settings: Settings,
     running: ArcSwapOption<Running>,
+    /// Who evaluates in process, if that is how it is done, through all lives.
+    #[cfg(feature = "in-process")]
+    in_process: Arc<InProcessEvaluator>,
     /// Held by whoever starts or stops.
     changing: Mutex<()>,
     status: Arc<StatusCell>,
@@ -95,13 +98,19 @@ impl Lifecycle {
                 options,
             ))
         });
+        let counters = Arc::default();
         Self {
+            #[cfg(feature = "in-process")]
+            in_process: Arc::new(InProcessEvaluator::new(
+                settings.mode.fallback().cloned(),
+                Arc::clone(&counters),
+            )),
             settings,
             running: ArcSwapOption::empty(),
             changing: Mutex::new(()),
             status: Arc::new(StatusCell::new()),
             announcer: Announcer::new(),
-            counters: Arc::default(),
+            counters,
             #[cfg(feature = "ws")]
             streams: std::sync::Mutex::default(),
             publisher,
@@ -126,7 +135,7 @@ impl Lifecycle {
             if self.status.state() != State::Fatal {
                 return Ok(running);
             }
-            self.running.store(None);
+            self.end_running();
             self.stop(&running, Instant::now()).await;
         }
         self.status.begin();
@@ -159,7 +168,7 @@ impl Lifecycle {
                 .is_some_and(|current| Arc::ptr_eq(current, running))
         };
         if is_current(&self.running.load()) {
-            self.running.store(None);
+            self.end_running();
             self.stop(running, Instant::now()).await;
         }
         Err(InitializeError::Refused { status, reason })
@@ -196,23 +205,24 @@ impl Lifecycle {
 
     #[cfg(feature = "in-process")]
     fn start_in_process(&self, mode: &InProcessMode) -> Result<Running, goff_core::NoRuntime> {
-        let (fallback, flags) = match mode {
-            InProcessMode::RelayProxy(relay) => (Some(&relay.fallback), Arc::clone(&relay.flags)),
-            _ => (None, Arc::default()),
+        let flags = match mode {
+            InProcessMode::RelayProxy(relay) => Arc::clone(&relay.flags),
+            _ => Arc::default(),
         };
-        let evaluator = Arc::new(InProcessEvaluator::new(
-            fallback.cloned(),
-            Arc::clone(&self.counters),
-        ));
+        let life = self.in_process.begin();
         let current = CurrentConfiguration {
-            evaluator: Arc::clone(&evaluator),
+            evaluator: Arc::clone(&self.in_process),
+            life,
             status: Arc::clone(&self.status),
             announcer: self.announcer.clone(),
             counters: Arc::clone(&self.counters),
         };
         let announcements = Arc::new(Announcements::new(flags));
         let changes = Follower::Poller(Arc::clone(&announcements));
-        let running = self.follow(Evaluator::InProcess(evaluator), changes)?;
+        let running = self.follow(
+            Evaluator::InProcess(Arc::clone(&self.in_process), life),
+            changes,
+        )?;
         let follower = match mode {
             InProcessMode::RelayProxy(relay) => {
                 let keeper = relay
@@ -233,7 +243,7 @@ impl Lifecycle {
                 )?))
             }
             InProcessMode::Flags(snapshot) => {
-                current.evaluator.replace(Arc::clone(snapshot));
+                current.put(Arc::clone(snapshot));
                 None
             }
             #[cfg(feature = "file")]
@@ -340,8 +350,15 @@ impl Lifecycle {
         }
     }
 
-    fn close(&self) -> Option<Arc<Running>> {
+    /// Nothing is evaluated from then on.
+    fn end_running(&self) -> Option<Arc<Running>> {
         let running = self.running.swap(None)?;
+        running.evaluator.end();
+        Some(running)
+    }
+
+    fn close(&self) -> Option<Arc<Running>> {
+        let running = self.end_running()?;
         self.status.set(State::Closed);
         self.announcer.announce(ClientEvent::Closed);
         Some(running)
@@ -405,6 +422,14 @@ impl Lifecycle {
             .unwrap_or(false)
     }
 
+    /// Who evaluates in process, where that is how it is done. Without a configuration it knows
+    /// nothing; [`not_loaded`](Self::not_loaded) says why.
+    #[cfg(feature = "in-process")]
+    #[inline]
+    pub(crate) fn in_process(&self) -> Option<&Arc<InProcessEvaluator>> {
+        (self.evaluation_type() == EvaluationType::InProcess).then_some(&self.in_process)
+    }
+
     /// What is running, without taking a reference to it.
     pub(crate) fn running_now(&self) -> Guard<Option<Arc<Running>>> {
         self.running.load()
@@ -423,6 +448,9 @@ impl Lifecycle {
 
     /// Why whoever evaluates has no flags (GOFF-LIFE-006).
     pub(crate) fn not_loaded(&self) -> ResolutionError {
+        if self.running.load().is_none() {
+            return self.not_running();
+        }
         match self.status.state() {
             State::Fatal => REFUSED,
             _ => ResolutionError::NotReady {

@@ -15,7 +15,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::evaluation::{Asked, EvaluationDetails};
-use crate::evaluator::Evaluator;
 use crate::lifecycle::Lifecycle;
 use crate::snapshot::Snapshot;
 
@@ -134,15 +133,10 @@ impl LocalFlags {
             Holder::Alone { snapshot, .. } => return Ok(ask(snapshot)),
             Holder::Client(lifecycle) => lifecycle,
         };
-        let running = lifecycle.running_now();
-        let Some(running) = running.as_ref() else {
-            return Err(lifecycle.not_running());
-        };
-        match &running.evaluator {
-            Evaluator::InProcess(in_process) => in_process.with_snapshot(ask),
-            Evaluator::Remote(_) => None,
-        }
-        .ok_or_else(|| lifecycle.not_loaded())
+        lifecycle
+            .in_process()
+            .and_then(|in_process| in_process.with_snapshot(ask))
+            .ok_or_else(|| lifecycle.not_loaded())
     }
 
     fn exporter_metadata(&self) -> &ExporterMetadata {

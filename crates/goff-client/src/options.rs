@@ -11,6 +11,8 @@ use serde_json::Value;
 #[cfg(feature = "http")]
 use crate::http_options::HttpOptions;
 #[cfg(feature = "in-process")]
+use crate::in_process::Fallback;
+#[cfg(feature = "in-process")]
 use crate::in_process_options::{InProcessMode, InProcessOptions};
 use crate::remote::CacheLimits;
 #[cfg(feature = "ws")]
@@ -84,6 +86,15 @@ impl Mode {
             Self::Remote { .. } => true,
             #[cfg(feature = "in-process")]
             Self::InProcess(mode) => matches!(mode, InProcessMode::RelayProxy(_)),
+        }
+    }
+
+    /// Who is asked where the engine of this process gives up.
+    #[cfg(feature = "in-process")]
+    pub(crate) fn fallback(&self) -> Option<&Fallback> {
+        match self {
+            Self::InProcess(InProcessMode::RelayProxy(relay)) => Some(&relay.fallback),
+            _ => None,
         }
     }
 

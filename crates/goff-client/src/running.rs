@@ -48,7 +48,7 @@ impl Running {
         match self.evaluator {
             Evaluator::Remote(_) => EvaluationType::Remote,
             #[cfg(feature = "in-process")]
-            Evaluator::InProcess(_) => EvaluationType::InProcess,
+            Evaluator::InProcess(..) => EvaluationType::InProcess,
         }
     }
 

@@ -15,6 +15,7 @@ pub use self::options::EventPublisherOptions;
 use crate::event_buffer::EventBuffer;
 
 mod delivery;
+mod json_size;
 mod options;
 
 /// The sink that sends events to a relay proxy.

@@ -1,14 +1,13 @@
 //! The task that delivers: when, what, and what becomes of a batch that does not arrive.
 
-use std::io::{self, Write};
 use std::mem;
 use std::sync::Arc;
 
 use goff_core::{EventBatch, RelayError, StopSignal};
-use serde::Serialize;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::json_size::{event_size, json_size};
 use super::{Shared, as_u64};
 use crate::event_buffer::EventCounts;
 
@@ -224,7 +223,7 @@ impl Shared {
                 .iter()
                 .skip(measured)
                 .take_while(|event| {
-                    bytes += json_size(event) + 1;
+                    bytes += event_size(event) + 1;
                     bytes <= BATCH_BYTES
                 });
             // An event that is too large on its own is sent on its own.
@@ -281,27 +280,6 @@ async fn until_cut_off(cut_off: &mut watch::Receiver<Option<Instant>>) {
         // Whoever could set it is gone, and the task with it.
         None => std::future::pending().await,
     }
-}
-
-/// The length of a value as JSON.
-fn json_size(value: &impl Serialize) -> usize {
-    struct Length(usize);
-
-    impl Write for Length {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let mut length = Length(0);
-    // Events hold strings, numbers and JSON values, which all serialise.
-    let _ = serde_json::to_writer(&mut length, value);
-    length.0
 }
 
 /// At most how many bytes one batch has as JSON (1 MB).

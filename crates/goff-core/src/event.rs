@@ -169,7 +169,7 @@ pub enum EventSource {
 pub struct EventBatch {
     /// Attached to every feature event by the relay proxy (GOFF-COLL-002, GOFF-COLL-011).
     pub meta: ExporterMetadata,
-    /// The events, oldest first.
+    /// The events, in the order in which each thread recorded them.
     pub events: Vec<Event>,
 }
 

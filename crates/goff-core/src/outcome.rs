@@ -70,12 +70,14 @@ pub struct OutcomeSlot(Mutex<Option<Outcome>>);
 
 impl OutcomeSlot {
     /// Puts the outcome in.
+    #[inline]
     pub fn fill(&self, outcome: Outcome) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
     }
 
     /// Takes the outcome out.
     #[must_use]
+    #[inline]
     pub fn take(&self) -> Option<Outcome> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }

@@ -1,30 +1,34 @@
 //! Delivers events: on an interval, when many are buffered, when asked, and at shutdown.
 
 use std::fmt;
-use std::mem;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use goff_core::{BackgroundTask, Event, EventSink, NoRuntime, RelayClient, RelayError};
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use self::delivery::Delivery;
+use self::lanes::is_full;
 pub use self::options::EventPublisherOptions;
-use crate::event_buffer::EventBuffer;
+use self::shared::{Shared, State};
 
 mod delivery;
 mod json_size;
+mod lanes;
 mod options;
+mod shared;
 
 /// The sink that sends events to a relay proxy.
 ///
-/// [`record`](EventSink::record) takes a lock, appends, and returns. A task of its own delivers:
-/// every flush interval, as soon as `max_pending_events` are buffered, on [`flush`](Self::flush)
-/// and at [`shutdown`](Self::shutdown); never at start, never an empty batch, one batch at a time
-/// (GOFF-COLL-014 to -018). Delivery is at least once: a batch whose answer was lost is sent again,
-/// because the collector has no key by which to tell.
+/// [`record`](EventSink::record) takes a lock, appends, and returns; where several threads record,
+/// each puts up to 32 events down by itself first. A task of its own delivers: every flush
+/// interval, as soon as `max_pending_events` are buffered, on [`flush`](Self::flush) and at
+/// [`shutdown`](Self::shutdown); never at start, never an empty batch, one batch at a time
+/// (GOFF-COLL-014 to -018). The events of each thread are delivered in their order. Delivery is at
+/// least once: a batch whose answer was lost is sent again, because the collector has no key by
+/// which to tell.
 ///
 /// A batch that is refused stays in front of the buffer, in order. After that, reaching
 /// `max_pending_events` sends nothing until the interval, a flush or the shutdown has delivered a
@@ -81,24 +85,8 @@ impl EventPublisher {
     /// dropped.
     #[must_use]
     pub fn new(collector: Arc<dyn RelayClient>, options: EventPublisherOptions) -> Self {
-        let capacity = options.max_pending_events.saturating_mul(2);
         Self {
-            shared: Arc::new(Shared {
-                collector,
-                options,
-                state: Mutex::new(State {
-                    buffer: EventBuffer::new(capacity),
-                    accepting: false,
-                    generation: 0,
-                    refusal_told: false,
-                    flush_wanted: false,
-                    resting: false,
-                    error: None,
-                }),
-                unknown: AtomicU64::new(0),
-                many_buffered: Notify::new(),
-                closed: Notify::new(),
-            }),
+            shared: Arc::new(Shared::new(collector, options)),
             running: Mutex::new(None),
         }
     }
@@ -121,18 +109,12 @@ impl EventPublisher {
             let shared = Arc::clone(&self.shared);
             Delivery::new(shared, flush_requests, cut_off_receiver, stop).run()
         })?;
-        let mut state = self.shared.lock();
-        state.accepting = true;
-        state.generation += 1;
-        state.refusal_told = false;
-        // What an earlier task was woken for or failed at is no matter of this one.
-        state.flush_wanted = false;
-        state.resting = false;
+        let generation = self.shared.with_state(State::begin);
         *running = Some(Running {
             task,
             flushes,
             cut_off,
-            generation: state.generation,
+            generation,
         });
         Ok(())
     }
@@ -158,7 +140,7 @@ impl EventPublisher {
     pub async fn shutdown(&self, deadline: Duration) -> DeliveryReport {
         let closed = self.shared.closed.notified();
         let Some(running) = lock(&self.running).take() else {
-            if self.shared.lock().accepting {
+            if self.shared.with_state(|state| state.accepting) {
                 let _ = timeout(deadline, closed).await;
             }
             return self.shared.report();
@@ -181,36 +163,38 @@ impl EventPublisher {
     /// What became of every evaluation and event so far.
     #[must_use]
     pub fn stats(&self) -> UsageStats {
-        let state = self.shared.lock();
-        let counts = state.buffer.counts();
-        UsageStats {
-            recorded: counts.recorded,
-            delivered: counts.delivered,
-            dropped: counts.dropped,
-            in_flight: counts.in_flight,
-            buffered: as_u64(state.buffer.len()),
-            unknown: self.shared.unknown.load(Ordering::Relaxed),
-        }
+        self.shared.with_state(|state| {
+            let counts = state.buffer.counts();
+            UsageStats {
+                recorded: counts.recorded,
+                delivered: counts.delivered,
+                dropped: counts.dropped,
+                in_flight: counts.in_flight,
+                buffered: as_u64(state.buffer.len()),
+                unknown: self.shared.unknown.load(Ordering::Relaxed),
+            }
+        })
     }
 }
 
 impl EventSink for EventPublisher {
+    /// In one piece, because an event that is handed on is copied each time.
     fn record(&self, mut event: Event) {
+        if let Some(mut lane) = self.shared.lanes.own() {
+            lane.push(event);
+            if is_full(&lane) {
+                drop(lane);
+                self.shared.take_in_own_lane();
+            }
+            return;
+        }
         let mut state = self.shared.lock();
         // From then on `event` is the one that was dropped for it, and freed after unlocking.
         let is_in = !state.accepting || state.buffer.exchange(&mut event);
         if !is_in {
             state.buffer.take_in(event);
         }
-        let then = state.recorded(&self.shared.options);
-        drop(state);
-        match then {
-            Then::Nothing => {}
-            Then::Wake => self.shared.many_buffered.notify_one(),
-            Then::TellRefusal => tracing::warn!(
-                "usage data are dropped, because their publisher is not started or is shut down"
-            ),
-        }
+        self.shared.settle(state);
     }
 
     fn note_unknown(&self) {
@@ -227,29 +211,6 @@ impl fmt::Debug for EventPublisher {
     }
 }
 
-/// What the task and its owner share.
-struct Shared {
-    collector: Arc<dyn RelayClient>,
-    options: EventPublisherOptions,
-    state: Mutex<State>,
-    unknown: AtomicU64,
-    many_buffered: Notify,
-    closed: Notify,
-}
-
-struct State {
-    buffer: EventBuffer,
-    accepting: bool,
-    /// Which start this is, so that the end of an earlier one does not close a later one.
-    generation: u64,
-    refusal_told: bool,
-    /// The task was woken because many events are buffered, and has not begun yet.
-    flush_wanted: bool,
-    /// The last delivery failed, so that many events are no reason for the next.
-    resting: bool,
-    error: Option<RelayError>,
-}
-
 struct Running {
     task: BackgroundTask,
     flushes: mpsc::UnboundedSender<oneshot::Sender<()>>,
@@ -257,53 +218,7 @@ struct Running {
     generation: u64,
 }
 
-enum Then {
-    Nothing,
-    Wake,
-    TellRefusal,
-}
-
-impl State {
-    /// Takes an event, and says what is left to do after unlocking.
-    #[inline]
-    fn recorded(&mut self, options: &EventPublisherOptions) -> Then {
-        if !self.accepting {
-            return self.refuse();
-        }
-        let wake =
-            !self.flush_wanted && !self.resting && self.buffer.len() >= options.max_pending_events;
-        self.flush_wanted |= wake;
-        if wake { Then::Wake } else { Then::Nothing }
-    }
-
-    #[cold]
-    fn refuse(&mut self) -> Then {
-        self.buffer.refuse();
-        if mem::replace(&mut self.refusal_told, true) {
-            Then::Nothing
-        } else {
-            Then::TellRefusal
-        }
-    }
-}
-
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
-    }
-
-    fn report(&self) -> DeliveryReport {
-        let state = self.lock();
-        let counts = state.buffer.counts();
-        DeliveryReport {
-            recorded: counts.recorded,
-            delivered: counts.delivered,
-            dropped: counts.dropped,
-            buffered: counts.in_flight + as_u64(state.buffer.len()),
-            error: state.error.clone(),
-        }
-    }
-
     fn tell_shutdown(&self, report: &DeliveryReport) {
         let DeliveryReport {
             delivered,
@@ -332,11 +247,11 @@ struct Closing<'a> {
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        if state.generation == self.generation {
-            state.accepting = false;
-        }
-        drop(state);
+        self.shared.with_state(|state| {
+            if state.generation == self.generation {
+                state.accepting = false;
+            }
+        });
         self.shared.closed.notify_waiters();
     }
 }

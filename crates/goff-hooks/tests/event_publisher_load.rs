@@ -1,4 +1,5 @@
-//! A million events from eight threads, through a collector that fails and then recovers.
+//! Many events from several threads: through a collector that fails and then recovers, and through
+//! many starts and shutdowns.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -188,4 +189,63 @@ async fn a_million_events_add_up_and_nobody_waits() {
         report.dropped,
     );
     assert!(percentile(999) < COLLECTION / 2);
+}
+
+/// GOFF-LIFE-003: what several threads record while the publisher is stopped and started is
+/// delivered once or counted as dropped, none is left behind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_recorded_through_many_lives_add_up() {
+    const EVENTS: i64 = 100_000;
+    let collector = Arc::new(Collector::default());
+    collector.is_up.store(true, Ordering::SeqCst);
+    let publisher = Arc::new(EventPublisher::new(
+        collector.clone(),
+        EventPublisherOptions::default(),
+    ));
+    let threads: Vec<_> = (0..4)
+        .map(|n: usize| {
+            let publisher = Arc::clone(&publisher);
+            thread::spawn(move || {
+                for id in 1..=EVENTS {
+                    publisher.record(Event::Feature(FeatureEvent {
+                        context_kind: ContextKind::User,
+                        user_key: n.to_string().as_str().into(),
+                        creation_date_seconds: id,
+                        flag_key: "flag".into(),
+                        resolution: None,
+                        served_instead: None,
+                        failed: false,
+                        source: EventSource::InProcess,
+                    }));
+                    if id % 1_000 == 0 {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            })
+        })
+        .collect();
+    let mut lives = 0;
+    while !threads.iter().all(thread::JoinHandle::is_finished) {
+        publisher.start().unwrap();
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let report = publisher.shutdown(Duration::from_secs(60)).await;
+        assert_eq!(
+            report.recorded,
+            report.delivered + report.dropped + report.buffered
+        );
+        lives += 1;
+    }
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    publisher.start().unwrap();
+    let report = publisher.shutdown(Duration::from_secs(60)).await;
+    assert_eq!(report.recorded, 4 * u64::try_from(EVENTS).unwrap());
+    assert_eq!(report.recorded, report.delivered + report.dropped);
+    assert_eq!(report.buffered, 0);
+    assert_eq!(report.delivered, collector.taken.load(Ordering::SeqCst));
+    assert!(
+        lives > 1 && report.delivered > 0 && report.dropped > 0,
+        "{lives} lives, {report:?}"
+    );
 }

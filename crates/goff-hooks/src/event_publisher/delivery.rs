@@ -7,8 +7,9 @@ use goff_core::{EventBatch, RelayError, StopSignal};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::as_u64;
 use super::json_size::{event_size, json_size};
-use super::{Shared, as_u64};
+use super::shared::{Shared, State};
 use crate::event_buffer::EventCounts;
 
 /// The task of a publisher that runs.
@@ -36,7 +37,7 @@ impl Delivery {
         cut_off: watch::Receiver<Option<Instant>>,
         stop: StopSignal,
     ) -> Self {
-        let dropped_before = shared.lock().buffer.counts().dropped;
+        let dropped_before = shared.with_state(|state| state.buffer.counts().dropped);
         Self {
             shared,
             flush_requests,
@@ -70,7 +71,7 @@ impl Delivery {
                 }
                 () = &mut next => next.set(sleep(interval)),
                 () = self.shared.many_buffered.notified() => {
-                    if self.shared.lock().resting {
+                    if self.shared.with_state(|state| state.resting) {
                         continue;
                     }
                 }
@@ -85,13 +86,9 @@ impl Delivery {
 
     /// Sends what is buffered now, batch by batch, until one is refused.
     async fn deliver(&mut self) {
-        let mut left = {
-            let mut state = self.shared.lock();
-            state.flush_wanted = false;
-            state.buffer.len()
-        };
+        let mut left = self.shared.with_state(State::begin_delivery);
         let shared = Arc::clone(&self.shared);
-        let dropped_before = shared.lock().buffer.counts().dropped;
+        let dropped_before = shared.with_state(|state| state.buffer.counts().dropped);
         let mut delivered = 0;
         while left > 0 && !self.is_cut_off() {
             let batch = shared.next_batch(left).await;
@@ -123,13 +120,12 @@ impl Delivery {
     }
 
     fn refused(&mut self, error: RelayError, delivered: u64) {
-        let (counts, buffered) = {
-            let mut state = self.shared.lock();
+        let (counts, buffered) = self.shared.with_state(|state| {
             state.resting = true;
             state.flush_wanted = false;
             state.error = Some(error.clone());
             (state.buffer.counts(), state.buffer.len())
-        };
+        });
         match &mut self.trouble {
             Some(trouble) => trouble.delivered += delivered,
             None => {
@@ -151,7 +147,7 @@ impl Delivery {
         if delivered == 0 {
             return;
         }
-        let EventCounts { dropped, .. } = self.shared.lock().buffer.counts();
+        let EventCounts { dropped, .. } = self.shared.with_state(|state| state.buffer.counts());
         self.tell_delivery(delivered);
         match &mut self.trouble {
             Some(trouble) => {
@@ -212,7 +208,7 @@ impl Shared {
         let mut bytes = json_size(&batch.batch);
         loop {
             let measured = batch.batch.events.len();
-            let slice = self.lock().buffer.take(SLICE.min(limit - measured));
+            let slice = self.with_state(|state| state.buffer.take(SLICE.min(limit - measured)));
             if slice.is_empty() {
                 return batch;
             }
@@ -230,7 +226,7 @@ impl Shared {
             let fitting = (measured + fitting.count()).max(1);
             if fitting < batch.batch.events.len() {
                 let rest = batch.batch.events.split_off(fitting);
-                self.lock().buffer.put_back(rest);
+                self.with_state(|state| state.buffer.put_back(rest));
                 return batch;
             }
             tokio::task::yield_now().await;
@@ -252,11 +248,11 @@ impl InFlight<'_> {
 
     fn delivered(mut self) -> usize {
         let events = mem::take(&mut self.batch.events);
-        let mut state = self.shared.lock();
-        state.buffer.delivered(events.len());
-        state.resting = false;
-        state.error = None;
-        drop(state);
+        self.shared.with_state(|state| {
+            state.buffer.delivered(events.len());
+            state.resting = false;
+            state.error = None;
+        });
         events.len()
     }
 }
@@ -265,7 +261,8 @@ impl Drop for InFlight<'_> {
     fn drop(&mut self) {
         let events = mem::take(&mut self.batch.events);
         if !events.is_empty() {
-            self.shared.lock().buffer.put_back(events);
+            self.shared
+                .with_state(|state| state.buffer.put_back(events));
         }
     }
 }

@@ -275,10 +275,11 @@ fn records(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
     // Nothing is delivered, so that the buffer is full and every event drops another.
     let publisher = EventPublisher::new(Arc::new(NoCollector), EventPublisherOptions::default());
     runtime.block_on(async { publisher.start() })?;
-    let flags: [(Arc<str>, Arc<Resolution>); 2] = [
-        (FLAG.into(), Arc::new(resolution())),
-        ("other".into(), Arc::new(resolution())),
-    ];
+    // Keys so long that the counts of their references are not on one cache line.
+    let flags = [FLAG, "other"].map(|key| -> (Arc<str>, _) {
+        let key = format!("{key:.<256}");
+        (key.into(), Arc::new(resolution()))
+    });
     let user_key = KEY.to_owned();
     let now = goff_hooks::unix_seconds();
     let record = |flag: usize, operations| {

@@ -3,6 +3,7 @@
 
 mod delivering;
 mod stopping;
+mod taking_turns;
 mod telling;
 
 use std::fmt::{Debug, Write};

@@ -54,7 +54,8 @@ impl From<Map<String, Value>> for Metadata {
     fn from(entries: Map<String, Value>) -> Self {
         Self {
             entries,
-            ..Self::default()
+            #[cfg(feature = "open-feature")]
+            sdk: OnceLock::new(),
         }
     }
 }

@@ -17,22 +17,18 @@ use goff_core::Event;
 ///
 /// It is pure: no clock, no lock. Every operation takes constant time for each event that it
 /// touches; dropping one searches for nothing.
-///
-/// What changes with every event comes first and takes 56 bytes: with the word of the lock around
-/// it that is one cache line, the only one that recording threads have to hand to each other.
 #[derive(Debug)]
-#[repr(C)]
 pub struct EventBuffer {
-    /// Apart from the errors, so that the oldest of either kind is at hand.
+    capacity: usize,
+    /// Apart from each other, so that the oldest of either kind is at hand.
+    errors: VecDeque<Failed>,
     others: VecDeque<Event>,
     /// Where in `others` the oldest is. At the cap the newest takes the place of the oldest, and
     /// the next one is the oldest then: nothing moves.
     oldest: usize,
-    counts: EventCounts,
     /// The number of the oldest of the others; they are numbered without a gap.
     first_number: u64,
-    capacity: usize,
-    errors: VecDeque<Failed>,
+    counts: EventCounts,
 }
 
 /// An error, and its place among the others.
@@ -45,14 +41,13 @@ struct Failed {
 
 /// How many events a buffer has seen, and what became of them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[repr(C)]
 pub struct EventCounts {
     /// All that were pushed or refused.
     pub recorded: u64,
-    /// Those that found no room, or were refused.
-    pub dropped: u64,
     /// Those that were taken and not put back.
     pub delivered: u64,
+    /// Those that found no room, or were refused.
+    pub dropped: u64,
     /// Those that are taken, and neither delivered nor put back yet.
     pub in_flight: u64,
 }
@@ -129,7 +124,7 @@ impl EventBuffer {
         if self.oldest == self.others.len() {
             self.oldest = 0;
         }
-        // Without errors among them the others need no new numbers.
+        self.first_number += 1;
     }
 
     fn replace_oldest_error(&mut self, event: &mut Event) {

@@ -32,9 +32,9 @@ mod shared;
 ///
 /// A batch that is refused stays in front of the buffer, in order. After that, reaching
 /// `max_pending_events` sends nothing until the interval, a flush or the shutdown has delivered a
-/// batch again. The buffer holds twice `max_pending_events` (GOFF-COLL-019); see [`EventBuffer`]
-/// for what is dropped then. An outage is told by one warning when it begins and one line when it
-/// is over.
+/// batch again. The buffer holds twice `max_pending_events` (GOFF-COLL-019); see
+/// [`EventBuffer`](crate::EventBuffer) for what is dropped then. An outage is told by one warning
+/// when it begins and one line when it is over.
 ///
 /// Dropped without `shutdown` it leaves no task behind and loses what is buffered. A runtime that
 /// goes away first only ends delivery.

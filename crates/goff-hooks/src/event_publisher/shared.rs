@@ -15,19 +15,13 @@ pub(super) struct Shared {
     pub(super) collector: Arc<dyn RelayClient>,
     pub(super) options: EventPublisherOptions,
     pub(super) lanes: Lanes,
-    state: OnItsOwn<Mutex<State>>,
+    state: Mutex<State>,
     pub(super) unknown: AtomicU64,
     pub(super) many_buffered: Notify,
     pub(super) closed: Notify,
 }
 
-/// Begins a cache line and ends one.
-#[repr(align(128))]
-struct OnItsOwn<T>(T);
-
-#[repr(C)]
 pub(super) struct State {
-    /// First, because it changes with every event.
     pub(super) buffer: EventBuffer,
     pub(super) accepting: bool,
     refusal_told: bool,
@@ -57,7 +51,7 @@ impl Shared {
             collector,
             options,
             lanes: Lanes::new(),
-            state: OnItsOwn(Mutex::new(State {
+            state: Mutex::new(State {
                 buffer: EventBuffer::new(capacity),
                 accepting: false,
                 refusal_told: false,
@@ -67,7 +61,7 @@ impl Shared {
                 handovers: 0,
                 generation: 0,
                 error: None,
-            })),
+            }),
             unknown: AtomicU64::new(0),
             many_buffered: Notify::new(),
             closed: Notify::new(),
@@ -90,7 +84,7 @@ impl Shared {
     /// The state as it is, without what is in the lanes. [`settle`](Self::settle) it.
     #[inline]
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state.0)
+        lock(&self.state)
     }
 
     /// Unlocks after events came in, and does what follows from them.

@@ -80,6 +80,13 @@ impl EventBuffer {
         self.errors.is_empty() && self.others.is_empty()
     }
 
+    /// Whether the next event drops another.
+    #[must_use]
+    #[inline]
+    pub fn is_full(&self) -> bool {
+        self.len() >= self.capacity
+    }
+
     /// What became of every event so far.
     #[must_use]
     pub fn counts(&self) -> EventCounts {
@@ -99,7 +106,7 @@ impl EventBuffer {
     /// tells which.
     #[inline]
     pub fn exchange(&mut self, event: &mut Event) -> bool {
-        if self.len() < self.capacity {
+        if !self.is_full() {
             return false;
         }
         self.counts.recorded += 1;

@@ -22,9 +22,9 @@ mod shared;
 
 /// The sink that sends events to a relay proxy.
 ///
-/// [`record`](EventSink::record) takes a lock, appends, and returns; where several threads record,
-/// each puts up to 32 events down by itself first. A task of its own delivers: every flush
-/// interval, as soon as `max_pending_events` are buffered, on [`flush`](Self::flush) and at
+/// [`record`](EventSink::record) takes a lock, appends, and returns; each thread puts up to 32 events
+/// down by itself first, which count as buffered. A task of its own delivers: every flush interval,
+/// as soon as `max_pending_events` are buffered, on [`flush`](Self::flush) and at
 /// [`shutdown`](Self::shutdown); never at start, never an empty batch, one batch at a time
 /// (GOFF-COLL-014 to -018). The events of each thread are delivered in their order. Delivery is at
 /// least once: a batch whose answer was lost is sent again, because the collector has no key by

@@ -283,4 +283,4 @@ async fn until_cut_off(cut_off: &mut watch::Receiver<Option<Instant>>) {
 const BATCH_BYTES: usize = 1_000_000;
 
 /// How many events are taken in one go.
-const SLICE: usize = 1_000;
+const SLICE: usize = 100;

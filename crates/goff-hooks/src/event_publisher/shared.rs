@@ -29,7 +29,7 @@ pub(super) struct State {
     pub(super) flush_wanted: bool,
     /// The last delivery failed, so that many events are no reason for the next.
     pub(super) resting: bool,
-    /// Which lane recorded last, and how often that changed since the last delivery.
+    /// Which lane recorded at once last, and how often that changed since the last delivery.
     last_lane: usize,
     handovers: u32,
     /// Which start this is, so that the end of an earlier one does not close a later one.
@@ -195,15 +195,15 @@ impl State {
         }
     }
 
-    /// Whether every event goes into the buffer at once: as long as hardly more than one thread
-    /// records, when the next events may be the ones for which the task is woken, and when they are
-    /// refused.
+    /// Whether every event goes into the buffer at once: when it is refused, when one of the next may
+    /// be the one for which the task is woken, and when the buffer is full, where each takes the
+    /// place of another anyway, unless threads take turns.
     #[inline]
     fn counts_each(&self, options: &EventPublisherOptions) -> bool {
         let soon = self.buffer.len().saturating_add(lanes::MOST);
-        self.handovers < MANY_HANDOVERS
-            || !self.accepting
+        !self.accepting
             || self.may_wake() && soon >= options.max_pending_events
+            || self.buffer.is_full() && self.handovers < MANY_HANDOVERS
     }
 
     #[inline]
@@ -232,5 +232,6 @@ fn tell_refusal() {
     );
 }
 
-/// How often recording threads take turns before each puts its events down in a lane.
+/// How often recording threads take turns at a full buffer before each puts its events down in a
+/// lane.
 const MANY_HANDOVERS: u32 = 64;

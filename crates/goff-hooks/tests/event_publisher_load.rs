@@ -9,10 +9,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use goff_core::{
-    BulkEvaluation, ConfigurationUpdate, ContextKind, ContextView, ErrorCode, Etag, Event,
-    EventBatch, EventSink, EventSource, FeatureEvent, RelayClient, RelayError, Resolution,
+    ContextKind, ErrorCode, Event, EventBatch, EventSink, EventSource, FeatureEvent, RelayError,
 };
 use goff_hooks::{EventPublisher, EventPublisherOptions};
+
+use self::only_collector::{Collect, OnlyCollector};
+
+mod only_collector;
 
 const THREADS: usize = 8;
 const EVENTS_OF_A_THREAD: i64 = 125_000;
@@ -32,23 +35,7 @@ struct Collector {
 }
 
 #[async_trait]
-impl RelayClient for Collector {
-    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
-        Ok(Resolution::default())
-    }
-
-    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
-        Ok(BulkEvaluation::new())
-    }
-
-    async fn flag_configuration(
-        &self,
-        _: &[String],
-        _: Option<&Etag>,
-    ) -> Result<ConfigurationUpdate, RelayError> {
-        Ok(ConfigurationUpdate::NotModified)
-    }
-
+impl Collect for Collector {
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
         tokio::time::sleep(COLLECTION).await;
         if !self.is_up.load(Ordering::SeqCst) {
@@ -134,7 +121,7 @@ fn record_share(
 /// GOFF-COLL-016 to -019, Python C16, C20.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_million_events_add_up_and_nobody_waits() {
-    let collector = Arc::new(Collector::default());
+    let collector = Arc::new(OnlyCollector::<Collector>::default());
     let options = EventPublisherOptions::default().max_pending_events(MAX_PENDING);
     let publisher = Arc::new(EventPublisher::new(collector.clone(), options));
     publisher.start().unwrap();
@@ -196,7 +183,7 @@ async fn a_million_events_add_up_and_nobody_waits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_recorded_through_many_lives_add_up() {
     const EVENTS: i64 = 100_000;
-    let collector = Arc::new(Collector::default());
+    let collector = Arc::new(OnlyCollector::<Collector>::default());
     collector.is_up.store(true, Ordering::SeqCst);
     let publisher = Arc::new(EventPublisher::new(
         collector.clone(),

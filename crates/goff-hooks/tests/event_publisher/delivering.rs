@@ -262,23 +262,7 @@ pub(crate) struct Counting {
 }
 
 #[async_trait]
-impl RelayClient for Counting {
-    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
-        Ok(Resolution::default())
-    }
-
-    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
-        Ok(BulkEvaluation::new())
-    }
-
-    async fn flag_configuration(
-        &self,
-        _: &[String],
-        _: Option<&Etag>,
-    ) -> Result<ConfigurationUpdate, RelayError> {
-        Ok(ConfigurationUpdate::NotModified)
-    }
-
+impl Collect for Counting {
     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
@@ -292,7 +276,7 @@ impl RelayClient for Counting {
 /// GOFF-COLL-016, GOFF-COLL-017.
 #[tokio::test(start_paused = true)]
 async fn one_batch_is_on_its_way_at_a_time() {
-    let collector = Arc::new(Counting::default());
+    let collector = Arc::new(OnlyCollector::<Counting>::default());
     let publisher = EventPublisher::new(collector.clone(), small().flush_interval(SECOND));
     publisher.start().unwrap();
     for round in 0..10 {

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod delivering;
+#[path = "../only_collector/mod.rs"]
+mod only_collector;
 mod stopping;
 mod taking_turns;
 mod telling;
@@ -13,14 +15,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_core::{
-    BulkEvaluation, ConfigurationUpdate, ContextKind, ContextView, ErrorCode, Etag, Event,
-    EventBatch, EventSink, EventSource, ExporterMetadata, FeatureEvent, RelayClient, RelayError,
-    Resolution,
+    ContextKind, ErrorCode, Event, EventBatch, EventSink, EventSource, ExporterMetadata,
+    FeatureEvent, RelayError,
 };
 use goff_hooks::{DeliveryReport, EventPublisher, EventPublisherOptions};
 use goff_testkit::ScriptedRelay;
 use serde_json::{Value, json};
 use tokio::time::{Instant, advance};
+
+use self::only_collector::{Collect, OnlyCollector};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);

@@ -173,7 +173,7 @@ async fn events_are_dropped_while_the_publisher_does_not_run() {
 /// Dropping the publisher ends its task, which lets go of the collector.
 #[tokio::test(start_paused = true)]
 async fn dropped_publisher_leaves_no_task() {
-    let collector = Arc::new(Counting::default());
+    let collector = Arc::new(OnlyCollector::<Counting>::default());
     let publisher = EventPublisher::new(collector.clone(), options());
     publisher.start().unwrap();
     record(&publisher, 0..2);
@@ -189,23 +189,7 @@ async fn dropped_publisher_leaves_no_task() {
 struct Panicking;
 
 #[async_trait]
-impl RelayClient for Panicking {
-    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
-        Ok(Resolution::default())
-    }
-
-    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
-        Ok(BulkEvaluation::new())
-    }
-
-    async fn flag_configuration(
-        &self,
-        _: &[String],
-        _: Option<&Etag>,
-    ) -> Result<ConfigurationUpdate, RelayError> {
-        Ok(ConfigurationUpdate::NotModified)
-    }
-
+impl Collect for Panicking {
     #[expect(clippy::panic, reason = "on purpose")]
     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
         panic!("on purpose")
@@ -214,7 +198,7 @@ impl RelayClient for Panicking {
 
 #[tokio::test(start_paused = true)]
 async fn panic_of_the_collector_loses_no_event() {
-    let publisher = EventPublisher::new(Arc::new(Panicking), options());
+    let publisher = EventPublisher::new(Arc::new(OnlyCollector(Panicking)), options());
     publisher.start().unwrap();
     record(&publisher, 0..2);
     assert_eq!(counts(&publisher.flush(SECOND).await), (2, 0, 0, 2));

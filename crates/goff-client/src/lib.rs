@@ -49,74 +49,23 @@
 //! # }
 //! ```
 
-#[cfg(feature = "in-process")]
-mod announcements;
 mod client;
-mod client_event;
-#[cfg(feature = "in-process")]
-mod configuration_follower;
-#[cfg(feature = "in-process")]
-mod configuration_keeper;
-#[cfg(feature = "in-process")]
-mod configuration_poller;
-#[cfg(feature = "in-process")]
-mod configuration_source;
-mod counters;
-#[cfg(feature = "in-process")]
-mod current_configuration;
-#[cfg(feature = "file")]
-mod directory_watches;
-#[cfg(feature = "in-process")]
-mod engine_context;
-mod evaluation;
-mod evaluator;
-#[cfg(feature = "file")]
-mod file_follower;
-#[cfg(feature = "file")]
-mod flag_file;
-#[cfg(feature = "file")]
-mod flag_file_watcher;
-mod flights;
-mod freshness;
-#[cfg(feature = "http")]
-mod http_options;
+mod details;
 #[cfg(feature = "in-process")]
 mod in_process;
-#[cfg(feature = "in-process")]
-mod in_process_options;
-mod invalidations;
-#[cfg(feature = "in-process")]
-mod last_known_good;
-mod lifecycle;
-#[cfg(feature = "in-process")]
-mod local_flags;
 mod options;
-#[cfg(feature = "in-process")]
-mod private_file;
 mod remote;
-mod resolution_cache;
-mod running;
-#[cfg(feature = "in-process")]
-mod seal;
-#[cfg(feature = "in-process")]
-mod snapshot;
-mod stats;
 mod status;
-#[cfg(feature = "ws")]
-mod stream;
-#[cfg(test)]
-#[cfg(feature = "in-process")]
-mod test_directory;
 
+#[cfg(feature = "in-process")]
+pub use client::local_flags::{InvalidFlags, LocalFlags};
 pub use client::{Asking, GoFeatureFlag};
-pub use client_event::{ChangedFlags, ClientEvent, Subscription};
+pub use details::EvaluationDetails;
 #[cfg(feature = "in-process")]
-pub use engine_context::EngineContext;
-pub use evaluation::EvaluationDetails;
-#[cfg(feature = "in-process")]
-pub use local_flags::{InvalidFlags, LocalFlags};
+pub use in_process::engine_context::EngineContext;
 pub use options::{GoFeatureFlagOptions, InitializeError, OptionsError};
-pub use stats::Stats;
+pub use status::events::{ChangedFlags, ClientEvent, Subscription};
+pub use status::stats::Stats;
 pub use status::{State, Status};
 
 pub use goff_core::{

@@ -2,7 +2,7 @@
 #![cfg(feature = "file")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../src/test_directory.rs"]
+#[path = "../src/in_process/test_directory.rs"]
 mod test_directory;
 
 use std::collections::BTreeSet;

@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod log;
-#[path = "../src/test_directory.rs"]
+#[path = "../src/in_process/test_directory.rs"]
 mod test_directory;
 
 use std::fs;

@@ -1,0 +1,358 @@
+//! A file of flags in YAML, JSON or TOML.
+
+use std::error::Error;
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use goff_engine::{FlagFileFormat, FlagProblem, FlagSet};
+
+/// Where a flag file is, and how it is written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FlagFile {
+    path: PathBuf,
+    format: FlagFileFormat,
+}
+
+/// The flags of a file, as a relay proxy would serve them.
+#[derive(Debug, Clone)]
+pub(crate) struct LoadedFlags {
+    /// Those that pass the server's validation; it serves no others.
+    pub(crate) flags: FlagSet,
+    /// Why the others are left out, in the order of the file.
+    pub(crate) left_out: Vec<FlagProblem>,
+}
+
+impl FlagFile {
+    /// The file at `path`, which need not exist yet. A relative path counts from the directory
+    /// that is current now, whatever is current later.
+    pub(crate) fn at(path: &Path) -> Result<Self, FlagFileError> {
+        let error = |problem| FlagFileError {
+            path: path.to_owned(),
+            problem,
+        };
+        let format =
+            FlagFileFormat::of_path(path).ok_or_else(|| error(Problem::UnknownExtension))?;
+        let path = std::path::absolute(path).map_err(|source| error(Problem::from(&source)))?;
+        Ok(Self { path, format })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The content, of at most [`MAX_FLAG_FILE_SIZE`] bytes. It blocks.
+    pub(crate) fn read(&self) -> Result<Vec<u8>, FlagFileError> {
+        self.try_read().map_err(|problem| self.error(problem))
+    }
+
+    fn try_read(&self) -> Result<Vec<u8>, Problem> {
+        // Opening a pipe would wait for whoever writes to it.
+        if !fs::metadata(&self.path)?.is_file() {
+            return Err(Problem::NotAFile);
+        }
+        let mut content = Vec::new();
+        File::open(&self.path)?
+            .take(MAX_FLAG_FILE_SIZE + 1)
+            .read_to_end(&mut content)?;
+        if content.len() as u64 > MAX_FLAG_FILE_SIZE {
+            return Err(Problem::TooLarge);
+        }
+        Ok(content)
+    }
+
+    /// The flags of what [`read`](Self::read) gave.
+    pub(crate) fn parse(&self, content: &[u8]) -> Result<LoadedFlags, FlagFileError> {
+        let text = std::str::from_utf8(content).map_err(|error| {
+            self.error(Problem::NotText(end_of(
+                content.get(..error.valid_up_to()).unwrap_or_default(),
+            )))
+        })?;
+        // YAML would take it for no flags. It is what a file looks like that is being written.
+        if text.trim().is_empty() {
+            return Err(self.error(Problem::Empty));
+        }
+        LoadedFlags::parse(text, self.format).map_err(|error| {
+            self.error(Problem::Malformed {
+                message: error.to_string(),
+            })
+        })
+    }
+
+    fn error(&self, problem: Problem) -> FlagFileError {
+        FlagFileError {
+            path: self.path.clone(),
+            problem,
+        }
+    }
+}
+
+impl fmt::Display for FlagFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "flag file `{}`", self.path.display())
+    }
+}
+
+impl LoadedFlags {
+    /// The flags of a text.
+    pub(crate) fn parse(
+        text: &str,
+        format: FlagFileFormat,
+    ) -> Result<Self, goff_engine::FlagFileError> {
+        let goff_engine::FlagFile { flags, problems } = goff_engine::FlagFile::parse(text, format)?;
+        let flags = if problems.is_empty() {
+            flags
+        } else {
+            let names: std::collections::HashSet<&str> =
+                problems.iter().map(FlagProblem::flag).collect();
+            let served = flags.iter().filter(|flag| !names.contains(flag.key()));
+            served.cloned().collect()
+        };
+        Ok(Self {
+            flags,
+            left_out: problems,
+        })
+    }
+
+    /// Warns, once for all, of the flags that are left out. `source` says of what.
+    pub(crate) fn warn_of_what_is_left_out(&self, source: &dyn fmt::Display) {
+        if self.left_out.is_empty() {
+            return;
+        }
+        let named: Vec<String> = self
+            .left_out
+            .iter()
+            .take(MAX_NAMED)
+            .map(ToString::to_string)
+            .collect();
+        let more = match self.left_out.len().saturating_sub(MAX_NAMED) {
+            0 => String::new(),
+            more => format!("; and {more} more"),
+        };
+        tracing::warn!(
+            "{source}: flags that fail validation are not served: {}{more}",
+            named.join("; ")
+        );
+    }
+}
+
+/// A flag file that cannot be used, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FlagFileError {
+    path: PathBuf,
+    problem: Problem,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Problem {
+    UnknownExtension,
+    Absent,
+    NotAFile,
+    Denied,
+    NotRead { message: String },
+    TooLarge,
+    NotText(Position),
+    Empty,
+    Malformed { message: String },
+}
+
+/// A line and a column, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Position {
+    line: usize,
+    column: usize,
+}
+
+/// The position after a text.
+fn end_of(text: &[u8]) -> Position {
+    let line = text.split(|byte| *byte == b'\n');
+    let last = line.clone().next_back().unwrap_or_default();
+    Position {
+        line: line.count(),
+        column: String::from_utf8_lossy(last).chars().count() + 1,
+    }
+}
+
+impl From<&io::Error> for Problem {
+    fn from(error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Absent,
+            io::ErrorKind::PermissionDenied => Self::Denied,
+            _ => Self::NotRead {
+                message: error.to_string(),
+            },
+        }
+    }
+}
+
+impl From<io::Error> for Problem {
+    fn from(error: io::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl fmt::Display for FlagFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "flag file `{}`", self.path.display())?;
+        match &self.problem {
+            Problem::UnknownExtension => f.write_str(
+                " has an extension that names no format; rename it to end in .yaml, .yml, .json or .toml",
+            ),
+            Problem::Absent => f.write_str(" does not exist; create it, or correct the path"),
+            Problem::NotAFile => f.write_str(" is not a regular file; correct the path"),
+            Problem::Denied => f.write_str(" may not be read by this process; permit it"),
+            Problem::NotRead { message } => write!(f, " cannot be read: {message}"),
+            Problem::TooLarge => write!(
+                f,
+                " is larger than {MAX_FLAG_FILE_SIZE} bytes; remove flags from it"
+            ),
+            Problem::NotText(Position { line, column }) => write!(
+                f,
+                ", line {line}, column {column}: not UTF-8; save it in that encoding"
+            ),
+            Problem::Empty => f.write_str(" is empty; where there are to be no flags, write {}"),
+            Problem::Malformed { message } => write!(f, ", {message}; correct it there"),
+        }
+    }
+}
+
+impl Error for FlagFileError {}
+
+/// The largest flag file, in bytes: as much as a relay proxy may send.
+const MAX_FLAG_FILE_SIZE: u64 = 256 * 1024 * 1024;
+
+/// How many of the flags that are left out a warning names.
+const MAX_NAMED: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::in_process::test_directory::TestDirectory;
+
+    const VALID: &str = "variations: {on: true, off: false}\n  defaultRule: {variation: on}\n";
+
+    /// The error of a file with that name and content.
+    fn error(name: &str, content: &[u8]) -> String {
+        let directory = TestDirectory::new();
+        let path = directory.path(name);
+        fs::write(&path, content).unwrap();
+        let file = FlagFile::at(&path).unwrap();
+        let error = file.parse(&file.read().unwrap()).unwrap_err();
+        error
+            .to_string()
+            .replace(&path.display().to_string(), "PATH")
+    }
+
+    #[test]
+    fn extension_says_the_format_and_an_unknown_one_is_refused() {
+        for name in ["a.yaml", "a.yml", "a.YAML", "a.json", "a.toml"] {
+            FlagFile::at(Path::new(name)).unwrap();
+        }
+        for name in ["flags", "flags.ini", "flags.yaml.bak"] {
+            assert_eq!(
+                FlagFile::at(Path::new(name)).unwrap_err().to_string(),
+                format!(
+                    "flag file `{name}` has an extension that names no format; rename it to end in .yaml, .yml, .json or .toml"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn each_format_is_read() {
+        let directory = TestDirectory::new();
+        for (name, content) in [
+            ("a.yaml", format!("fläg:\n  {VALID}")),
+            (
+                "a.json",
+                r#"{"fläg": {"variations": {"on": true}, "defaultRule": {"variation": "on"}}}"#
+                    .to_owned(),
+            ),
+            (
+                "a.toml",
+                "[\"fläg\".variations]\non = true\n[\"fläg\".defaultRule]\nvariation = \"on\"\n"
+                    .to_owned(),
+            ),
+        ] {
+            fs::write(directory.path(name), content).unwrap();
+            let file = FlagFile::at(&directory.path(name)).unwrap();
+            let loaded = file.parse(&file.read().unwrap()).unwrap();
+            assert!(loaded.flags.get("fläg").is_some(), "{name}");
+            assert_eq!(loaded.left_out, []);
+        }
+    }
+
+    /// Relay-protocol 12: they are not served at all.
+    #[test]
+    fn flags_that_fail_validation_are_left_out_and_said() {
+        let text = format!(
+            "good:\n  {VALID}bad:\n  variations: {{on: true}}\n  defaultRule: {{variation: other}}\n"
+        );
+        let loaded = LoadedFlags::parse(&text, FlagFileFormat::Yaml).unwrap();
+        let served: Vec<&str> = loaded.flags.iter().map(goff_engine::Flag::key).collect();
+        assert_eq!(served, ["good"]);
+        let left_out: Vec<String> = loaded.left_out.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            left_out,
+            ["line 6, column 28: flag `bad`: invalid variation: other does not exist"]
+        );
+    }
+
+    #[test]
+    fn mistakes_have_path_position_and_advice() {
+        assert_eq!(
+            error("a.json", b"{\n  \"f\": tru}"),
+            "flag file `PATH`, line 2, column 8: expected a value; correct it there"
+        );
+        assert_eq!(
+            error("a.yaml", b"a: \xc3\xa9\xc3\xa9 \n\xc3\xa9b \xff"),
+            "flag file `PATH`, line 2, column 4: not UTF-8; save it in that encoding"
+        );
+        for empty in [&b""[..], b" \n\t\n"] {
+            assert_eq!(
+                error("a.yaml", empty),
+                "flag file `PATH` is empty; where there are to be no flags, write {}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_said_so() {
+        let directory = TestDirectory::new();
+        fs::create_dir(directory.path("directory.yaml")).unwrap();
+        fs::write(directory.path("file"), "").unwrap();
+        for (name, end) in [
+            (
+                "absent.yaml",
+                "does not exist; create it, or correct the path",
+            ),
+            (
+                "file/a.yaml",
+                "does not exist; create it, or correct the path",
+            ),
+            ("directory.yaml", "is not a regular file; correct the path"),
+        ] {
+            let file = FlagFile::at(&directory.path(name)).unwrap();
+            let error = file.read().unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("flag file `{}` {end}", file.path().display())
+            );
+        }
+    }
+
+    #[test]
+    fn file_is_read_up_to_its_largest_size() {
+        let directory = TestDirectory::new();
+        let path = directory.path("large.yaml");
+        // A file with a hole takes no place on the disk.
+        let file = File::create(&path).unwrap();
+        file.set_len(MAX_FLAG_FILE_SIZE + 1).unwrap();
+        let error = FlagFile::at(&path).unwrap().read().unwrap_err().to_string();
+        assert!(
+            error.ends_with("is larger than 268435456 bytes; remove flags from it"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,278 @@
+//! In-process evaluation: flags are evaluated here, and the relay proxy is asked only where the
+//! engine gives up.
+
+pub(crate) mod current_configuration;
+pub(crate) mod engine_context;
+#[cfg(feature = "file")]
+pub(crate) mod file;
+pub(crate) mod last_known_good;
+pub(crate) mod snapshot;
+pub(crate) mod source;
+#[cfg(test)]
+pub(crate) mod test_directory;
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use goff_core::{
+    ContextView, FallbackOrigin, Origin, Outcome, RelayClient, RelayError, Resolution,
+};
+use serde_json::Value;
+
+use crate::in_process::snapshot::{Evaluated, Snapshot};
+use crate::status::counters::Counters;
+
+/// Evaluates the flags of one configuration at a time, whichever is the current one. It stays
+/// through all lives of a client, and has a configuration in none but the one that lasts; so an
+/// evaluation asks nobody else whether the client is running.
+#[derive(Debug)]
+pub(crate) struct InProcessEvaluator {
+    current: ArcSwapOption<Snapshot>,
+    /// Held by whoever replaces `current`.
+    lives: Mutex<Lives>,
+    /// Who is asked where the engine gives up; nobody without a relay proxy.
+    fallback: Option<Fallback>,
+    counters: Arc<Counters>,
+}
+
+/// One life of a client, from its start to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Life(u64);
+
+#[derive(Debug, Default)]
+struct Lives {
+    begun: u64,
+    lasting: Option<Life>,
+}
+
+/// The relay proxy, asked over OFREP (GOFF-FALLBACK-001).
+#[derive(Debug, Clone)]
+pub(crate) struct Fallback {
+    pub(crate) relay: Arc<dyn RelayClient>,
+    pub(crate) timeout: Duration,
+}
+
+/// What this process knows of an evaluation by itself.
+pub(crate) enum Attempt {
+    Evaluated(Outcome),
+    /// The relay proxy is to be asked; what is to be said if it does not help.
+    FallBack(Evaluated),
+    /// There is no configuration yet (GOFF-LIFE-006).
+    NotLoaded,
+}
+
+impl InProcessEvaluator {
+    /// An evaluator without a configuration.
+    pub(crate) fn new(fallback: Option<Fallback>, counters: Arc<Counters>) -> Self {
+        Self {
+            current: ArcSwapOption::empty(),
+            lives: Mutex::default(),
+            fallback,
+            counters,
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.current.load_full()
+    }
+
+    /// Begins a life, without a configuration.
+    pub(crate) fn begin(&self) -> Life {
+        let mut lives = self.lives();
+        lives.begun += 1;
+        let life = Life(lives.begun);
+        lives.lasting = Some(life);
+        self.current.store(None);
+        life
+    }
+
+    /// Ends a life, unless another has begun since.
+    pub(crate) fn end(&self, life: Life) {
+        let mut lives = self.lives();
+        if lives.lasting == Some(life) {
+            lives.lasting = None;
+            let last = self.current.swap(None);
+            drop(lives);
+            // It may be large.
+            drop(last);
+        }
+    }
+
+    /// Makes `next` the current configuration; gives the one before.
+    ///
+    /// # Errors
+    /// `next`, when the life that it is meant for has ended.
+    pub(crate) fn replace(
+        &self,
+        life: Life,
+        next: Arc<Snapshot>,
+    ) -> Result<Option<Arc<Snapshot>>, Arc<Snapshot>> {
+        let lives = self.lives();
+        if lives.lasting == Some(life) {
+            Ok(self.current.swap(Some(next)))
+        } else {
+            Err(next)
+        }
+    }
+
+    fn lives(&self) -> MutexGuard<'_, Lives> {
+        self.lives.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Evaluates without waiting.
+    #[inline]
+    pub(crate) fn attempt(&self, flag_key: &str, context: &dyn ContextView) -> Attempt {
+        let current = self.current.load();
+        let Some(snapshot) = current.as_ref() else {
+            return Attempt::NotLoaded;
+        };
+        let evaluated = snapshot.evaluate(flag_key, context);
+        match &evaluated.result {
+            Err(failed) if failed.may_fall_back && self.fallback.is_some() => {
+                Attempt::FallBack(evaluated)
+            }
+            _ => Attempt::Evaluated(evaluated.into()),
+        }
+    }
+
+    /// Uses the current configuration; `None` without one.
+    pub(crate) fn with_snapshot<T>(&self, ask: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        self.current.load().as_deref().map(ask)
+    }
+
+    /// Asks the relay proxy in place of the engine (GOFF-FALLBACK-001 to -009).
+    pub(crate) async fn fall_back(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+        evaluated: Evaluated,
+    ) -> Outcome {
+        let Some(fallback) = &self.fallback else {
+            return evaluated.into();
+        };
+        let Err(failed) = &evaluated.result else {
+            return evaluated.into();
+        };
+        let error = &failed.error;
+        self.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(
+            flag_key,
+            code = %error.code(),
+            %error,
+            "a flag cannot be evaluated in process; the relay proxy is asked"
+        );
+        match fallback.evaluate(flag_key, context).await {
+            Ok(mut resolution) => {
+                resolution
+                    .metadata
+                    .insert(EVALUATED_REMOTELY.to_owned(), Value::Bool(true));
+                Outcome {
+                    flag_key: evaluated.flag_key,
+                    result: Ok(Arc::new(resolution)),
+                    origin: Origin::Fallback(FallbackOrigin::Answered),
+                }
+            }
+            Err(error) => {
+                tracing::warn!(flag_key, %error, "the relay proxy could not evaluate it either");
+                Outcome {
+                    origin: Origin::Fallback(origin_of_failure(&error)),
+                    ..Outcome::from(evaluated)
+                }
+            }
+        }
+    }
+}
+
+impl Fallback {
+    async fn evaluate(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+    ) -> Result<Resolution, RelayError> {
+        let asked = self.relay.evaluate(flag_key, context);
+        tokio::time::timeout(self.timeout + GRACE, asked)
+            .await
+            .unwrap_or(Err(RelayError::Timeout {
+                timeout: self.timeout,
+                sent: true,
+            }))
+    }
+}
+
+impl From<Evaluated> for Outcome {
+    #[inline]
+    fn from(evaluated: Evaluated) -> Self {
+        Self {
+            flag_key: evaluated.flag_key,
+            result: evaluated.result.map_err(|failed| Box::new(failed.error)),
+            origin: Origin::InProcess,
+        }
+    }
+}
+
+fn origin_of_failure(error: &RelayError) -> FallbackOrigin {
+    match error.origin() {
+        Origin::Relay => FallbackOrigin::Answered,
+        Origin::NotEvaluated => FallbackOrigin::NotEvaluated,
+        _ => FallbackOrigin::Unknown,
+    }
+}
+
+/// The metadata entry of an answer that the relay proxy gave in place of this process
+/// (GOFF-FALLBACK-007).
+const EVALUATED_REMOTELY: &str = "gofeatureflag_evaluated_remotely";
+
+/// A relay client that keeps to the timeout by itself knows more of why it ran out.
+pub(crate) const GRACE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use goff_core::{EvaluationContext, FlagConfiguration};
+    use serde_json::json;
+
+    use super::*;
+
+    fn snapshot(value: i64) -> Arc<Snapshot> {
+        let flags =
+            json!({"flag": {"variations": {"a": value}, "defaultRule": {"variation": "a"}}});
+        Arc::new(
+            Snapshot::compile(FlagConfiguration {
+                flags: Some(flags.to_string().into()),
+                ..FlagConfiguration::default()
+            })
+            .unwrap(),
+        )
+    }
+
+    fn value(evaluator: &InProcessEvaluator) -> Option<Value> {
+        match evaluator.attempt("flag", &EvaluationContext::default()) {
+            Attempt::Evaluated(outcome) => Some(outcome.result.unwrap().value.clone()),
+            Attempt::NotLoaded => None,
+            Attempt::FallBack(_) => unreachable!(),
+        }
+    }
+
+    /// GOFF-LIFE-004: what a life brings after its end is seen by nobody, not by the next life
+    /// either.
+    #[test]
+    fn configuration_is_that_of_the_life_that_lasts() {
+        let evaluator = InProcessEvaluator::new(None, Arc::default());
+        assert_eq!(value(&evaluator), None);
+        let first = evaluator.begin();
+        assert!(evaluator.replace(first, snapshot(1)).unwrap().is_none());
+        assert_eq!(value(&evaluator), Some(json!(1)));
+        assert!(evaluator.replace(first, snapshot(2)).unwrap().is_some());
+        evaluator.end(first);
+        assert_eq!(value(&evaluator), None);
+        assert!(evaluator.replace(first, snapshot(3)).is_err());
+        assert_eq!(value(&evaluator), None);
+        let second = evaluator.begin();
+        assert!(evaluator.replace(first, snapshot(4)).is_err());
+        assert_eq!(value(&evaluator), None);
+        assert!(evaluator.replace(second, snapshot(5)).is_ok());
+        evaluator.end(first);
+        assert_eq!(value(&evaluator), Some(json!(5)));
+    }
+}

@@ -1,0 +1,327 @@
+//! Keeps the flags of in-process evaluation current: polls, and fetches at once when a change is
+//! announced.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+
+use goff_core::{BackgroundTask, Backoff, NoRuntime, random};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
+use crate::in_process::last_known_good::writer::ConfigurationKeeper;
+use crate::in_process::snapshot::Snapshot;
+use crate::in_process::source::pending_changes::Announcements;
+use crate::in_process::source::relay_source::{ConfigurationSource, FetchError, Fetched};
+use crate::status::State;
+
+/// Fetches in a task of its own until it is stopped, or the relay proxy refuses the key before
+/// anything was loaded (GOFF-EVT-007).
+#[derive(Debug)]
+pub(crate) struct ConfigurationPoller {
+    task: BackgroundTask,
+    first: watch::Receiver<Option<FirstAttempt>>,
+}
+
+/// What a poller works on.
+pub(crate) struct Poll {
+    pub(crate) source: ConfigurationSource,
+    pub(crate) current: CurrentConfiguration,
+    /// What starts without the relay proxy are made from.
+    pub(crate) keeper: Option<ConfigurationKeeper>,
+    pub(crate) announcements: Arc<Announcements>,
+    pub(crate) interval: Duration,
+    /// Not followed any more once the relay proxy refuses the key.
+    #[cfg(feature = "ws")]
+    pub(crate) listener: crate::client::session::ListenerSlot,
+}
+
+impl ConfigurationPoller {
+    pub(crate) fn start(poll: Poll) -> Result<Self, NoRuntime> {
+        let (report, first) = watch::channel(None);
+        let task = BackgroundTask::spawn(move |mut stop| async move {
+            let polling = async {
+                if poll.load(&report).await {
+                    poll.keep_current().await;
+                }
+            };
+            tokio::select! {
+                () = stop.stopped() => {}
+                () = polling => {}
+            }
+            if let Some(keeper) = poll.keeper {
+                // Whoever stops this task sets the limit.
+                keeper.stop(Duration::MAX).await;
+            }
+        })?;
+        Ok(Self { task, first })
+    }
+
+    /// How the first attempt ended, once it has. It is bounded by the timeout of requests.
+    pub(crate) fn first_attempt(&self) -> watch::Receiver<Option<FirstAttempt>> {
+        self.first.clone()
+    }
+
+    pub(crate) async fn stop(self, grace: Duration) {
+        self.task.stop(grace).await;
+    }
+}
+
+impl Poll {
+    /// Tries until something is loaded. Gives false when the relay proxy refuses the key.
+    async fn load(&self, report: &watch::Sender<Option<FirstAttempt>>) -> bool {
+        let mut backoff = Backoff::new(self.interval.min(LONGEST_PAUSE));
+        loop {
+            self.announcements.take();
+            let error = match self.refresh().await {
+                Ok(_) => {
+                    report.send_replace(Some(FirstAttempt::Loaded));
+                    return true;
+                }
+                Err(error) => error,
+            };
+            if let FetchError::Refused { status, reason } = &error
+                && self.current.held().is_none()
+            {
+                self.refused(&error);
+                report.send_replace(Some(FirstAttempt::Refused {
+                    status: *status,
+                    reason: reason.clone(),
+                }));
+                return false;
+            }
+            let is_first = report.borrow().is_none();
+            self.failed(&error, is_first);
+            if is_first {
+                let first = match self.restore().await {
+                    true => FirstAttempt::Loaded,
+                    false => FirstAttempt::Failed,
+                };
+                self.current.missing();
+                report.send_replace(Some(first));
+            }
+            let pause = Instant::now() + backoff.pause(random());
+            tokio::select! {
+                () = sleep_until(pause) => {}
+                () = self.announcements.wait() => {}
+            }
+        }
+    }
+
+    /// Polls for ever.
+    async fn keep_current(&self) {
+        let mut schedule = Schedule::new(self.interval);
+        let mut failures = 0_u32;
+        loop {
+            tokio::select! {
+                () = schedule.wait() => {}
+                () = self.announcements.wait() => {}
+            }
+            let announced = self.announcements.take();
+            match self.refresh().await {
+                Ok(is_loaded) => {
+                    failures = 0;
+                    schedule.succeeded(is_loaded, announced.names_ours);
+                }
+                Err(error) => {
+                    failures = failures.saturating_add(1);
+                    self.failed(&error, failures == 1);
+                    schedule.failed(announced.any);
+                    // GOFF-EVT-005.
+                    if failures >= FAILURES_UNTIL_STALE {
+                        self.current.stale();
+                    }
+                }
+            }
+        }
+    }
+
+    /// One round: fetch, compare, swap. Tells whether a configuration was loaded.
+    async fn refresh(&self) -> Result<bool, FetchError> {
+        let held = self.current.held();
+        let fetched = self.source.fetch(held.as_deref()).await;
+        match fetched? {
+            // Neither flags nor ETag nor anything else is touched (GOFF-IP-007, GOFF-IP-015).
+            Fetched::NotModified => {
+                self.current.confirmed();
+                if let (Some(keeper), Some(held)) = (&self.keeper, &held) {
+                    keeper.confirmed(held);
+                }
+                Ok(false)
+            }
+            Fetched::Loaded(snapshot) => {
+                drop(held);
+                let snapshot = Arc::new(snapshot);
+                let replaced = self.current.loaded(Arc::clone(&snapshot));
+                if let Some(keeper) = &self.keeper {
+                    keeper.loaded(&snapshot);
+                }
+                drop(snapshot);
+                if let Some(replaced) = replaced {
+                    retire(replaced).await;
+                }
+                Ok(true)
+            }
+        }
+    }
+
+    /// Serves the configuration of the last-known-good file, if there is one that can be trusted.
+    async fn restore(&self) -> bool {
+        let Some(keeper) = &self.keeper else {
+            return false;
+        };
+        match keeper.restore().await {
+            Some(snapshot) => {
+                self.current.restored(Arc::new(snapshot));
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// A failure is warned of once; those that follow it are details (GOFF-ERR-005).
+    fn failed(&self, error: &FetchError, is_first: bool) {
+        if is_first {
+            tracing::warn!(%error, "the flag configuration could not be refreshed; it is tried again");
+        } else {
+            tracing::debug!(%error, "the flag configuration could still not be refreshed");
+        }
+        self.current.failed(error);
+    }
+
+    fn refused(&self, error: &FetchError) {
+        tracing::error!(%error, "the flag configuration is refused; no further attempt is made");
+        self.current
+            .status
+            .set_if(State::Fatal, |state| state != State::Closed);
+        #[cfg(feature = "ws")]
+        drop(
+            self.listener
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner)
+                .take(),
+        );
+        self.current.failed(error);
+    }
+}
+
+/// Frees a configuration that nobody reads any more, where that keeps no evaluation waiting.
+async fn retire(snapshot: Arc<Snapshot>) {
+    for _ in 0..READERS_ARE_GONE_AFTER {
+        if Arc::strong_count(&snapshot) == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // Nobody minds whether it panics.
+    let _ = tokio::task::spawn_blocking(move || drop(snapshot)).await;
+}
+
+/// When to fetch next, announcements aside.
+#[derive(Debug)]
+struct Schedule {
+    interval: Duration,
+    poll: Instant,
+    /// Attempts to get past an instance that lags behind: the next one, and which it is.
+    lagging: Option<(Instant, usize)>,
+    retry: Option<Instant>,
+    /// A change was announced and could not be fetched.
+    owes: bool,
+    backoff: Backoff,
+}
+
+impl Schedule {
+    fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            poll: Instant::now() + jittered(interval, random()),
+            lagging: None,
+            retry: None,
+            owes: false,
+            backoff: Backoff::new(interval.min(LONGEST_PAUSE)),
+        }
+    }
+
+    /// Waits for the next fetch and takes it off the schedule.
+    async fn wait(&mut self) {
+        let lagging = self.lagging.map(|(at, _)| at);
+        let Some(next) = [Some(self.poll), lagging, self.retry]
+            .into_iter()
+            .flatten()
+            .min()
+        else {
+            return pending().await;
+        };
+        sleep_until(next).await;
+        let now = Instant::now();
+        if self.poll <= now {
+            // From now, so that a clock that leapt does not make up for what it missed.
+            self.poll = now + jittered(self.interval, random());
+        }
+        if self.retry.is_some_and(|at| at <= now) {
+            self.retry = None;
+        }
+        if let Some((at, round)) = self.lagging
+            && at <= now
+        {
+            self.lagging = LAG_PAUSES
+                .get(round + 1)
+                .map(|pause| (now + *pause, round + 1));
+        }
+    }
+
+    fn succeeded(&mut self, is_loaded: bool, names_ours: bool) {
+        self.retry = None;
+        self.owes = false;
+        self.backoff = Backoff::new(self.interval.min(LONGEST_PAUSE));
+        if is_loaded {
+            self.lagging = None;
+        } else if names_ours && self.lagging.is_none() {
+            // One schedule at a time.
+            self.lagging = LAG_PAUSES.first().map(|pause| (Instant::now() + *pause, 0));
+        }
+    }
+
+    fn failed(&mut self, was_announced: bool) {
+        self.owes |= was_announced;
+        if self.owes {
+            self.retry = Some(Instant::now() + self.backoff.pause(random()));
+        }
+    }
+}
+
+/// Within a tenth of the interval, so that clients do not ask in step (GOFF-IP-011).
+fn jittered(interval: Duration, random: u64) -> Duration {
+    let nanos = interval.as_nanos().min(u128::from(u64::MAX));
+    let spread = nanos / 5;
+    let drawn = (spread * u128::from(random)) >> u64::BITS;
+    Duration::from_nanos(u64::try_from(nanos - spread / 2 + drawn).unwrap_or(u64::MAX)).min(A_YEAR)
+}
+
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const FAILURES_UNTIL_STALE: u32 = 3;
+const READERS_ARE_GONE_AFTER: u32 = 100;
+
+/// How long after "not modified" contradicted an announcement it is asked again.
+const LAG_PAUSES: [Duration; 3] = [
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+    Duration::from_secs(15),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// GOFF-IP-011.
+    #[test]
+    fn intervals_are_within_a_tenth() {
+        let interval = Duration::from_secs(120);
+        assert_eq!(jittered(interval, 0), Duration::from_secs(108));
+        let longest = jittered(interval, u64::MAX);
+        assert!(longest <= Duration::from_secs(132) && longest > Duration::from_secs(131));
+        assert!(jittered(Duration::MAX, u64::MAX) <= A_YEAR);
+    }
+}

@@ -1,0 +1,269 @@
+//! The options of the connection to a relay proxy over HTTP, and what they make.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use goff_core::{ApiKey, Connect, Endpoint, EvaluationType, RelayClient};
+use goff_http::{
+    Connector, HttpRelayClient, HttpTransport, InvalidOption, RemoteProtocol, TlsOptions,
+};
+
+#[cfg(feature = "ws")]
+use crate::options::stream::StreamSource;
+use crate::options::{DEFAULT_TIMEOUT, OptionsError, Reached};
+
+/// `None` means that the option was not set.
+#[derive(Clone, Default)]
+pub(crate) struct HttpOptions {
+    pub(crate) api_key: Option<String>,
+    pub(crate) remote_protocol: Option<RemoteProtocol>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) custom_headers: Vec<(String, String)>,
+    pub(crate) data_collector_base_url: Option<String>,
+    pub(crate) tls: Option<TlsOptions>,
+    pub(crate) connector: Option<Arc<dyn Connect>>,
+    pub(crate) transport: Option<Arc<dyn HttpTransport>>,
+    #[cfg(feature = "ws")]
+    pub(crate) reconnect_interval: Option<Duration>,
+    #[cfg(feature = "ws")]
+    pub(crate) disable_cache_invalidation: Option<bool>,
+}
+
+enum Wire {
+    Transport(Arc<dyn HttpTransport>),
+    Connector(Arc<dyn Connect>),
+}
+
+impl HttpOptions {
+    pub(crate) fn reach(
+        self,
+        endpoint: &str,
+        evaluation_type: EvaluationType,
+        debug: bool,
+    ) -> Result<Reached, OptionsError> {
+        // Only the stream depends on it.
+        #[cfg(not(feature = "ws"))]
+        let _ = evaluation_type;
+        let endpoint = parse("endpoint", endpoint)?;
+        let api_key = self
+            .api_key
+            .clone()
+            .map_or(Ok(None), ApiKey::new)
+            .map_err(|error| OptionsError::new("api_key", error))?;
+        #[cfg(feature = "in-process")]
+        let identity = identity(&endpoint, api_key.as_ref());
+        let wire = self.wire(&endpoint)?;
+        let client = self.client(endpoint.clone(), api_key.clone(), &wire, debug)?;
+        #[cfg(feature = "in-process")]
+        let fallback = Arc::new(client.with_protocol(RemoteProtocol::Ofrep));
+        let relay: Arc<dyn RelayClient> = Arc::new(client);
+        let collector = match &self.data_collector_base_url {
+            None => Arc::clone(&relay),
+            Some(url) => {
+                let base = parse("data_collector_base_url", url)?;
+                let wire = match &wire {
+                    Wire::Transport(transport) => Wire::Transport(Arc::clone(transport)),
+                    Wire::Connector(_) => self
+                        .default_connector(&base)
+                        .map_err(|error| OptionsError::new("data_collector_base_url", error))?,
+                };
+                Arc::new(self.client(base, api_key.clone(), &wire, debug)?)
+            }
+        };
+        Ok(Reached {
+            relay,
+            #[cfg(feature = "in-process")]
+            fallback,
+            #[cfg(feature = "in-process")]
+            identity,
+            collector,
+            timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            #[cfg(feature = "ws")]
+            stream: self.stream(endpoint, api_key, wire, evaluation_type, debug)?,
+        })
+    }
+
+    fn wire(&self, endpoint: &Endpoint) -> Result<Wire, OptionsError> {
+        match (&self.transport, &self.connector, &self.tls) {
+            (Some(_), Some(_), _) => Err(OptionsError::conflict("connector", "http_transport")),
+            (Some(_), None, Some(_)) => Err(OptionsError::conflict("tls", "http_transport")),
+            (None, Some(_), Some(_)) => Err(OptionsError::conflict("tls", "connector")),
+            (Some(transport), None, None) => Ok(Wire::Transport(Arc::clone(transport))),
+            (None, Some(connector), None) => Ok(Wire::Connector(Arc::clone(connector))),
+            (None, None, _) => Ok(self.default_connector(endpoint)?),
+        }
+    }
+
+    fn default_connector(&self, endpoint: &Endpoint) -> Result<Wire, InvalidOption> {
+        let tls = self.tls.clone().unwrap_or_default();
+        let connector = Connector::new(endpoint, &tls)?;
+        Ok(Wire::Connector(Arc::new(connector)))
+    }
+
+    fn client(
+        &self,
+        endpoint: Endpoint,
+        api_key: Option<ApiKey>,
+        wire: &Wire,
+        debug: bool,
+    ) -> Result<HttpRelayClient, OptionsError> {
+        let mut builder = HttpRelayClient::builder(endpoint)
+            .api_key(api_key)
+            .debug(debug);
+        if let Some(protocol) = self.remote_protocol {
+            builder = builder.protocol(protocol);
+        }
+        if let Some(timeout) = self.timeout {
+            builder = builder.timeout(timeout);
+        }
+        for (name, value) in &self.custom_headers {
+            builder = builder.custom_header(name, value);
+        }
+        builder = match wire {
+            Wire::Transport(transport) => builder.transport(Arc::clone(transport)),
+            Wire::Connector(connector) => builder.connector(Arc::clone(connector)),
+        };
+        Ok(builder.build()?)
+    }
+
+    /// With a transport of the caller's own there is no stream to open.
+    #[cfg(feature = "ws")]
+    fn stream(
+        self,
+        endpoint: Endpoint,
+        api_key: Option<ApiKey>,
+        wire: Wire,
+        evaluation_type: EvaluationType,
+        debug: bool,
+    ) -> Result<Option<StreamSource>, OptionsError> {
+        let connect = match wire {
+            Wire::Transport(_) => {
+                return match (self.reconnect_interval, self.disable_cache_invalidation) {
+                    (Some(_), _) => Err(OptionsError::conflict(
+                        "reconnect_interval",
+                        "http_transport",
+                    )),
+                    (_, Some(_)) => Err(OptionsError::conflict(
+                        "disable_cache_invalidation",
+                        "http_transport",
+                    )),
+                    (None, None) => Ok(None),
+                };
+            }
+            Wire::Connector(connect) => connect,
+        };
+        // In process there is no cache to invalidate.
+        if self.disable_cache_invalidation == Some(true)
+            && evaluation_type == EvaluationType::Remote
+        {
+            return Ok(None);
+        }
+        let mut options = goff_ws::ListenerOptions::new(endpoint)
+            .api_key(api_key)
+            .debug(debug);
+        if let Some(interval) = self.reconnect_interval {
+            if interval.is_zero() {
+                return Err(OptionsError::new(
+                    "reconnect_interval",
+                    "must be longer than zero",
+                ));
+            }
+            options = options.reconnect_interval(interval);
+        }
+        if let Some(timeout) = self.timeout {
+            options = options.timeout(timeout);
+        }
+        // The HTTP client has refused what is no header.
+        let headers = self.custom_headers.iter().filter_map(|(name, value)| {
+            let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
+            let mut value = http::HeaderValue::from_bytes(value.as_bytes()).ok()?;
+            value.set_sensitive(true);
+            Some((name, value))
+        });
+        Ok(Some(StreamSource {
+            options: options.headers(headers.collect::<Vec<_>>()),
+            connect,
+        }))
+    }
+
+    /// Options that would have no effect on a relay client of the caller's own, or without a relay
+    /// proxy.
+    pub(crate) fn refuse_beside(&self, constructor: &str) -> Result<(), OptionsError> {
+        let set = [
+            ("api_key", self.api_key.is_some()),
+            ("remote_protocol", self.remote_protocol.is_some()),
+            ("timeout", self.timeout.is_some()),
+            ("custom_header", !self.custom_headers.is_empty()),
+            (
+                "data_collector_base_url",
+                self.data_collector_base_url.is_some(),
+            ),
+            ("tls", self.tls.is_some()),
+            ("connector", self.connector.is_some()),
+            ("http_transport", self.transport.is_some()),
+            #[cfg(feature = "ws")]
+            ("reconnect_interval", self.reconnect_interval.is_some()),
+            #[cfg(feature = "ws")]
+            (
+                "disable_cache_invalidation",
+                self.disable_cache_invalidation.is_some(),
+            ),
+        ];
+        match set.into_iter().find(|(_, set)| *set) {
+            Some((option, _)) => Err(OptionsError::conflict(option, constructor)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn parse(option: &'static str, url: &str) -> Result<Endpoint, OptionsError> {
+    url.parse()
+        .map_err(|error| OptionsError::new(option, error))
+}
+
+/// Which relay proxy, and which of its flag sets.
+#[cfg(feature = "in-process")]
+fn identity(endpoint: &Endpoint, api_key: Option<&ApiKey>) -> Vec<u8> {
+    let socket = endpoint.unix_socket().map(|path| path.to_string_lossy());
+    let url = endpoint.join("");
+    serde_json::to_vec(&(url, socket, api_key.map(ApiKey::expose))).unwrap_or_default()
+}
+
+impl From<InvalidOption> for OptionsError {
+    fn from(error: InvalidOption) -> Self {
+        // goff-http speaks of the headers together, this crate's setter takes one.
+        let option = match error.option {
+            "custom_headers" => "custom_header",
+            option => option,
+        };
+        Self::new(option, error.reason)
+    }
+}
+
+impl fmt::Debug for HttpOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("HttpOptions");
+        debug
+            .field("api_key", &self.api_key.as_ref().map(|_| "redacted"))
+            .field("remote_protocol", &self.remote_protocol)
+            .field("timeout", &self.timeout)
+            // Not even their names, which nobody has checked yet.
+            .field("custom_headers", &self.custom_headers.len())
+            .field(
+                "data_collector_base_url",
+                &self.data_collector_base_url.is_some(),
+            )
+            .field("tls", &self.tls)
+            .field("connector", &self.connector)
+            .field("transport", &self.transport);
+        #[cfg(feature = "ws")]
+        debug
+            .field("reconnect_interval", &self.reconnect_interval)
+            .field(
+                "disable_cache_invalidation",
+                &self.disable_cache_invalidation,
+            );
+        debug.finish()
+    }
+}

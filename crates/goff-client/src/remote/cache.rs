@@ -1,0 +1,299 @@
+//! Answers of the relay proxy, kept for equal evaluations until they expire or their flag changes.
+
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use goff_core::{CacheKey, CacheKeyRef, Invalidation, Reason, Resolution};
+use moka::Equivalent;
+use moka::policy::EvictionPolicy;
+use moka::sync::Cache;
+
+use crate::remote::invalidation_log::{Invalidations, Mark};
+
+/// A least-recently-used store with a time limit (GOFF-CACHE-001), and the marks that keep an
+/// answer from surviving a change of its flag.
+#[derive(Debug)]
+pub(crate) struct ResolutionCache {
+    store: Cache<CacheKey, Kept, BuildHasherDefault<AlreadyHashed>>,
+    invalidations: Invalidations,
+}
+
+/// An answer as every later caller gets it.
+#[derive(Debug, Clone)]
+pub(crate) struct Kept {
+    pub(crate) flag_key: Arc<str>,
+    pub(crate) resolution: Arc<Resolution>,
+    began: Mark,
+}
+
+impl ResolutionCache {
+    /// A cache of at most `size` answers, each for at most `ttl`; `None` means no expiry
+    /// (GOFF-CACHE-002). `evictions` counts what is dropped for size or age.
+    pub(crate) fn new(size: u64, ttl: Option<Duration>, evictions: Arc<AtomicU64>) -> Self {
+        let mut builder = Cache::builder()
+            .max_capacity(size)
+            .eviction_policy(EvictionPolicy::lru())
+            .eviction_listener(move |_, _, cause| {
+                if cause.was_evicted() {
+                    evictions.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        if let Some(ttl) = ttl {
+            builder = builder.time_to_live(ttl);
+        }
+        Self {
+            store: builder.build_with_hasher(BuildHasherDefault::default()),
+            invalidations: Invalidations::default(),
+        }
+    }
+
+    /// The answer kept for this evaluation, if it is still good.
+    pub(crate) fn get(&self, key: CacheKeyRef<'_>) -> Option<Kept> {
+        let kept = self.store.get(&LookUp(key))?;
+        // What is not fresh stays until it is replaced or evicted: by now a newer answer may be in
+        // its place, which removing the key would lose.
+        self.invalidations
+            .is_fresh(&kept.flag_key, kept.began)
+            .then_some(kept)
+    }
+
+    /// The mark of a request that begins now.
+    pub(crate) fn mark(&self) -> Mark {
+        self.invalidations.now()
+    }
+
+    /// Whether an answer for the flag may still be served whose request began at `began`.
+    pub(crate) fn is_fresh(&self, flag_key: &str, began: Mark) -> bool {
+        self.invalidations.is_fresh(flag_key, began)
+    }
+
+    /// Keeps an answer, if the relay proxy marked it cacheable and no invalidation came between
+    /// (GOFF-CACHE-005). `cached` is the answer as later callers get it.
+    pub(crate) fn put(
+        &self,
+        key: CacheKey,
+        flag_key: &Arc<str>,
+        cached: &Arc<Resolution>,
+        began: Mark,
+    ) {
+        if cached.cacheable && self.is_fresh(flag_key, began) {
+            let kept = Kept {
+                flag_key: Arc::clone(flag_key),
+                resolution: Arc::clone(cached),
+                began,
+            };
+            self.store.insert(key, kept);
+        }
+    }
+
+    /// From when this returns, nothing older is served for the flags.
+    pub(crate) fn invalidate(&self, invalidation: &Invalidation) {
+        self.invalidations.note(invalidation);
+        if !matches!(invalidation, Invalidation::Flags(_)) {
+            self.store.invalidate_all();
+        }
+    }
+}
+
+/// An answer as everybody but its first caller gets it: reason `CACHED`, unless the flag is
+/// disabled (Python C4, GOFF-CACHE-007).
+pub(crate) fn cached_form(resolution: &Arc<Resolution>) -> Arc<Resolution> {
+    if resolution.is_disabled() {
+        return Arc::clone(resolution);
+    }
+    Arc::new(Resolution {
+        reason: Reason::Cached,
+        ..Resolution::clone(resolution)
+    })
+}
+
+struct LookUp<'a>(CacheKeyRef<'a>);
+
+impl Hash for LookUp<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl Equivalent<CacheKey> for LookUp<'_> {
+    fn equivalent(&self, key: &CacheKey) -> bool {
+        self.0.matches(key)
+    }
+}
+
+/// Keys come with a seeded hash of good quality; hashing that again would only cost time.
+#[derive(Debug, Default)]
+struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use goff_core::EvaluationContext;
+
+    use super::*;
+
+    fn cache(size: u64, ttl: Option<Duration>) -> ResolutionCache {
+        ResolutionCache::new(size, ttl, Arc::default())
+    }
+
+    fn context(n: i64) -> EvaluationContext {
+        EvaluationContext::builder().attribute("n", n).build()
+    }
+
+    fn resolution(cacheable: bool) -> Arc<Resolution> {
+        Arc::new(Resolution {
+            value: true.into(),
+            reason: Reason::Static,
+            cacheable,
+            ..Resolution::default()
+        })
+    }
+
+    fn put(cache: &ResolutionCache, flag_key: &str, n: i64, began: Mark) {
+        let context = context(n);
+        let key = CacheKeyRef::new(flag_key, &context).unwrap();
+        cache.put(
+            key.to_owned_key(),
+            &flag_key.into(),
+            &resolution(true),
+            began,
+        );
+    }
+
+    fn has(cache: &ResolutionCache, flag_key: &str, n: i64) -> bool {
+        let context = context(n);
+        cache
+            .get(CacheKeyRef::new(flag_key, &context).unwrap())
+            .is_some()
+    }
+
+    fn flags(flag_key: &str) -> Invalidation {
+        Invalidation::Flags([flag_key.to_owned()].into())
+    }
+
+    #[test]
+    fn answer_is_found_by_an_equal_evaluation_only() {
+        let cache = cache(100, None);
+        put(&cache, "a", 1, cache.mark());
+        assert!(has(&cache, "a", 1));
+        assert!(!has(&cache, "a", 2));
+        assert!(!has(&cache, "b", 1));
+    }
+
+    #[test]
+    fn invalidation_of_one_flag_leaves_the_others() {
+        let cache = cache(100, None);
+        put(&cache, "a", 1, cache.mark());
+        put(&cache, "b", 1, cache.mark());
+        cache.invalidate(&flags("a"));
+        assert!(!has(&cache, "a", 1));
+        assert!(has(&cache, "b", 1));
+        put(&cache, "a", 1, cache.mark());
+        assert!(has(&cache, "a", 1));
+        cache.invalidate(&Invalidation::All);
+        assert!(!has(&cache, "a", 1));
+        assert!(!has(&cache, "b", 1));
+    }
+
+    /// Python C19: an answer that was on its way when its flag changed.
+    #[test]
+    fn answer_older_than_an_invalidation_is_not_kept() {
+        let cache = cache(100, None);
+        let began = cache.mark();
+        cache.invalidate(&flags("a"));
+        put(&cache, "a", 1, began);
+        put(&cache, "b", 1, began);
+        assert!(!has(&cache, "a", 1));
+        assert!(has(&cache, "b", 1));
+    }
+
+    /// GOFF-CACHE-005.
+    #[test]
+    fn answer_that_is_not_cacheable_is_not_kept() {
+        let cache = cache(100, None);
+        let context = context(1);
+        let key = CacheKeyRef::new("a", &context).unwrap();
+        cache.put(
+            key.to_owned_key(),
+            &"a".into(),
+            &resolution(false),
+            cache.mark(),
+        );
+        assert!(cache.get(key).is_none());
+    }
+
+    /// GOFF-CACHE-001, GOFF-CACHE-006: the least recently used answer goes.
+    #[test]
+    fn size_limit_drops_the_least_recently_used() {
+        let evictions = Arc::default();
+        let cache = ResolutionCache::new(3, None, Arc::clone(&evictions));
+        for n in 0..3 {
+            put(&cache, "a", n, cache.mark());
+            cache.store.run_pending_tasks();
+        }
+        assert!(has(&cache, "a", 0));
+        cache.store.run_pending_tasks();
+        put(&cache, "a", 3, cache.mark());
+        cache.store.run_pending_tasks();
+        let left: Vec<bool> = (0..4).map(|n| has(&cache, "a", n)).collect();
+        assert_eq!(left, [true, false, true, true]);
+        assert_eq!(evictions.load(Ordering::Relaxed), 1);
+    }
+
+    /// GOFF-CACHE-002, GOFF-CACHE-006. moka keeps its own clock, so this one waits in real time.
+    #[test]
+    fn expired_answer_is_not_served() {
+        let brief = cache(100, Some(Duration::from_millis(30)));
+        let endless = cache(100, None);
+        for cache in [&brief, &endless] {
+            put(cache, "a", 1, cache.mark());
+        }
+        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        while has(&brief, "a", 1) {
+            assert!(std::time::Instant::now() < deadline, "it never expires");
+            std::thread::yield_now();
+        }
+        assert!(has(&endless, "a", 1));
+    }
+
+    /// Python C4, C26.
+    #[test]
+    fn cached_form_has_reason_cached_unless_disabled() {
+        let full = Arc::new(Resolution {
+            variant: Some("A".to_owned()),
+            version: Some("1".to_owned()),
+            ..Resolution::clone(&resolution(true))
+        });
+        let cached = cached_form(&full);
+        assert_eq!(cached.reason, Reason::Cached);
+        assert_eq!(
+            Resolution {
+                reason: Reason::Static,
+                ..Resolution::clone(&cached)
+            },
+            *full
+        );
+        let disabled = Arc::new(Resolution {
+            reason: Reason::Disabled,
+            ..Resolution::default()
+        });
+        assert_eq!(cached_form(&disabled).reason, Reason::Disabled);
+    }
+}

@@ -72,24 +72,16 @@
 //! # }
 //! ```
 
+mod enriched_context;
 #[cfg(feature = "open-feature")]
-mod data_collector;
-#[cfg(feature = "open-feature")]
-mod enrich_context;
-mod enriched;
-mod event_buffer;
-mod event_publisher;
-#[cfg(feature = "open-feature")]
-mod hook_future;
-mod tracking;
+mod hooks;
+mod publisher;
 mod usage;
 
+pub use enriched_context::Enriched;
 #[cfg(feature = "open-feature")]
-pub use data_collector::DataCollectorHook;
-#[cfg(feature = "open-feature")]
-pub use enrich_context::{EnrichEvaluationContextHook, provider_hooks};
-pub use enriched::Enriched;
-pub use event_buffer::{EventBuffer, EventCounts};
-pub use event_publisher::{DeliveryReport, EventPublisher, EventPublisherOptions, UsageStats};
-pub use tracking::tracking_event;
-pub use usage::{Usage, unix_seconds, usage};
+pub use hooks::{DataCollectorHook, EnrichEvaluationContextHook, provider_hooks};
+pub use publisher::{
+    DeliveryReport, EventBuffer, EventCounts, EventPublisher, EventPublisherOptions, UsageStats,
+};
+pub use usage::{Usage, tracking_event, unix_seconds, usage};

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use goff_core::{ContextError, ContextView, TrackingEvent};
 use serde_json::{Map, Value};
 
-use crate::usage::{context_kind, user_key};
+use super::decision::{context_kind, user_key};
 
 /// A tracking event (GOFF-TRACK-004, GOFF-TRACK-005).
 ///
@@ -63,7 +63,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::enriched::Enriched;
+    use crate::enriched_context::Enriched;
 
     fn wire(context: &EvaluationContext) -> Value {
         let metadata = ExporterMetadata::new([("service".to_owned(), json!("checkout"))]).unwrap();

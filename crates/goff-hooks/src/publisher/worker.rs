@@ -8,9 +8,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::as_u64;
+use super::buffer::EventCounts;
 use super::json_size::{event_size, json_size};
 use super::shared::{Shared, State};
-use crate::event_buffer::EventCounts;
 
 /// The task of a publisher that runs.
 pub(super) struct Delivery {

@@ -9,8 +9,8 @@ use open_feature::{
     HookContext, HookHints, HookWrapper, Value,
 };
 
-use crate::data_collector::DataCollectorHook;
-use crate::hook_future::{After, Before, Ends, done};
+use super::data_collector::DataCollectorHook;
+use super::sync_hook::{After, Before, Ends, done};
 
 /// Adds the exporter metadata to the `gofeatureflag` attribute before each evaluation, so that the
 /// relay proxy records it with the evaluation (GOFF-HOOK-003, GOFF-HOOK-004, GOFF-CTX-006 to -009).

@@ -5,20 +5,24 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use goff_core::{BackgroundTask, Event, EventSink, NoRuntime, RelayClient, RelayError};
+use goff_core::{BackgroundTask, Event, EventSink, NoRuntime, RelayClient};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
-use self::delivery::Delivery;
+pub use self::buffer::{EventBuffer, EventCounts};
 use self::lanes::is_full;
 pub use self::options::EventPublisherOptions;
+pub use self::reports::{DeliveryReport, UsageStats};
 use self::shared::{Shared, State};
+use self::worker::Delivery;
 
-mod delivery;
+mod buffer;
 mod json_size;
 mod lanes;
 mod options;
+mod reports;
 mod shared;
+mod worker;
 
 /// The sink that sends events to a relay proxy.
 ///
@@ -41,43 +45,6 @@ mod shared;
 pub struct EventPublisher {
     shared: Arc<Shared>,
     running: Mutex<Option<Running>>,
-}
-
-/// What became of every event since the publisher was made:
-/// `recorded = delivered + dropped + buffered`.
-#[derive(Debug, Clone, Default)]
-#[non_exhaustive]
-pub struct DeliveryReport {
-    /// Events that were recorded.
-    pub recorded: u64,
-    /// Events that the collector took.
-    pub delivered: u64,
-    /// Events that were lost: they exceeded the cap, or came while the publisher did not run.
-    pub dropped: u64,
-    /// Events that are still here, one batch on its way included. A publisher that is started
-    /// again delivers them.
-    pub buffered: u64,
-    /// Why the last batch was not taken, if so.
-    pub error: Option<RelayError>,
-}
-
-/// What became of every evaluation and event so far:
-/// `recorded = delivered + dropped + in_flight + buffered`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct UsageStats {
-    /// Events that were recorded.
-    pub recorded: u64,
-    /// Events that the collector took.
-    pub delivered: u64,
-    /// Events that were lost: they exceeded the cap, or came while the publisher did not run.
-    pub dropped: u64,
-    /// Events that are on their way.
-    pub in_flight: u64,
-    /// Events that wait.
-    pub buffered: u64,
-    /// Evaluations that were not recorded because nobody knows whether the relay proxy did.
-    pub unknown: u64,
 }
 
 impl EventPublisher {

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use goff_core::{RelayClient, RelayError};
 use tokio::sync::Notify;
 
+use super::buffer::EventBuffer;
 use super::lanes::{self, Lanes, own_lane};
 use super::{DeliveryReport, EventPublisherOptions, as_u64, lock};
-use crate::event_buffer::EventBuffer;
 
 pub(super) struct Shared {
     pub(super) collector: Arc<dyn RelayClient>,

@@ -12,7 +12,7 @@ use open_feature::{
     Hook, HookContext, HookHints, Value,
 };
 
-use crate::hook_future::{After, Before, Ends, done};
+use super::sync_hook::{After, Before, Ends, done};
 #[cfg(doc)]
 use crate::usage::usage;
 use crate::usage::{ANONYMOUS, context_kind, kind_by, record_last, unix_seconds, user_key};

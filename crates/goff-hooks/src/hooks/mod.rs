@@ -1,0 +1,8 @@
+//! The two OpenFeature hooks.
+
+pub use self::data_collector::DataCollectorHook;
+pub use self::enrich_context::{EnrichEvaluationContextHook, provider_hooks};
+
+mod data_collector;
+mod enrich_context;
+mod sync_hook;

@@ -64,60 +64,33 @@
 //! }
 //! ```
 
-mod api_key;
-mod attribute;
-mod attribute_name;
-mod background;
-mod backoff;
-mod cache_key;
-mod canonical;
-mod connect;
 mod context;
-mod context_json;
-mod context_view;
-mod endpoint;
-mod error;
-mod evaluation_type;
-mod event;
-mod exporter_metadata;
-mod finite;
-mod flag_configuration;
-mod flag_type;
-mod invalidation;
-mod metadata;
-mod outcome;
+mod evaluation;
 mod relay;
-mod resolution;
 #[cfg(feature = "open-feature")]
 mod sdk;
-mod user_key;
+mod task;
+mod usage;
 
-pub use api_key::{ApiKey, InvalidApiKey};
-pub use attribute::{
-    Attribute, AttributeRef, EXPORTER_METADATA, GOFEATUREFLAG, GoffRef, Unreadable, attribute,
+pub use context::{
+    Attribute, AttributeRef, CacheKey, CacheKeyRef, ContextError, ContextView, EXPORTER_METADATA,
+    EvaluationContext, EvaluationContextBuilder, ExporterMetadata, GOFEATUREFLAG, GoffRef,
+    InvalidExporterMetadata, Unreadable, attribute, write_flat_form, write_nested_form,
 };
-pub use background::{BackgroundTask, NoRuntime, StopSignal, Stopped};
-pub use backoff::{Backoff, random};
-pub use cache_key::{CacheKey, CacheKeyRef};
-pub use connect::{ByteStream, Connect};
-pub use context::{EvaluationContext, EvaluationContextBuilder};
-pub use context_json::{write_flat_form, write_nested_form};
-pub use context_view::{ContextError, ContextView};
-pub use endpoint::{Endpoint, EndpointError};
-pub use error::{BodyProblem, Cause, ErrorCode, EvaluationFailure, RelayError, ResolutionError};
-pub use evaluation_type::EvaluationType;
-pub use event::{
-    ContextKind, Event, EventBatch, EventSink, EventSource, FeatureEvent, TrackingEvent,
-    UNDEFINED_TARGETING_KEY,
+pub use evaluation::{
+    BodyProblem, Cause, ErrorCode, EvaluationFailure, EvaluationType, FallbackOrigin, FlagType,
+    Metadata, Origin, Outcome, OutcomeSlot, Projection, Reason, RelayError, Resolution,
+    ResolutionError, SDK_DEFAULT_VARIANT, project, project_with,
 };
-pub use exporter_metadata::{ExporterMetadata, InvalidExporterMetadata};
-pub use flag_configuration::{ConfigurationUpdate, Etag, FlagConfiguration};
-pub use flag_type::{FlagType, Projection, project, project_with};
-pub use invalidation::{Invalidation, InvalidationSink, StreamState};
-pub use metadata::Metadata;
-pub use outcome::{FallbackOrigin, Origin, Outcome, OutcomeSlot};
-pub use relay::{BulkEvaluation, RelayClient};
-pub use resolution::{Reason, Resolution, SDK_DEFAULT_VARIANT};
+pub use relay::{
+    ApiKey, BulkEvaluation, ByteStream, ConfigurationUpdate, Connect, Endpoint, EndpointError,
+    Etag, FlagConfiguration, InvalidApiKey, Invalidation, InvalidationSink, RelayClient,
+    StreamState,
+};
 #[cfg(feature = "open-feature")]
 pub use sdk::{FLAG_DISABLED, GoffAttribute, NULL_VALUE, is_disabled, resolution_details};
-pub use user_key::UserKey;
+pub use task::{BackgroundTask, Backoff, NoRuntime, StopSignal, Stopped, random};
+pub use usage::{
+    ContextKind, Event, EventBatch, EventSink, EventSource, FeatureEvent, TrackingEvent,
+    UNDEFINED_TARGETING_KEY, UserKey,
+};

@@ -1,19 +1,15 @@
 //! The SDK's evaluation context, read in place.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use open_feature::{EvaluationContext, EvaluationContextFieldValue, StructValue};
-use serde_json::{Map, Value};
+use open_feature::{EvaluationContext, EvaluationContextFieldValue};
 use time::UtcOffset;
 use time::format_description::well_known::Rfc3339;
 
-use crate::attribute::{Attribute, AttributeRef, Unreadable};
-use crate::attribute_name::is_name;
-use crate::context_view::ContextView;
-use crate::sdk::goff_attribute::GoffAttribute;
-use crate::sdk::value::value_ref;
+use crate::context::{Attribute, AttributeRef, ContextView, Unreadable};
+use crate::sdk::GoffAttribute;
+use crate::sdk::field::{field, opaque_ref};
 
 /// Of the opaque type inside `EvaluationContextFieldValue::Struct` these are read:
 /// `serde_json::Value` and `Map<String, Value>`, the SDK's `Value` and `StructValue`,
@@ -38,51 +34,9 @@ impl ContextView for EvaluationContext {
     }
 }
 
-/// A field of the SDK's context, by name. In a small map its names are gone through, most of which
-/// differ in length: that takes half as long as to hash one.
-#[inline]
-pub(crate) fn field<'c>(
-    context: &'c EvaluationContext,
-    name: &str,
-) -> Option<&'c EvaluationContextFieldValue> {
-    let fields = &context.custom_fields;
-    if fields.capacity() > SCANNED {
-        return fields.get(name);
-    }
-    let found = fields.iter().find(|(own, _)| is_name(own, name));
-    found.map(|(_, field)| field)
-}
-
-/// Two different fields, in one pass where the map is small.
-pub(crate) fn two_fields<'c>(
-    context: &'c EvaluationContext,
-    one: &str,
-    other: &str,
-) -> (
-    Option<&'c EvaluationContextFieldValue>,
-    Option<&'c EvaluationContextFieldValue>,
-) {
-    let fields = &context.custom_fields;
-    if fields.capacity() > SCANNED {
-        return (fields.get(one), fields.get(other));
-    }
-    let mut found = (None, None);
-    for (own, field) in fields {
-        if is_name(own, one) {
-            found.0 = Some(field);
-        } else if is_name(own, other) {
-            found.1 = Some(field);
-        }
-    }
-    found
-}
-
-/// The capacity of a table of 16 places.
-const SCANNED: usize = 14;
-
 /// A field of the SDK's context as an attribute.
 #[inline]
-pub(crate) fn field_ref(field: &EvaluationContextFieldValue) -> AttributeRef<'_> {
+fn field_ref(field: &EvaluationContextFieldValue) -> AttributeRef<'_> {
     match field {
         EvaluationContextFieldValue::Bool(value) => AttributeRef::Bool(*value),
         EvaluationContextFieldValue::Int(value) => AttributeRef::Int(*value),
@@ -97,28 +51,11 @@ pub(crate) fn field_ref(field: &EvaluationContextFieldValue) -> AttributeRef<'_>
             .map_or(AttributeRef::Unreadable(Unreadable::NotADate), |text| {
                 AttributeRef::Text(Cow::Owned(text))
             }),
-        EvaluationContextFieldValue::Struct(opaque) => opaque_ref(&**opaque),
-    }
-}
-
-/// What is inside a `Struct` field as an attribute.
-pub(crate) fn opaque_ref(opaque: &(dyn Any + Send + Sync)) -> AttributeRef<'_> {
-    if let Some(goff) = opaque.downcast_ref::<GoffAttribute>() {
-        AttributeRef::Goff(goff.as_ref())
-    } else if let Some(value) = opaque.downcast_ref::<Value>() {
-        AttributeRef::Json(value)
-    } else if let Some(map) = opaque.downcast_ref::<Map<String, Value>>() {
-        AttributeRef::Map(map)
-    } else if let Some(attribute) = opaque.downcast_ref::<Attribute>() {
-        attribute.as_ref()
-    } else if let Some(fields) = opaque.downcast_ref::<StructValue>() {
-        AttributeRef::SdkStruct(fields)
-    } else if let Some(value) = opaque.downcast_ref::<open_feature::Value>() {
-        value_ref(value)
-    } else if let Some(texts) = opaque.downcast_ref::<Vec<String>>() {
-        AttributeRef::Texts(texts)
-    } else {
-        AttributeRef::Unreadable(Unreadable::UnknownType)
+        EvaluationContextFieldValue::Struct(opaque) => match opaque.downcast_ref::<GoffAttribute>()
+        {
+            Some(goff) => AttributeRef::Goff(goff.as_ref()),
+            None => opaque_ref(&**opaque),
+        },
     }
 }
 
@@ -130,12 +67,15 @@ impl From<Attribute> for EvaluationContextFieldValue {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use std::any::Any;
+
+    use open_feature::StructValue;
+    use serde_json::{Value, json};
     use time::{Date, Month, OffsetDateTime, Time};
 
     use super::*;
-    use crate::attribute::attribute;
-    use crate::context_json::{write_flat_form, write_nested_form};
+    use crate::context::attribute;
+    use crate::context::{write_flat_form, write_nested_form};
     use crate::{ContextError, EvaluationContext as OwnContext};
 
     fn with(field: impl Into<EvaluationContextFieldValue>) -> EvaluationContext {

@@ -9,9 +9,7 @@ use open_feature::{
 };
 use serde_json::{Map, Value};
 
-use crate::error::{ErrorCode, ResolutionError};
-use crate::flag_type::Projection;
-use crate::resolution::{Reason, Resolution};
+use crate::evaluation::{ErrorCode, Projection, Reason, Resolution, ResolutionError};
 
 /// The code of a disabled flag towards the SDK, `EvaluationErrorCode::General("FLAG_DISABLED")`.
 /// The SDK passes no default to a provider; an error is how the caller's default stays in force

@@ -6,10 +6,10 @@ use std::borrow::Cow;
 use open_feature::{StructValue, Value as SdkValue};
 use serde_json::{Map, Value};
 
-use crate::attribute::{AttributeRef, Unreadable, number_ref};
-use crate::canonical::{Canonical, Members};
-use crate::context_json::{write_json, write_name};
-use crate::flag_type::{FlagType, found};
+use crate::context::{AttributeRef, Unreadable, number_ref};
+use crate::context::{Canonical, Members};
+use crate::context::{write_json, write_name};
+use crate::evaluation::{FlagType, found};
 
 impl FlagType for StructValue {
     const NAME: &'static str = "an object that the SDK can hold";

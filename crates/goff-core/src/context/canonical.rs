@@ -11,10 +11,10 @@ use std::sync::LazyLock;
 use foldhash::quality::{FoldHasher, SeedableRandomState};
 use serde_json::{Map, Value};
 
-use crate::attribute::{
+use crate::context::attribute::{
     Attribute, AttributeRef, EXPORTER_METADATA, GOFEATUREFLAG, Unreadable, number_ref,
 };
-use crate::context_view::{ContextError, ContextView};
+use crate::context::{ContextError, ContextView};
 
 /// The hash of a context. Attributes are added up, so their order does not matter.
 pub(crate) fn hash<V: ContextView + ?Sized>(view: &V) -> Result<u64, ContextError> {

@@ -1,6 +1,7 @@
 //! Conversions to and from the OpenFeature SDK's types, behind the feature `open-feature`.
 
 mod context;
+mod field;
 mod goff_attribute;
 mod result;
 mod value;

@@ -5,9 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::context_view::ContextError;
-use crate::outcome::Origin;
-use crate::resolution::Resolution;
+use crate::context::ContextError;
+use crate::evaluation::{Origin, Resolution};
 
 /// An OpenFeature error code. An open set: what is not listed travels as [`ErrorCode::Other`]
 /// and is `GENERAL` towards OpenFeature, with the raw code kept (GOFF-ERR-001, GOFF-ERR-002).
@@ -390,7 +389,7 @@ impl Error for ResolutionError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute::Unreadable;
+    use crate::context::Unreadable;
 
     fn status(status: u16) -> RelayError {
         RelayError::Status {

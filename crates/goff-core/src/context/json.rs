@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::attribute::{AttributeRef, EXPORTER_METADATA, Unreadable};
-use crate::context_view::{ContextError, ContextView};
+use crate::context::{AttributeRef, EXPORTER_METADATA, Unreadable};
+use crate::context::{ContextError, ContextView};
 
 /// Appends the form of the `/v1` endpoints to `out`: `{"key":"…","custom":{…}}`
 /// (upstream `cmd/relayproxy/model/user_request.go`). Without a targeting key, `key` is empty.
@@ -140,9 +140,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::attribute::{Attribute, GoffRef};
-    use crate::context::EvaluationContext;
-    use crate::exporter_metadata::ExporterMetadata;
+    use crate::context::{Attribute, GoffRef};
+    use crate::context::{EvaluationContext, ExporterMetadata};
 
     type Writer = fn(&dyn ContextView, &mut Vec<u8>) -> Result<(), ContextError>;
 

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
-use crate::exporter_metadata::ExporterMetadata;
-use crate::finite::has_only_finite_numbers;
+use crate::context::ExporterMetadata;
+use crate::context::finite::has_only_finite_numbers;
 
 /// An attribute of an [`EvaluationContext`](crate::EvaluationContext): any JSON value, or the
 /// reason why it can be none.

@@ -5,11 +5,10 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::context_view::ContextView;
-use crate::error::{EvaluationFailure, RelayError};
-use crate::event::EventBatch;
-use crate::flag_configuration::{ConfigurationUpdate, Etag};
-use crate::resolution::Resolution;
+use crate::context::ContextView;
+use crate::evaluation::{EvaluationFailure, RelayError, Resolution};
+use crate::relay::{ConfigurationUpdate, Etag};
+use crate::usage::EventBatch;
 
 /// A relay proxy, by whatever transport. `goff-http` implements it over HTTP; a test scripts one.
 ///

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use crate::error::ResolutionError;
-use crate::resolution::Resolution;
+use crate::evaluation::{Resolution, ResolutionError};
 
 /// A type that a flag's value can have. It never coerces: a boolean is no number, a fraction no
 /// integer (GOFF-EVAL-002 to -005).
@@ -192,8 +191,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::error::ErrorCode;
-    use crate::resolution::Reason;
+    use crate::evaluation::{ErrorCode, Reason};
 
     fn resolution(value: Value) -> Arc<Resolution> {
         Arc::new(Resolution {

@@ -3,10 +3,8 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::attribute::{Attribute, AttributeRef};
-use crate::attribute_name::is_name;
-use crate::canonical;
-use crate::context_view::{ContextError, ContextView};
+use crate::context::{Attribute, AttributeRef};
+use crate::context::{ContextError, ContextView, canonical, is_name};
 
 /// Who a flag is evaluated for: an optional targeting key and attributes by name.
 ///

@@ -4,8 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use crate::context::EvaluationContext;
-use crate::context_view::{ContextError, ContextView};
+use crate::context::{ContextError, ContextView, EvaluationContext};
 
 /// The key under which an answer is kept: flag key and context, without exporter metadata
 /// (GOFF-CACHE-004). The asked type and the caller's default are no part of it, because the answer
@@ -64,7 +63,8 @@ impl<'a> CacheKeyRef<'a> {
     /// # Errors
     /// A context with an attribute that cannot be read.
     pub fn new(flag_key: &'a str, context: &'a dyn ContextView) -> Result<Self, ContextError> {
-        let hash = context.canonical_hash()?.rotate_left(1) ^ crate::canonical::hash_text(flag_key);
+        let hash = context.canonical_hash()?.rotate_left(1)
+            ^ crate::context::canonical::hash_text(flag_key);
         Ok(Self {
             flag_key,
             context,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::metadata::Metadata;
+use crate::evaluation::Metadata;
 
 /// A flag's resolution as the relay proxy or the engine gave it. It is immutable and travels
 /// behind an `Arc`, so that a cached answer is shared, not copied.

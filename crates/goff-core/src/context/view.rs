@@ -3,9 +3,8 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
-use crate::attribute::{AttributeRef, Unreadable};
-use crate::canonical;
-use crate::context::EvaluationContext;
+use crate::context::{AttributeRef, Unreadable};
+use crate::context::{EvaluationContext, canonical};
 
 /// An evaluation context that is read without being copied. This client's
 /// [`EvaluationContext`](crate::EvaluationContext) is one, and behind the feature `open-feature`

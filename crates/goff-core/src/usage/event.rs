@@ -6,9 +6,9 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::exporter_metadata::ExporterMetadata;
-use crate::resolution::{Resolution, SDK_DEFAULT_VARIANT};
-use crate::user_key::UserKey;
+use crate::context::ExporterMetadata;
+use crate::evaluation::{Resolution, SDK_DEFAULT_VARIANT};
+use crate::usage::UserKey;
 
 /// One event of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -1,0 +1,20 @@
+//! What an evaluation gives: a resolution, its projection into a Rust type, errors and their one
+//! table of codes, and the outcome with its origin.
+
+mod error;
+mod evaluation_type;
+mod flag_type;
+mod metadata;
+mod origin;
+mod outcome;
+mod resolution;
+
+pub use error::{BodyProblem, Cause, ErrorCode, EvaluationFailure, RelayError, ResolutionError};
+pub use evaluation_type::EvaluationType;
+#[cfg(feature = "open-feature")]
+pub(crate) use flag_type::found;
+pub use flag_type::{FlagType, Projection, project, project_with};
+pub use metadata::Metadata;
+pub use origin::{FallbackOrigin, Origin};
+pub use outcome::{Outcome, OutcomeSlot};
+pub use resolution::{Reason, Resolution, SDK_DEFAULT_VARIANT};

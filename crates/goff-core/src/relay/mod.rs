@@ -1,0 +1,15 @@
+//! The relay proxy: what it can do, how it is reached, and what it says about changed flags.
+
+mod api_key;
+mod client;
+mod connect;
+mod endpoint;
+mod flag_configuration;
+mod invalidation;
+
+pub use api_key::{ApiKey, InvalidApiKey};
+pub use client::{BulkEvaluation, RelayClient};
+pub use connect::{ByteStream, Connect};
+pub use endpoint::{Endpoint, EndpointError};
+pub use flag_configuration::{ConfigurationUpdate, Etag, FlagConfiguration};
+pub use invalidation::{Invalidation, InvalidationSink, StreamState};

@@ -1,0 +1,7 @@
+//! Background tasks: their ownership, and the pauses between their attempts.
+
+mod background;
+mod backoff;
+
+pub use background::{BackgroundTask, NoRuntime, StopSignal, Stopped};
+pub use backoff::{Backoff, random};

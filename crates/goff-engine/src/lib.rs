@@ -181,42 +181,30 @@
 //! |---|---|---|
 //! | `file` | no | `FlagFile`: flag files in YAML, JSON and TOML with the server's validation |
 
-mod attributes;
-mod bucketing;
-mod compile;
-mod date;
-mod definition;
+mod compiled;
+mod configuration;
 mod document;
-mod evaluation;
-mod flag;
-mod flag_context;
-mod flag_set;
-mod guard;
-mod interner;
-mod json;
+mod evaluate;
 #[cfg(feature = "file")]
-mod loader;
-mod metadata;
-mod operand;
-mod pipeline;
+mod file;
 mod query;
-mod rule;
-mod schedule;
-mod scope;
-mod variation;
 
-pub use attributes::{Attribute, Attributes};
-pub use date::Timestamp;
-pub use document::evaluate_document;
-pub use evaluation::{
-    EVALUATED_RULE_NAME, ErrorCode, Evaluation, EvaluationError, FlagError, Reason, SDK_DEFAULT,
+pub use compiled::{
+    flag::{Flag, FlagAnswer, evaluate},
+    flag_set::{FlagSet, FlagSetError},
+    metadata::Metadata,
 };
-pub use flag::{Flag, FlagAnswer, evaluate};
-pub use flag_context::FlagContext;
-pub use flag_set::{FlagSet, FlagSetError};
+pub use configuration::date::Timestamp;
+pub use document::evaluate_document;
+pub use evaluate::{
+    attributes::{Attribute, Attributes},
+    evaluation::{
+        EVALUATED_RULE_NAME, ErrorCode, Evaluation, EvaluationError, FlagError, Reason, SDK_DEFAULT,
+    },
+    flag_context::FlagContext,
+};
 #[cfg(feature = "file")]
-pub use loader::{FlagFile, FlagFileError, FlagFileFormat, FlagProblem};
-pub use metadata::Metadata;
+pub use file::{FlagFile, FlagFileError, FlagFileFormat, FlagProblem};
 
 /// The release of the official engine that this one follows: Go module
 /// `github.com/thomaspoignant/go-feature-flag/modules/core`.

@@ -1,7 +1,8 @@
 //! Rules that need no interpreter: conditions on attributes and literals.
 
-use super::{json::Json, number, operators::comparable_text};
-use crate::{
+use super::{number, operators::comparable_text};
+use crate::configuration::compact_json::Json;
+use crate::evaluate::{
     attributes::Attributes,
     operand::Operand,
     scope::{NameTable, Slot, Slots, Unreadable},

@@ -3,14 +3,16 @@
 use std::cell::{Cell, OnceCell, RefCell};
 
 use super::{
-    json::Json,
     number,
     value::{List, Object, Text, Value},
 };
 use crate::{
-    attributes::Attributes,
-    operand::Fetched,
-    scope::{Name, Scope, Unreadable},
+    configuration::compact_json::Json,
+    evaluate::{
+        attributes::Attributes,
+        operand::Fetched,
+        scope::{Name, Scope, Unreadable},
+    },
 };
 
 /// Why a rule does not have a value.
@@ -261,7 +263,7 @@ impl<'v, A: Attributes + ?Sized> Root<'v> for Scope<'v, A> {
             let visible = value(self.visible(&name), name.text())?;
             members.push((Text::Made(name.text().into()), visible));
         }
-        crate::metadata::keep_last(&mut members, |(name, _)| name.as_str());
+        crate::configuration::repeated::keep_last(&mut members, |(name, _)| name.as_str());
         Ok(Value::Object(Object::Made(members.into())))
     }
 }

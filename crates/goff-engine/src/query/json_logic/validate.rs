@@ -1,6 +1,6 @@
 //! The check of JSONLogic rules that the server makes when it loads flags.
 
-use super::json::Json;
+use crate::configuration::compact_json::Json;
 
 /// Walks objects with one member, and lists, and looks at their operators.
 pub(super) fn is_valid(rule: &Json) -> bool {

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as ContextValue};
 
-use super::json::Json;
-use crate::operand::Operand;
+use crate::configuration::compact_json::Json;
+use crate::evaluate::operand::Operand;
 
 /// A value borrowed from the rule or the context, or made during the evaluation.
 #[derive(Clone, Debug)]

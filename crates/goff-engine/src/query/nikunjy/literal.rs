@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{lexer::Operator, text};
-use crate::operand::Operand;
+use crate::evaluate::operand::Operand;
 
 /// The six orderings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

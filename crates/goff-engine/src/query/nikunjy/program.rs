@@ -1,6 +1,6 @@
 //! Compiled queries of the rule language.
 
-use crate::{
+use crate::evaluate::{
     attributes::Attributes,
     operand::Operand,
     scope::{NameTable, Slot, Slots, Unreadable},

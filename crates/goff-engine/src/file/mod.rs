@@ -1,6 +1,8 @@
 //! Flag files in YAML, JSON and TOML.
 
+mod error;
 mod json;
+mod position;
 mod scalars;
 mod served;
 mod toml;
@@ -8,11 +10,13 @@ mod tree;
 mod validate;
 mod yaml;
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
-use crate::{Flag, FlagSet, definition::FlagDefinition};
+use crate::{Flag, FlagSet, configuration::definition::FlagDefinition};
 
-use tree::Position;
+pub use error::{FlagFileError, FlagProblem};
+
+use position::Position;
 
 /// A file of flags, loaded and validated.
 ///
@@ -124,86 +128,6 @@ impl FlagFile {
         Ok(Self { flags, problems })
     }
 }
-
-/// A flag that the server would refuse.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlagProblem {
-    flag: String,
-    position: Position,
-    message: String,
-}
-
-impl FlagProblem {
-    /// The name of the flag.
-    #[must_use]
-    pub fn flag(&self) -> &str {
-        &self.flag
-    }
-
-    /// What is wrong, in the server's words.
-    #[must_use]
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    /// Line in the file, from 1.
-    #[must_use]
-    pub fn line(&self) -> usize {
-        self.position.line
-    }
-
-    /// Column in characters, from 1.
-    #[must_use]
-    pub fn column(&self) -> usize {
-        self.position.column
-    }
-}
-
-impl fmt::Display for FlagProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: flag `{}`: {}",
-            self.position, self.flag, self.message
-        )
-    }
-}
-
-/// A file that holds no flags that could be loaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlagFileError {
-    position: Position,
-    message: String,
-}
-
-impl FlagFileError {
-    fn new(position: Position, message: impl Into<String>) -> Self {
-        Self {
-            position,
-            message: message.into(),
-        }
-    }
-
-    /// Line in the file, from 1.
-    #[must_use]
-    pub fn line(&self) -> usize {
-        self.position.line
-    }
-
-    /// Column in characters, from 1.
-    #[must_use]
-    pub fn column(&self) -> usize {
-        self.position.column
-    }
-}
-
-impl fmt::Display for FlagFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.position, self.message)
-    }
-}
-
-impl std::error::Error for FlagFileError {}
 
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,9 @@ use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
 use foldhash::fast::RandomState;
 
-use crate::{query::json_logic::Json, scope::Name, variation::Variation};
+use crate::{
+    compiled::variation::Variation, configuration::compact_json::Json, evaluate::scope::Name,
+};
 
 /// Finds variations and attribute names that an earlier flag had, too.
 ///

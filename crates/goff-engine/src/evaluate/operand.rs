@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::attributes::Attribute;
+use crate::evaluate::attributes::Attribute;
 
 /// An attribute, fetched and with its number narrowed.
 #[derive(Debug)]

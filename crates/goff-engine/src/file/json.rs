@@ -1,10 +1,11 @@
 //! Flag files in JSON.
 
 use super::{
-    FlagFileError,
-    tree::{Content, Lines, MAX_DEPTH, Tree},
+    error::FlagFileError,
+    position::Lines,
+    tree::{Content, MAX_DEPTH, Tree},
 };
-use crate::json::{Node, Spanned, parse_spanned};
+use crate::configuration::json::{Node, Spanned, parse_spanned};
 
 pub(super) fn parse(text: &str) -> Result<Tree, FlagFileError> {
     let lines = Lines::new(text);

@@ -8,7 +8,7 @@ use super::{
     served,
     tree::{Content, Tree},
 };
-use crate::{date::Date, definition::known};
+use crate::configuration::{date::Date, definition::known};
 
 /// What an object of a flag is, which says what its members are.
 #[derive(Clone, Copy)]

@@ -2,11 +2,11 @@
 
 use std::{borrow::Cow, collections::HashMap};
 
-use crate::{
+use crate::configuration::{
+    compact_json::Json,
     definition::{
         FlagDefinition, RampDefinition, RampEndDefinition, RuleDefinition, WindowDefinition,
     },
-    query::json_logic::Json,
 };
 
 /// The parts of a flag that a step can change.
@@ -62,7 +62,7 @@ impl<'t> Effective<'t> {
         }
         if let (Some(variations), Some(updates)) = (&mut self.variations, &step.variations) {
             variations.extend(updates.iter().cloned());
-            crate::metadata::keep_last(variations, |(name, _)| name);
+            crate::configuration::repeated::keep_last(variations, |(name, _)| name);
         }
         if let Some(update) = step.experimentation {
             let window = self.window.get_or_insert_default();

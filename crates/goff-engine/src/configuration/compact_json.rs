@@ -1,6 +1,6 @@
 //! A JSONLogic rule as it is kept.
 
-use crate::json::{Node, NumberOverflow};
+use crate::configuration::json::{Node, NumberOverflow};
 
 /// A JSON value in little memory: rules are kept for as long as their flag.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +39,7 @@ impl Json {
                 for (name, value) in members {
                     entries.push((Box::from(name.as_ref()), Self::from_node(value)?));
                 }
-                crate::metadata::keep_last(&mut entries, |(name, _)| &**name);
+                crate::configuration::repeated::keep_last(&mut entries, |(name, _)| &**name);
                 Self::Object(entries.into_boxed_slice())
             }
         })

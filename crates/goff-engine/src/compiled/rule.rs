@@ -1,9 +1,11 @@
 //! Compiled rules: who they apply to, and what they serve.
 
 use crate::{
-    bucketing::BucketingHash,
-    date::Timestamp,
-    definition::{RampDefinition, RuleDefinition},
+    configuration::{
+        date::Timestamp,
+        definition::{RampDefinition, RuleDefinition},
+    },
+    evaluate::bucketing::BucketingHash,
     query::Query,
 };
 

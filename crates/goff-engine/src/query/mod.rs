@@ -6,10 +6,11 @@ pub(crate) mod nikunjy;
 use std::borrow::Cow;
 
 use crate::{
-    attributes::Attributes,
-    guard,
-    json::Node,
-    scope::{NameTable, Slots, Unreadable},
+    configuration::{compact_json::Json, guard, json::Node},
+    evaluate::{
+        attributes::Attributes,
+        scope::{NameTable, Slots, Unreadable},
+    },
 };
 
 /// A compiled query.
@@ -35,7 +36,7 @@ impl Query {
         match Node::parse(trimmed, guard::MAX_JSON_LOGIC_NESTING + 1) {
             Ok(Node::Null) => return Self::Never,
             Ok(rule @ Node::Object(_)) => {
-                if let Ok(rule) = json_logic::Json::from_node(&rule) {
+                if let Ok(rule) = Json::from_node(&rule) {
                     return Self::JsonLogic(json_logic::JsonLogic::compile(rule, names));
                 }
             }

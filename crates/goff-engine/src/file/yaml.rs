@@ -5,9 +5,10 @@ use std::collections::{HashMap, HashSet};
 use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
 
 use super::{
-    FlagFileError,
+    error::FlagFileError,
+    position::Position,
     scalars::timestamp,
-    tree::{Content, MAX_DEPTH, Position, Tree},
+    tree::{Content, MAX_DEPTH, Tree},
 };
 
 /// Nodes that a file may have once its aliases are replaced.

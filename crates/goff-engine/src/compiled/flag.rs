@@ -5,18 +5,24 @@ use std::{fmt, ops::Range, sync::Arc};
 use serde_json::Value;
 
 use crate::{
-    attributes::Attributes,
-    bucketing::BucketingHash,
-    compile::{Answer, Body, Scheduled, State},
-    date::Timestamp,
-    definition::FlagDefinition,
-    evaluation::{Evaluation, FlagError, Reason},
-    flag_context::FlagContext,
-    guard,
-    interner::Interner,
-    json::{Node, utf8_lossy},
-    pipeline,
-    rule::Serving,
+    compiled::{
+        body::{Answer, Body, State},
+        interner::Interner,
+        rule::Serving,
+    },
+    configuration::{
+        date::Timestamp,
+        definition::FlagDefinition,
+        guard,
+        json::{Node, utf8_lossy},
+    },
+    evaluate::{
+        attributes::Attributes,
+        bucketing::BucketingHash,
+        evaluation::{Evaluation, FlagError, Reason},
+        flag_context::FlagContext,
+        pipeline,
+    },
 };
 
 /// A flag of a configuration, compiled.
@@ -269,37 +275,6 @@ pub struct FlagAnswer<'a> {
     pub cacheable: bool,
     /// The name of the targeting rule that serves it, if it has one.
     pub rule_name: Option<&'a str>,
-}
-
-impl Body {
-    fn state_of(&self, answer: &Answer) -> Option<&State> {
-        let Some(step) = answer.step.get() else {
-            return Some(&self.state);
-        };
-        match self.schedule()?.steps.get(step)? {
-            (_, Scheduled::State(state)) => Some(state),
-            (_, Scheduled::MissingPart) => None,
-        }
-    }
-}
-
-impl State {
-    /// The name and value of an answer's variation, and the name of its rule.
-    #[inline]
-    pub(crate) fn resolve(&self, answer: &Answer) -> (&str, &Value, Option<&str>) {
-        let (variant, value) = self
-            .variations
-            .get(answer.variation as usize)
-            .map_or(("", &Value::Null), |variation| {
-                (&*variation.name, variation.value())
-            });
-        let rule_name = answer
-            .rule
-            .get()
-            .and_then(|rule| self.rules.get(rule))
-            .and_then(|rule| rule.name.as_deref());
-        (variant, value, rule_name)
-    }
 }
 
 impl fmt::Debug for Flag {

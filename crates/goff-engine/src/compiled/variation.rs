@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Number, Value};
 
-use crate::{json::number, query::json_logic::Json};
+use crate::configuration::{compact_json::Json, json::number};
 
 /// A variation of a flag.
 #[derive(Clone, Debug)]

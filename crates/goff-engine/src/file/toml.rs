@@ -6,8 +6,9 @@ use toml::{
 };
 
 use super::{
-    FlagFileError,
-    tree::{Content, Lines, Tree},
+    error::FlagFileError,
+    position::Lines,
+    tree::{Content, Tree},
 };
 
 pub(super) fn parse(text: &str) -> Result<Tree, FlagFileError> {

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
 
-use crate::{
+use crate::evaluate::{
     attributes::{Attribute, Attributes, TARGETING_KEY},
     operand::{Fetched, Operand},
 };

@@ -11,9 +11,12 @@ use std::{
 
 use super::tree::Step;
 use crate::{
-    definition::{FlagDefinition, RampEndDefinition, RuleDefinition},
-    query::{Query, json_logic, json_logic::Json, trim},
-    scope::NameTable,
+    configuration::{
+        compact_json::Json,
+        definition::{FlagDefinition, RampEndDefinition, RuleDefinition},
+    },
+    evaluate::scope::NameTable,
+    query::{Query, json_logic, trim},
 };
 
 /// The first check that a flag fails.

@@ -9,10 +9,10 @@ use std::{borrow::Cow, fmt};
 
 use serde_json::Value;
 
-use crate::{
+use crate::configuration::{
+    compact_json::Json,
     date::Date,
     json::{Node, NumberOverflow, to_map},
-    query::json_logic::Json,
 };
 
 /// A member of a flag that cannot be decoded.
@@ -382,7 +382,7 @@ fn percentage<'t>(target: &mut Option<Vec<(Text<'t>, f64)>>, node: &Node<'t>) ->
     for (name, value) in members {
         entries.push((name.clone(), double(value, "percentage")?));
     }
-    crate::metadata::keep_last(entries, |(name, _)| name);
+    crate::configuration::repeated::keep_last(entries, |(name, _)| name);
     Ok(())
 }
 
@@ -402,7 +402,7 @@ fn free_map<'t, T>(
     for (name, value) in members {
         entries.push((name.clone(), read(value).map_err(|_| overflow(member))?));
     }
-    crate::metadata::keep_last(entries, |(name, _)| name);
+    crate::configuration::repeated::keep_last(entries, |(name, _)| name);
     Ok(())
 }
 

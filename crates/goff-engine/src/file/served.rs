@@ -6,7 +6,7 @@
 //! Go's `encoding/json`.)
 
 use super::tree::{Content, Tree};
-use crate::definition::known;
+use crate::configuration::definition::known;
 
 /// A member that the server knows.
 type Member = (&'static str, Shape);

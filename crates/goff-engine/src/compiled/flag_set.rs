@@ -6,14 +6,20 @@ use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 
 use crate::{
-    attributes::Attributes,
-    date::Timestamp,
-    evaluation::{Evaluation, EvaluationError},
-    flag::{Flag, compile},
-    flag_context::FlagContext,
-    interner::Interner,
-    json::{members, utf8_lossy},
-    pipeline,
+    compiled::{
+        flag::{Flag, compile},
+        interner::Interner,
+    },
+    configuration::{
+        date::Timestamp,
+        json::{members, utf8_lossy},
+    },
+    evaluate::{
+        attributes::Attributes,
+        evaluation::{Evaluation, EvaluationError},
+        flag_context::FlagContext,
+        pipeline,
+    },
 };
 
 /// The flags of a configuration, by name.

@@ -6,7 +6,6 @@
 
 mod compiled;
 mod interpreter;
-mod json;
 mod lists;
 mod number;
 mod operators;
@@ -15,11 +14,12 @@ mod validate;
 mod value;
 
 use crate::{
-    attributes::Attributes,
-    scope::{NameTable, Slots, Unreadable},
+    configuration::compact_json::Json,
+    evaluate::{
+        attributes::Attributes,
+        scope::{NameTable, Slots, Unreadable},
+    },
 };
-
-pub(crate) use json::Json;
 
 use compiled::Expression;
 use interpreter::Interpreter;
@@ -57,7 +57,10 @@ impl JsonLogic {
 /// Whether a simple walk over a rule meets known operators only.
 #[cfg(feature = "file")]
 pub(crate) fn is_valid(rule: &str) -> bool {
-    let Ok(node) = crate::json::Node::parse(rule, crate::guard::MAX_JSON_LOGIC_NESTING + 1) else {
+    let Ok(node) = crate::configuration::json::Node::parse(
+        rule,
+        crate::configuration::guard::MAX_JSON_LOGIC_NESTING + 1,
+    ) else {
         return false;
     };
     Json::from_node(&node).is_ok_and(|rule| validate::is_valid(&rule))

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::configuration::repeated::keep_last;
+
 type Entry = (Box<str>, Value);
 
 /// What a flag's configuration says about the flag: names and JSON values.
@@ -69,16 +71,6 @@ impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
     }
-}
-
-/// Sorts by name and keeps the last of the entries that share one.
-pub(crate) fn keep_last<T, N: Ord + ?Sized>(entries: &mut Vec<T>, name: impl Fn(&T) -> &N) {
-    if entries.is_sorted_by(|a, b| name(a) < name(b)) {
-        return;
-    }
-    entries.reverse();
-    entries.sort_by(|a, b| name(a).cmp(name(b)));
-    entries.dedup_by(|later, kept| name(later) == name(kept));
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::metadata::Metadata;
+use crate::compiled::metadata::Metadata;
 
 /// The outcome of evaluating a flag, borrowed from the flag and the flag context.
 ///

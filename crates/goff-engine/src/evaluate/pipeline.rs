@@ -8,16 +8,20 @@ use std::{borrow::Cow, cell::OnceCell};
 use serde_json::Value;
 
 use crate::{
-    attributes::Attributes,
-    bucketing::BucketingHash,
-    compile::{Body, Index, Scheduled, State, Window},
-    date::Timestamp,
-    evaluation::{Evaluation, EvaluationError, FlagError, Reason, SDK_DEFAULT},
-    flag_context::FlagContext,
-    metadata::Metadata,
-    operand::{Fetched, Operand},
-    rule::{Ramp, Serving},
-    scope::{Scope, Slots, Unreadable},
+    compiled::{
+        body::{Body, Index, Scheduled, State, Window},
+        metadata::Metadata,
+        rule::{Ramp, Serving},
+    },
+    configuration::date::Timestamp,
+    evaluate::{
+        attributes::Attributes,
+        bucketing::BucketingHash,
+        evaluation::{Evaluation, EvaluationError, FlagError, Reason, SDK_DEFAULT},
+        flag_context::FlagContext,
+        operand::{Fetched, Operand},
+        scope::{Scope, Slots, Unreadable},
+    },
 };
 
 static NO_METADATA: Metadata = Metadata::EMPTY;

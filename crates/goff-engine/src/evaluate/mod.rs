@@ -1,0 +1,9 @@
+//! The evaluation of a compiled flag for one context.
+
+pub(crate) mod attributes;
+pub(crate) mod bucketing;
+pub(crate) mod evaluation;
+pub(crate) mod flag_context;
+pub(crate) mod operand;
+pub(crate) mod pipeline;
+pub(crate) mod scope;

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::program::{Failure, Program};
-use crate::workspace;
+use crate::program::{self, Failure, Program};
 
 /// Runs the benches whose rows match the filter; `--json` gathers the rows of all in one array.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -13,7 +12,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let mut rows = Vec::new();
     let mut failed = Vec::new();
     for name in programs()? {
-        let file = workspace::root().join(format!("target/bench-{name}.json"));
+        let file = program::root().join(format!("target/bench-{name}.json"));
         let file_name = file.to_string_lossy().into_owned();
         let arguments = ["run", "--profile", "bench", "-p", "goff-benches", "--bin"];
         let program = Program::cargo(arguments)
@@ -64,7 +63,7 @@ fn read(arguments: &[String]) -> Result<(Vec<String>, Option<PathBuf>), Failure>
 /// The names of the programs, by their files.
 fn programs() -> Result<Vec<String>, Failure> {
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(workspace::root().join("benches/src/bin"))? {
+    for entry in std::fs::read_dir(program::root().join("benches/src/bin"))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "rs") {
             names.extend(

@@ -1,7 +1,6 @@
 //! Fuzzing the engine with cargo-fuzz, target by target, on one core. Needs a nightly compiler.
 
-use crate::program::{Failure, Program};
-use crate::workspace;
+use crate::program::{self, Failure, Program};
 
 const TARGETS: [&str; 5] = ["document", "flag", "query", "json_logic", "date"];
 
@@ -13,7 +12,7 @@ pub(crate) fn for_minutes(minutes: u64, seed: u64) -> Result<(), Failure> {
 /// Fuzzes each target for that many seconds. What is found beyond the committed corpus is kept in
 /// a folder that git ignores.
 pub(crate) fn run(seconds: u64, seed: u64) -> Result<(), Failure> {
-    let engine = workspace::root().join("crates/goff-engine");
+    let engine = program::root().join("crates/goff-engine");
     for target in TARGETS {
         let grown = format!("fuzz/corpus-grown/{target}");
         std::fs::create_dir_all(engine.join(&grown))?;

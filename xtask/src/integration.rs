@@ -4,8 +4,8 @@ use std::fmt;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::program::{Failure, Program};
-use crate::{relay_proxy, workspace};
+use crate::program::{self, Failure, Program};
+use crate::relay_proxy;
 
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -15,7 +15,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 
 /// Runs the tests; `Relay::Auto` must have been resolved.
 pub(crate) fn run_against(relay: &Relay, test_arguments: &[String]) -> Result<(), Failure> {
-    let directory = workspace::root().join(".relay");
+    let directory = program::root().join(".relay");
     fs::create_dir_all(&directory)?;
     let report = directory.join("report.txt");
     // Absent unless there was an earlier run.
@@ -57,7 +57,7 @@ pub(crate) fn tests(relay: &Relay) -> Result<Program, Failure> {
                     "relay",
                 ])
                 .run()?;
-            let compose_file = workspace::root().join("docker-compose.yml");
+            let compose_file = program::root().join("docker-compose.yml");
             tests.env("GOFF_RELAY_COMPOSE_FILE", compose_file)
         }
         Relay::Go | Relay::Auto => tests.env("GOFF_RELAY_BINARY", relay_proxy::build()?),

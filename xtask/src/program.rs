@@ -1,12 +1,19 @@
 //! Running other programs, and what a command ends with when it fails.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::workspace;
+/// The directory with the workspace's manifest.
+pub(crate) fn root() -> PathBuf {
+    // Cargo says where xtask is; a binary that is run without cargo remembers where it was built.
+    let xtask = env::var_os("CARGO_MANIFEST_DIR")
+        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+    xtask.parent().map_or(xtask.clone(), PathBuf::from)
+}
 
 /// Why a command failed, for its user to read.
 #[derive(Debug)]
@@ -39,13 +46,13 @@ pub(crate) struct Program {
 impl Program {
     pub(crate) fn new(name: impl AsRef<OsStr>) -> Self {
         let mut command = Command::new(name);
-        command.current_dir(workspace::root());
+        command.current_dir(root());
         Self { command }
     }
 
     /// The cargo that runs us.
     pub(crate) fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
-        Self::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).args(arguments)
+        Self::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).args(arguments)
     }
 
     pub(crate) fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {

@@ -3,8 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use crate::program::{Failure, Program};
-use crate::workspace;
+use crate::program::{self, Failure, Program};
 
 /// The relay proxy that everything is tested against. docker-compose.yml and
 /// tests-integration/relay/go.mod name it too; `cargo xtask tidy` compares them.
@@ -15,7 +14,7 @@ pub(crate) const MODULE: &str = "github.com/thomaspoignant/go-feature-flag";
 
 /// The relay proxy's binary, built if there is none for this version and these modules.
 pub(crate) fn build() -> Result<PathBuf, Failure> {
-    let root = workspace::root();
+    let root = program::root();
     let module = root.join("tests-integration/relay");
     let wanted = [
         format!("{VERSION}\n"),

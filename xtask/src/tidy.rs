@@ -1,17 +1,24 @@
 //! `cargo xtask tidy`: what the compiler does not check about the project's structure.
 
+pub(crate) mod circles;
 mod dependency_table;
 mod relay_version;
 pub(crate) mod sources;
 
 use std::fs;
+use std::path::PathBuf;
 
 use crate::conformance::report;
-use crate::program::Failure;
+use crate::program::{self, Failure};
 use crate::workspace;
 
 /// Runs the checks; hints are printed, faults fail the command.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
+    if let Some((first, crates)) = arguments.split_first()
+        && first == "circles"
+    {
+        return circles(crates);
+    }
     if let Some(argument) = arguments.first() {
         return Err(Failure::new(format!("unknown argument `{argument}`")));
     }
@@ -31,6 +38,26 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     }
 }
 
+/// The import circles of some crates, given by their directories; of all without arguments.
+fn circles(crates: &[String]) -> Result<(), Failure> {
+    let mut directories: Vec<PathBuf> = crates.iter().map(PathBuf::from).collect();
+    if directories.is_empty() {
+        let packages = workspace::packages()?.into_values();
+        directories.extend(packages.map(|package| program::root().join(package.directory)));
+    }
+    let mut count = 0;
+    for directory in directories {
+        for circle in circles::of_crate(&directory)? {
+            println!("{}: {circle}", directory.display());
+            count += 1;
+        }
+    }
+    match count {
+        0 => Ok(()),
+        count => Err(Failure::new(format!("{count} import circles"))),
+    }
+}
+
 /// What the checks found.
 #[derive(Debug, Default)]
 struct Findings {
@@ -41,7 +68,7 @@ struct Findings {
 }
 
 fn check() -> Result<Findings, Failure> {
-    let root = workspace::root();
+    let root = program::root();
     let packages = workspace::packages()?;
     let mut sources = Vec::new();
     for package in packages.values() {

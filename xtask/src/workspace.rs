@@ -1,20 +1,11 @@
 //! The workspace as cargo sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::env;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
-use crate::program::{Failure, Program};
-
-/// The directory with the workspace's manifest.
-pub(crate) fn root() -> PathBuf {
-    // Cargo says where xtask is; a binary that is run without cargo remembers where it was built.
-    let xtask = env::var_os("CARGO_MANIFEST_DIR")
-        .map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
-    xtask.parent().map_or(xtask.clone(), PathBuf::from)
-}
+use crate::program::{Failure, Program, root};
 
 /// A member of the workspace.
 #[derive(Clone, Debug, Default)]

@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::program::Failure;
+use crate::program::{self, Failure};
 use crate::tidy::sources::{self, Source};
 use crate::workspace;
 
@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             return Err(Failure::new(format!("{} faults", faults.len())));
         }
     };
-    fs::write(workspace::root().join(REPORT), &report.text)?;
+    fs::write(program::root().join(REPORT), &report.text)?;
     for hint in &report.hints {
         println!("hint: {hint}");
     }
@@ -55,7 +55,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 /// What is wrong with the list, the citations, or the report that is there.
 pub(crate) fn faults(sources: &[Source]) -> Result<Vec<String>, Failure> {
     // Without a report, all of it is out of date.
-    let there = fs::read_to_string(workspace::root().join(REPORT)).unwrap_or_default();
+    let there = fs::read_to_string(program::root().join(REPORT)).unwrap_or_default();
     Ok(match report(&list()?, sources) {
         Err(faults) => faults,
         Ok(report) if report.text == there => Vec::new(),
@@ -66,7 +66,7 @@ pub(crate) fn faults(sources: &[Source]) -> Result<Vec<String>, Failure> {
 }
 
 fn list() -> Result<String, Failure> {
-    Ok(fs::read_to_string(workspace::root().join(LIST))?)
+    Ok(fs::read_to_string(program::root().join(LIST))?)
 }
 
 #[derive(Debug)]

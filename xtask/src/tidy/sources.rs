@@ -4,7 +4,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::workspace::{self, Package};
+use crate::program;
+use crate::workspace::Package;
 
 /// A Rust file of a package.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +37,7 @@ impl Source {
 }
 
 pub(crate) fn of_package(package: &Package) -> io::Result<Vec<Source>> {
-    let root = workspace::root();
+    let root = program::root();
     let mut sources = Vec::new();
     for folder in ["src", "tests", "examples", "benches"] {
         let mut waiting = vec![package.directory.join(folder)];
@@ -135,7 +136,10 @@ mod tests {
 
     #[test]
     fn the_sources_of_a_package_include_this_one() {
-        let package = workspace::packages().unwrap().remove("xtask").unwrap();
+        let package = crate::workspace::packages()
+            .unwrap()
+            .remove("xtask")
+            .unwrap();
         let sources = of_package(&package).unwrap();
         assert!(
             sources

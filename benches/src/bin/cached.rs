@@ -11,9 +11,10 @@ use goff_benches::constant_provider::{Answer, ConstantProvider, client, evaluate
 use goff_benches::scaling::two_threads;
 use goff_benches::{Budget, Comparison, Measure, Row, Suite, median, thread_cpu_time};
 use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, Invalidation};
+use goff_core::__internal::CacheKeyRef;
 use goff_core::{
-    BulkEvaluation, CacheKeyRef, ConfigurationUpdate, ContextKind, ContextView, Etag, Event,
-    EventBatch, EventSink, EventSource, FeatureEvent, Reason, RelayClient, RelayError, Resolution,
+    ContextKind, ContextView, Event, EventBatch, EventSink, EventSource, FeatureEvent, Reason,
+    RelayClient, RelayError, Resolution,
 };
 use goff_hooks::{EventPublisher, EventPublisherOptions};
 use goff_provider::GoFeatureFlagProvider;
@@ -55,18 +56,6 @@ impl RelayClient for ConstantRelay {
         Ok(resolution())
     }
 
-    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
-        Ok(BulkEvaluation::new())
-    }
-
-    async fn flag_configuration(
-        &self,
-        _: &[String],
-        _: Option<&Etag>,
-    ) -> Result<ConfigurationUpdate, RelayError> {
-        Ok(ConfigurationUpdate::NotModified)
-    }
-
     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
         Ok(())
     }
@@ -82,20 +71,8 @@ impl RelayClient for NoCollector {
         Ok(resolution())
     }
 
-    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
-        Ok(BulkEvaluation::new())
-    }
-
-    async fn flag_configuration(
-        &self,
-        _: &[String],
-        _: Option<&Etag>,
-    ) -> Result<ConfigurationUpdate, RelayError> {
-        Ok(ConfigurationUpdate::NotModified)
-    }
-
     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
-        Err(RelayError::HeldBack {
+        Err(RelayError::RateLimited {
             remaining: Duration::from_secs(60),
         })
     }
@@ -293,8 +270,8 @@ fn records(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
                 creation_date_seconds: now,
                 flag_key: Arc::clone(flag_key),
                 resolution: Some(Arc::clone(resolution)),
-                served_instead: None,
-                failed: false,
+                default_value: None,
+                is_default: false,
                 source: EventSource::ProviderCache,
             }));
         }

@@ -18,8 +18,7 @@ use goff_client::{
     LocalFlags,
 };
 use goff_core::{
-    BulkEvaluation, ConfigurationUpdate, Etag, EventBatch, FlagConfiguration, RelayClient,
-    RelayError, Resolution,
+    ConfigurationUpdate, Etag, EventBatch, FlagConfiguration, RelayClient, RelayError, Resolution,
 };
 use goff_engine::{FlagContext, FlagSet, Timestamp};
 use goff_provider::GoFeatureFlagProvider;
@@ -81,10 +80,6 @@ impl FlagsRelay {
 impl RelayClient for FlagsRelay {
     async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
         Ok(Resolution::default())
-    }
-
-    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
-        Ok(BulkEvaluation::new())
     }
 
     async fn flag_configuration(

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
 
+use goff_core::__internal::{Projection, project, project_with};
 use goff_core::{
-    ContextView, EvaluationType, EventSink, FlagType, Outcome, Projection, Reason, Resolution,
-    ResolutionError, project, project_with,
+    ContextView, EvaluationType, EventSink, FlagType, Outcome, Reason, Resolution, ResolutionError,
 };
 use goff_hooks::{unix_seconds, usage};
 use serde::de::DeserializeOwned;

@@ -71,7 +71,7 @@ pub use status::{State, Status};
 pub use goff_core::{
     Attribute, Connect, ContextView, ErrorCode, EvaluationContext, EvaluationType, FlagType,
     Invalidation, InvalidationSink, Origin, Outcome, Reason, RelayClient, RelayError, Resolution,
-    ResolutionError, StreamState, attribute,
+    ResolutionError, StreamState,
 };
 pub use goff_hooks::{DeliveryReport, UsageStats};
 #[cfg(feature = "http")]

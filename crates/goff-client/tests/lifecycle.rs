@@ -118,7 +118,7 @@ async fn client_starts_again_after_shutdown() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let goff = goff(&relay).await;
     hit(&goff, 3).await;
-    relay.set_collector_failure(Some(RelayError::HeldBack {
+    relay.set_collector_failure(Some(RelayError::RateLimited {
         remaining: Duration::from_secs(1),
     }));
     let report = goff.shutdown(DEADLINE).await;

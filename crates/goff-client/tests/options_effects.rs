@@ -130,7 +130,7 @@ async fn twice_max_pending_events_are_kept() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let options = scripted(&relay).max_pending_events(5);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
-    relay.set_collector_failure(Some(RelayError::HeldBack {
+    relay.set_collector_failure(Some(RelayError::RateLimited {
         remaining: Duration::from_secs(1),
     }));
     hit(&goff, 33).await;

@@ -12,7 +12,7 @@ use goff_client::{
     ContextView, EvaluationContext, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions,
     Invalidation, RelayClient, RelayError, Resolution,
 };
-use goff_core::{BulkEvaluation, ConfigurationUpdate, Etag, EventBatch, FlagConfiguration};
+use goff_core::{ConfigurationUpdate, Etag, EventBatch, FlagConfiguration};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::sync::watch;
 
@@ -57,10 +57,6 @@ impl ForgetfulRelay {
 impl RelayClient for ForgetfulRelay {
     async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
         Ok(Resolution::default())
-    }
-
-    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
-        Ok(BulkEvaluation::new())
     }
 
     async fn flag_configuration(

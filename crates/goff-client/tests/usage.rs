@@ -212,7 +212,7 @@ async fn evaluation_that_cannot_have_happened_is_recorded_as_a_failure() {
     let failed = || event(json!("mine"), "SdkDefault", true);
     for error in [
         RelayError::NotConnected(cause()),
-        RelayError::HeldBack {
+        RelayError::RateLimited {
             remaining: Duration::from_secs(1),
         },
         RelayError::Timeout {

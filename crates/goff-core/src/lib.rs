@@ -21,13 +21,10 @@
 //!
 //! # Example
 //!
-//! A relay proxy of one's own, for a test or another transport:
+//! A custom relay client, for a test or another transport. Only `evaluate` is required:
 //!
 //! ```
-//! use goff_core::{
-//!     BulkEvaluation, ConfigurationUpdate, ContextView, Etag, EventBatch, FlagConfiguration, Reason,
-//!     RelayClient, RelayError, Resolution,
-//! };
+//! use goff_core::{ContextView, Reason, RelayClient, RelayError, Resolution};
 //!
 //! #[derive(Debug)]
 //! struct AlwaysOn;
@@ -39,27 +36,7 @@
 //!         _flag_key: &str,
 //!         _context: &dyn ContextView,
 //!     ) -> Result<Resolution, RelayError> {
-//!         Ok(Resolution {
-//!             value: true.into(),
-//!             reason: Reason::Static,
-//!             ..Resolution::default()
-//!         })
-//!     }
-//!
-//!     async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
-//!         Ok(BulkEvaluation::new())
-//!     }
-//!
-//!     async fn flag_configuration(
-//!         &self,
-//!         _flags: &[String],
-//!         _held: Option<&Etag>,
-//!     ) -> Result<ConfigurationUpdate, RelayError> {
-//!         Ok(ConfigurationUpdate::Loaded(FlagConfiguration::default()))
-//!     }
-//!
-//!     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
-//!         Ok(())
+//!         Ok(Resolution::new(true, Reason::Static))
 //!     }
 //! }
 //! ```
@@ -73,24 +50,36 @@ mod task;
 mod usage;
 
 pub use context::{
-    Attribute, AttributeRef, CacheKey, CacheKeyRef, ContextError, ContextView, EXPORTER_METADATA,
-    EvaluationContext, EvaluationContextBuilder, ExporterMetadata, GOFEATUREFLAG, GoffRef,
-    InvalidExporterMetadata, Unreadable, attribute, write_flat_form, write_nested_form,
+    Attribute, AttributeRef, ContextError, ContextView, EXPORTER_METADATA, EvaluationContext,
+    EvaluationContextBuilder, ExporterMetadata, ExporterMetadataError, GOFEATUREFLAG, Unreadable,
 };
 pub use evaluation::{
     BodyProblem, Cause, ErrorCode, EvaluationFailure, EvaluationType, FallbackOrigin, FlagType,
-    Metadata, Origin, Outcome, OutcomeSlot, Projection, Reason, RelayError, Resolution,
-    ResolutionError, SDK_DEFAULT_VARIANT, project, project_with,
+    Origin, Outcome, Reason, RelayError, Resolution, ResolutionError, SDK_DEFAULT_VARIANT,
 };
 pub use relay::{
-    ApiKey, BulkEvaluation, ByteStream, ConfigurationUpdate, Connect, Endpoint, EndpointError,
-    Etag, FlagConfiguration, InvalidApiKey, Invalidation, InvalidationSink, RelayClient,
+    ApiKey, ApiKeyError, BulkEvaluation, ByteStream, ConfigurationUpdate, Connect, Endpoint,
+    EndpointError, Etag, FlagConfiguration, Invalidation, InvalidationSink, RelayClient,
     StreamState,
 };
 #[cfg(feature = "open-feature")]
-pub use sdk::{FLAG_DISABLED, GoffAttribute, NULL_VALUE, is_disabled, resolution_details};
-pub use task::{BackgroundTask, Backoff, NoRuntime, StopSignal, Stopped, random};
+pub use sdk::{FLAG_DISABLED, NULL_VALUE, is_disabled};
+pub use task::NoRuntimeError;
 pub use usage::{
     ContextKind, Event, EventBatch, EventSink, EventSource, FeatureEvent, TrackingEvent,
-    UNDEFINED_TARGETING_KEY, UserKey,
+    UNDEFINED_TARGETING_KEY,
 };
+
+/// Not covered by semver: for the goff crates only.
+#[doc(hidden)]
+pub mod __internal {
+    pub use crate::context::{
+        CacheKey, CacheKeyRef, GoFeatureFlagRef, write_flat_form, write_nested_form,
+    };
+    pub use crate::evaluation::{OutcomeSlot, Projection, project, project_with};
+    #[cfg(feature = "open-feature")]
+    pub use crate::sdk::{GoFeatureFlagAttribute, resolution_details};
+    pub use crate::task::{
+        BackgroundTask, Backoff, NoRuntimeError, StopSignal, Stopped, random_u64,
+    };
+}

@@ -40,7 +40,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     ])
     .await?;
     let endpoint = arguments.next().unwrap_or_else(|| double.url());
-    let api_key = ApiKey::new(arguments.next().unwrap_or_default())?;
+    let api_key = arguments.next().map(ApiKey::new).transpose()?;
     let relay_proxy: Arc<dyn RelayClient> = Arc::new(
         HttpRelayClient::builder(endpoint.parse()?)
             .api_key(api_key)

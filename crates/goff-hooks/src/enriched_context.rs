@@ -3,9 +3,9 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
+use goff_core::__internal::GoFeatureFlagRef;
 use goff_core::{
     AttributeRef, ContextError, ContextView, EvaluationContext, ExporterMetadata, GOFEATUREFLAG,
-    GoffRef,
 };
 
 /// A context with this client's exporter metadata in its `gofeatureflag` attribute. Everything is
@@ -28,7 +28,7 @@ impl<'a> Enriched<'a> {
     }
 
     fn goff(&self, existing: Option<AttributeRef<'a>>) -> AttributeRef<'a> {
-        AttributeRef::Goff(GoffRef {
+        AttributeRef::GoFeatureFlag(GoFeatureFlagRef {
             siblings: existing.and_then(AttributeRef::into_map),
             exporter_metadata: self.exporter_metadata,
         })
@@ -91,7 +91,7 @@ impl fmt::Debug for Enriched<'_> {
 
 #[cfg(test)]
 mod tests {
-    use goff_core::{CacheKeyRef, write_flat_form};
+    use goff_core::__internal::{CacheKeyRef, write_flat_form};
     use serde_json::{Value, json};
 
     use super::*;

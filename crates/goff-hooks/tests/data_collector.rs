@@ -5,9 +5,10 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use goff_core::__internal::GoFeatureFlagAttribute;
 use goff_core::{
-    EvaluationType, Event, ExporterMetadata, FLAG_DISABLED, GoffAttribute, NULL_VALUE, Origin,
-    Outcome, Reason, RelayError, Resolution, ResolutionError,
+    EvaluationType, Event, ExporterMetadata, FLAG_DISABLED, NULL_VALUE, Origin, Outcome, Reason,
+    RelayError, Resolution, ResolutionError,
 };
 use goff_hooks::{DataCollectorHook, provider_hooks};
 use goff_testkit::RecordingSink;
@@ -39,7 +40,9 @@ impl TestProvider {
         context: &EvaluationContext,
         value: T,
     ) -> EvaluationResult<ResolutionDetails<T>> {
-        if let (Some(attribute), Some(outcome)) = (GoffAttribute::find(context), &self.outcome) {
+        if let (Some(attribute), Some(outcome)) =
+            (GoFeatureFlagAttribute::find(context), &self.outcome)
+        {
             attribute.slot().fill(outcome.clone());
         }
         match &self.answer {
@@ -352,7 +355,7 @@ async fn provider_form_records_by_the_outcome() {
             .await
             .is_empty()
     );
-    let held_back = RelayError::HeldBack {
+    let held_back = RelayError::RateLimited {
         remaining: std::time::Duration::ZERO,
     };
     let refused = failure(held_back, Origin::NotEvaluated);

@@ -91,8 +91,8 @@ fn record_share(
             creation_date_seconds: id,
             flag_key: Arc::clone(key),
             resolution: None,
-            served_instead: None,
-            failed: id % 3 == 0,
+            default_value: None,
+            is_default: id % 3 == 0,
             source: EventSource::ProviderCache,
         });
         let start = Instant::now();
@@ -200,8 +200,8 @@ async fn events_recorded_through_many_lives_add_up() {
                         creation_date_seconds: id,
                         flag_key: "flag".into(),
                         resolution: None,
-                        served_instead: None,
-                        failed: false,
+                        default_value: None,
+                        is_default: false,
                         source: EventSource::InProcess,
                     }));
                     if id % 1_000 == 0 {

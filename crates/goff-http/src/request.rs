@@ -1,7 +1,8 @@
 //! One function per endpoint: which path, and which body.
 
 use bytes::Bytes;
-use goff_core::{ContextView, Etag, EventBatch, RelayError, write_flat_form, write_nested_form};
+use goff_core::__internal::{write_flat_form, write_nested_form};
+use goff_core::{ContextView, Etag, EventBatch, RelayError};
 use http::{HeaderValue, Method};
 
 use crate::flag_key;

@@ -53,7 +53,7 @@ impl HoldBack {
     }
 
     /// # Errors
-    /// [`RelayError::HeldBack`] while the wait lasts.
+    /// [`RelayError::RateLimited`] while the wait lasts.
     pub(crate) fn check(&self) -> Result<(), RelayError> {
         let until_nanos = self.until_nanos.load(Ordering::Relaxed);
         if until_nanos == 0 {
@@ -70,7 +70,7 @@ impl HoldBack {
             );
             return Ok(());
         }
-        Err(RelayError::HeldBack { remaining })
+        Err(RelayError::RateLimited { remaining })
     }
 }
 
@@ -138,7 +138,7 @@ mod tests {
         hold_back.hold(Duration::from_secs(10));
         hold_back.hold(Duration::from_secs(2));
         tokio::time::advance(Duration::from_secs(9)).await;
-        let RelayError::HeldBack { remaining } = hold_back.check().unwrap_err() else {
+        let RelayError::RateLimited { remaining } = hold_back.check().unwrap_err() else {
             panic!("another error");
         };
         assert_eq!(remaining, Duration::from_secs(1));

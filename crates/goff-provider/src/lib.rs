@@ -11,7 +11,7 @@ pub use goff_client::{
     EvaluationContext, EvaluationDetails, EvaluationType, FlagType, GoFeatureFlag,
     GoFeatureFlagOptions, InitializeError, Invalidation, InvalidationSink, OptionsError, Reason,
     RelayClient, RelayError, Resolution, ResolutionError, State, Stats, Status, StreamState,
-    Subscription, UsageStats, attribute,
+    Subscription, UsageStats,
 };
 #[cfg(feature = "http")]
 pub use goff_client::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};

@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use goff_client::{GoFeatureFlag, GoFeatureFlagOptions, OptionsError, State};
-use goff_core::{FlagType, GoffAttribute, Outcome, project, resolution_details};
+use goff_core::__internal::{GoFeatureFlagAttribute, project, resolution_details};
+use goff_core::{FlagType, Outcome};
 use goff_hooks::provider_hooks;
 use open_feature::provider::{
     FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails,
@@ -59,7 +60,7 @@ impl GoFeatureFlagProvider {
         };
         let result = project_outcome(flag_key, &mut outcome);
         // Without the attribute no hook of ours waits for the outcome.
-        if let Some(attribute) = GoffAttribute::find(context) {
+        if let Some(attribute) = GoFeatureFlagAttribute::find(context) {
             attribute.slot().fill(outcome);
         }
         result

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use goff_core::{
-    Attribute, ContextView, EvaluationFailure, ExporterMetadata, GoffAttribute, Origin,
-};
+use goff_core::__internal::GoFeatureFlagAttribute;
+use goff_core::{Attribute, ContextView, EvaluationFailure, ExporterMetadata, Origin};
 use goff_provider::{
     FLAG_DISABLED, GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, NULL_VALUE, Reason,
-    RelayError, Resolution, SPECIFICATION_VERSION, attribute, is_disabled,
+    RelayError, Resolution, SPECIFICATION_VERSION, is_disabled,
 };
 use goff_testkit::ScriptedRelay;
 use open_feature::provider::{FeatureProvider, ProviderStatus};
@@ -328,7 +327,7 @@ async fn context_that_cannot_be_read_is_invalid_and_nothing_is_sent() {
         EvaluationContextFieldValue::new_struct(Opaque),
         f64::NAN.into(),
         f64::INFINITY.into(),
-        attribute(vec![f64::NAN]).into(),
+        Attribute::from_serialize(vec![f64::NAN]).into(),
     ] {
         let context = context().with_custom_field("broken", field);
         let error = client
@@ -347,7 +346,7 @@ async fn resolver_fills_the_slot_with_the_projected_outcome() {
     let mut provider = provider(&relay(json!("text")));
     provider.initialize(&EvaluationContext::default()).await;
     let with_slot = || {
-        let goff = GoffAttribute::new(None, ExporterMetadata::default());
+        let goff = GoFeatureFlagAttribute::new(None, ExporterMetadata::default());
         context().with_custom_field("gofeatureflag", goff)
     };
     let context = with_slot();
@@ -355,7 +354,7 @@ async fn resolver_fills_the_slot_with_the_projected_outcome() {
         .resolve_string_value("flag", &context)
         .await
         .unwrap();
-    let outcome = GoffAttribute::find(&context)
+    let outcome = GoFeatureFlagAttribute::find(&context)
         .unwrap()
         .slot()
         .take()
@@ -369,7 +368,7 @@ async fn resolver_fills_the_slot_with_the_projected_outcome() {
         .resolve_bool_value("flag", &context)
         .await
         .unwrap_err();
-    let outcome = GoffAttribute::find(&context)
+    let outcome = GoFeatureFlagAttribute::find(&context)
         .unwrap()
         .slot()
         .take()

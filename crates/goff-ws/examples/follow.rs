@@ -11,6 +11,7 @@ use std::sync::Arc;
 use goff_core::{ApiKey, Endpoint, Invalidation, InvalidationSink, StreamState};
 use goff_ws::{ChangeListener, ListenerOptions, TcpConnector};
 
+#[derive(Debug)]
 struct Printer;
 
 impl InvalidationSink for Printer {
@@ -31,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .as_deref()
         .unwrap_or("http://localhost:1031")
         .parse()?;
-    let api_key = ApiKey::new(arguments.next().unwrap_or_default())?;
+    let api_key = arguments.next().map(ApiKey::new).transpose()?;
 
     let connector = Arc::new(TcpConnector::new(&endpoint)?);
     let options = ListenerOptions::new(endpoint).api_key(api_key);

@@ -258,7 +258,7 @@ mod tests {
         let key = ApiKey::new("the-key").unwrap();
         for (key, authorization, x_api_key) in [
             (None, "Basic secret", Some("secret")),
-            (key.as_ref(), "Bearer the-key", None),
+            (Some(&key), "Bearer the-key", None),
         ] {
             let handshake = Handshake::new(target.clone(), key, &credentials);
             let shown = format!("{handshake:?}");

@@ -25,7 +25,7 @@
 //! use goff_core::{ApiKey, Endpoint, Invalidation, InvalidationSink, StreamState};
 //! use goff_ws::{ChangeListener, ListenerOptions, TcpConnector};
 //!
-//! #[derive(Default)]
+//! #[derive(Debug, Default)]
 //! struct Answers(Mutex<HashMap<String, bool>>);
 //!
 //! impl InvalidationSink for Answers {

@@ -7,10 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use goff_core::{
-    BackgroundTask, Backoff, Connect, Invalidation, InvalidationSink, NoRuntime, StopSignal,
-    Stopped, StreamState, random,
-};
+use goff_core::__internal::{BackgroundTask, Backoff, StopSignal, Stopped, random_u64};
+use goff_core::{Connect, Invalidation, InvalidationSink, NoRuntimeError, StreamState};
 use http::StatusCode;
 use tokio::time::Instant;
 
@@ -102,7 +100,7 @@ impl ChangeListener {
 #[non_exhaustive]
 pub enum StartError {
     /// There is no tokio runtime here.
-    NoRuntime(NoRuntime),
+    NoRuntime(NoRuntimeError),
     /// The API key is longer than a URL can be.
     KeyTooLong,
 }
@@ -170,7 +168,7 @@ impl Follower {
                 }
             };
             self.failed(&error);
-            let pause = self.backoff.pause(random());
+            let pause = self.backoff.pause(random_u64());
             diagnose!(
                 self.debug,
                 pause_ms = pause.as_millis(),

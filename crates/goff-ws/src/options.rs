@@ -38,8 +38,8 @@ impl ListenerOptions {
     /// The API key, sent as the query parameter `apiKey`, the only place where the relay proxy
     /// looks for it (relay-protocol 3), and as a bearer token, for gateways. Default: none.
     #[must_use]
-    pub fn api_key(mut self, api_key: Option<ApiKey>) -> Self {
-        self.api_key = api_key;
+    pub fn api_key(mut self, api_key: impl Into<Option<ApiKey>>) -> Self {
+        self.api_key = api_key.into();
         self
     }
 

@@ -1,13 +1,15 @@
 //! What follows from changes, and from not hearing of them: the cache, the events, the status.
 
 #[cfg(any(feature = "ws", feature = "in-process", test))]
+use std::fmt;
 use std::sync::Arc;
 use std::sync::Weak;
 #[cfg(any(feature = "ws", test))]
 use std::time::Duration;
 
 #[cfg(any(feature = "ws", test))]
-use goff_core::{BackgroundTask, NoRuntime};
+use goff_core::__internal::BackgroundTask;
+use goff_core::NoRuntimeError;
 use goff_core::{Invalidation, InvalidationSink, StreamState};
 use tokio::sync::watch;
 
@@ -47,6 +49,12 @@ impl ChangeSink {
     #[cfg(any(feature = "ws", test))]
     pub(crate) fn stream(&self) -> watch::Receiver<StreamState> {
         self.stream.subscribe()
+    }
+}
+
+impl fmt::Debug for ChangeSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChangeSink").finish_non_exhaustive()
     }
 }
 
@@ -96,7 +104,7 @@ pub(crate) fn watch_staleness(
     patience: Duration,
     status: Arc<StatusCell>,
     announcer: Announcer,
-) -> Result<BackgroundTask, NoRuntime> {
+) -> Result<BackgroundTask, NoRuntimeError> {
     BackgroundTask::spawn(move |mut stop| async move {
         let watching = async {
             while stream

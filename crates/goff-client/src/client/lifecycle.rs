@@ -1,5 +1,6 @@
 //! Starting, stopping, and what survives both.
 
+use std::fmt;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -174,7 +175,7 @@ impl Lifecycle {
         Err(InitializeError::Refused { status, reason })
     }
 
-    fn start(&self) -> Result<Running, goff_core::NoRuntime> {
+    fn start(&self) -> Result<Running, goff_core::NoRuntimeError> {
         if let Some(publisher) = &self.publisher {
             publisher.start()?;
         }
@@ -204,7 +205,7 @@ impl Lifecycle {
     }
 
     #[cfg(feature = "in-process")]
-    fn start_in_process(&self, mode: &InProcessMode) -> Result<Running, goff_core::NoRuntime> {
+    fn start_in_process(&self, mode: &InProcessMode) -> Result<Running, goff_core::NoRuntimeError> {
         let flags = match mode {
             InProcessMode::RelayProxy(relay) => Arc::clone(&relay.flags),
             _ => Arc::default(),
@@ -263,7 +264,7 @@ impl Lifecycle {
         &self,
         evaluator: Evaluator,
         follower: Follower,
-    ) -> Result<Running, goff_core::NoRuntime> {
+    ) -> Result<Running, goff_core::NoRuntimeError> {
         let sink = Arc::new(ChangeSink::new(follower, self.announcer.clone()));
         #[cfg(feature = "ws")]
         let listener = self.listen(&sink)?;
@@ -289,7 +290,7 @@ impl Lifecycle {
     fn listen(
         &self,
         sink: &Arc<ChangeSink>,
-    ) -> Result<Option<goff_ws::ChangeListener>, goff_core::NoRuntime> {
+    ) -> Result<Option<goff_ws::ChangeListener>, goff_core::NoRuntimeError> {
         let Some(source) = &self.settings.stream else {
             return Ok(None);
         };
@@ -313,7 +314,7 @@ impl Lifecycle {
         &self,
         running: &Running,
         ttl: Option<Duration>,
-    ) -> Result<Option<goff_core::BackgroundTask>, goff_core::NoRuntime> {
+    ) -> Result<Option<goff_core::__internal::BackgroundTask>, goff_core::NoRuntimeError> {
         if running.monitor.is_none() {
             return Ok(None);
         }
@@ -332,7 +333,7 @@ impl Lifecycle {
         &self,
         _: &Running,
         _: Option<Duration>,
-    ) -> Result<Option<goff_core::BackgroundTask>, goff_core::NoRuntime> {
+    ) -> Result<Option<goff_core::__internal::BackgroundTask>, goff_core::NoRuntimeError> {
         Ok(None)
     }
 
@@ -548,6 +549,12 @@ impl CallersChanges {
         let lifecycle = self.0.upgrade()?;
         let running = lifecycle.running.load();
         running.as_ref().map(|running| Arc::clone(&running.sink))
+    }
+}
+
+impl fmt::Debug for CallersChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallersChanges").finish_non_exhaustive()
     }
 }
 

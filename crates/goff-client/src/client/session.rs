@@ -5,7 +5,8 @@ use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use goff_core::{BackgroundTask, EvaluationType};
+use goff_core::__internal::BackgroundTask;
+use goff_core::EvaluationType;
 use tokio::sync::watch;
 
 use crate::client::changes::ChangeSink;

@@ -380,6 +380,7 @@ mod tests {
     }
 
     /// A context that breaks its promises.
+    #[derive(Debug)]
     struct Broken;
 
     impl ContextView for Broken {

@@ -49,7 +49,9 @@ impl HttpOptions {
         let api_key = self
             .api_key
             .clone()
-            .map_or(Ok(None), ApiKey::new)
+            .filter(|key| !key.is_empty())
+            .map(ApiKey::new)
+            .transpose()
             .map_err(|error| OptionsError::new("api_key", error))?;
         #[cfg(feature = "in-process")]
         let identity = identity(&endpoint, api_key.as_ref());

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use goff_core::{CacheKey, CacheKeyRef, Invalidation, Reason, Resolution};
+use goff_core::__internal::{CacheKey, CacheKeyRef};
+use goff_core::{Invalidation, Reason, Resolution};
 use moka::Equivalent;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;

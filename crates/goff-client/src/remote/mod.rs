@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use goff_core::__internal::{CacheKey, CacheKeyRef};
 use goff_core::{
-    BulkEvaluation, CacheKey, CacheKeyRef, ContextView, Invalidation, Origin, Outcome, RelayClient,
-    RelayError, ResolutionError,
+    BulkEvaluation, ContextView, Invalidation, Origin, Outcome, RelayClient, RelayError,
+    ResolutionError,
 };
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use goff_core::{CacheKey, Resolution, ResolutionError};
+use goff_core::__internal::CacheKey;
+use goff_core::{Resolution, ResolutionError};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;

@@ -1,6 +1,6 @@
 //! What an evaluation in process gives.
 
-use goff_client::{Attribute, Reason, attribute};
+use goff_client::{Attribute, Reason};
 use serde_json::Map;
 
 use crate::*;
@@ -231,7 +231,10 @@ async fn attributes_of_every_kind_are_read() {
         .attribute("float", 1.5)
         .attribute("bool", true)
         .attribute("list", vec!["a", "b"])
-        .attribute("company", attribute(Company { name: "Exämple" }))
+        .attribute(
+            "company",
+            Attribute::from_serialize(Company { name: "Exämple" }),
+        )
         .attribute("nothing", Attribute::from(None::<bool>))
         .build();
     assert!(goff.evaluate("flag", &context, false).await.value);

@@ -12,7 +12,7 @@ use crate::context::finite::has_only_finite_numbers;
 /// An attribute of an [`EvaluationContext`](crate::EvaluationContext): any JSON value, or the
 /// reason why it can be none.
 ///
-/// Made by `From` from what Rust programs hold, or by [`attribute`] from anything serialisable.
+/// Made by `From` from what Rust programs hold, or by [`from_serialize`](Self::from_serialize) from anything serializable.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribute(Repr);
 
@@ -31,35 +31,37 @@ enum Repr {
     Unreadable(Unreadable),
 }
 
-/// Wraps a serialisable value as an attribute, for the context of this client and, behind the
-/// feature `open-feature`, for a `Struct` field of the SDK's context.
-///
-/// A value that JSON cannot hold (NaN, infinities, maps with non-string keys) makes evaluations
-/// with this context fail with `INVALID_CONTEXT`, naming the attribute.
-///
-/// ```
-/// # use goff_core::{attribute, EvaluationContext};
-/// #[derive(serde::Serialize)]
-/// struct Company { name: &'static str, size: u32 }
-/// let context = EvaluationContext::builder()
-///     .targeting_key("user-1")
-///     .attribute("company", attribute(Company { name: "Example", size: 120 }))
-///     .build();
-/// ```
-pub fn attribute(value: impl Serialize) -> Attribute {
-    if !has_only_finite_numbers(&value) {
-        return Attribute(Repr::Unreadable(Unreadable::NotFinite));
-    }
-    match serde_json::to_value(value) {
-        Ok(value) => value.into(),
-        Err(_) => Attribute(Repr::Unreadable(Unreadable::NotJson)),
-    }
-}
-
 impl Attribute {
+    /// Makes an attribute of any serializable value: for the native context and, behind the
+    /// feature `open-feature`, for a `Struct` field of the SDK's context.
+    ///
+    /// A value that JSON cannot hold (NaN, infinities, maps with non-string keys) is kept as
+    /// unreadable: evaluations with this context fail with `INVALID_CONTEXT` and name the
+    /// attribute.
+    ///
+    /// ```
+    /// # use goff_core::{Attribute, EvaluationContext};
+    /// #[derive(serde::Serialize)]
+    /// struct Company { name: &'static str, size: u32 }
+    /// let company = Company { name: "Example", size: 120 };
+    /// let context = EvaluationContext::builder()
+    ///     .targeting_key("user-1")
+    ///     .attribute("company", Attribute::from_serialize(company))
+    ///     .build();
+    /// ```
+    pub fn from_serialize(value: impl Serialize) -> Self {
+        if !has_only_finite_numbers(&value) {
+            return Self(Repr::Unreadable(Unreadable::NotFinite));
+        }
+        match serde_json::to_value(value) {
+            Ok(value) => value.into(),
+            Err(_) => Self(Repr::Unreadable(Unreadable::NotJson)),
+        }
+    }
+
     /// The attribute, read in place.
     #[must_use]
-    pub fn as_ref(&self) -> AttributeRef<'_> {
+    pub fn to_ref(&self) -> AttributeRef<'_> {
         match &self.0 {
             Repr::Null => AttributeRef::Null,
             Repr::Bool(value) => AttributeRef::Bool(*value),
@@ -203,7 +205,8 @@ pub enum AttributeRef<'a> {
     #[cfg(feature = "open-feature")]
     SdkValue(&'a open_feature::Value),
     /// The enriched `gofeatureflag` attribute.
-    Goff(GoffRef<'a>),
+    #[doc(hidden)]
+    GoFeatureFlag(GoFeatureFlagRef<'a>),
     /// An attribute that no JSON value stands for.
     Unreadable(Unreadable),
 }
@@ -228,7 +231,7 @@ impl<'a> AttributeRef<'a> {
             #[cfg(feature = "open-feature")]
             Self::SdkValue(value) => crate::sdk::value_to_json(value)
                 .map_or_else(|why| Attribute(Repr::Unreadable(why)), Into::into),
-            Self::Goff(goff) => goff.to_map().into(),
+            Self::GoFeatureFlag(goff) => goff.to_map().into(),
             Self::Unreadable(why) => Attribute(Repr::Unreadable(*why)),
         }
     }
@@ -254,7 +257,7 @@ impl<'a> AttributeRef<'a> {
             Self::SdkStruct(fields) => crate::sdk::struct_to_json(fields).map(Value::Object),
             #[cfg(feature = "open-feature")]
             Self::SdkValue(value) => crate::sdk::value_to_json(value),
-            Self::Goff(goff) => Ok(Value::Object(goff.to_map())),
+            Self::GoFeatureFlag(goff) => Ok(Value::Object(goff.to_map())),
             Self::Unreadable(why) => Err(*why),
         }
     }
@@ -268,7 +271,7 @@ impl<'a> AttributeRef<'a> {
             Self::SdkStruct(fields) | Self::SdkValue(open_feature::Value::Struct(fields)) => {
                 crate::sdk::struct_to_json(fields).ok().map(Cow::Owned)
             }
-            Self::Goff(goff) => goff.siblings,
+            Self::GoFeatureFlag(goff) => goff.siblings,
             _ => None,
         }
     }
@@ -287,7 +290,7 @@ pub(crate) fn number_ref<'a>(number: &Number) -> AttributeRef<'a> {
 /// The `gofeatureflag` attribute once it is enriched: what the caller put there, with this
 /// client's exporter metadata as `exporterMetadata` (GOFF-CTX-006, GOFF-CTX-007).
 #[derive(Debug, Clone)]
-pub struct GoffRef<'a> {
+pub struct GoFeatureFlagRef<'a> {
     /// The caller's own members, such as `flagList` and `currentDateTime`; `exporterMetadata`
     /// among them is not used.
     pub siblings: Option<Cow<'a, Map<String, Value>>>,
@@ -295,7 +298,7 @@ pub struct GoffRef<'a> {
     pub exporter_metadata: &'a ExporterMetadata,
 }
 
-impl GoffRef<'_> {
+impl GoFeatureFlagRef<'_> {
     /// The whole attribute as one map.
     #[must_use]
     pub fn to_map(&self) -> Map<String, Value> {
@@ -332,7 +335,7 @@ impl fmt::Display for Unreadable {
             Self::NotADate => "is a date that RFC 3339 cannot write",
             Self::NotJson => "serialises to no JSON value",
             Self::UnknownType => {
-                "is of a type this client cannot read; wrap it with `goff_core::attribute`"
+                "is of a type this client cannot read; wrap it with `Attribute::from_serialize`"
             }
         })
     }
@@ -352,7 +355,7 @@ mod tests {
     use super::*;
 
     fn unreadable(attribute: &Attribute) -> Option<Unreadable> {
-        match attribute.as_ref() {
+        match attribute.to_ref() {
             AttributeRef::Unreadable(why) => Some(why),
             _ => None,
         }
@@ -368,7 +371,7 @@ mod tests {
         assert_eq!(Attribute::from(7_u64), Attribute::from(7_i8));
         assert_eq!(Attribute::from(None::<bool>), Attribute::from(Value::Null));
         assert_eq!(
-            attribute(vec!["a", "b"]),
+            Attribute::from_serialize(vec!["a", "b"]),
             Attribute::from(json!(["a", "b"]))
         );
     }
@@ -381,11 +384,16 @@ mod tests {
                 Some(Unreadable::NotFinite)
             );
             assert_eq!(
-                unreadable(&attribute(json!({"a": 1}).as_object().map(|_| vec![bad]))),
+                unreadable(&Attribute::from_serialize(
+                    json!({"a": 1}).as_object().map(|_| vec![bad])
+                )),
                 Some(Unreadable::NotFinite)
             );
             assert_eq!(
-                unreadable(&attribute(HashMap::from([("deep", vec![Some(bad)])]))),
+                unreadable(&Attribute::from_serialize(HashMap::from([(
+                    "deep",
+                    vec![Some(bad)]
+                )]))),
                 Some(Unreadable::NotFinite)
             );
         }
@@ -404,7 +412,7 @@ mod tests {
             json!({"a": [1.0]}),
         ] {
             assert_eq!(AttributeRef::Json(&value).to_json(), Ok(value.clone()));
-            assert_eq!(Attribute::from(value.clone()).as_ref().to_json(), Ok(value));
+            assert_eq!(Attribute::from(value.clone()).to_ref().to_json(), Ok(value));
         }
         let texts = ["a".to_owned(), "b".to_owned()];
         assert_eq!(AttributeRef::Texts(&texts).to_json(), Ok(json!(["a", "b"])));
@@ -419,7 +427,7 @@ mod tests {
     #[test]
     fn maps_without_string_keys_are_unreadable() {
         assert_eq!(
-            unreadable(&attribute(HashMap::from([(vec![1], 2)]))),
+            unreadable(&Attribute::from_serialize(HashMap::from([(vec![1], 2)]))),
             Some(Unreadable::NotJson)
         );
     }

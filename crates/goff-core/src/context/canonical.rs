@@ -47,11 +47,11 @@ pub(crate) fn same_attribute(name: &str, left: &Attribute, right: &AttributeRef<
     }
     // The usual kinds first, in place.
     left.is_same_scalar(right)
-        .unwrap_or_else(|| same(&left.as_ref(), right))
+        .unwrap_or_else(|| same(&left.to_ref(), right))
 }
 
 fn same_own_members(left: &Attribute, right: &AttributeRef<'_>) -> bool {
-    let (left, right) = (left.as_ref().into_map(), right.clone().into_map());
+    let (left, right) = (left.to_ref().into_map(), right.clone().into_map());
     let count = |map| own_members(map).count();
     count(left.as_deref()) == count(right.as_deref())
         && own_members(left.as_deref()).all(|(name, left)| {
@@ -108,7 +108,7 @@ fn hash_own_members(name: &str, attribute: &AttributeRef<'_>) -> u64 {
 }
 
 fn same(left: &AttributeRef<'_>, right: &AttributeRef<'_>) -> bool {
-    use AttributeRef::{Bool, Float, Goff, Int, Json, Map, Null, Text, Texts, Uint};
+    use AttributeRef::{Bool, Float, GoFeatureFlag, Int, Json, Map, Null, Text, Texts, Uint};
     match (scalar(left), scalar(right)) {
         (Null, Null) => true,
         (Bool(left), Bool(right)) => left == right,
@@ -129,7 +129,9 @@ fn same(left: &AttributeRef<'_>, right: &AttributeRef<'_>) -> bool {
                     .all(|(text, item)| item.as_str() == Some(text))
         }
         (Texts(left), Texts(right)) => left == right,
-        (Goff(goff), other) | (other, Goff(goff)) => same(&Map(&goff.to_map()), &other),
+        (GoFeatureFlag(goff), other) | (other, GoFeatureFlag(goff)) => {
+            same(&Map(&goff.to_map()), &other)
+        }
         #[cfg(feature = "open-feature")]
         (AttributeRef::SdkStruct(fields), Json(Value::Object(map)))
         | (Json(Value::Object(map)), AttributeRef::SdkStruct(fields)) => {
@@ -182,7 +184,7 @@ fn same_map(left: &Map<String, Value>, right: &Map<String, Value>) -> bool {
 
 impl PartialEq<Attribute> for AttributeRef<'_> {
     fn eq(&self, other: &Attribute) -> bool {
-        same(self, &other.as_ref())
+        same(self, &other.to_ref())
     }
 }
 
@@ -318,7 +320,7 @@ impl Canonical {
             AttributeRef::SdkStruct(fields) => crate::sdk::hash_struct(self, fields)?,
             #[cfg(feature = "open-feature")]
             AttributeRef::SdkValue(value) => crate::sdk::hash_value(self, value)?,
-            AttributeRef::Goff(goff) => self.map(&goff.to_map()),
+            AttributeRef::GoFeatureFlag(goff) => self.map(&goff.to_map()),
             AttributeRef::Unreadable(why) => return Err(*why),
             usual => self.attribute(usual)?,
         }

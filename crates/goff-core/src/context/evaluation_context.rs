@@ -117,7 +117,7 @@ impl EvaluationContext {
         sorted.reverse();
         let counted = sorted
             .iter()
-            .filter(|(name, attribute)| canonical::counts(name, &attribute.as_ref()))
+            .filter(|(name, attribute)| canonical::counts(name, &attribute.to_ref()))
             .count();
         let mut context = Self {
             targeting_key,
@@ -137,7 +137,7 @@ impl ContextView for EvaluationContext {
     }
 
     fn attribute(&self, name: &str) -> Option<AttributeRef<'_>> {
-        self.find(name).map(Attribute::as_ref)
+        self.find(name).map(Attribute::to_ref)
     }
 
     fn visit<'s>(
@@ -146,7 +146,7 @@ impl ContextView for EvaluationContext {
     ) -> ControlFlow<()> {
         self.attributes
             .iter()
-            .try_for_each(|(name, attribute)| visitor(name, attribute.as_ref()))
+            .try_for_each(|(name, attribute)| visitor(name, attribute.to_ref()))
     }
 
     fn canonical_hash(&self) -> Result<u64, ContextError> {

@@ -20,7 +20,7 @@ impl ExporterMetadata {
     /// An entry that is no string, boolean or finite number (GOFF-COLL-013).
     pub fn new(
         entries: impl IntoIterator<Item = (String, Value)>,
-    ) -> Result<Self, InvalidExporterMetadata> {
+    ) -> Result<Self, ExporterMetadataError> {
         let mut map = Map::new();
         for (key, value) in entries {
             let found = match &value {
@@ -33,7 +33,7 @@ impl ExporterMetadata {
                 Value::Array(_) => "a list",
                 Value::Object(_) => "an object",
             };
-            return Err(InvalidExporterMetadata { key, found });
+            return Err(ExporterMetadataError { key, found });
         }
         map.insert("provider".to_owned(), Value::from(PROVIDER));
         map.insert("openfeature".to_owned(), Value::from(true));
@@ -66,12 +66,12 @@ impl serde::Serialize for ExporterMetadata {
 
 /// An entry that cannot be exporter metadata. It names the key, never the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidExporterMetadata {
+pub struct ExporterMetadataError {
     key: String,
     found: &'static str,
 }
 
-impl fmt::Display for InvalidExporterMetadata {
+impl fmt::Display for ExporterMetadataError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, found } = self;
         write!(
@@ -81,7 +81,7 @@ impl fmt::Display for InvalidExporterMetadata {
     }
 }
 
-impl std::error::Error for InvalidExporterMetadata {}
+impl std::error::Error for ExporterMetadataError {}
 
 const PROVIDER: &str = "rust";
 

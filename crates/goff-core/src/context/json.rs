@@ -100,7 +100,7 @@ fn write_attribute(attribute: &AttributeRef<'_>, out: &mut Vec<u8>) -> Result<()
         AttributeRef::SdkStruct(fields) => crate::sdk::write_struct(fields, out)?,
         #[cfg(feature = "open-feature")]
         AttributeRef::SdkValue(value) => crate::sdk::write_value(value, out)?,
-        AttributeRef::Goff(goff) => {
+        AttributeRef::GoFeatureFlag(goff) => {
             out.push(b'{');
             let mut separator = Separator::None;
             let siblings = goff.siblings.as_deref().into_iter().flat_map(Map::iter);
@@ -140,7 +140,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::context::{Attribute, GoffRef};
+    use crate::context::{Attribute, GoFeatureFlagRef};
     use crate::context::{EvaluationContext, ExporterMetadata};
 
     type Writer = fn(&dyn ContextView, &mut Vec<u8>) -> Result<(), ContextError>;
@@ -227,7 +227,7 @@ mod tests {
         let metadata = ExporterMetadata::default();
         let siblings = json!({"flagList": ["a"], "exporterMetadata": {"old": 1}});
         let mut out = Vec::new();
-        let goff = AttributeRef::Goff(GoffRef {
+        let goff = AttributeRef::GoFeatureFlag(GoFeatureFlagRef {
             siblings: siblings.as_object().map(Cow::Borrowed),
             exporter_metadata: &metadata,
         });

@@ -12,11 +12,11 @@ mod json;
 mod view;
 
 pub use attribute::{
-    Attribute, AttributeRef, EXPORTER_METADATA, GOFEATUREFLAG, GoffRef, Unreadable, attribute,
+    Attribute, AttributeRef, EXPORTER_METADATA, GOFEATUREFLAG, GoFeatureFlagRef, Unreadable,
 };
 pub use cache_key::{CacheKey, CacheKeyRef};
 pub use evaluation_context::{EvaluationContext, EvaluationContextBuilder};
-pub use exporter_metadata::{ExporterMetadata, InvalidExporterMetadata};
+pub use exporter_metadata::{ExporterMetadata, ExporterMetadataError};
 pub use json::{write_flat_form, write_nested_form};
 pub use view::{ContextError, ContextView};
 

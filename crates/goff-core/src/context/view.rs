@@ -13,7 +13,7 @@ use crate::context::{EvaluationContext, canonical};
 /// Requests are written, cache keys compared and flags evaluated from a view. An implementation
 /// answers the same for as long as it is borrowed, and calls its visitor once for each attribute,
 /// in any order.
-pub trait ContextView: Send + Sync {
+pub trait ContextView: fmt::Debug + Send + Sync {
     /// The targeting key, when there is one. An empty one is passed on (GOFF-CTX-003).
     fn targeting_key(&self) -> Option<&str>;
 

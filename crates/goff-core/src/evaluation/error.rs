@@ -81,7 +81,7 @@ pub enum RelayError {
     /// The context cannot be sent; nothing was.
     InvalidContext(ContextError),
     /// The relay proxy, or a gateway before it, asked to wait; nothing was sent (GOFF-REM-004).
-    HeldBack {
+    RateLimited {
         /// How long still.
         remaining: Duration,
     },
@@ -114,6 +114,11 @@ pub enum RelayError {
         /// The HTTP status it came with.
         status: u16,
     },
+    /// The relay client does not implement this operation; nothing was sent.
+    Unsupported {
+        /// The method of [`RelayClient`](crate::RelayClient).
+        operation: &'static str,
+    },
     /// An answer with an error code: the relay proxy evaluated the flag and failed.
     Evaluation(EvaluationFailure),
 }
@@ -137,6 +142,8 @@ impl fmt::Display for EvaluationFailure {
         f.write_str(&self.details)
     }
 }
+
+impl Error for EvaluationFailure {}
 
 /// What is wrong with a response body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,10 +173,11 @@ impl RelayError {
         match self {
             Self::UnreachableFlagKey { .. } => ErrorCode::FlagNotFound,
             Self::InvalidContext(_) => ErrorCode::InvalidContext,
-            Self::HeldBack { .. }
+            Self::RateLimited { .. }
             | Self::NotConnected(_)
             | Self::Interrupted(_)
-            | Self::Timeout { .. } => ErrorCode::General,
+            | Self::Timeout { .. }
+            | Self::Unsupported { .. } => ErrorCode::General,
             Self::Status { code, .. } => code.clone(),
             Self::Body { .. } => ErrorCode::ParseError,
             Self::Evaluation(failure) => failure.code.clone(),
@@ -182,9 +190,10 @@ impl RelayError {
         match self {
             Self::UnreachableFlagKey { .. }
             | Self::InvalidContext(_)
-            | Self::HeldBack { .. }
+            | Self::RateLimited { .. }
             | Self::NotConnected(_)
-            | Self::Timeout { sent: false, .. } => Origin::NotEvaluated,
+            | Self::Timeout { sent: false, .. }
+            | Self::Unsupported { .. } => Origin::NotEvaluated,
             Self::Status { status, .. } if *status < 500 => Origin::NotEvaluated,
             Self::Interrupted(_)
             | Self::Timeout { sent: true, .. }
@@ -216,7 +225,7 @@ impl fmt::Display for RelayError {
                  in-process evaluation can use it"
             ),
             Self::InvalidContext(error) => write!(f, "{error}"),
-            Self::HeldBack { remaining } => write!(
+            Self::RateLimited { remaining } => write!(
                 f,
                 "the relay proxy asked to wait (429 Retry-After); next request in {} s",
                 remaining.as_millis().div_ceil(1000)
@@ -262,6 +271,9 @@ impl fmt::Display for RelayError {
                         write!(f, "a body of more than {limit} bytes")
                     }
                 }
+            }
+            Self::Unsupported { operation } => {
+                write!(f, "this relay client does not implement `{operation}`")
             }
             Self::Evaluation(failure) => write!(f, "{failure}"),
         }
@@ -450,8 +462,11 @@ mod tests {
             status: 200,
         };
         let key = RelayError::UnreachableFlagKey { reason: "is empty" };
-        let held = RelayError::HeldBack {
+        let limited = RelayError::RateLimited {
             remaining: Duration::from_secs(1),
+        };
+        let unsupported = RelayError::Unsupported {
+            operation: "collect",
         };
         use ErrorCode::*;
         for (error, code, origin) in [
@@ -461,7 +476,8 @@ mod tests {
                 InvalidContext,
                 Origin::NotEvaluated,
             ),
-            (held, General, Origin::NotEvaluated),
+            (limited, General, Origin::NotEvaluated),
+            (unsupported, General, Origin::NotEvaluated),
             (
                 RelayError::NotConnected(cause()),
                 General,

@@ -4,7 +4,6 @@
 mod error;
 mod evaluation_type;
 mod flag_type;
-mod metadata;
 mod origin;
 mod outcome;
 mod resolution;
@@ -14,7 +13,6 @@ pub use evaluation_type::EvaluationType;
 #[cfg(feature = "open-feature")]
 pub(crate) use flag_type::found;
 pub use flag_type::{FlagType, Projection, project, project_with};
-pub use metadata::Metadata;
 pub use origin::{FallbackOrigin, Origin};
 pub use outcome::{Outcome, OutcomeSlot};
 pub use resolution::{Reason, Resolution, SDK_DEFAULT_VARIANT};

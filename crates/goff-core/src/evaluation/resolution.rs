@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
-use crate::evaluation::Metadata;
+use serde_json::{Map, Value};
 
 /// A flag's resolution as the relay proxy or the engine gave it. It is immutable and travels
 /// behind an `Arc`, so that a cached answer is shared, not copied.
@@ -17,7 +15,7 @@ pub struct Resolution {
     /// The variant's name; `SdkDefault` for a disabled flag. `None` when the answer had none.
     pub variant: Option<String>,
     /// Flag metadata, verbatim, with whatever the relay proxy added (GOFF-EVAL-010).
-    pub metadata: Metadata,
+    pub metadata: Map<String, Value>,
     /// The flag's version, where the answer carries one (OFREP does not).
     pub version: Option<String>,
     /// Whether usage of this flag may be recorded; true where the answer does not say.
@@ -27,6 +25,54 @@ pub struct Resolution {
 }
 
 impl Resolution {
+    /// A value and its reason; trackable, not cacheable, without variant, metadata and version.
+    pub fn new(value: impl Into<Value>, reason: Reason) -> Self {
+        Self {
+            value: value.into(),
+            reason,
+            variant: None,
+            metadata: Map::new(),
+            version: None,
+            track_events: true,
+            cacheable: false,
+        }
+    }
+
+    /// Sets the variant's name.
+    #[must_use]
+    pub fn with_variant(mut self, variant: impl Into<String>) -> Self {
+        self.variant = Some(variant.into());
+        self
+    }
+
+    /// Sets the flag metadata.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Map<String, Value>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Sets the flag's version.
+    #[must_use]
+    pub fn with_version(mut self, version: impl Into<String>) -> Self {
+        self.version = Some(version.into());
+        self
+    }
+
+    /// Says whether usage of this flag may be recorded.
+    #[must_use]
+    pub fn with_track_events(mut self, track_events: bool) -> Self {
+        self.track_events = track_events;
+        self
+    }
+
+    /// Says whether the answer may be kept for an equal evaluation.
+    #[must_use]
+    pub fn with_cacheable(mut self, cacheable: bool) -> Self {
+        self.cacheable = cacheable;
+        self
+    }
+
     /// Whether the flag is switched off: then [`value`](Self::value) is not the flag's, and every
     /// caller gets its own default (GOFF-EVAL-008, Python C4).
     #[must_use]
@@ -38,15 +84,7 @@ impl Resolution {
 impl Default for Resolution {
     /// A null value with unknown reason, trackable and not cacheable.
     fn default() -> Self {
-        Self {
-            value: Value::Null,
-            reason: Reason::Unknown,
-            variant: None,
-            metadata: Metadata::new(),
-            version: None,
-            track_events: true,
-            cacheable: false,
-        }
+        Self::new(Value::Null, Reason::Unknown)
     }
 }
 

@@ -31,7 +31,11 @@ pub trait RelayClient: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`RelayError`] when the request as a whole failed.
-    async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError>;
+    async fn evaluate_all(&self, _context: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
+        Err(RelayError::Unsupported {
+            operation: "evaluate_all",
+        })
+    }
 
     /// Asks for the flags themselves, to evaluate them in process (GOFF-IP-001): those of `flags`,
     /// or all where it is empty (GOFF-IP-002). `held` is the ETag of the configuration that the
@@ -41,16 +45,24 @@ pub trait RelayClient: fmt::Debug + Send + Sync {
     /// [`RelayError`], where there is no configuration that can be read (GOFF-IP-008).
     async fn flag_configuration(
         &self,
-        flags: &[String],
-        held: Option<&Etag>,
-    ) -> Result<ConfigurationUpdate, RelayError>;
+        _flags: &[String],
+        _held: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        Err(RelayError::Unsupported {
+            operation: "flag_configuration",
+        })
+    }
 
     /// Delivers usage data. Never sent twice by itself: the wire has no deduplication key.
     ///
     /// # Errors
     /// [`RelayError`]; unless its [`origin`](RelayError::origin) is
     /// [`NotEvaluated`](crate::Origin::NotEvaluated), the batch may have arrived.
-    async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError>;
+    async fn collect(&self, _batch: &EventBatch) -> Result<(), RelayError> {
+        Err(RelayError::Unsupported {
+            operation: "collect",
+        })
+    }
 }
 
 /// The flags of one bulk evaluation by key: each with its resolution, or its own failure.

@@ -1,6 +1,7 @@
 //! What a change of flags means to whoever holds answers.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 /// Flags whose answers may have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub enum StreamState {
 ///
 /// Called by one task at a time, in the order of arrival; it neither waits nor fails. After the
 /// listener was shut down nothing is called.
-pub trait InvalidationSink: Send + Sync {
+pub trait InvalidationSink: fmt::Debug + Send + Sync {
     /// Answers for these flags that were asked for before this call must not be served after it.
     fn invalidate(&self, invalidation: Invalidation);
 

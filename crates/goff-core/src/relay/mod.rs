@@ -7,7 +7,7 @@ mod endpoint;
 mod flag_configuration;
 mod invalidation;
 
-pub use api_key::{ApiKey, InvalidApiKey};
+pub use api_key::{ApiKey, ApiKeyError};
 pub use client::{BulkEvaluation, RelayClient};
 pub use connect::{ByteStream, Connect};
 pub use endpoint::{Endpoint, EndpointError};

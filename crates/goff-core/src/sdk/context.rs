@@ -8,12 +8,12 @@ use time::UtcOffset;
 use time::format_description::well_known::Rfc3339;
 
 use crate::context::{Attribute, AttributeRef, ContextView, Unreadable};
-use crate::sdk::GoffAttribute;
+use crate::sdk::GoFeatureFlagAttribute;
 use crate::sdk::field::{field, opaque_ref};
 
 /// Of the opaque type inside `EvaluationContextFieldValue::Struct` these are read:
 /// `serde_json::Value` and `Map<String, Value>`, the SDK's `Value` and `StructValue`,
-/// `Vec<String>`, what [`attribute`](crate::attribute()) wraps, and [`GoffAttribute`]. Any other
+/// `Vec<String>`, what [`Attribute::from_serialize`] wraps, and [`GoFeatureFlagAttribute`]. Any other
 /// is `INVALID_CONTEXT`, naming the attribute.
 impl ContextView for EvaluationContext {
     fn targeting_key(&self) -> Option<&str> {
@@ -51,11 +51,12 @@ fn field_ref(field: &EvaluationContextFieldValue) -> AttributeRef<'_> {
             .map_or(AttributeRef::Unreadable(Unreadable::NotADate), |text| {
                 AttributeRef::Text(Cow::Owned(text))
             }),
-        EvaluationContextFieldValue::Struct(opaque) => match opaque.downcast_ref::<GoffAttribute>()
-        {
-            Some(goff) => AttributeRef::Goff(goff.as_ref()),
-            None => opaque_ref(&**opaque),
-        },
+        EvaluationContextFieldValue::Struct(opaque) => {
+            match opaque.downcast_ref::<GoFeatureFlagAttribute>() {
+                Some(goff) => AttributeRef::GoFeatureFlag(goff.to_ref()),
+                None => opaque_ref(&**opaque),
+            }
+        }
     }
 }
 
@@ -74,7 +75,6 @@ mod tests {
     use time::{Date, Month, OffsetDateTime, Time};
 
     use super::*;
-    use crate::context::attribute;
     use crate::context::{write_flat_form, write_nested_form};
     use crate::{ContextError, EvaluationContext as OwnContext};
 
@@ -144,8 +144,8 @@ mod tests {
                 opaque(vec!["a".to_owned(), "b".to_owned()]),
                 json!(["a", "b"]),
             ),
-            (with(attribute(vec![1, 2])), json!([1, 2])),
-            (with(attribute("text")), json!("text")),
+            (with(Attribute::from_serialize(vec![1, 2])), json!([1, 2])),
+            (with(Attribute::from_serialize("text")), json!("text")),
         ] {
             assert_eq!(written(&context).unwrap(), json!({"field": expected}));
             // The copy that a cache keeps is the same context, and writes the same.
@@ -191,7 +191,10 @@ mod tests {
         refused(&opaque(Opaque("secret")), Unreadable::UnknownType);
         refused(&with(f64::NAN), Unreadable::NotFinite);
         refused(&with(f64::INFINITY), Unreadable::NotFinite);
-        refused(&with(attribute(f64::NAN)), Unreadable::NotFinite);
+        refused(
+            &with(Attribute::from_serialize(f64::NAN)),
+            Unreadable::NotFinite,
+        );
         refused(
             &opaque(open_feature::Value::Array(vec![f64::NAN.into()])),
             Unreadable::NotFinite,
@@ -207,7 +210,7 @@ mod tests {
         refused(&with(date(-5, 0, 0)), Unreadable::NotADate);
         let message = written(&opaque(Opaque("secret"))).unwrap_err().to_string();
         assert!(!message.contains("secret"));
-        assert!(message.contains("`goff_core::attribute`"));
+        assert!(message.contains("`Attribute::from_serialize`"));
     }
 
     #[test]

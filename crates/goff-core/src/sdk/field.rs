@@ -33,7 +33,7 @@ pub(crate) fn opaque_ref(opaque: &(dyn Any + Send + Sync)) -> AttributeRef<'_> {
     } else if let Some(map) = opaque.downcast_ref::<Map<String, Value>>() {
         AttributeRef::Map(map)
     } else if let Some(attribute) = opaque.downcast_ref::<Attribute>() {
-        attribute.as_ref()
+        attribute.to_ref()
     } else if let Some(fields) = opaque.downcast_ref::<StructValue>() {
         AttributeRef::SdkStruct(fields)
     } else if let Some(value) = opaque.downcast_ref::<open_feature::Value>() {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use open_feature::{EvaluationContext, EvaluationContextFieldValue};
 use serde_json::{Map, Value};
 
-use crate::context::{AttributeRef, ContextView, ExporterMetadata, GOFEATUREFLAG, GoffRef};
+use crate::context::{ExporterMetadata, GOFEATUREFLAG, GoFeatureFlagRef};
 use crate::evaluation::OutcomeSlot;
 use crate::sdk::field::{field, opaque_ref};
 
@@ -18,13 +18,13 @@ use crate::sdk::field::{field, opaque_ref};
 ///
 /// Nothing is copied: the caller's members stay in the attribute that they came in. The slot is
 /// left out of JSON and cache keys.
-pub struct GoffAttribute {
+pub struct GoFeatureFlagAttribute {
     inherited: Option<Arc<dyn Any + Send + Sync>>,
     exporter_metadata: ExporterMetadata,
     slot: OutcomeSlot,
 }
 
-impl GoffAttribute {
+impl GoFeatureFlagAttribute {
     /// Enriches what the context holds under `gofeatureflag`, if anything. A value that is no map
     /// is replaced (GOFF-CTX-008).
     #[must_use]
@@ -58,15 +58,6 @@ impl GoffAttribute {
         Self::of_field(field(context, GOFEATUREFLAG)?)
     }
 
-    /// The attribute, and another one beside it.
-    #[must_use]
-    pub fn find_beside<'c>(
-        context: &'c EvaluationContext,
-        other: &str,
-    ) -> (Option<&'c Self>, Option<AttributeRef<'c>>) {
-        (Self::find(context), context.attribute(other))
-    }
-
     #[inline]
     fn of_field(field: &EvaluationContextFieldValue) -> Option<&Self> {
         match field {
@@ -84,11 +75,11 @@ impl GoffAttribute {
     /// The attribute as plain JSON, for a provider that does not know this type.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        Value::Object(self.as_ref().to_map())
+        Value::Object(self.to_ref().to_map())
     }
 
-    pub(crate) fn as_ref(&self) -> GoffRef<'_> {
-        GoffRef {
+    pub(crate) fn to_ref(&self) -> GoFeatureFlagRef<'_> {
+        GoFeatureFlagRef {
             siblings: self.siblings(),
             exporter_metadata: &self.exporter_metadata,
         }
@@ -99,16 +90,16 @@ impl GoffAttribute {
     }
 }
 
-impl fmt::Debug for GoffAttribute {
+impl fmt::Debug for GoFeatureFlagAttribute {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("GoffAttribute")
+        f.debug_struct("GoFeatureFlagAttribute")
             .field("exporter_metadata", &self.exporter_metadata)
             .finish_non_exhaustive()
     }
 }
 
-impl From<GoffAttribute> for EvaluationContextFieldValue {
-    fn from(attribute: GoffAttribute) -> Self {
+impl From<GoFeatureFlagAttribute> for EvaluationContextFieldValue {
+    fn from(attribute: GoFeatureFlagAttribute) -> Self {
         Self::new_struct(attribute)
     }
 }
@@ -119,14 +110,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::EvaluationContext as OwnContext;
     use crate::context::write_flat_form;
     use crate::evaluation::{Origin, Outcome};
+    use crate::{ContextView, EvaluationContext as OwnContext};
 
     fn enriched(existing: Option<EvaluationContextFieldValue>) -> EvaluationContext {
         EvaluationContext::default().with_custom_field(
             GOFEATUREFLAG,
-            GoffAttribute::new(existing.as_ref(), ExporterMetadata::default()),
+            GoFeatureFlagAttribute::new(existing.as_ref(), ExporterMetadata::default()),
         )
     }
 
@@ -157,7 +148,7 @@ mod tests {
                 &with_list,
             ),
             (
-                opaque(crate::attribute(json!({"flagList": ["a"]}))),
+                opaque(crate::Attribute::from_serialize(json!({"flagList": ["a"]}))),
                 &with_list,
             ),
             (Some("text".into()), &bare),
@@ -167,7 +158,10 @@ mod tests {
         ] {
             let context = enriched(existing);
             assert_eq!(written(&context), *expected);
-            assert_eq!(GoffAttribute::find(&context).unwrap().to_json(), *expected);
+            assert_eq!(
+                GoFeatureFlagAttribute::find(&context).unwrap().to_json(),
+                *expected
+            );
         }
     }
 
@@ -179,39 +173,17 @@ mod tests {
     }
 
     #[test]
-    fn attribute_is_found_beside_another_in_small_contexts_and_large_ones() {
-        for size in [0, 5, 10, 100] {
-            let plain = (0..size).fold(EvaluationContext::default(), |context, n| {
-                context.with_custom_field(format!("field-{n}"), n)
-            });
-            for other in [None, Some(true)] {
-                let with_other = match other {
-                    Some(value) => plain.clone().with_custom_field("anonymous", value),
-                    None => plain.clone(),
-                };
-                let enriched = with_other.clone().with_custom_field(
-                    GOFEATUREFLAG,
-                    GoffAttribute::new(None, ExporterMetadata::default()),
-                );
-                for (context, has_goff) in [(&with_other, false), (&enriched, true)] {
-                    let (goff, found) = GoffAttribute::find_beside(context, "anonymous");
-                    assert_eq!(goff.is_some(), has_goff, "{size}");
-                    let found = found.map(|found| found.to_json().unwrap());
-                    assert_eq!(found, other.map(Value::Bool), "{size}");
-                }
-            }
-        }
-    }
-
-    #[test]
     fn slot_and_exporter_metadata_are_no_part_of_the_key() {
         let plain = EvaluationContext::default();
         let context = enriched(None);
-        GoffAttribute::find(&context).unwrap().slot().fill(Outcome {
-            flag_key: "flag".into(),
-            result: Ok(Arc::default()),
-            origin: Origin::Relay,
-        });
+        GoFeatureFlagAttribute::find(&context)
+            .unwrap()
+            .slot()
+            .fill(Outcome {
+                flag_key: "flag".into(),
+                result: Ok(Arc::default()),
+                origin: Origin::Relay,
+            });
         assert_eq!(context.canonical_hash(), plain.canonical_hash());
         assert!(OwnContext::from_view(&plain).is_same(&context));
         assert!(OwnContext::from_view(&context).is_same(&plain));

@@ -6,7 +6,7 @@ mod goff_attribute;
 mod result;
 mod value;
 
-pub use goff_attribute::GoffAttribute;
+pub use goff_attribute::GoFeatureFlagAttribute;
 pub use result::{FLAG_DISABLED, NULL_VALUE, is_disabled, resolution_details};
 pub(crate) use value::{
     hash_struct, hash_value, struct_is_json, struct_to_json, value_is_json, value_ref,

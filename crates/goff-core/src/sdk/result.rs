@@ -46,12 +46,7 @@ pub fn resolution_details<T>(
             variant: resolution.variant.clone(),
             reason: Some(EvaluationReason::from(&resolution.reason)),
             flag_metadata: (!resolution.metadata.is_empty())
-                .then(|| {
-                    resolution
-                        .metadata
-                        .sdk(|entries| flag_metadata(flag_key, entries))
-                })
-                .cloned(),
+                .then(|| flag_metadata(flag_key, &resolution.metadata)),
         }),
         Projection::Disabled => Err(no_value(FLAG_DISABLED, "is disabled")),
         Projection::Null => Err(no_value(NULL_VALUE, "has no value (null)")),
@@ -146,7 +141,7 @@ mod tests {
         Resolution {
             reason: Reason::TargetingMatch,
             variant: Some("True".to_owned()),
-            metadata: metadata.as_object().unwrap().clone().into(),
+            metadata: metadata.as_object().unwrap().clone(),
             ..Resolution::default()
         }
     }

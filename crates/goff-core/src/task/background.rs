@@ -33,18 +33,18 @@ pub enum Stopped {
 
 /// There is no tokio runtime to run a task on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NoRuntime;
+pub struct NoRuntimeError;
 
 impl BackgroundTask {
     /// Starts a task on the current runtime.
     ///
     /// # Errors
     /// When called outside a tokio runtime.
-    pub fn spawn<F>(run: impl FnOnce(StopSignal) -> F) -> Result<Self, NoRuntime>
+    pub fn spawn<F>(run: impl FnOnce(StopSignal) -> F) -> Result<Self, NoRuntimeError>
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let runtime = Handle::try_current().map_err(|_| NoRuntime)?;
+        let runtime = Handle::try_current().map_err(|_| NoRuntimeError)?;
         let (stop, signal) = watch::channel(false);
         let task = runtime.spawn(run(StopSignal(signal)));
         Ok(Self { stop, task })
@@ -98,13 +98,13 @@ impl StopSignal {
     }
 }
 
-impl fmt::Display for NoRuntime {
+impl fmt::Display for NoRuntimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("there is no tokio runtime here")
     }
 }
 
-impl std::error::Error for NoRuntime {}
+impl std::error::Error for NoRuntimeError {}
 
 #[cfg(test)]
 mod tests {
@@ -176,7 +176,10 @@ mod tests {
 
     #[test]
     fn without_a_runtime_it_says_so() {
-        assert_eq!(BackgroundTask::spawn(|_| async {}).unwrap_err(), NoRuntime);
+        assert_eq!(
+            BackgroundTask::spawn(|_| async {}).unwrap_err(),
+            NoRuntimeError
+        );
     }
 
     #[test]

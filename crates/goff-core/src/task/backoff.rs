@@ -45,7 +45,7 @@ impl Backoff {
 
 /// A random number, evenly distributed; no secret may depend on it.
 #[must_use]
-pub fn random() -> u64 {
+pub fn random_u64() -> u64 {
     // The keys of the standard library's hash maps are random; a hash of nothing is made of them.
     RandomState::new().hash_one(())
 }

@@ -3,5 +3,5 @@
 mod background;
 mod backoff;
 
-pub use background::{BackgroundTask, NoRuntime, StopSignal, Stopped};
-pub use backoff::{Backoff, random};
+pub use background::{BackgroundTask, NoRuntimeError, StopSignal, Stopped};
+pub use backoff::{Backoff, random_u64};

@@ -1,6 +1,7 @@
 //! Usage data as the relay proxy's data collector reads them (upstream
 //! `exporter/feature_event.go`, `exporter/tracking_event.go`).
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
@@ -8,7 +9,6 @@ use serde_json::{Map, Value};
 
 use crate::context::ExporterMetadata;
 use crate::evaluation::{Resolution, SDK_DEFAULT_VARIANT};
-use crate::usage::UserKey;
 
 /// One event of a batch.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -44,7 +44,7 @@ pub struct FeatureEvent {
     /// Known user or anonymous one.
     pub context_kind: ContextKind,
     /// The targeting key, or [`UNDEFINED_TARGETING_KEY`].
-    pub user_key: UserKey,
+    pub user_key: String,
     /// Unix time in seconds.
     pub creation_date_seconds: i64,
     /// The flag's key.
@@ -52,9 +52,9 @@ pub struct FeatureEvent {
     /// What the flag's answer said, where there was one.
     pub resolution: Option<Arc<Resolution>>,
     /// What was served instead of the flag's own value; `None` where that was served.
-    pub served_instead: Option<Box<Value>>,
+    pub default_value: Option<Box<Value>>,
     /// Whether the evaluation failed.
-    pub failed: bool,
+    pub is_default: bool,
     /// Who evaluated.
     pub source: EventSource,
 }
@@ -64,7 +64,7 @@ impl FeatureEvent {
     #[must_use]
     pub fn variant(&self) -> &str {
         match &self.resolution {
-            Some(resolution) if !self.failed && !resolution.is_disabled() => {
+            Some(resolution) if !self.is_default && !resolution.is_disabled() => {
                 resolution.variant.as_deref().unwrap_or(SDK_DEFAULT_VARIANT)
             }
             _ => SDK_DEFAULT_VARIANT,
@@ -74,7 +74,7 @@ impl FeatureEvent {
     /// The value served.
     #[must_use]
     pub fn value(&self) -> &Value {
-        match (&self.served_instead, &self.resolution) {
+        match (&self.default_value, &self.resolution) {
             (Some(value), _) => value,
             (None, Some(resolution)) => &resolution.value,
             (None, None) => &Value::Null,
@@ -93,12 +93,12 @@ impl Serialize for FeatureEvent {
         FeatureEventWire {
             kind: "feature",
             context_kind: self.context_kind,
-            user_key: self.user_key.as_str(),
+            user_key: &self.user_key,
             creation_date: self.creation_date_seconds,
             key: &self.flag_key,
             variation: self.variant(),
             value: self.value(),
-            default: self.failed,
+            default: self.is_default,
             version: self.version(),
             source: self.source,
         }
@@ -176,7 +176,7 @@ pub struct EventBatch {
 /// Takes usage data. Called inside evaluations, from any thread: it never waits, never fails and
 /// never panics; what does not fit is dropped and counted by the sink. Events recorded after the
 /// sink was shut down are dropped.
-pub trait EventSink: Send + Sync {
+pub trait EventSink: fmt::Debug + Send + Sync {
     /// Takes one event.
     fn record(&self, event: Event);
 
@@ -201,8 +201,8 @@ mod tests {
             creation_date_seconds: 1_795_333_949,
             flag_key: "flag".into(),
             resolution: resolution.map(Arc::new),
-            served_instead: None,
-            failed: false,
+            default_value: None,
+            is_default: false,
             source: EventSource::ProviderCache,
         }
     }
@@ -251,8 +251,8 @@ mod tests {
     fn disabled_flags_and_failures_have_the_default_variant_and_null_keeps_its_own() {
         let served = |resolution, failed| {
             let event = FeatureEvent {
-                served_instead: Some(Box::new(json!("default"))),
-                failed,
+                default_value: Some(Box::new(json!("default"))),
+                is_default: failed,
                 ..event(resolution)
             };
             let wire = wire(event);

@@ -1,10 +1,8 @@
 //! Usage data: the events of the relay proxy's data collector, and the sink that takes them.
 
 mod event;
-mod user_key;
 
 pub use event::{
     ContextKind, Event, EventBatch, EventSink, EventSource, FeatureEvent, TrackingEvent,
     UNDEFINED_TARGETING_KEY,
 };
-pub use user_key::UserKey;

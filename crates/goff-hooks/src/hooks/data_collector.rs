@@ -3,8 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use goff_core::__internal::GoFeatureFlagAttribute;
 use goff_core::{
-    AttributeRef, EvaluationType, EventSink, EventSource, FeatureEvent, GoffAttribute, NULL_VALUE,
+    AttributeRef, ContextView, EvaluationType, EventSink, EventSource, FeatureEvent, NULL_VALUE,
     Reason, Resolution, is_disabled,
 };
 use open_feature::{
@@ -71,13 +72,13 @@ impl DataCollectorHook {
         match self.form {
             Form::WithSlot(evaluation_type) => {
                 let context = context.evaluation_context;
-                let (attribute, anonymous) = GoffAttribute::find_beside(context, ANONYMOUS);
-                let outcome = attribute.and_then(|attribute| attribute.slot().take());
+                let outcome = GoFeatureFlagAttribute::find(context)
+                    .and_then(|attribute| attribute.slot().take());
                 if let Some(outcome) = outcome {
                     // The SDK does not tell the caller's default.
                     record_last(
                         outcome,
-                        kind_by(anonymous),
+                        kind_by(ContextView::attribute(context, ANONYMOUS)),
                         user_key(context),
                         evaluation_type,
                         &**sink,
@@ -114,9 +115,9 @@ fn plain_event(context: &HookContext<'_>, ended: Ended<'_>) -> Option<FeatureEve
         user_key: user_key(context.evaluation_context).into(),
         creation_date_seconds: unix_seconds(),
         flag_key: context.flag_key.into(),
-        failed: resolution.is_none(),
+        is_default: resolution.is_none(),
         resolution,
-        served_instead: None,
+        default_value: None,
         source: EventSource::ProviderCache,
     })
 }

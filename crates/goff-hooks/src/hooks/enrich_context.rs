@@ -3,7 +3,8 @@
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use goff_core::{EvaluationType, EventSink, ExporterMetadata, GOFEATUREFLAG, GoffAttribute};
+use goff_core::__internal::GoFeatureFlagAttribute;
+use goff_core::{EvaluationType, EventSink, ExporterMetadata, GOFEATUREFLAG};
 use open_feature::{
     EvaluationContext, EvaluationContextFieldValue, EvaluationDetails, EvaluationError, Hook,
     HookContext, HookHints, HookWrapper, Value,
@@ -33,7 +34,7 @@ enum Form {
 }
 
 /// The hooks of this project's own provider, in the order in which they are registered
-/// (GOFF-HOOK-001): enrichment, then the data collector. The resolver finds a [`GoffAttribute`] in
+/// (GOFF-HOOK-001): enrichment, then the data collector. The resolver finds a [`GoFeatureFlagAttribute`] in
 /// the context and fills its slot with the outcome, which the collector takes.
 ///
 /// Disabled data collection is no `sink`: both hooks are there all the same (GOFF-HOOK-003,
@@ -57,7 +58,7 @@ impl EnrichEvaluationContextHook {
     /// The form for any provider.
     #[must_use]
     pub fn new(exporter_metadata: &ExporterMetadata) -> Self {
-        let bare = GoffAttribute::new(None, exporter_metadata.clone()).to_json();
+        let bare = GoFeatureFlagAttribute::new(None, exporter_metadata.clone()).to_json();
         Self {
             exporter_metadata: exporter_metadata.clone(),
             form: Form::Plain(Arc::new(bare)),
@@ -85,10 +86,10 @@ impl EnrichEvaluationContextHook {
         match (&self.form, existing) {
             (Form::Plain(bare), None) => EvaluationContextFieldValue::Struct(bare.clone()),
             (Form::Plain(_), Some(_)) => EvaluationContextFieldValue::new_struct(
-                GoffAttribute::new(existing, self.exporter_metadata.clone()).to_json(),
+                GoFeatureFlagAttribute::new(existing, self.exporter_metadata.clone()).to_json(),
             ),
             (Form::WithSlot, existing) => {
-                GoffAttribute::new(existing, self.exporter_metadata.clone()).into()
+                GoFeatureFlagAttribute::new(existing, self.exporter_metadata.clone()).into()
             }
         }
     }
@@ -243,8 +244,8 @@ mod tests {
         let first = before(&*hooks[0], &context).await;
         let second = before(&*hooks[0], &first).await;
         let (first, second) = (
-            GoffAttribute::find(&first).unwrap(),
-            GoffAttribute::find(&second).unwrap(),
+            GoFeatureFlagAttribute::find(&first).unwrap(),
+            GoFeatureFlagAttribute::find(&second).unwrap(),
         );
         assert!(!std::ptr::eq(first, second));
         assert_eq!(first.to_json(), json!({"exporterMetadata": exporter()}));

@@ -256,7 +256,7 @@ fn make_room<T>(queue: &mut VecDeque<T>, most: usize) {
 
 #[inline]
 fn is_error(event: &Event) -> bool {
-    matches!(event, Event::Feature(event) if event.failed)
+    matches!(event, Event::Feature(event) if event.is_default)
 }
 
 fn as_u64(count: usize) -> u64 {
@@ -283,8 +283,8 @@ mod tests {
             creation_date_seconds: id,
             flag_key: "flag".into(),
             resolution: None,
-            served_instead: None,
-            failed,
+            default_value: None,
+            is_default: failed,
             source: EventSource::ProviderCache,
         })
     }

@@ -55,7 +55,7 @@ fn feature_size(event: &FeatureEvent) -> usize {
         + text_size(&event.flag_key)
         + text_size(event.variant())
         + value_size(event.value())
-        + value_size(&Value::Bool(event.failed))
+        + value_size(&Value::Bool(event.is_default))
         + version
         + source.len()
 }
@@ -111,7 +111,7 @@ mod tests {
             texts in any::<[String; 3]>(),
             version in any::<Option<String>>(),
             value in any_value(),
-            served_instead in proptest::option::of(any_value()),
+            default_value in proptest::option::of(any_value()),
             creation_date_seconds in any::<i64>(),
             (anonymous, cached, failed) in any::<(bool, bool, bool)>(),
         ) {
@@ -128,8 +128,8 @@ mod tests {
                     version,
                     ..Resolution::default()
                 })),
-                served_instead: served_instead.map(Box::new),
-                failed,
+                default_value: default_value.map(Box::new),
+                is_default: failed,
                 source: if cached { EventSource::ProviderCache } else { EventSource::InProcess },
             });
             let exact = serde_json::to_vec(&event).unwrap().len();

@@ -148,8 +148,8 @@ mod tests {
             creation_date_seconds: id,
             flag_key: "flag".into(),
             resolution: None,
-            served_instead: None,
-            failed: false,
+            default_value: None,
+            is_default: false,
             source: EventSource::InProcess,
         })
     }

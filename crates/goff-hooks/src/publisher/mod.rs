@@ -5,7 +5,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use goff_core::{BackgroundTask, Event, EventSink, NoRuntime, RelayClient};
+use goff_core::__internal::BackgroundTask;
+use goff_core::{Event, EventSink, NoRuntimeError, RelayClient};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, timeout};
 
@@ -63,7 +64,7 @@ impl EventPublisher {
     ///
     /// # Errors
     /// When called outside a tokio runtime.
-    pub fn start(&self) -> Result<(), NoRuntime> {
+    pub fn start(&self) -> Result<(), NoRuntimeError> {
         let mut running = lock(&self.running);
         if let Some(running) = &*running
             && !running.task.is_finished()

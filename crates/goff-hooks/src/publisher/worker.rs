@@ -3,7 +3,8 @@
 use std::mem;
 use std::sync::Arc;
 
-use goff_core::{EventBatch, RelayError, StopSignal};
+use goff_core::__internal::StopSignal;
+use goff_core::{EventBatch, RelayError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 

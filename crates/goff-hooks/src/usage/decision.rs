@@ -155,8 +155,8 @@ impl Recorded {
             creation_date_seconds: now_seconds,
             flag_key: whose.flag_key,
             resolution: whose.resolution,
-            served_instead: (!self.has_value).then(|| Box::new(caller_default())),
-            failed: self.failed,
+            default_value: (!self.has_value).then(|| Box::new(caller_default())),
+            is_default: self.failed,
             source: self.source,
         }
     }
@@ -598,9 +598,9 @@ mod tests {
                 Usage::Record(event) => {
                     prop_assert!(!untracked && kind != "notReady");
                     prop_assert!(!server_records && !nobody_can_tell);
-                    prop_assert!(event.failed || outcome.result.is_ok());
-                    prop_assert_eq!(event.value() == "on", event.served_instead.is_none());
-                    prop_assert!(!event.failed || event.served_instead.is_some());
+                    prop_assert!(event.is_default || outcome.result.is_ok());
+                    prop_assert_eq!(event.value() == "on", event.default_value.is_none());
+                    prop_assert!(!event.is_default || event.default_value.is_some());
                 }
             }
         }

@@ -36,8 +36,8 @@ fn event(id: i64, failed: bool, value: Option<Value>) -> Event {
         creation_date_seconds: id,
         flag_key: "flag".into(),
         resolution: None,
-        served_instead: value.map(Box::new),
-        failed,
+        default_value: value.map(Box::new),
+        is_default: failed,
         source: EventSource::ProviderCache,
     })
 }

@@ -4,10 +4,7 @@ use std::fmt::Debug;
 use std::ops::Deref;
 
 use async_trait::async_trait;
-use goff_core::{
-    BulkEvaluation, ConfigurationUpdate, ContextView, Etag, EventBatch, RelayClient, RelayError,
-    Resolution,
-};
+use goff_core::{ContextView, EventBatch, RelayClient, RelayError, Resolution};
 
 /// What is done with a batch.
 #[async_trait]
@@ -30,18 +27,6 @@ impl<T> Deref for OnlyCollector<T> {
 impl<T: Collect> RelayClient for OnlyCollector<T> {
     async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
         Ok(Resolution::default())
-    }
-
-    async fn evaluate_all(&self, _: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
-        Ok(BulkEvaluation::new())
-    }
-
-    async fn flag_configuration(
-        &self,
-        _: &[String],
-        _: Option<&Etag>,
-    ) -> Result<ConfigurationUpdate, RelayError> {
-        Ok(ConfigurationUpdate::NotModified)
     }
 
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {

@@ -1,4 +1,4 @@
-use goff_core::{EvaluationFailure, Metadata, Reason};
+use goff_core::{EvaluationFailure, Reason};
 use http::HeaderMap;
 use proptest::prelude::*;
 use serde_json::json;
@@ -32,8 +32,8 @@ fn failure(status: u16, body: &Value) -> EvaluationFailure {
     }
 }
 
-fn metadata(value: Value) -> Metadata {
-    value.as_object().unwrap().clone().into()
+fn metadata(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
 }
 
 /// Relay-protocol 7: the recorded answer of a rule that matched.

@@ -24,7 +24,7 @@ async fn client_waits_as_long_as_it_was_told() {
         evaluate(&client).await,
         client.evaluate_all(&context()).await.unwrap_err(),
     ] {
-        let RelayError::HeldBack { remaining } = error else {
+        let RelayError::RateLimited { remaining } = error else {
             panic!("{error:?}");
         };
         assert!(remaining <= Duration::from_secs(30) && remaining > Duration::from_secs(20));

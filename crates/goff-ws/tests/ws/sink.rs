@@ -22,6 +22,7 @@ pub(crate) fn flags(names: &[&str]) -> Call {
     Call::Invalidate(Invalidation::Flags(names.collect()))
 }
 
+#[derive(Debug)]
 struct Sink(mpsc::UnboundedSender<Call>);
 
 impl InvalidationSink for Sink {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goff_core::{ByteStream, Connect, Stopped, StreamState};
+use goff_core::__internal::Stopped;
+use goff_core::{ByteStream, Connect, StreamState};
 use goff_ws::{ChangeListener, ListenerOptions};
 use tokio::runtime::Handle;
 use tokio::time::Instant;

@@ -1,6 +1,6 @@
 //! A question in no API's words: who asks, and for which type.
 
-use goff_provider::{EvaluationContext, attribute};
+use goff_provider::{Attribute, EvaluationContext};
 use open_feature::EvaluationContextFieldValue;
 use serde_json::{Value, json};
 
@@ -60,7 +60,7 @@ impl User {
             context = context.targeting_key(key.as_str());
         }
         for (name, value) in &self.attributes {
-            context = context.attribute(name.as_str(), attribute(value));
+            context = context.attribute(name.as_str(), Attribute::from_serialize(value));
         }
         context.build()
     }

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use goff_core::{BackgroundTask, NoRuntime};
+use goff_core::__internal::BackgroundTask;
+use goff_core::NoRuntimeError;
 use tokio::sync::watch;
 
 use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
@@ -25,7 +26,10 @@ pub(crate) struct FileFollower {
 }
 
 impl FileFollower {
-    pub(crate) fn start(file: FlagFile, current: CurrentConfiguration) -> Result<Self, NoRuntime> {
+    pub(crate) fn start(
+        file: FlagFile,
+        current: CurrentConfiguration,
+    ) -> Result<Self, NoRuntimeError> {
         let (report, first) = watch::channel(None);
         let is_over = Arc::new(AtomicBool::new(false));
         let is_too_late = Arc::clone(&is_over);
@@ -72,7 +76,7 @@ fn impatience(
     file: String,
     current: CurrentConfiguration,
     report: watch::Sender<Option<FirstAttempt>>,
-) -> Result<BackgroundTask, NoRuntime> {
+) -> Result<BackgroundTask, NoRuntimeError> {
     BackgroundTask::spawn(|_| async move {
         tokio::time::sleep(LONGEST_FIRST_LOOK).await;
         if report.borrow().is_none() {

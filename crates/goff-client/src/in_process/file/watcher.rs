@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use goff_core::{BackgroundTask, NoRuntime, StopSignal, Stopped};
+use goff_core::__internal::{BackgroundTask, StopSignal, Stopped};
+use goff_core::NoRuntimeError;
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, timeout};
 
@@ -36,12 +37,12 @@ impl FlagFileWatcher {
     pub(crate) fn start(
         file: FlagFile,
         take: impl FnMut(Refresh) + Send + 'static,
-    ) -> Result<Self, NoRuntime> {
+    ) -> Result<Self, NoRuntimeError> {
         let follower = Follower::new(file, DirectoryWatches::new(), Box::new(take));
         Self::start_with(follower, Pace::DEFAULT)
     }
 
-    fn start_with(follower: Follower, pace: Pace) -> Result<Self, NoRuntime> {
+    fn start_with(follower: Follower, pace: Pace) -> Result<Self, NoRuntimeError> {
         let task = BackgroundTask::spawn(|stop| follow(follower, pace, stop))?;
         Ok(Self { task })
     }

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use goff_core::{BackgroundTask, NoRuntime, StopSignal, Stopped};
+use goff_core::__internal::{BackgroundTask, StopSignal, Stopped};
+use goff_core::NoRuntimeError;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -34,7 +35,7 @@ struct State {
 }
 
 impl ConfigurationKeeper {
-    pub(crate) fn start(file: LastKnownGood) -> Result<Self, NoRuntime> {
+    pub(crate) fn start(file: LastKnownGood) -> Result<Self, NoRuntimeError> {
         let shared = Arc::new(Shared {
             file,
             state: Mutex::default(),

@@ -5,7 +5,8 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::{BackgroundTask, Backoff, NoRuntime, random};
+use goff_core::__internal::{BackgroundTask, Backoff, random_u64};
+use goff_core::NoRuntimeError;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -38,7 +39,7 @@ pub(crate) struct Poll {
 }
 
 impl ConfigurationPoller {
-    pub(crate) fn start(poll: Poll) -> Result<Self, NoRuntime> {
+    pub(crate) fn start(poll: Poll) -> Result<Self, NoRuntimeError> {
         let (report, first) = watch::channel(None);
         let task = BackgroundTask::spawn(move |mut stop| async move {
             let polling = async {
@@ -101,7 +102,7 @@ impl Poll {
                 self.current.missing();
                 report.send_replace(Some(first));
             }
-            let pause = Instant::now() + backoff.pause(random());
+            let pause = Instant::now() + backoff.pause(random_u64());
             tokio::select! {
                 () = sleep_until(pause) => {}
                 () = self.announcements.wait() => {}
@@ -235,7 +236,7 @@ impl Schedule {
     fn new(interval: Duration) -> Self {
         Self {
             interval,
-            poll: Instant::now() + jittered(interval, random()),
+            poll: Instant::now() + jittered(interval, random_u64()),
             lagging: None,
             retry: None,
             owes: false,
@@ -257,7 +258,7 @@ impl Schedule {
         let now = Instant::now();
         if self.poll <= now {
             // From now, so that a clock that leapt does not make up for what it missed.
-            self.poll = now + jittered(self.interval, random());
+            self.poll = now + jittered(self.interval, random_u64());
         }
         if self.retry.is_some_and(|at| at <= now) {
             self.retry = None;
@@ -286,7 +287,7 @@ impl Schedule {
     fn failed(&mut self, was_announced: bool) {
         self.owes |= was_announced;
         if self.owes {
-            self.retry = Some(Instant::now() + self.backoff.pause(random()));
+            self.retry = Some(Instant::now() + self.backoff.pause(random_u64()));
         }
     }
 }

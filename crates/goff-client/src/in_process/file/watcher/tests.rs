@@ -329,5 +329,8 @@ async fn refresh_that_hangs_does_not_hold_up_the_end() {
 #[test]
 fn without_a_runtime_it_says_so() {
     let file = FlagFile::at(Path::new("flags.yaml")).unwrap();
-    assert_eq!(FlagFileWatcher::start(file, |_| {}).unwrap_err(), NoRuntime);
+    assert_eq!(
+        FlagFileWatcher::start(file, |_| {}).unwrap_err(),
+        NoRuntimeError
+    );
 }

@@ -200,7 +200,7 @@ async fn without_a_relay_proxy_nothing_is_collected_or_asked() {
     assert_eq!(goff.stats().fallbacks, 0);
     for report in [goff.flush(PATIENCE).await, goff.shutdown(PATIENCE).await] {
         assert_eq!(
-            (report.recorded, report.delivered, report.buffered),
+            (report.recorded, report.delivered, report.pending),
             (0, 0, 0)
         );
     }

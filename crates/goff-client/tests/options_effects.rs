@@ -136,13 +136,13 @@ async fn twice_max_pending_events_are_kept() {
     hit(&goff, 33).await;
     let report = goff.flush(DEADLINE).await;
     assert_eq!(
-        (report.recorded, report.dropped, report.buffered),
+        (report.recorded, report.dropped, report.pending),
         (33, 23, 10)
     );
     relay.set_collector_failure(None);
     let report = goff.shutdown(DEADLINE).await;
     assert_eq!(
-        (report.delivered, report.dropped, report.buffered),
+        (report.delivered, report.dropped, report.pending),
         (10, 23, 0)
     );
     let sizes: Vec<_> = relay
@@ -321,7 +321,7 @@ async fn timeout_bounds_a_delivery() {
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     hit(&goff, 1).await;
     let report = goff.flush(DEADLINE).await;
-    assert_eq!((report.delivered, report.buffered), (0, 1));
+    assert_eq!((report.delivered, report.pending), (0, 1));
     let error = report.error.unwrap();
     assert!(
         matches!(error, RelayError::Timeout { timeout: bound, .. } if bound == timeout),

@@ -7,8 +7,7 @@
 //! * [`usage`] decides, from the outcome of an evaluation, whether it is recorded and as what;
 //! * [`DataCollectorHook`] records for any OpenFeature provider, by what the SDK tells a hook;
 //! * [`EventPublisher`] takes events without ever waiting and delivers them through any
-//!   [`RelayClient`](goff_core::RelayClient), goff-http's for example; [`EventBuffer`] is the
-//!   bounded queue beneath it;
+//!   [`RelayClient`](goff_core::RelayClient), goff-http's for example;
 //! * [`tracking_event`] makes an event of something else that happened to a user.
 //!
 //! **Enrichment.** The relay proxy attaches the members of `gofeatureflag.exporterMetadata`, an
@@ -65,7 +64,7 @@
 //! // … evaluate with the client …
 //! # drop(client);
 //! let report = publisher.shutdown(Duration::from_secs(5)).await;
-//! assert_eq!(report.recorded, report.delivered + report.dropped + report.buffered);
+//! assert_eq!(report.recorded, report.delivered + report.dropped + report.pending);
 //! # Ok(())
 //! # }
 //! # main().unwrap();
@@ -81,7 +80,5 @@ mod usage;
 pub use enriched_context::Enriched;
 #[cfg(feature = "open-feature")]
 pub use hooks::{DataCollectorHook, EnrichEvaluationContextHook, provider_hooks};
-pub use publisher::{
-    DeliveryReport, EventBuffer, EventCounts, EventPublisher, EventPublisherOptions, UsageStats,
-};
+pub use publisher::{DeliveryReport, EventPublisher, EventPublisherOptions, UsageStats};
 pub use usage::{Usage, tracking_event, unix_seconds, usage};

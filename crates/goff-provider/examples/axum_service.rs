@@ -113,7 +113,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let report = goff.shutdown(Duration::from_secs(5)).await;
     println!(
         "usage data: {} recorded, {} delivered, {} dropped, {} still buffered",
-        report.recorded, report.delivered, report.dropped, report.buffered
+        report.recorded, report.delivered, report.dropped, report.pending
     );
     Ok(())
 }

@@ -154,7 +154,7 @@ async fn finish(out: &mut impl Write, goff: &GoFeatureFlag) -> io::Result<()> {
     writeln!(
         out,
         "\nusage data: {} recorded, {} delivered, {} dropped, {} still buffered",
-        report.recorded, report.delivered, report.dropped, report.buffered
+        report.recorded, report.delivered, report.dropped, report.pending
     )
 }
 

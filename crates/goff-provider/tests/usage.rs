@@ -65,7 +65,7 @@ impl Sut {
     /// What the collector got, without what differs from run to run.
     async fn collected(&self) -> Vec<Value> {
         let report = self.goff.flush(DEADLINE).await;
-        assert_eq!((report.buffered, report.dropped), (0, 0));
+        assert_eq!((report.pending, report.dropped), (0, 0));
         let batches = self.relay.batches();
         let events = batches.iter().flat_map(|batch| &batch.events);
         events

@@ -133,7 +133,7 @@ async fn shutdown_delivers_what_is_buffered() {
             false => (10, "PROVIDER_CACHE"),
         };
         assert_eq!(
-            surface.goff.stats().usage.buffered,
+            surface.goff.stats().usage.pending,
             own as u64,
             "{}",
             surface.name
@@ -144,7 +144,7 @@ async fn shutdown_delivers_what_is_buffered() {
                 report.recorded,
                 report.delivered,
                 report.dropped,
-                report.buffered
+                report.pending
             ),
             (own as u64, own as u64, 0, 0),
             "{}: {report:?}",

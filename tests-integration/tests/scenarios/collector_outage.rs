@@ -81,7 +81,7 @@ async fn after_an_outage_of_ten_seconds_every_event_is_there_once_and_in_order()
             report.recorded,
             report.delivered,
             report.dropped,
-            report.buffered
+            report.pending
         ),
         (all, all, 0, 0),
         "{report:?}"

@@ -22,7 +22,7 @@ pub(crate) async fn check(
     client: Recorded<'_>,
 ) -> Vec<Value> {
     let report = goff.flush(Duration::from_secs(10)).await;
-    assert_eq!(report.buffered, 0, "{place}: {report:?}");
+    assert_eq!(report.pending, 0, "{place}: {report:?}");
     // The exporter writes in order, so everything is there once this is.
     let last = format!("{} is done", user.key());
     let event = json!({"events": [{"kind": "feature", "key": "done", "userKey": last}]});

@@ -98,7 +98,7 @@ async fn every_evaluation_has_a_value_and_none_goes_back() {
         assert_eq!(report.recorded, evaluations, "{report:?}");
         assert_eq!(
             report.recorded,
-            report.delivered + report.dropped + report.buffered,
+            report.delivered + report.dropped + report.pending,
             "{report:?}"
         );
         let stats = surface.goff.stats();

@@ -140,7 +140,7 @@ async fn clients_are_right_in_time_and_frugal_whatever_their_relay_proxy_does() 
     for report in [&report, &report_in_process] {
         assert_eq!(
             report.recorded,
-            report.delivered + report.dropped + report.buffered,
+            report.delivered + report.dropped + report.pending,
             "{report:?}"
         );
     }

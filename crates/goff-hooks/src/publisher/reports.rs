@@ -1,40 +1,82 @@
-//! What became of the events: after a flush or shutdown, and at any time.
+//! What became of the recorded events.
 
 use goff_core::RelayError;
+use serde::{Serialize, Serializer};
 
-/// What became of every event since the publisher was made:
-/// `recorded = delivered + dropped + buffered`.
-#[derive(Debug, Clone, Default)]
+/// What became of every event since the publisher was created:
+/// `recorded = delivered + dropped + pending`.
+#[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct DeliveryReport {
     /// Events that were recorded.
     pub recorded: u64,
-    /// Events that the collector took.
+    /// Events that the data collector accepted.
     pub delivered: u64,
-    /// Events that were lost: they exceeded the cap, or came while the publisher did not run.
+    /// Events that were lost: they exceeded the limit of the buffer, or were recorded while the
+    /// publisher was not running.
     pub dropped: u64,
-    /// Events that are still here, one batch on its way included. A publisher that is started
-    /// again delivers them.
-    pub buffered: u64,
-    /// Why the last batch was not taken, if so.
+    /// Events that are still queued or in flight. A publisher that is started again delivers them.
+    pub pending: u64,
+    /// Why the last batch was not delivered; `None` if it was.
+    #[serde(serialize_with = "as_text")]
     pub error: Option<RelayError>,
 }
 
 /// What became of every evaluation and event so far:
-/// `recorded = delivered + dropped + in_flight + buffered`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// `recorded = delivered + dropped + pending`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct UsageStats {
     /// Events that were recorded.
     pub recorded: u64,
-    /// Events that the collector took.
+    /// Events that the data collector accepted.
     pub delivered: u64,
-    /// Events that were lost: they exceeded the cap, or came while the publisher did not run.
+    /// Events that were lost: they exceeded the limit of the buffer, or were recorded while the
+    /// publisher was not running.
     pub dropped: u64,
-    /// Events that are on their way.
+    /// Events that are still queued or in flight.
+    pub pending: u64,
+    /// The pending events that are in flight: those of the batch being sent.
     pub in_flight: u64,
-    /// Events that wait.
-    pub buffered: u64,
-    /// Evaluations that were not recorded because nobody knows whether the relay proxy did.
+    /// Evaluations that were not recorded because the relay proxy may have recorded them.
     pub unknown: u64,
+}
+
+fn as_text<S: Serializer>(error: &Option<RelayError>, serializer: S) -> Result<S::Ok, S::Error> {
+    error
+        .as_ref()
+        .map(ToString::to_string)
+        .serialize(serializer)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn report_serializes_with_the_error_as_text() {
+        let error = RelayError::Timeout {
+            timeout: Duration::from_secs(1),
+            sent: true,
+        };
+        let report = DeliveryReport {
+            recorded: 1,
+            pending: 1,
+            error: Some(error.clone()),
+            ..DeliveryReport::default()
+        };
+        assert_eq!(
+            serde_json::to_value(report).unwrap(),
+            json!({
+                "recorded": 1, "delivered": 0, "dropped": 0, "pending": 1,
+                "error": error.to_string(),
+            })
+        );
+        let report = serde_json::to_value(DeliveryReport::default()).unwrap();
+        assert_eq!(report["error"], json!(null));
+    }
 }

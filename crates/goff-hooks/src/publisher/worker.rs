@@ -1,287 +1,201 @@
-//! The task that delivers: when, what, and what becomes of a batch that does not arrive.
+//! The background task that delivers events.
 
+use std::io::{self, Write};
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use goff_core::__internal::StopSignal;
-use goff_core::{EventBatch, RelayError};
-use tokio::sync::{mpsc, oneshot, watch};
+use goff_core::{EventBatch, RelayClient};
+use serde::Serialize;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::as_u64;
-use super::buffer::EventCounts;
-use super::json_size::{event_size, json_size};
-use super::shared::{Shared, State};
+use super::buffer::WeighedEvent;
+use super::delivery_log::DeliveryLog;
+use super::options::EventPublisherOptions;
+use super::queue::EventQueue;
 
-/// The task of a publisher that runs.
-pub(super) struct Delivery {
-    shared: Arc<Shared>,
-    flush_requests: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
-    /// When whatever is on its way is given up.
-    cut_off: watch::Receiver<Option<Instant>>,
-    stop: StopSignal,
-    trouble: Option<Trouble>,
-    /// How many were dropped when the last delivery ended.
-    dropped_before: u64,
+pub(super) struct Worker {
+    pub(super) queue: Arc<EventQueue>,
+    pub(super) collector: Arc<dyn RelayClient>,
+    pub(super) options: EventPublisherOptions,
+    pub(super) flush_requests: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+    pub(super) stop: StopSignal,
+    /// When the last delivery is cut off; set before the stop signal.
+    pub(super) deadline: Arc<OnceLock<Instant>>,
 }
 
-/// Since when events are not delivered, or dropped.
-struct Trouble {
-    delivered: u64,
-    dropped_before: u64,
-}
-
-impl Delivery {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        flush_requests: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
-        cut_off: watch::Receiver<Option<Instant>>,
-        stop: StopSignal,
-    ) -> Self {
-        let dropped_before = shared.with_state(|state| state.buffer.counts().dropped);
-        Self {
-            shared,
-            flush_requests,
-            cut_off,
-            stop,
-            trouble: None,
-            dropped_before,
-        }
-    }
-
+impl Worker {
+    /// Delivers on the interval, on the size trigger, on request, and a last time when stopped.
     pub(super) async fn run(mut self) {
-        let interval = self.shared.options.flush_interval;
+        let interval = self.options.flush_interval;
+        let mut log = DeliveryLog::new(self.options.debug, self.queue.stats().dropped);
         let mut next = Box::pin(sleep(interval));
         loop {
-            let mut asked = Vec::new();
+            let mut requests = Vec::new();
             tokio::select! {
                 biased;
                 () = self.stop.stopped() => {
-                    self.deliver().await;
+                    self.deliver(&mut log).await;
                     return;
                 }
                 Some(request) = self.flush_requests.recv() => {
-                    asked.push(request);
-                    // One delivery answers everybody who asked before it began.
+                    requests.push(request);
+                    // One delivery serves all requests made before it begins.
                     while let Ok(request) = self.flush_requests.try_recv() {
-                        asked.push(request);
+                        requests.push(request);
                     }
-                    if asked.iter().all(oneshot::Sender::is_closed) {
+                    if requests.iter().all(oneshot::Sender::is_closed) {
                         continue;
                     }
                 }
                 () = &mut next => next.set(sleep(interval)),
-                () = self.shared.many_buffered.notified() => {
-                    if self.shared.with_state(|state| state.resting) {
+                () = self.queue.size_trigger.notified() => {
+                    if self.queue.rests() {
                         continue;
                     }
                 }
             }
-            self.deliver().await;
-            for request in asked {
-                // Who asked may have gone.
+            self.deliver(&mut log).await;
+            for request in requests {
+                // A caller whose flush timed out no longer listens.
                 let _ = request.send(());
             }
         }
     }
 
-    /// Sends what is buffered now, batch by batch, until one is refused.
-    async fn deliver(&mut self) {
-        let mut left = self.shared.with_state(State::begin_delivery);
-        let shared = Arc::clone(&self.shared);
-        let dropped_before = shared.with_state(|state| state.buffer.counts().dropped);
+    /// Sends the events queued now, batch by batch, until a batch fails or the deadline passes.
+    async fn deliver(&self, log: &mut DeliveryLog) {
+        tokio::select! {
+            biased;
+            () = self.deliver_batches(log) => {}
+            () = self.cut_off() => {}
+        }
+    }
+
+    async fn deliver_batches(&self, log: &mut DeliveryLog) {
+        let mut remaining = self.queue.begin_delivery();
+        let dropped_at_start = self.queue.stats().dropped;
         let mut delivered = 0;
-        while left > 0 && !self.is_cut_off() {
-            let batch = shared.next_batch(left).await;
-            if batch.len() == 0 {
+        while remaining > 0 && !self.is_past_deadline() {
+            let batch = self.next_batch(remaining).await;
+            let count = batch.contents.events.len();
+            if count == 0 {
                 break;
             }
-            left -= batch.len();
-            let result = tokio::select! {
-                biased;
-                result = shared.collector.collect(&batch.batch) => result,
-                () = until_cut_off(&mut self.cut_off) => return,
-            };
-            match result {
-                Ok(()) => delivered += as_u64(batch.delivered()),
-                Err(error) => {
-                    drop(batch);
-                    self.refused(error, delivered);
-                    return;
-                }
+            if let Err(error) = self.collector.collect(&batch.contents).await {
+                drop(batch);
+                let stats = self.queue.stats();
+                log.failed(&error, delivered, stats.pending, stats.dropped);
+                self.queue.failed(error);
+                return;
             }
+            batch.delivered();
+            remaining = remaining.saturating_sub(count);
+            delivered += u64::try_from(count).unwrap_or(u64::MAX);
         }
-        self.succeeded(delivered, dropped_before);
+        log.succeeded(delivered, dropped_at_start, self.queue.stats().dropped);
     }
 
-    fn is_cut_off(&self) -> bool {
-        self.cut_off
-            .borrow()
-            .is_some_and(|cut_off| cut_off <= Instant::now())
-    }
-
-    fn refused(&mut self, error: RelayError, delivered: u64) {
-        let (counts, buffered) = self.shared.with_state(|state| {
-            state.resting = true;
-            state.flush_wanted = false;
-            state.error = Some(error.clone());
-            (state.buffer.counts(), state.buffer.len())
-        });
-        match &mut self.trouble {
-            Some(trouble) => trouble.delivered += delivered,
-            None => {
-                tracing::warn!(
-                    buffered,
-                    capacity = self.shared.options.max_pending_events.saturating_mul(2),
-                    "usage data were not delivered and are kept: {error}"
-                );
-                self.trouble = Some(Trouble {
-                    delivered: 0,
-                    dropped_before: self.dropped_before,
-                });
-            }
-        }
-        self.dropped_before = counts.dropped;
-    }
-
-    fn succeeded(&mut self, delivered: u64, dropped_at_start: u64) {
-        if delivered == 0 {
-            return;
-        }
-        let EventCounts { dropped, .. } = self.shared.with_state(|state| state.buffer.counts());
-        self.tell_delivery(delivered);
-        match &mut self.trouble {
-            Some(trouble) => {
-                trouble.delivered += delivered;
-                if dropped == dropped_at_start {
-                    trouble.tell_end(dropped);
-                    self.trouble = None;
-                }
-            }
-            None if dropped > self.dropped_before => {
-                tracing::warn!(
-                    dropped = dropped - self.dropped_before,
-                    "usage data are dropped: they come faster than they are collected"
-                );
-                self.trouble = Some(Trouble {
-                    delivered,
-                    dropped_before: self.dropped_before,
-                });
-            }
-            None => {}
-        }
-        self.dropped_before = dropped;
-    }
-
-    fn tell_delivery(&self, delivered: u64) {
-        if self.shared.options.debug {
-            tracing::info!(delivered, "usage data delivered");
-        } else {
-            tracing::debug!(delivered, "usage data delivered");
-        }
-    }
-}
-
-impl Trouble {
-    fn tell_end(&self, dropped: u64) {
-        let delivered = self.delivered;
-        let dropped = dropped - self.dropped_before;
-        if dropped > 0 {
-            tracing::warn!(delivered, dropped, "usage data are delivered again");
-        } else {
-            tracing::info!(delivered, dropped, "usage data are delivered again");
-        }
-    }
-}
-
-impl Shared {
-    /// Takes the next batch: at most `limit` events, and as many as fit into [`BATCH_BYTES`].
-    /// Events are measured between locks, a slice at a time, so that nobody waits for it long.
-    async fn next_batch(&self, limit: usize) -> InFlight<'_> {
+    /// Takes the oldest events: at most `limit`, `max_pending_events` and [`BATCH_BYTES`] as JSON.
+    /// An event that exceeds the bytes alone is a batch alone.
+    async fn next_batch(&self, limit: usize) -> Batch<'_> {
         let limit = limit.min(self.options.max_pending_events);
-        let mut batch = InFlight {
-            shared: self,
-            batch: EventBatch {
+        let mut batch = Batch {
+            queue: &self.queue,
+            contents: EventBatch {
                 meta: self.options.exporter_metadata.clone(),
                 events: Vec::new(),
             },
+            weight: 0,
         };
-        let mut bytes = json_size(&batch.batch);
-        loop {
-            let measured = batch.batch.events.len();
-            let slice = self.with_state(|state| state.buffer.take(SLICE.min(limit - measured)));
-            if slice.is_empty() {
-                return batch;
+        let mut bytes = json_length(&batch.contents);
+        while batch.contents.events.len() < limit
+            && let Some(event) = self.queue.take()
+        {
+            bytes += json_length(&event.event) + ",".len();
+            if bytes > BATCH_BYTES && !batch.contents.events.is_empty() {
+                self.queue.put_back(vec![event]);
+                break;
             }
-            batch.batch.events.extend(slice);
-            let fitting = batch
-                .batch
+            batch.weight += event.weight;
+            batch.contents.events.push(event.event);
+            if batch
+                .contents
                 .events
-                .iter()
-                .skip(measured)
-                .take_while(|event| {
-                    bytes += event_size(event) + 1;
-                    bytes <= BATCH_BYTES
-                });
-            // An event that is too large on its own is sent on its own.
-            let fitting = (measured + fitting.count()).max(1);
-            if fitting < batch.batch.events.len() {
-                let rest = batch.batch.events.split_off(fitting);
-                self.with_state(|state| state.buffer.put_back(rest));
-                return batch;
+                .len()
+                .is_multiple_of(EVENTS_BETWEEN_YIELDS)
+            {
+                yield_now().await;
             }
-            tokio::task::yield_now().await;
+        }
+        batch
+    }
+
+    /// Resolves when the worker is stopped and its deadline has passed.
+    async fn cut_off(&self) {
+        self.stop.clone().stopped().await;
+        if let Some(deadline) = self.deadline.get() {
+            sleep_until(*deadline).await;
         }
     }
-}
 
-/// A batch on its way. Unless it is delivered, its events go back in front of the buffer, however
-/// the flight ends: refused, cut off, or with the task itself.
-struct InFlight<'a> {
-    shared: &'a Shared,
-    batch: EventBatch,
-}
-
-impl InFlight<'_> {
-    fn len(&self) -> usize {
-        self.batch.events.len()
-    }
-
-    fn delivered(mut self) -> usize {
-        let events = mem::take(&mut self.batch.events);
-        self.shared.with_state(|state| {
-            state.buffer.delivered(events.len());
-            state.resting = false;
-            state.error = None;
-        });
-        events.len()
+    fn is_past_deadline(&self) -> bool {
+        self.deadline
+            .get()
+            .is_some_and(|deadline| *deadline <= Instant::now())
     }
 }
 
-impl Drop for InFlight<'_> {
+/// The batch in flight. Unless it is delivered its events return to the front of the queue, also
+/// when the delivery is cut off or panics.
+struct Batch<'a> {
+    queue: &'a EventQueue,
+    contents: EventBatch,
+    weight: usize,
+}
+
+impl Batch<'_> {
+    fn delivered(mut self) {
+        let count = self.contents.events.len();
+        // Freed before they are counted as delivered, so that memory stays within the limit.
+        self.contents.events.clear();
+        self.queue.delivered(count, self.weight);
+    }
+}
+
+impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        let events = mem::take(&mut self.batch.events);
-        if !events.is_empty() {
-            self.shared
-                .with_state(|state| state.buffer.put_back(events));
+        let events = mem::take(&mut self.contents.events);
+        self.queue
+            .put_back(events.into_iter().map(WeighedEvent::from).collect());
+    }
+}
+
+/// The length of a value as JSON.
+fn json_length(value: &impl Serialize) -> usize {
+    struct Length(usize);
+
+    impl Write for Length {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
         }
     }
+
+    let mut length = Length(0);
+    // Events hold strings, numbers and JSON values, which always serialize.
+    let _ = serde_json::to_writer(&mut length, value);
+    length.0
 }
 
-async fn until_cut_off(cut_off: &mut watch::Receiver<Option<Instant>>) {
-    let at = match cut_off.wait_for(Option::is_some).await {
-        Ok(at) => *at,
-        Err(_) => None,
-    };
-    match at {
-        Some(at) => sleep_until(at).await,
-        // Whoever could set it is gone, and the task with it.
-        None => std::future::pending().await,
-    }
-}
-
-/// At most how many bytes one batch has as JSON (1 MB).
+/// The size of a batch as JSON (1 MB).
 const BATCH_BYTES: usize = 1_000_000;
 
-/// How many events are taken in one go.
-const SLICE: usize = 100;
+/// How many events are measured before other tasks get a turn.
+const EVENTS_BETWEEN_YIELDS: usize = 100;

@@ -1,8 +1,17 @@
-//! What is sent when, in which batches, and again after a failure.
+//! When events are sent, in which batches, and again after a failure.
 
-use crate::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// GOFF-COLL-015, Python A54, row 31: nothing at start, nothing when there is nothing.
+use async_trait::async_trait;
+use goff_core::{EventBatch, EventSink, ExporterMetadata, FeatureEvent, RelayError};
+use goff_hooks::EventPublisher;
+use goff_testkit::ScriptedRelay;
+use serde_json::json;
+
+use crate::fixture::*;
+
+/// docs/python-parity.md A54; docs/python-parity.md A.6, row 31; GOFF-COLL-015.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_at_start_or_when_empty() {
     let relay = ScriptedRelay::new();
@@ -14,7 +23,7 @@ async fn nothing_is_sent_at_start_or_when_empty() {
     assert!(relay.batches().is_empty());
 }
 
-/// GOFF-COLL-014, Python row 29: on the interval, and once more at shutdown.
+/// docs/python-parity.md A.6, row 29; GOFF-COLL-014.
 #[tokio::test(start_paused = true)]
 async fn events_are_sent_on_the_interval_and_at_shutdown() {
     let relay = ScriptedRelay::new();
@@ -34,9 +43,9 @@ async fn events_are_sent_on_the_interval_and_at_shutdown() {
     assert!(report.error.is_none());
 }
 
-/// GOFF-COLL-014: at `max_pending_events`, without waiting for the interval.
+/// GOFF-COLL-014: at `max_pending_events`.
 #[tokio::test(start_paused = true)]
-async fn many_events_are_sent_at_once() {
+async fn many_events_are_sent_without_waiting() {
     let relay = ScriptedRelay::new();
     let publisher = started(&relay, small());
     record(&publisher, 0..3);
@@ -50,8 +59,7 @@ async fn many_events_are_sent_at_once() {
     assert_eq!(relay.batches().len(), 2);
 }
 
-/// The defaults of both options: 60 s and 10,000 events.
-/// GOFF-CFG-003.
+/// GOFF-CFG-003: the defaults of both options are 60 s and 10,000 events.
 #[tokio::test(start_paused = true)]
 async fn default_is_ten_thousand_events() {
     let relay = ScriptedRelay::new();
@@ -67,7 +75,7 @@ async fn default_is_ten_thousand_events() {
     assert!(sent.into_iter().eq(0..10_000));
 }
 
-/// GOFF-COLL-002, GOFF-COLL-011, Python row 30 and A53.
+/// docs/python-parity.md A53; docs/python-parity.md A.6, row 30; GOFF-COLL-002, GOFF-COLL-011.
 #[tokio::test(start_paused = true)]
 async fn batch_carries_the_exporter_metadata() {
     let relay = ScriptedRelay::new();
@@ -89,7 +97,7 @@ async fn batch_carries_the_exporter_metadata() {
     );
 }
 
-/// GOFF-COLL-018, Python A55, C16: in order, and nothing that came meanwhile is lost.
+/// docs/python-parity.md A55; docs/python-parity.md C16; GOFF-COLL-018: in order, and no later event is lost.
 #[tokio::test(start_paused = true)]
 async fn failed_batch_is_sent_again_in_order() {
     let relay = ScriptedRelay::new();
@@ -106,8 +114,7 @@ async fn failed_batch_is_sent_again_in_order() {
     assert!(publisher.flush(SECOND).await.error.is_none());
 }
 
-/// Events recorded while a batch is on its way stay (Python C16).
-/// GOFF-COLL-017.
+/// docs/python-parity.md C16; GOFF-COLL-017.
 #[tokio::test(start_paused = true)]
 async fn events_recorded_during_a_delivery_are_kept() {
     for failure in [None, refusal(500)] {
@@ -132,7 +139,7 @@ async fn events_recorded_during_a_delivery_are_kept() {
     }
 }
 
-/// After a failure the size trigger rests until another reason has delivered a batch.
+/// After a failure the size trigger rests until a batch is delivered for another reason.
 #[tokio::test(start_paused = true)]
 async fn size_trigger_rests_after_a_failure() {
     let relay = ScriptedRelay::new();
@@ -157,7 +164,7 @@ async fn size_trigger_rests_after_a_failure() {
     assert_eq!(batches(&relay).last().unwrap(), &[41, 42, 43, 44]);
 }
 
-/// What an earlier life failed at does not keep a later one from delivering.
+/// A failure in one session does not affect the next.
 #[tokio::test(start_paused = true)]
 async fn size_trigger_works_again_after_a_restart() {
     let relay = ScriptedRelay::new();
@@ -173,8 +180,8 @@ async fn size_trigger_works_again_after_a_restart() {
     assert_eq!(batches(&relay), [vec![0, 1, 2, 3], vec![4]]);
 }
 
-/// GOFF-COLL-019, Python C16, C17: a batch that can never be taken blocks what is behind it only
-/// until the cap has pushed it out.
+/// docs/python-parity.md C16; docs/python-parity.md C17; GOFF-COLL-019: a batch that is always
+/// refused blocks later events only until it is dropped.
 #[tokio::test(start_paused = true)]
 async fn buffer_holds_twice_the_pending_events() {
     let relay = ScriptedRelay::new();
@@ -182,7 +189,7 @@ async fn buffer_holds_twice_the_pending_events() {
     let publisher = started(&relay, small());
     record(&publisher, 0..100);
     let stats = publisher.stats();
-    assert_eq!((stats.buffered, stats.dropped), (8, 92));
+    assert_eq!((stats.pending, stats.dropped), (8, 92));
     let report = publisher.flush(SECOND).await;
     assert_eq!(counts(&report), (100, 0, 92, 8));
     relay.set_collector_failure(None);
@@ -190,31 +197,37 @@ async fn buffer_holds_twice_the_pending_events() {
     assert_eq!(batches(&relay).concat(), [92, 93, 94, 95, 96, 97, 98, 99]);
 }
 
-/// An outage makes every evaluation an error; the hits before it survive.
-/// GOFF-COLL-019.
+/// GOFF-COLL-019: the oldest are dropped, whether they are errors or not.
 #[tokio::test(start_paused = true)]
-async fn errors_of_an_outage_do_not_push_out_earlier_events() {
+async fn outage_drops_the_oldest_events() {
     let relay = ScriptedRelay::new();
     relay.set_collector_failure(refusal(503));
     let publisher = started(&relay, small());
     record(&publisher, 0..3);
     for id in 3..100 {
-        publisher.record(event(id, true, None));
+        let failed = FeatureEvent {
+            is_default: true,
+            ..event(id)
+        };
+        publisher.record(failed.into());
     }
     relay.set_collector_failure(None);
     publisher.flush(SECOND).await;
-    assert_eq!(batches(&relay).concat(), [0, 1, 2, 95, 96, 97, 98, 99]);
+    assert_eq!(batches(&relay).concat(), [92, 93, 94, 95, 96, 97, 98, 99]);
 }
 
-/// Batches have at most `max_pending_events` events and 1 MB; an event that is larger on its own
-/// goes on its own.
+/// Batches have at most `max_pending_events` events and 1 MB. A larger event is a batch alone.
 #[tokio::test(start_paused = true)]
 async fn batches_are_bounded_in_count_and_bytes() {
     let relay = ScriptedRelay::new();
     let publisher = started(&relay, options().max_pending_events(100));
     let sizes = [300_000, 300_000, 300_000, 300_000, 2_000_000, 10, 10];
     for (id, size) in (0..).zip(sizes) {
-        publisher.record(event(id, false, Some(json!("x".repeat(size)))));
+        let large = FeatureEvent {
+            default_value: Some(Box::new(json!("x".repeat(size)))),
+            ..event(id)
+        };
+        publisher.record(large.into());
     }
     publisher.flush(SECOND).await;
     assert_eq!(
@@ -236,7 +249,7 @@ async fn batches_are_bounded_in_count_and_bytes() {
     assert_eq!(batches(&relay), [vec![0, 1, 2, 3], vec![4, 5, 6]]);
 }
 
-/// More than one slice of small events fills a batch to the limit of bytes, and no further.
+/// Small events fill a batch up to its limit of bytes.
 #[tokio::test(start_paused = true)]
 async fn batches_of_small_events_are_filled() {
     let relay = ScriptedRelay::new();
@@ -253,7 +266,7 @@ async fn batches_of_small_events_are_filled() {
     assert!(batches(&relay).concat().into_iter().eq(0..15_000));
 }
 
-/// A collector that counts how many batches are on their way at once.
+/// A collector that counts the batches in flight.
 #[derive(Debug, Default)]
 pub(crate) struct Counting {
     pub(crate) now: AtomicUsize,
@@ -275,7 +288,7 @@ impl Collect for Counting {
 
 /// GOFF-COLL-016, GOFF-COLL-017.
 #[tokio::test(start_paused = true)]
-async fn one_batch_is_on_its_way_at_a_time() {
+async fn one_batch_is_in_flight_at_a_time() {
     let collector = Arc::new(OnlyCollector::<Counting>::default());
     let publisher = EventPublisher::new(collector.clone(), small().flush_interval(SECOND));
     publisher.start().unwrap();
@@ -287,14 +300,14 @@ async fn one_batch_is_on_its_way_at_a_time() {
             publisher.flush(MINUTE).await
         });
         counts(&first);
-        assert_eq!(second.buffered, 0, "round {round}");
+        assert_eq!(second.pending, 0, "round {round}");
     }
     publisher.shutdown(MINUTE).await;
     assert_eq!(collector.most.load(Ordering::SeqCst), 1);
     assert!(collector.all.load(Ordering::SeqCst) > 20);
 }
 
-/// Python C21: per instance.
+/// docs/python-parity.md C21.
 #[tokio::test(start_paused = true)]
 async fn publishers_share_nothing() {
     let relays = [ScriptedRelay::new(), ScriptedRelay::new()];
@@ -320,7 +333,6 @@ async fn unknown_evaluations_are_counted_and_not_sent() {
     assert!(relay.batches().is_empty());
 }
 
-/// The same on a runtime with several threads.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn works_on_several_threads() {
     let relay = ScriptedRelay::new();

@@ -1,12 +1,20 @@
-//! Flushing and stopping within bounds, and what is left behind.
+//! Flushing and stopping within a time limit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use goff_core::{EventBatch, RelayError};
+use goff_hooks::EventPublisher;
+use goff_testkit::ScriptedRelay;
+use tokio::time::Instant;
 
 use crate::delivering::Counting;
-use crate::telling::Log;
-use crate::*;
+use crate::fixture::*;
 
-/// A flush ends at its deadline; the batch goes on, and is not sent twice.
+/// The batch in flight continues and is not sent twice.
 #[tokio::test(start_paused = true)]
-async fn flush_returns_at_its_deadline() {
+async fn flush_returns_after_its_timeout() {
     let relay = ScriptedRelay::new();
     relay.set_collector_delay(Some(10 * SECOND));
     let publisher = started(&relay, options());
@@ -21,9 +29,8 @@ async fn flush_returns_at_its_deadline() {
     assert_eq!(batches(&relay), [[0, 1, 2]]);
 }
 
-/// Whoever flushes after a hanging batch is not held longer than its own deadline either.
 #[tokio::test(start_paused = true)]
-async fn flush_behind_another_returns_at_its_deadline() {
+async fn flush_behind_another_returns_after_its_own_timeout() {
     let relay = ScriptedRelay::new();
     relay.set_collector_delay(Some(HOUR));
     let publisher = started(&relay, options());
@@ -40,10 +47,9 @@ async fn flush_behind_another_returns_at_its_deadline() {
     assert_eq!(start.elapsed(), 5 * SECOND);
 }
 
-/// Shutdown is over at its deadline; what is cut off then is still buffered, and delivered by the
-/// next start, in order.
+/// A batch that is cut off stays pending and is delivered in order after the next start.
 #[tokio::test(start_paused = true)]
-async fn shutdown_cuts_off_at_its_deadline() {
+async fn shutdown_cuts_off_after_its_timeout() {
     let relay = ScriptedRelay::new();
     relay.set_collector_delay(Some(HOUR));
     let publisher = started(&relay, options());
@@ -64,10 +70,10 @@ async fn shutdown_cuts_off_at_its_deadline() {
     assert_eq!(batches(&relay), [[0, 1, 2, 3]]);
 }
 
-/// A batch that hangs since before the shutdown is cut off with it; one that ends in time is
-/// followed by the rest.
+/// A batch that was in flight before the shutdown is cut off with it; if it ends in time, the rest
+/// follows.
 #[tokio::test(start_paused = true)]
-async fn shutdown_deals_with_a_batch_on_its_way() {
+async fn shutdown_waits_for_a_batch_in_flight() {
     for (delay, delivered) in [(HOUR, 0), (3 * SECOND, 4)] {
         let relay = ScriptedRelay::new();
         relay.set_collector_delay(Some(delay));
@@ -88,7 +94,7 @@ async fn shutdown_deals_with_a_batch_on_its_way() {
     }
 }
 
-/// Python row 40: not a moment of the interval is waited for.
+/// docs/python-parity.md A.6, row 40: it does not wait for the interval.
 #[tokio::test(start_paused = true)]
 async fn shutdown_is_prompt() {
     let relay = ScriptedRelay::new();
@@ -100,7 +106,7 @@ async fn shutdown_is_prompt() {
     assert_eq!(batches(&relay), [[0]]);
 }
 
-/// Python row 39: twice, and at once, without harm.
+/// docs/python-parity.md A.6, row 39.
 #[tokio::test(start_paused = true)]
 async fn shutdown_is_idempotent() {
     let relay = ScriptedRelay::new();
@@ -119,28 +125,27 @@ async fn shutdown_is_idempotent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_that_is_given_up_leaves_nothing_running() {
+async fn shutdown_whose_future_is_dropped_stops_the_publisher() {
     let relay = ScriptedRelay::new();
     relay.set_collector_delay(Some(HOUR));
     let publisher = started(&relay, options());
     record(&publisher, 0..2);
-    let given_up = tokio::time::timeout(SECOND, publisher.shutdown(MINUTE)).await;
-    assert!(given_up.is_err());
+    let result = tokio::time::timeout(SECOND, publisher.shutdown(MINUTE)).await;
+    assert!(result.is_err());
     settle().await;
     let stats = publisher.stats();
-    assert_eq!((stats.in_flight, stats.buffered), (0, 2));
+    assert_eq!((stats.in_flight, stats.pending), (0, 2));
     record(&publisher, 2..3);
     assert_eq!(publisher.stats().dropped, 1);
 }
 
-/// No duration is too long.
 #[tokio::test(start_paused = true)]
-async fn endless_durations_do_no_harm() {
+async fn longest_durations_are_accepted() {
     let relay = ScriptedRelay::new();
-    let endless = options()
+    let longest = options()
         .flush_interval(Duration::MAX)
         .max_pending_events(usize::MAX);
-    let publisher = started(&relay, endless);
+    let publisher = started(&relay, longest);
     record(&publisher, 0..1);
     publisher.flush(Duration::MAX).await;
     record(&publisher, 1..2);
@@ -148,9 +153,9 @@ async fn endless_durations_do_no_harm() {
     assert_eq!(batches(&relay), [[0], [1]]);
 }
 
-/// Python B16: outside of start and shutdown events are dropped, counted, with one warning.
+/// docs/python-parity.md B16: they are counted and logged with one warning.
 #[tokio::test(start_paused = true)]
-async fn events_are_dropped_while_the_publisher_does_not_run() {
+async fn events_are_dropped_while_the_publisher_is_not_running() {
     let (log, _guard) = Log::capture();
     let relay = ScriptedRelay::new();
     let publisher = EventPublisher::new(Arc::new(relay.clone()), options());
@@ -167,10 +172,13 @@ async fn events_are_dropped_while_the_publisher_does_not_run() {
     );
     assert_eq!(batches(&relay), [[3, 4]]);
     assert_eq!(counts(&publisher.flush(SECOND).await), (9, 2, 7, 0));
-    assert_eq!(log.count("WARN usage data are dropped, because"), 2);
+    assert_eq!(
+        log.count("WARN usage data dropped: the event publisher is not running"),
+        2
+    );
 }
 
-/// Dropping the publisher ends its task, which lets go of the collector.
+/// Dropping the publisher ends its task, which drops the collector.
 #[tokio::test(start_paused = true)]
 async fn dropped_publisher_leaves_no_task() {
     let collector = Arc::new(OnlyCollector::<Counting>::default());
@@ -184,7 +192,7 @@ async fn dropped_publisher_leaves_no_task() {
     assert_eq!(Arc::strong_count(&collector), 1);
 }
 
-/// A collector that breaks its promise never to panic loses no event.
+/// A collector that panics, against the contract of `RelayClient`.
 #[derive(Debug)]
 struct Panicking;
 
@@ -214,10 +222,10 @@ fn runtime() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// Neither a thread without a runtime nor one whose runtime is gone is disturbed, and another
-/// runtime can take over what is left.
+/// Calls without a runtime or after its end are harmless, and another runtime can deliver the
+/// pending events.
 #[test]
-fn runtime_that_goes_away_first_does_no_harm() {
+fn publisher_outlives_its_runtime() {
     let relay = ScriptedRelay::new();
     relay.set_collector_delay(Some(HOUR));
     let publisher = EventPublisher::new(Arc::new(relay.clone()), small());
@@ -232,7 +240,7 @@ fn runtime_that_goes_away_first_does_no_harm() {
     drop(first);
     record(&publisher, 2..6);
     let stats = publisher.stats();
-    assert_eq!((stats.in_flight, stats.buffered), (0, 6));
+    assert_eq!((stats.in_flight, stats.pending), (0, 6));
 
     relay.set_collector_delay(None);
     let second = runtime();

@@ -1,11 +1,16 @@
-//! Threads that record in turns: what each puts down by itself is not late, lost or out of order.
+//! Threads that record in turns and at the same time: no event is late, lost or out of order.
 
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use crate::*;
+use goff_core::EventSink;
+use goff_hooks::EventPublisher;
+use goff_testkit::ScriptedRelay;
 
-/// Threads of which one records at a time, each the ids that its number is the remainder of.
+use crate::fixture::*;
+
+/// Four threads that record in turns.
 struct Recorders {
     publisher: Arc<EventPublisher>,
     orders: Vec<Sender<i64>>,
@@ -22,7 +27,7 @@ impl Recorders {
                 let (publisher, is_done) = (Arc::clone(&publisher), is_done.clone());
                 thread::spawn(move || {
                     for id in orders {
-                        publisher.record(event(id, false, None));
+                        publisher.record(event(id).into());
                         is_done.send(()).unwrap();
                     }
                 });
@@ -44,52 +49,35 @@ impl Recorders {
     }
 }
 
-/// What has arrived once that many events have, or when it takes too long: without a look at the
-/// publisher, which would hurry it.
-async fn delivered(relay: &ScriptedRelay, count: usize) -> Vec<i64> {
-    for _ in 0..1_000 {
-        if batches(relay).concat().len() >= count {
-            break;
-        }
-        settle().await;
-    }
-    batches(relay).concat()
-}
-
-/// Everything arrived once, and what one thread recorded in its order.
-fn check(mut sent: Vec<i64>, count: i64) {
-    for recorder in 0..4 {
-        let own = sent.iter().filter(|id| **id % 4 == recorder);
-        assert!(own.is_sorted_by(|earlier, later| earlier < later));
-    }
-    sent.sort_unstable();
-    assert!(sent.into_iter().eq(0..count));
+fn is_delivered(relay: &ScriptedRelay, ids: std::ops::Range<i64>) -> bool {
+    batches(relay).concat().into_iter().eq(ids)
 }
 
 /// GOFF-COLL-016: neither before the last of them, nor after.
 #[tokio::test(start_paused = true)]
-async fn last_of_many_events_wakes_the_delivery() {
+async fn last_of_many_events_triggers_the_delivery() {
     let relay = ScriptedRelay::new();
     let recorders = Recorders::of(started(&relay, options().max_pending_events(1_000)));
     recorders.record(0..999);
     settle().await;
     assert!(relay.batches().is_empty());
     recorders.record(999..1_000);
-    check(delivered(&relay, 1_000).await, 1_000);
+    settle().await;
+    assert!(is_delivered(&relay, 0..1_000));
 }
 
 /// GOFF-COLL-015.
 #[tokio::test(start_paused = true)]
-async fn interval_delivers_all_of_it() {
+async fn interval_delivers_the_events_of_all_threads() {
     let relay = ScriptedRelay::new();
     let recorders = Recorders::of(started(&relay, options()));
     recorders.record(0..501);
     pass(MINUTE + SECOND).await;
-    check(batches(&relay).concat(), 501);
+    assert!(is_delivered(&relay, 0..501));
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_delivers_all_of_it_and_refuses_the_rest() {
+async fn shutdown_delivers_the_events_of_all_threads_and_refuses_later_ones() {
     let relay = ScriptedRelay::new();
     let recorders = Recorders::of(started(&relay, options()));
     recorders.record(0..501);
@@ -98,12 +86,12 @@ async fn shutdown_delivers_all_of_it_and_refuses_the_rest() {
     recorders.record(501..600);
     publisher.start().unwrap();
     assert_eq!(counts(&publisher.flush(SECOND).await), (600, 501, 99, 0));
-    check(batches(&relay).concat(), 501);
+    assert!(is_delivered(&relay, 0..501));
 }
 
-/// GOFF-COLL-019: in an outage the newest stay, as many as there is room for.
+/// GOFF-COLL-019: in an outage exactly the oldest events are dropped.
 #[tokio::test(start_paused = true)]
-async fn outage_keeps_the_newest() {
+async fn outage_drops_exactly_the_oldest_of_all_threads() {
     let relay = ScriptedRelay::new();
     relay.set_collector_failure(refusal(503));
     let recorders = Recorders::of(started(&relay, options().max_pending_events(300)));
@@ -113,13 +101,44 @@ async fn outage_keeps_the_newest() {
     relay.set_collector_failure(None);
     let report = recorders.publisher.flush(SECOND).await;
     assert_eq!(counts(&report), (2_000, 600, 1_400, 0));
-    let mut sent = batches(&relay).concat();
-    sent.sort_unstable();
-    // The lanes of other threads may hold a few that are older than those dropped for them.
-    assert!(sent.iter().filter(|id| **id >= 1_400).count() >= 600 - 4 * 32);
+    assert!(is_delivered(&relay, 1_400..2_000));
 }
 
-/// What is recorded while a shutdown delivers is kept, what comes after it is refused.
+/// GOFF-COLL-019: the same when the threads record at the same time. Each thread's newest events
+/// stay, and the counts are exact.
+#[tokio::test(start_paused = true)]
+async fn concurrent_recording_drops_exactly_the_oldest() {
+    const THREADS: i64 = 4;
+    const EVENTS_OF_A_THREAD: i64 = 5_000;
+    let relay = ScriptedRelay::new();
+    relay.set_collector_failure(refusal(503));
+    let publisher = started(&relay, options().max_pending_events(500));
+    // After this failure the size trigger rests, so that no batch is in flight.
+    record(&publisher, -1..0);
+    let _ = publisher.flush(SECOND).await;
+    thread::scope(|scope| {
+        for first in (0..THREADS).map(|thread| thread * EVENTS_OF_A_THREAD) {
+            let publisher = &publisher;
+            scope.spawn(move || record(publisher, first..first + EVENTS_OF_A_THREAD));
+        }
+    });
+    relay.set_collector_failure(None);
+    let report = publisher.flush(SECOND).await;
+    assert_eq!(counts(&report), (20_001, 1_000, 19_001, 0));
+    let delivered = batches(&relay).concat();
+    for end in (1..=THREADS).map(|thread| thread * EVENTS_OF_A_THREAD) {
+        let of_thread = end - EVENTS_OF_A_THREAD..end;
+        let own: Vec<i64> = delivered
+            .iter()
+            .copied()
+            .filter(|id| of_thread.contains(id))
+            .collect();
+        let count = i64::try_from(own.len()).unwrap();
+        assert!(own.into_iter().eq(end - count..end));
+    }
+}
+
+/// Events recorded while a shutdown delivers are kept, later ones are refused.
 #[tokio::test(start_paused = true)]
 async fn shutdown_ends_the_recording_of_all_threads() {
     let relay = ScriptedRelay::new();
@@ -136,5 +155,5 @@ async fn shutdown_ends_the_recording_of_all_threads() {
     relay.set_collector_delay(None);
     publisher.start().unwrap();
     assert_eq!(counts(&publisher.flush(SECOND).await), (600, 500, 100, 0));
-    check(batches(&relay).concat(), 500);
+    assert!(is_delivered(&relay, 0..500));
 }

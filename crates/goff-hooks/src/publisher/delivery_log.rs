@@ -1,0 +1,95 @@
+//! The log lines about deliveries: one when an outage begins, one when it is over.
+
+use goff_core::RelayError;
+
+/// Remembers whether deliveries fail or events are dropped, so that each outage is logged once.
+pub(super) struct DeliveryLog {
+    /// Deliveries are logged at INFO instead of DEBUG.
+    debug: bool,
+    outage: Option<Outage>,
+    /// The number of dropped events at the end of the last delivery.
+    dropped: u64,
+}
+
+struct Outage {
+    delivered: u64,
+    /// The number of dropped events when it began.
+    dropped_before: u64,
+}
+
+impl DeliveryLog {
+    pub(super) fn new(debug: bool, dropped: u64) -> Self {
+        Self {
+            debug,
+            outage: None,
+            dropped,
+        }
+    }
+
+    /// A delivery failed after `delivered` events.
+    pub(super) fn failed(
+        &mut self,
+        error: &RelayError,
+        delivered: u64,
+        pending: u64,
+        dropped: u64,
+    ) {
+        match &mut self.outage {
+            Some(outage) => outage.delivered += delivered,
+            None => {
+                tracing::warn!(pending, %error, "usage data not delivered, keeping it for the next attempt");
+                self.outage = Some(Outage {
+                    delivered,
+                    dropped_before: self.dropped,
+                });
+            }
+        }
+        self.dropped = dropped;
+    }
+
+    /// A delivery succeeded; `dropped_at_start` is the number of dropped events when it began.
+    pub(super) fn succeeded(&mut self, delivered: u64, dropped_at_start: u64, dropped: u64) {
+        if delivered == 0 {
+            return;
+        }
+        if self.debug {
+            tracing::info!(delivered, "usage data delivered");
+        } else {
+            tracing::debug!(delivered, "usage data delivered");
+        }
+        match &mut self.outage {
+            Some(outage) => {
+                outage.delivered += delivered;
+                if dropped == dropped_at_start {
+                    outage.log_end(dropped);
+                    self.outage = None;
+                }
+            }
+            None if dropped > self.dropped => {
+                let dropped = dropped - self.dropped;
+                tracing::warn!(
+                    dropped,
+                    "usage data dropped: events arrive faster than they are delivered"
+                );
+                self.outage = Some(Outage {
+                    delivered,
+                    dropped_before: self.dropped,
+                });
+            }
+            None => {}
+        }
+        self.dropped = dropped;
+    }
+}
+
+impl Outage {
+    fn log_end(&self, dropped: u64) {
+        let delivered = self.delivered;
+        let dropped = dropped - self.dropped_before;
+        if dropped > 0 {
+            tracing::warn!(delivered, dropped, "usage data delivery recovered");
+        } else {
+            tracing::info!(delivered, dropped, "usage data delivery recovered");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The event buffer behind its one lock.
+
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use goff_core::{Event, RelayError};
+use tokio::sync::Notify;
+
+use super::buffer::{EventBuffer, Limits, WeighedEvent};
+use super::reports::{DeliveryReport, UsageStats};
+
+/// What recording threads, the worker and the publisher share.
+pub(super) struct EventQueue {
+    max_pending_events: usize,
+    state: Mutex<State>,
+    /// Wakes the worker when `max_pending_events` are queued.
+    pub(super) size_trigger: Notify,
+}
+
+struct State {
+    buffer: EventBuffer,
+    /// Evaluations that the relay proxy may or may not have recorded.
+    unknown: u64,
+    is_open: bool,
+    /// The number of times the queue was opened.
+    session: u64,
+    refusal_logged: bool,
+    /// The size trigger fired and no delivery has begun since.
+    triggered: bool,
+    /// The size trigger starts no delivery, because the last one failed.
+    rests: bool,
+    /// Why the last batch failed; `None` if it was delivered.
+    error: Option<RelayError>,
+}
+
+impl EventQueue {
+    /// A queue that is not open yet.
+    pub(super) fn new(max_pending_events: usize) -> Self {
+        let events = max_pending_events.saturating_mul(2);
+        let limits = Limits {
+            events,
+            weight: events.saturating_mul(BYTES_PER_EVENT).max(MIN_BYTES),
+        };
+        Self {
+            max_pending_events,
+            state: Mutex::new(State {
+                buffer: EventBuffer::new(limits),
+                unknown: 0,
+                is_open: false,
+                session: 0,
+                refusal_logged: false,
+                triggered: false,
+                rests: false,
+                error: None,
+            }),
+            size_trigger: Notify::new(),
+        }
+    }
+
+    /// Accepts events from now on. Returns the number of this session.
+    pub(super) fn open(&self) -> u64 {
+        let mut state = self.lock();
+        state.is_open = true;
+        state.session += 1;
+        state.refusal_logged = false;
+        state.triggered = false;
+        state.rests = false;
+        state.session
+    }
+
+    /// Refuses events from now on, unless a later session has begun.
+    pub(super) fn close(&self, session: u64) {
+        let mut state = self.lock();
+        if state.session == session {
+            state.is_open = false;
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        self.lock().is_open
+    }
+
+    pub(super) fn record(&self, event: Event) {
+        let event = WeighedEvent::from(event);
+        let mut state = self.lock();
+        if !state.is_open {
+            state.buffer.refuse();
+            if !mem::replace(&mut state.refusal_logged, true) {
+                drop(state);
+                tracing::warn!("usage data dropped: the event publisher is not running");
+            }
+            return;
+        }
+        let dropped = state.buffer.push(event);
+        let trigger =
+            !state.triggered && !state.rests && state.buffer.len() >= self.max_pending_events;
+        state.triggered |= trigger;
+        drop(state);
+        // Freed outside the lock.
+        drop(dropped);
+        if trigger {
+            self.size_trigger.notify_one();
+        }
+    }
+
+    pub(super) fn note_unknown(&self) {
+        self.lock().unknown += 1;
+    }
+
+    /// Begins a delivery. Returns the number of queued events.
+    pub(super) fn begin_delivery(&self) -> usize {
+        let mut state = self.lock();
+        state.triggered = false;
+        state.buffer.len()
+    }
+
+    /// Moves the oldest event into the batch in flight.
+    pub(super) fn take(&self) -> Option<WeighedEvent> {
+        self.lock().buffer.take()
+    }
+
+    /// Returns events in flight to the front, in their order.
+    pub(super) fn put_back(&self, events: Vec<WeighedEvent>) {
+        self.lock().buffer.put_back(events);
+    }
+
+    /// Notes that a batch was delivered.
+    pub(super) fn delivered(&self, count: usize, weight: usize) {
+        let mut state = self.lock();
+        state.buffer.delivered(count, weight);
+        state.rests = false;
+        state.error = None;
+    }
+
+    /// Notes that a batch failed. The size trigger rests until a batch is delivered.
+    pub(super) fn failed(&self, error: RelayError) {
+        let mut state = self.lock();
+        state.triggered = false;
+        state.rests = true;
+        state.error = Some(error);
+    }
+
+    /// Whether the size trigger rests.
+    pub(super) fn rests(&self) -> bool {
+        self.lock().rests
+    }
+
+    pub(super) fn report(&self) -> DeliveryReport {
+        let state = self.lock();
+        let counts = state.buffer.counts();
+        DeliveryReport {
+            recorded: as_u64(counts.recorded),
+            delivered: as_u64(counts.delivered),
+            dropped: as_u64(counts.dropped),
+            pending: as_u64(state.buffer.pending()),
+            error: state.error.clone(),
+        }
+    }
+
+    pub(super) fn stats(&self) -> UsageStats {
+        let state = self.lock();
+        let counts = state.buffer.counts();
+        UsageStats {
+            recorded: as_u64(counts.recorded),
+            delivered: as_u64(counts.delivered),
+            dropped: as_u64(counts.dropped),
+            pending: as_u64(state.buffer.pending()),
+            in_flight: as_u64(state.buffer.in_flight()),
+            unknown: state.unknown,
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}
+
+/// The memory that the buffer may use for each event that it may hold: several times the weight of
+/// an event of a boolean flag.
+const BYTES_PER_EVENT: usize = 1024;
+
+/// The memory that the buffer may use however few events it may hold (64 MiB).
+const MIN_BYTES: usize = 64 * 1024 * 1024;

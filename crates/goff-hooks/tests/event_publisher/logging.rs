@@ -1,0 +1,100 @@
+//! What the publisher logs.
+
+use goff_testkit::ScriptedRelay;
+
+use crate::fixture::*;
+
+/// docs/python-parity.md B16, C17; GOFF-ERR-006: one warning when an outage begins, one summary
+/// when it is over.
+#[tokio::test(start_paused = true)]
+async fn outage_is_logged_once_at_either_end() {
+    let (log, _guard) = Log::capture();
+    let relay = ScriptedRelay::new();
+    let publisher = started(&relay, small());
+    relay.set_collector_failure(refusal(400));
+    for id in 0..10 {
+        record(&publisher, id..id + 1);
+        pass(MINUTE).await;
+    }
+    assert_eq!(log.count("WARN"), 1);
+    assert_eq!(log.count("WARN usage data not delivered"), 1);
+    assert_eq!(log.count("400"), 1);
+    relay.set_collector_failure(None);
+    pass(MINUTE).await;
+    pass(MINUTE).await;
+    assert_eq!(log.count("WARN"), 2);
+    assert_eq!(
+        log.count("WARN usage data delivery recovered delivered=8 dropped=2"),
+        1
+    );
+    // The next outage is a new one; nothing is lost in it.
+    relay.set_collector_failure(refusal(503));
+    record(&publisher, 0..1);
+    pass(MINUTE).await;
+    relay.set_collector_failure(None);
+    pass(MINUTE).await;
+    assert_eq!(log.count("WARN"), 3);
+    assert_eq!(
+        log.count("INFO usage data delivery recovered delivered=1 dropped=0"),
+        1
+    );
+}
+
+/// Also without an outage: events that arrive faster than they are delivered.
+#[tokio::test(start_paused = true)]
+async fn loss_under_load_is_logged_once_at_either_end() {
+    let (log, _guard) = Log::capture();
+    let relay = ScriptedRelay::new();
+    relay.set_collector_delay(Some(SECOND));
+    let publisher = started(&relay, small());
+    for _ in 0..10 {
+        record(&publisher, 0..20);
+        pass(SECOND).await;
+    }
+    assert_eq!(log.count("WARN"), 1);
+    assert_eq!(
+        log.count("WARN usage data dropped: events arrive faster"),
+        1
+    );
+    pass(10 * SECOND).await;
+    record(&publisher, 0..4);
+    pass(10 * SECOND).await;
+    assert_eq!(log.count("WARN"), 2);
+    assert_eq!(log.count("WARN usage data delivery recovered"), 1);
+    counts(&publisher.flush(MINUTE).await);
+}
+
+/// GOFF-ERR-006.
+#[tokio::test(start_paused = true)]
+async fn shutdown_logs_what_is_not_delivered() {
+    let (log, _guard) = Log::capture();
+    let relay = ScriptedRelay::new();
+    let publisher = started(&relay, options());
+    record(&publisher, 0..1);
+    publisher.shutdown(SECOND).await;
+    assert_eq!(log.count("WARN"), 0);
+    relay.set_collector_failure(refusal(503));
+    publisher.start().unwrap();
+    record(&publisher, 0..2);
+    publisher.shutdown(SECOND).await;
+    assert_eq!(
+        log.count(
+            "WARN event publisher shut down before all usage data was delivered \
+             delivered=1 dropped=0 pending=2"
+        ),
+        1
+    );
+}
+
+/// The option `debug`: deliveries at INFO.
+#[tokio::test(start_paused = true)]
+async fn deliveries_are_logged_at_debug_or_info() {
+    let (log, _guard) = Log::capture();
+    for debug in [false, true] {
+        let publisher = started(&ScriptedRelay::new(), options().debug(debug));
+        record(&publisher, 0..2);
+        publisher.flush(SECOND).await;
+    }
+    assert_eq!(log.count("DEBUG usage data delivered delivered=2"), 1);
+    assert_eq!(log.count("INFO usage data delivered delivered=2"), 1);
+}

@@ -1,7 +1,5 @@
 //! [`HttpRelayClient`]: the relay proxy over HTTP.
 
-mod builder;
-
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -18,12 +16,13 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::Instant;
 use tracing::Level;
 
-pub use self::builder::{HttpRelayClientBuilder, InvalidOption};
+use crate::error::TransportError;
+use crate::options::HttpRelayClientBuilder;
 use crate::request::{self, EndpointRequest, RemoteProtocol};
 use crate::response;
 use crate::retry_after::{HoldBack, retry_after};
 use crate::secrets::Secrets;
-use crate::transport::{HttpRequest, HttpResponse, HttpTransport, SendProgress, TransportError};
+use crate::transport::{HttpRequest, HttpResponse, HttpTransport, SendProgress};
 
 /// How many bytes of a response body are read: 16 MB.
 pub const MAX_RESPONSE_SIZE: usize = 16 * 1024 * 1024;
@@ -38,18 +37,18 @@ pub const MAX_CONFIGURATION_SIZE: usize = 256 * 1024 * 1024;
 /// before any byte of answer. After a 429 with `Retry-After`, requests of this client are refused
 /// until the time is over (GOFF-REM-004).
 pub struct HttpRelayClient {
-    endpoint: Endpoint,
-    scheme: Scheme,
-    authority: Authority,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) scheme: Scheme,
+    pub(crate) authority: Authority,
     /// The endpoint's path prefix, without a trailing slash.
-    prefix: Box<str>,
-    protocol: RemoteProtocol,
-    timeout: Duration,
-    debug: bool,
-    headers: Arc<HeaderMap>,
-    secrets: Secrets,
-    transport: Arc<dyn HttpTransport>,
-    hold_back: Arc<HoldBack>,
+    pub(crate) prefix: Box<str>,
+    pub(crate) protocol: RemoteProtocol,
+    pub(crate) timeout: Duration,
+    pub(crate) debug: bool,
+    pub(crate) headers: Arc<HeaderMap>,
+    pub(crate) secrets: Secrets,
+    pub(crate) transport: Arc<dyn HttpTransport>,
+    pub(crate) hold_back: Arc<HoldBack>,
 }
 
 impl HttpRelayClient {

@@ -10,10 +10,10 @@ use goff_core::{ByteStream, Connect, Endpoint};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::client::InvalidOption;
+use crate::error::InvalidOption;
 use crate::tls::TlsOptions;
 #[cfg(feature = "tls")]
-use crate::tls_handshake::TlsHandshake;
+use crate::tls::handshake::TlsHandshake;
 
 /// Opens streams to one endpoint: over TCP for `http`, TLS for `https`, or a Unix socket.
 ///

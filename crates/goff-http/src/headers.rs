@@ -3,7 +3,7 @@
 use goff_core::ApiKey;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::client::InvalidOption;
+use crate::error::InvalidOption;
 use crate::secrets::Secrets;
 
 /// The headers of every request: content type, product, the caller's own, and the API key

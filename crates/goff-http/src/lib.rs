@@ -59,24 +59,24 @@
 mod answer;
 mod client;
 mod connector;
+mod error;
 mod flag_key;
 mod headers;
 mod hyper_transport;
+mod options;
 mod request;
+mod resend;
 mod response;
 mod retry_after;
 mod secrets;
 mod tls;
-#[cfg(feature = "tls")]
-mod tls_handshake;
 mod transport;
 
-pub use client::{
-    HttpRelayClient, HttpRelayClientBuilder, InvalidOption, MAX_CONFIGURATION_SIZE,
-    MAX_RESPONSE_SIZE,
-};
+pub use client::{HttpRelayClient, MAX_CONFIGURATION_SIZE, MAX_RESPONSE_SIZE};
 pub use connector::Connector;
+pub use error::{InvalidOption, TransportError};
 pub use hyper_transport::HyperTransport;
+pub use options::HttpRelayClientBuilder;
 pub use request::RemoteProtocol;
 pub use tls::{TlsOptions, TlsRoots};
-pub use transport::{HttpRequest, HttpResponse, HttpTransport, SendProgress, TransportError};
+pub use transport::{HttpRequest, HttpResponse, HttpTransport, SendProgress};

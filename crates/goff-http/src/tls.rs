@@ -1,5 +1,8 @@
 //! [`TlsOptions`]: how connections to an `https` endpoint are secured.
 
+#[cfg(feature = "tls")]
+pub(crate) mod handshake;
+
 use std::fmt;
 
 /// How to secure the connection to an `https` endpoint. Setters never fail;

@@ -1,14 +1,14 @@
 //! The seam between requests and the wire: bytes out, bytes back.
 
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::Cause;
 use http::{HeaderMap, Method, StatusCode, Uri};
+
+use crate::error::TransportError;
 
 /// Sends HTTP requests: [`HyperTransport`](crate::HyperTransport), or one of the caller's own.
 ///
@@ -56,40 +56,6 @@ pub struct HttpResponse {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
-}
-
-/// Why there is no whole response. Its texts must not hold header values.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub enum TransportError {
-    /// Nothing was written.
-    NotConnected(Cause),
-    /// The connection broke after the request may have been written.
-    Interrupted(Cause),
-    /// The body is larger than [`HttpRequest::max_response_size`].
-    TooLarge {
-        /// The response's status.
-        status: StatusCode,
-    },
-}
-
-impl fmt::Display for TransportError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotConnected(cause) => write!(f, "no connection: {cause}"),
-            Self::Interrupted(cause) => write!(f, "the connection broke: {cause}"),
-            Self::TooLarge { status } => write!(f, "the body of the {status} is too large"),
-        }
-    }
-}
-
-impl Error for TransportError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::NotConnected(cause) | Self::Interrupted(cause) => Some(&**cause),
-            Self::TooLarge { .. } => None,
-        }
-    }
 }
 
 /// How far a request got: what tells a timeout before the request went out, when certainly nothing

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::client::InvalidOption;
+use crate::error::InvalidOption;
 use crate::tls::{ClientCertificate, TlsOptions, TlsRoots};
 
 /// Turns TCP streams to one host into TLS streams.

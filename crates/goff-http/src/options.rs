@@ -8,8 +8,9 @@ use goff_core::{ApiKey, Connect, Endpoint};
 use http::header::{self, HeaderValue};
 use http::uri::{Authority, Parts, Scheme, Uri};
 
-use super::HttpRelayClient;
+use crate::client::HttpRelayClient;
 use crate::connector::Connector;
+use crate::error::InvalidOption;
 use crate::headers::request_headers;
 use crate::hyper_transport::HyperTransport;
 use crate::request::RemoteProtocol;
@@ -37,7 +38,7 @@ enum Wire {
 }
 
 impl HttpRelayClientBuilder {
-    pub(super) fn new(endpoint: Endpoint) -> Self {
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
             protocol: RemoteProtocol::default(),
@@ -179,34 +180,6 @@ impl fmt::Debug for HttpRelayClientBuilder {
             .finish_non_exhaustive()
     }
 }
-
-/// An option that cannot be used: which one, by its name in the client's options, and why. It
-/// never shows a header value or key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct InvalidOption {
-    /// The option: `endpoint`, `timeout`, `custom_headers`, `api_key` or `tls`.
-    pub option: &'static str,
-    /// What is wrong with it.
-    pub reason: String,
-}
-
-impl InvalidOption {
-    pub(crate) fn new(option: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            option,
-            reason: reason.into(),
-        }
-    }
-}
-
-impl fmt::Display for InvalidOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "option `{}`: {}", self.option, self.reason)
-    }
-}
-
-impl std::error::Error for InvalidOption {}
 
 /// What a request to the endpoint has as `Host`: without the port, where it is the scheme's own.
 fn host(scheme: &Scheme, authority: &Authority) -> Result<HeaderValue, InvalidOption> {

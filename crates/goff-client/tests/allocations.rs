@@ -6,7 +6,6 @@
 use std::alloc::System;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, HttpTransport};
 use goff_http::{HttpRequest, HttpResponse, TransportError};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -22,14 +21,11 @@ struct CannedTransport;
 #[async_trait]
 impl HttpTransport for CannedTransport {
     async fn send(&self, _: HttpRequest) -> Result<HttpResponse, TransportError> {
-        Ok(HttpResponse {
-            status: http::StatusCode::OK,
-            headers: http::HeaderMap::new(),
-            body: Bytes::from_static(
-                br#"{"trackEvents":true,"variationType":"True","failed":false,"version":"",
-                    "reason":"TARGETING_MATCH","errorCode":"","value":true,"cacheable":true}"#,
-            ),
-        })
+        Ok(HttpResponse::new(
+            http::StatusCode::OK,
+            r#"{"trackEvents":true,"variationType":"True","failed":false,"version":"",
+                "reason":"TARGETING_MATCH","errorCode":"","value":true,"cacheable":true}"#,
+        ))
     }
 }
 

@@ -264,9 +264,8 @@ fn options_that_cannot_be_used_are_refused() {
 #[cfg(feature = "http")]
 mod over_http {
     use async_trait::async_trait;
-    use bytes::Bytes;
     use goff_http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
-    use http::{HeaderMap, StatusCode};
+    use http::StatusCode;
     use serde_json::Value;
 
     use super::*;
@@ -278,11 +277,7 @@ mod over_http {
     #[async_trait]
     impl HttpTransport for Canned {
         async fn send(&self, _: HttpRequest) -> Result<HttpResponse, TransportError> {
-            Ok(HttpResponse {
-                status: self.0,
-                headers: HeaderMap::new(),
-                body: Bytes::from(self.1.to_string()),
-            })
+            Ok(HttpResponse::new(self.0, self.1.to_string()))
         }
     }
 

@@ -18,7 +18,7 @@ use goff_core::{ApiKey, ExporterMetadata, RelayClient};
 use goff_hooks::{
     DataCollectorHook, EnrichEvaluationContextHook, EventPublisher, EventPublisherOptions,
 };
-use goff_http::HttpRelayClient;
+use goff_http::{HttpRelayClient, HttpRelayClientOptions};
 use goff_testkit::{Answer, FaultyServer};
 use open_feature::provider::{FeatureProvider, ProviderMetadata, ResolutionDetails};
 use open_feature::{
@@ -41,11 +41,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     .await?;
     let endpoint = arguments.next().unwrap_or_else(|| double.url());
     let api_key = arguments.next().map(ApiKey::new).transpose()?;
-    let relay_proxy: Arc<dyn RelayClient> = Arc::new(
-        HttpRelayClient::builder(endpoint.parse()?)
-            .api_key(api_key)
-            .build()?,
-    );
+    let options = HttpRelayClientOptions::new(endpoint.parse()?).api_key(api_key);
+    let relay_proxy: Arc<dyn RelayClient> = Arc::new(HttpRelayClient::new(options)?);
 
     // What this project adds: one label for all events, a publisher, and two hooks.
     let metadata = ExporterMetadata::new([("service".to_owned(), "checkout".into())])?;

@@ -45,12 +45,13 @@
 //! use goff_hooks::{
 //!     DataCollectorHook, EnrichEvaluationContextHook, EventPublisher, EventPublisherOptions,
 //! };
-//! use goff_http::HttpRelayClient;
+//! use goff_http::{HttpRelayClient, HttpRelayClientOptions};
 //! use open_feature::OpenFeature;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let relay_proxy = HttpRelayClient::builder("http://localhost:1031".parse()?).build()?;
+//! let options = HttpRelayClientOptions::new("http://localhost:1031".parse()?);
+//! let relay_proxy = HttpRelayClient::new(options)?;
 //! let metadata = ExporterMetadata::new([("service".to_owned(), "checkout".into())])?;
 //! let publisher = Arc::new(EventPublisher::new(
 //!     Arc::new(relay_proxy),

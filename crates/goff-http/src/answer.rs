@@ -1,6 +1,5 @@
-//! The relay proxy's answers as they are on the wire, and what they say.
+//! The relay proxy's answers to evaluations as they are on the wire, and their meaning.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -8,15 +7,16 @@ use std::sync::Arc;
 use goff_core::{BodyProblem, ErrorCode, EvaluationFailure, Reason, RelayError, Resolution};
 use http::StatusCode;
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::secrets::Secrets;
 
-/// One flag's answer as it is on the wire, whichever endpoint it came from.
+/// The answer for one flag as it is on the wire, from any endpoint.
 ///
-/// `visit_map` is written by hand: a derived one would take a JSON array for a struct, refuse a
-/// member that is there twice, and not tell an absent `value` from a null one.
+/// The derived `visit_map` would accept a JSON array, refuse repeated members, and confuse an
+/// absent `value` with a null one. Reading into a map first would be a second pass.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
     key: Option<String>,
@@ -91,7 +91,8 @@ impl<'de> Deserialize<'de> for Answer {
 }
 
 impl Answer {
-    /// What an error's body says, whoever wrote it: members of another type are left out.
+    /// The members of an error body, from the relay proxy or from a gateway. Ignores members of
+    /// unexpected types.
     pub(crate) fn from_error(mut body: Map<String, Value>) -> Self {
         let mut text = |name| match body.remove(name) {
             Some(Value::String(text)) if !text.is_empty() => Some(text),
@@ -160,11 +161,11 @@ impl Answer {
     }
 }
 
-/// Why an answer of the right shape gives no resolution.
+/// Why a well-formed answer contains no resolution.
 pub(crate) enum Problem {
-    /// It has an error code.
+    /// It contains an error code.
     Failed(Box<Answer>),
-    /// It lacks what it must have.
+    /// A required member is missing, or the body cannot be read.
     Unreadable(String),
 }
 
@@ -200,83 +201,21 @@ impl Problem {
     }
 }
 
-/// A bulk answer: `{"flags":{"key":{…}}}`, or in OFREP `{"flags":[{"key":"key",…}]}`.
-#[derive(Debug, Default)]
-pub(crate) struct BulkAnswer {
-    pub(crate) flags: Option<Flags>,
-}
-
-impl<'de> Deserialize<'de> for BulkAnswer {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct BulkVisitor;
-
-        impl<'de> Visitor<'de> for BulkVisitor {
-            type Value = BulkAnswer;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the answer to a bulk evaluation")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BulkAnswer, A::Error> {
-                let mut answer = BulkAnswer::default();
-                while let Some(name) = map.next_key::<Cow<'de, str>>()? {
-                    match &*name {
-                        "flags" => answer.flags = map.next_value()?,
-                        "errorCode" => {
-                            let code: Option<String> = map.next_value()?;
-                            if code.is_some_and(|code| !code.is_empty()) {
-                                return Err(serde::de::Error::custom("an error code"));
-                            }
-                        }
-                        _ => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(answer)
-            }
-        }
-
-        deserializer.deserialize_map(BulkVisitor)
+/// The flags of a bulk answer: `{"key":{…}}`, or in OFREP `[{"key":"key",…}]`.
+pub(crate) fn bulk_answers(json: &RawValue) -> serde_json::Result<BTreeMap<String, Answer>> {
+    if !json.get().starts_with('[') {
+        return serde_json::from_str(json.get());
     }
+    let answers: Vec<Answer> = serde_json::from_str(json.get())?;
+    let keyed = answers.into_iter().map(|mut answer| {
+        let key = answer
+            .key
+            .take()
+            .ok_or_else(|| serde_json::Error::missing_field("key"))?;
+        Ok((key, answer))
+    });
+    keyed.collect()
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Flags(pub(crate) BTreeMap<String, Answer>);
-
-impl<'de> Deserialize<'de> for Flags {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct FlagsVisitor;
-
-        impl<'de> Visitor<'de> for FlagsVisitor {
-            type Value = Flags;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a map or a list of flags")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Flags, A::Error> {
-                let mut flags = BTreeMap::new();
-                while let Some((key, answer)) = map.next_entry()? {
-                    flags.insert(key, answer);
-                }
-                Ok(Flags(flags))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Flags, A::Error> {
-                let mut flags = BTreeMap::new();
-                while let Some(mut answer) = list.next_element::<Answer>()? {
-                    let key = answer.key.take();
-                    let key = key.ok_or_else(|| serde::de::Error::missing_field("key"))?;
-                    flags.insert(key, answer);
-                }
-                Ok(Flags(flags))
-            }
-        }
-
-        deserializer.deserialize_any(FlagsVisitor)
-    }
-}
-
-/// What OFREP answers carry in their metadata when they may be cached; never sent as false.
+/// The OFREP metadata of an answer that may be cached; absent otherwise.
 const CACHEABLE: &str = "gofeatureflag_cacheable";

@@ -10,70 +10,110 @@ use goff_core::{
     BodyProblem, BulkEvaluation, ConfigurationUpdate, ContextView, Endpoint, ErrorCode, Etag,
     EventBatch, RelayClient, RelayError, Resolution,
 };
-use http::header::IF_NONE_MATCH;
+use http::header::{HOST, IF_NONE_MATCH};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::Instant;
-use tracing::Level;
 
-use crate::error::TransportError;
-use crate::options::HttpRelayClientBuilder;
+use crate::connector::Connector;
+use crate::error::{OptionError, TransportError};
+use crate::headers::request_headers;
+use crate::hyper_transport::HyperTransport;
+use crate::options::{HttpRelayClientOptions, Wire};
+use crate::rate_limit::{RateLimitGate, retry_after};
 use crate::request::{self, EndpointRequest, RemoteProtocol};
+use crate::resend::SendProgress;
 use crate::response;
-use crate::retry_after::{HoldBack, retry_after};
 use crate::secrets::Secrets;
-use crate::transport::{HttpRequest, HttpResponse, HttpTransport, SendProgress};
+use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
 
-/// How many bytes of a response body are read: 16 MB.
+/// How many bytes of a response body are read: 16 MiB.
 pub const MAX_RESPONSE_SIZE: usize = 16 * 1024 * 1024;
 
-/// How many bytes of a flag configuration are read: 256 MB.
+/// How many bytes of a flag configuration are read: 256 MiB.
 pub const MAX_CONFIGURATION_SIZE: usize = 256 * 1024 * 1024;
 
 /// A relay proxy over HTTP.
 ///
-/// Every request is bounded by the timeout (GOFF-REM-006). Nothing is retried (GOFF-REM-005),
-/// except that an evaluation is sent once more when the kept-alive connection it went out on died
-/// before any byte of answer. After a 429 with `Retry-After`, requests of this client are refused
-/// until the time is over (GOFF-REM-004).
+/// Every request is bounded by the timeout (GOFF-REM-006). Nothing is retried (GOFF-REM-005) with
+/// one exception: a request other than the delivery of usage data is sent once more when the
+/// kept-alive connection that carried it closed before the first byte of the response. After a 429
+/// with `Retry-After`, this client refuses to send requests until that time has passed
+/// (GOFF-REM-004).
+#[derive(Clone)]
 pub struct HttpRelayClient {
-    pub(crate) endpoint: Endpoint,
-    pub(crate) scheme: Scheme,
-    pub(crate) authority: Authority,
-    /// The endpoint's path prefix, without a trailing slash.
-    pub(crate) prefix: Box<str>,
-    pub(crate) protocol: RemoteProtocol,
-    pub(crate) timeout: Duration,
-    pub(crate) debug: bool,
-    pub(crate) headers: Arc<HeaderMap>,
-    pub(crate) secrets: Secrets,
-    pub(crate) transport: Arc<dyn HttpTransport>,
-    pub(crate) hold_back: Arc<HoldBack>,
+    endpoint: Endpoint,
+    scheme: Scheme,
+    authority: Authority,
+    /// The path prefix of the endpoint, without a trailing slash.
+    prefix: Box<str>,
+    protocol: RemoteProtocol,
+    timeout: Duration,
+    debug: bool,
+    headers: Arc<HeaderMap>,
+    secrets: Secrets,
+    transport: Arc<dyn HttpTransport>,
+    rate_limit: Arc<RateLimitGate>,
 }
 
 impl HttpRelayClient {
-    /// A client of the relay proxy at `endpoint`, with every option at its default.
-    #[must_use]
-    pub fn builder(endpoint: Endpoint) -> HttpRelayClientBuilder {
-        HttpRelayClientBuilder::new(endpoint)
+    /// A client with these options. Nothing is sent and no connection is opened.
+    ///
+    /// # Errors
+    /// [`OptionError`]: a timeout of zero, a header that cannot be sent, or an endpoint or TLS
+    /// option that this build or machine does not support.
+    pub fn new(options: HttpRelayClientOptions) -> Result<Self, OptionError> {
+        if options.timeout.is_zero() {
+            return Err(OptionError::new("timeout", "must be longer than zero"));
+        }
+        let mut secrets = Secrets::default();
+        let mut headers = request_headers(
+            &options.custom_headers,
+            options.api_key.as_ref(),
+            &mut secrets,
+        )?;
+        let base = options.endpoint.join("/").parse::<Uri>();
+        let Ok(Parts {
+            scheme: Some(scheme),
+            authority: Some(authority),
+            path_and_query: Some(prefix),
+            ..
+        }) = base.map(Uri::into_parts)
+        else {
+            return Err(OptionError::new("endpoint", "is not a valid URL"));
+        };
+        headers.insert(HOST, host(&scheme, &authority)?);
+        let transport = match options.wire {
+            Wire::Transport(transport) => transport,
+            Wire::Connector(connector) => Arc::new(HyperTransport::new(connector)),
+            Wire::Default => {
+                let connector = Connector::new(&options.endpoint, &options.tls)?
+                    .connect_timeout(options.timeout);
+                Arc::new(HyperTransport::new(Arc::new(connector)))
+            }
+        };
+        Ok(Self {
+            endpoint: options.endpoint,
+            scheme,
+            authority,
+            prefix: prefix.path().trim_end_matches('/').into(),
+            protocol: options.protocol,
+            timeout: options.timeout,
+            debug: options.debug,
+            headers: Arc::new(headers),
+            secrets,
+            transport,
+            rate_limit: Arc::default(),
+        })
     }
 
-    /// The same relay proxy, asked for evaluations by another protocol: over the same connections,
-    /// and held back together with this client.
+    /// The same relay proxy with another evaluation protocol. Both clients share the connections
+    /// and the waiting time after a 429.
     #[must_use]
     pub fn with_protocol(&self, protocol: RemoteProtocol) -> Self {
         Self {
-            endpoint: self.endpoint.clone(),
-            scheme: self.scheme.clone(),
-            authority: self.authority.clone(),
-            prefix: self.prefix.clone(),
             protocol,
-            timeout: self.timeout,
-            debug: self.debug,
-            headers: Arc::clone(&self.headers),
-            secrets: self.secrets.clone(),
-            transport: Arc::clone(&self.transport),
-            hold_back: Arc::clone(&self.hold_back),
+            ..self.clone()
         }
     }
 
@@ -83,9 +123,8 @@ impl HttpRelayClient {
         max_response_size: usize,
         read: impl FnOnce(&HttpResponse, &str, &Secrets) -> Result<T, RelayError>,
     ) -> Result<T, RelayError> {
-        self.hold_back.check()?;
-        let path = request.path;
-        let uri = self.uri(&path)?;
+        self.rate_limit.check()?;
+        let uri = self.uri(&request.path)?;
         let progress = Arc::new(SendProgress::default());
         let sending = self.transport.send(HttpRequest {
             method: request.method,
@@ -96,7 +135,7 @@ impl HttpRelayClient {
             may_resend: request.may_resend,
             progress: Arc::clone(&progress),
         });
-        let begun = self.is_logged().then(Instant::now);
+        let started = Instant::now();
         let outcome = tokio::time::timeout(self.timeout, sending).await;
         let (status, result) = match outcome {
             Err(_) => {
@@ -114,9 +153,7 @@ impl HttpRelayClient {
                 (Some(response.status), result)
             }
         };
-        if let Some(begun) = begun {
-            self.log(uri.path(), status, begun.elapsed(), result.as_ref().err());
-        }
+        self.log(uri.path(), status, started.elapsed(), result.as_ref().err());
         result
     }
 
@@ -128,7 +165,7 @@ impl HttpRelayClient {
         headers
     }
 
-    /// The URL of a path below the endpoint; the prefix is kept.
+    /// The URL of `path` below the endpoint and its prefix.
     fn uri(&self, path: &str) -> Result<Uri, RelayError> {
         let mut whole = String::with_capacity(self.prefix.len() + path.len());
         whole.push_str(&self.prefix);
@@ -136,10 +173,9 @@ impl HttpRelayClient {
         let too_long = || RelayError::UnreachableFlagKey {
             reason: "is too long for a URL",
         };
-        if whole.len() > LONGEST_PATH {
+        if whole.len() > MAX_PATH_LENGTH {
             return Err(too_long());
         }
-        // The prefix was parsed once, and an escaped key holds nothing that a path must not.
         let path = PathAndQuery::from_maybe_shared(Bytes::from(whole)).map_err(|_| too_long())?;
         let mut parts = Parts::default();
         parts.scheme = Some(self.scheme.clone());
@@ -168,15 +204,7 @@ impl HttpRelayClient {
             return;
         }
         if let Some(wait) = retry_after(&response.headers, SystemTime::now()) {
-            self.hold_back.hold(wait);
-        }
-    }
-
-    fn is_logged(&self) -> bool {
-        if self.debug {
-            tracing::enabled!(Level::INFO)
-        } else {
-            tracing::enabled!(Level::DEBUG)
+            self.rate_limit.close_for(wait);
         }
     }
 
@@ -191,9 +219,9 @@ impl HttpRelayClient {
         let duration_ms = duration.as_secs_f64() * 1e3;
         let error = error.map(tracing::field::display);
         if self.debug {
-            tracing::info!(path, status, duration_ms, error, "asked the relay proxy");
+            tracing::info!(path, status, duration_ms, error, "relay proxy request");
         } else {
-            tracing::debug!(path, status, duration_ms, error, "asked the relay proxy");
+            tracing::debug!(path, status, duration_ms, error, "relay proxy request");
         }
     }
 }
@@ -252,7 +280,7 @@ impl fmt::Debug for HttpRelayClient {
     }
 }
 
-/// What a status means is worth more than that its page is too long.
+/// For a failure the status says more than the size of its body.
 fn too_large(status: StatusCode, path: &str, limit: usize) -> RelayError {
     if status.is_success() {
         return RelayError::Body {
@@ -268,6 +296,17 @@ fn too_large(status: StatusCode, path: &str, limit: usize) -> RelayError {
     }
 }
 
+/// The value of the header `Host`: without the port where it is the default of the scheme.
+fn host(scheme: &Scheme, authority: &Authority) -> Result<HeaderValue, OptionError> {
+    let default_port = if *scheme == Scheme::HTTPS { 443 } else { 80 };
+    let host = if authority.port_u16() == Some(default_port) {
+        authority.host()
+    } else {
+        authority.as_str()
+    };
+    HeaderValue::from_str(host).map_err(|_| OptionError::new("endpoint", "is not a valid URL"))
+}
+
 struct HeaderNames<'a>(&'a HeaderMap);
 
 impl fmt::Debug for HeaderNames<'_> {
@@ -278,5 +317,30 @@ impl fmt::Debug for HeaderNames<'_> {
     }
 }
 
-/// What `http::Uri` and common gateways still take; the former's own limit is 65,534.
-const LONGEST_PATH: usize = 60_000;
+/// Below the limit of `http::Uri`, which is 65,534.
+const MAX_PATH_LENGTH: usize = 60_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_omits_only_the_default_port_of_the_scheme() {
+        for (endpoint, expected) in [
+            ("http://h", "h"),
+            ("http://h:80/prefix", "h"),
+            ("http://h:443", "h:443"),
+            ("http://h:1031", "h:1031"),
+            ("https://h:443", "h"),
+            ("https://h:80", "h:80"),
+            ("http://[::1]:80", "[::1]"),
+            ("http://[::1]:1031", "[::1]:1031"),
+            ("unix:///run/relay.sock", "localhost"),
+        ] {
+            let endpoint: Endpoint = endpoint.parse().unwrap();
+            let uri: Uri = endpoint.join("/").parse().unwrap();
+            let (scheme, authority) = (uri.scheme().unwrap(), uri.authority().unwrap());
+            assert_eq!(host(scheme, authority).unwrap(), expected, "{endpoint}");
+        }
+    }
+}

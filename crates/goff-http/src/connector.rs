@@ -1,64 +1,87 @@
 //! [`Connector`]: opens streams to an endpoint.
 
+use std::error::Error;
+use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_core::{ByteStream, Connect, Endpoint};
+use http::Uri;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::GaiResolver;
+use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::task::JoinSet;
+use tower_service::Service;
 
-use crate::error::InvalidOption;
+use crate::error::OptionError;
 use crate::tls::TlsOptions;
 #[cfg(feature = "tls")]
 use crate::tls::handshake::TlsHandshake;
 
 /// Opens streams to one endpoint: over TCP for `http`, TLS for `https`, or a Unix socket.
 ///
-/// Every address of the host is tried: the next one when the one before failed or has not answered
-/// within a quarter of a second, and the first to connect wins. A `Connector` has no timeout of its
-/// own; whoever waits for it drops it. No proxy and no environment variable is looked at
-/// (GOFF-CFG-005; but see [`TlsRoots::Platform`](crate::TlsRoots::Platform)).
+/// Where the host has IPv6 and IPv4 addresses, the second family starts a quarter of a second
+/// after the first one, or as soon as that failed; the first connection wins. Within a family
+/// every address is tried in turn. Uses no proxy and no environment variable (GOFF-CFG-005; but
+/// see [`TlsRoots::Platform`](crate::TlsRoots::Platform)).
 #[derive(Debug)]
 pub struct Connector(Target);
 
 #[derive(Debug)]
 enum Target {
-    Tcp {
-        host: Box<str>,
-        port: u16,
-    },
+    Tcp(Tcp),
     #[cfg(feature = "tls")]
-    Tls {
-        host: Box<str>,
-        port: u16,
-        handshake: TlsHandshake,
-    },
+    Tls(Tcp, TlsHandshake),
     #[cfg(all(unix, feature = "unix"))]
     Unix(std::path::PathBuf),
 }
 
+#[derive(Debug)]
+struct Tcp {
+    connector: HttpConnector,
+    uri: Uri,
+}
+
 impl Connector {
-    /// A connector to `endpoint`. Nothing is resolved or opened yet; for `https` the certificate
-    /// authorities are read, those of the platform from its files. `tls` has no effect otherwise.
+    /// A connector to `endpoint`. Nothing is resolved or opened yet. For `https` this reads the
+    /// certificate authorities, which may involve the platform's files; otherwise `tls` has no
+    /// effect.
     ///
     /// # Errors
-    /// [`InvalidOption`] for the option `endpoint` (its scheme needs a feature that this build does
+    /// [`OptionError`] for the option `endpoint` (its scheme needs a feature that this build does
     /// not have) or `tls` (a certificate or key that cannot be used).
-    pub fn new(endpoint: &Endpoint, tls: &TlsOptions) -> Result<Self, InvalidOption> {
+    pub fn new(endpoint: &Endpoint, tls: &TlsOptions) -> Result<Self, OptionError> {
         if let Some(path) = endpoint.unix_socket() {
             return unix_target(path).map(Self);
         }
-        let (host, port) = (endpoint.host(), endpoint.port());
+        let tcp = Tcp {
+            connector: http_connector(GaiResolver::new()),
+            uri: endpoint
+                .join("/")
+                .parse()
+                .map_err(|_| OptionError::new("endpoint", "is not a valid URL"))?,
+        };
         if endpoint.is_https() {
-            return tls_target(host, port, tls).map(Self);
+            return tls_target(tcp, endpoint.host(), tls).map(Self);
         }
-        Ok(Self(Target::Tcp {
-            host: host.into(),
-            port,
-        }))
+        Ok(Self(Target::Tcp(tcp)))
+    }
+
+    /// The time limit for TCP connections: each address gets an equal part of it, so that an
+    /// address that does not respond leaves time for the next one. It does not cover name
+    /// resolution and the TLS handshake. Default: 10 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        match &mut self.0 {
+            Target::Tcp(tcp) => tcp.connector.set_connect_timeout(Some(timeout)),
+            #[cfg(feature = "tls")]
+            Target::Tls(tcp, _) => tcp.connector.set_connect_timeout(Some(timeout)),
+            #[cfg(all(unix, feature = "unix"))]
+            Target::Unix(_) => {}
+        }
+        self
     }
 }
 
@@ -66,15 +89,11 @@ impl Connector {
 impl Connect for Connector {
     async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
         match &self.0 {
-            Target::Tcp { host, port } => Ok(Box::new(connect_tcp(host, *port).await?)),
+            Target::Tcp(tcp) => Ok(Box::new(tcp.connect().await?)),
             #[cfg(feature = "tls")]
-            Target::Tls {
-                host,
-                port,
-                handshake,
-            } => {
-                let stream = connect_tcp(host, *port).await?;
-                Ok(Box::new(handshake.shake(stream).await?))
+            Target::Tls(tcp, handshake) => {
+                let stream = tcp.connect().await?;
+                Ok(Box::new(handshake.perform(stream).await?))
             }
             #[cfg(all(unix, feature = "unix"))]
             Target::Unix(path) => Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
@@ -82,121 +101,178 @@ impl Connect for Connector {
     }
 }
 
+impl Tcp {
+    async fn connect(&self) -> io::Result<TcpStream> {
+        open(self.connector.clone(), self.uri.clone()).await
+    }
+}
+
 #[cfg(feature = "tls")]
-fn tls_target(host: &str, port: u16, tls: &TlsOptions) -> Result<Target, InvalidOption> {
-    Ok(Target::Tls {
-        host: host.into(),
-        port,
-        handshake: TlsHandshake::new(host, tls)?,
-    })
+fn tls_target(tcp: Tcp, host: &str, tls: &TlsOptions) -> Result<Target, OptionError> {
+    Ok(Target::Tls(tcp, TlsHandshake::new(host, tls)?))
 }
 
 #[cfg(not(feature = "tls"))]
-fn tls_target(_: &str, _: u16, _: &TlsOptions) -> Result<Target, InvalidOption> {
-    Err(InvalidOption::new(
+fn tls_target(_: Tcp, _: &str, _: &TlsOptions) -> Result<Target, OptionError> {
+    Err(OptionError::new(
         "endpoint",
         "begins with `https://`, which needs the feature `tls` of goff-http",
     ))
 }
 
 #[cfg(all(unix, feature = "unix"))]
-fn unix_target(path: &Path) -> Result<Target, InvalidOption> {
+fn unix_target(path: &Path) -> Result<Target, OptionError> {
     Ok(Target::Unix(path.to_owned()))
 }
 
 #[cfg(not(all(unix, feature = "unix")))]
-fn unix_target(_: &Path) -> Result<Target, InvalidOption> {
-    Err(InvalidOption::new(
+fn unix_target(_: &Path) -> Result<Target, OptionError> {
+    Err(OptionError::new(
         "endpoint",
         "begins with `unix://`, which needs the feature `unix` of goff-http, and a Unix system",
     ))
 }
 
-async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
-    let addresses = tokio::net::lookup_host((host, port)).await?.collect();
-    let stream = connect_any(alternate_families(addresses)).await?;
-    // Requests are small and whole when written; waiting to fill a packet only delays them.
-    stream.set_nodelay(true)?;
-    Ok(stream)
+fn http_connector<R>(resolver: R) -> HttpConnector<R> {
+    let mut connector = HttpConnector::new_with_resolver(resolver);
+    connector.enforce_http(false);
+    // Requests are small and written as a whole; waiting to fill a packet only delays them.
+    connector.set_nodelay(true);
+    connector.set_happy_eyeballs_timeout(Some(HAPPY_EYEBALLS_DELAY));
+    connector.set_connect_timeout(Some(DEFAULT_CONNECT_TIMEOUT));
+    connector
 }
 
-/// The addresses with their families taking turns, the first one's family first, so that a family
-/// that leads nowhere costs one attempt (RFC 8305, section 4).
-fn alternate_families(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
-    let count = addresses.len();
-    let first_is_v6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
-    let (preferred, others): (Vec<_>, Vec<_>) = addresses
-        .into_iter()
-        .partition(|address| address.is_ipv6() == first_is_v6);
-    let (mut preferred, mut others) = (preferred.into_iter(), others.into_iter());
-    let mut mixed = Vec::with_capacity(count);
-    while mixed.len() < count {
-        mixed.extend(preferred.next());
-        mixed.extend(others.next());
-    }
-    mixed
-}
-
-async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
-    if let [address] = *addresses {
-        return TcpStream::connect(address).await;
-    }
-    let mut addresses = addresses.into_iter();
-    let mut attempts = JoinSet::new();
-    let mut failure = None;
-    loop {
-        if let Some(address) = addresses.next() {
-            attempts.spawn(TcpStream::connect(address));
-        }
-        let ended = if addresses.len() == 0 {
-            attempts.join_next().await
-        } else {
-            match tokio::time::timeout(ATTEMPT_HEAD_START, attempts.join_next()).await {
-                Ok(ended) => ended,
-                Err(_) => continue,
-            }
-        };
-        match ended {
-            Some(Ok(Ok(stream))) => return Ok(stream),
-            Some(Ok(Err(error))) => failure = Some(error),
-            Some(Err(error)) => failure = Some(error.into()),
-            None if addresses.len() == 0 => {
-                return Err(failure.unwrap_or_else(|| {
-                    io::Error::new(io::ErrorKind::NotFound, "the host has no address")
-                }));
-            }
-            None => {}
+async fn open<R, E>(mut connector: HttpConnector<R>, uri: Uri) -> io::Result<TcpStream>
+where
+    HttpConnector<R>: Service<Uri, Response = TokioIo<TcpStream>, Error = E>,
+    E: Error + Send + Sync + 'static,
+{
+    let stream = async {
+        poll_fn(|context| connector.poll_ready(context)).await?;
+        connector.call(uri).await
+    };
+    match stream.await {
+        Ok(stream) => Ok(stream.into_inner()),
+        Err(error) => {
+            let cause = error
+                .source()
+                .and_then(|cause| cause.downcast_ref::<io::Error>());
+            let kind = cause.map_or(io::ErrorKind::Other, io::Error::kind);
+            Err(io::Error::new(kind, error))
         }
     }
 }
 
-/// How long an attempt to connect is alone (RFC 8305, section 5).
-const ATTEMPT_HEAD_START: Duration = Duration::from_millis(250);
+/// How long the first address family has before the second one starts (RFC 8305, section 5).
+const HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(250);
+const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
+    use std::future::{Ready, ready};
+    use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+    use std::task::{Context, Poll};
+
+    use hyper_util::client::legacy::connect::dns::Name;
+    use tokio::net::{TcpListener, TcpSocket};
+    use tokio::time::Instant;
+
     use super::*;
 
-    #[test]
-    fn address_families_take_turns() {
-        let parse = |list: &[&str]| -> Vec<SocketAddr> {
-            list.iter()
-                .map(|address| address.parse().unwrap())
-                .collect()
-        };
-        for (given, expected) in [
-            (vec![], vec![]),
-            (vec!["1.1.1.1:1"], vec!["1.1.1.1:1"]),
-            (
-                vec!["[::1]:1", "[::2]:1", "[::3]:1", "1.1.1.1:1"],
-                vec!["[::1]:1", "1.1.1.1:1", "[::2]:1", "[::3]:1"],
-            ),
-            (
-                vec!["1.1.1.1:1", "2.2.2.2:1", "[::1]:1", "[::2]:1"],
-                vec!["1.1.1.1:1", "[::1]:1", "2.2.2.2:1", "[::2]:1"],
-            ),
-        ] {
-            assert_eq!(alternate_families(parse(&given)), parse(&expected));
+    /// Resolves every name to the same addresses, in this order.
+    #[derive(Clone)]
+    struct Addresses(Vec<IpAddr>);
+
+    impl Service<Name> for Addresses {
+        type Response = std::vec::IntoIter<SocketAddr>;
+        type Error = io::Error;
+        type Future = Ready<io::Result<Self::Response>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
         }
+
+        fn call(&mut self, _: Name) -> Self::Future {
+            let addresses = self.0.iter().map(|ip| SocketAddr::new(*ip, 0));
+            ready(Ok(addresses.collect::<Vec<_>>().into_iter()))
+        }
+    }
+
+    fn connector(addresses: &[&str]) -> HttpConnector<Addresses> {
+        let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
+        http_connector(Addresses(addresses))
+    }
+
+    fn uri(port: u16) -> Uri {
+        format!("http://relay.example:{port}/").parse().unwrap()
+    }
+
+    /// Listens on `address` without responding to further attempts to connect: the backlog is full.
+    async fn unresponsive(address: SocketAddr) -> (TcpListener, Vec<TcpStream>) {
+        let socket = match address {
+            SocketAddr::V4(_) => TcpSocket::new_v4(),
+            SocketAddr::V6(_) => TcpSocket::new_v6(),
+        };
+        let socket = socket.unwrap();
+        socket.bind(address).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) =
+            tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await
+        {
+            waiting.push(stream.unwrap());
+        }
+        (listener, waiting)
+    }
+
+    #[tokio::test]
+    async fn other_family_is_used_when_the_first_one_refuses() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connector = connector(&["::1", "127.0.0.1"]);
+        let stream = open(connector, uri(address.port())).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(stream.nodelay().unwrap());
+    }
+
+    #[tokio::test]
+    async fn other_family_is_tried_when_the_first_one_does_not_respond() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let _silent = unresponsive((Ipv6Addr::LOCALHOST, address.port()).into()).await;
+        let started = Instant::now();
+        let connector = connector(&["::1", "127.0.0.1"]);
+        let stream = open(connector, uri(address.port())).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+        assert!(started.elapsed() >= HAPPY_EYEBALLS_DELAY);
+        assert!(started.elapsed() < DEFAULT_CONNECT_TIMEOUT);
+    }
+
+    #[tokio::test]
+    async fn addresses_of_one_family_share_the_time() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let silent = SocketAddr::from(([127, 0, 0, 2], address.port()));
+        let _silent = unresponsive(silent).await;
+        let mut connector = connector(&["127.0.0.2", "127.0.0.1"]);
+        connector.set_connect_timeout(Some(Duration::from_millis(400)));
+        let stream = open(connector, uri(address.port())).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), address);
+    }
+
+    #[tokio::test]
+    async fn failures_keep_their_kind_and_cause() {
+        let (silent, _waiting) = unresponsive(([127, 0, 0, 3], 0).into()).await;
+        let port = silent.local_addr().unwrap().port();
+        let mut to_silent = connector(&["127.0.0.3"]);
+        to_silent.set_connect_timeout(Some(Duration::from_millis(100)));
+        let error = open(to_silent, uri(port)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let to_refusing = connector(&["127.0.0.4"]);
+        let error = open(to_refusing, uri(port)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(error.source().is_some());
     }
 }

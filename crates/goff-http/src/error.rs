@@ -1,4 +1,4 @@
-//! The errors: [`InvalidOption`] and [`TransportError`].
+//! The errors: [`OptionError`] and [`TransportError`].
 
 use std::error::Error;
 use std::fmt;
@@ -6,35 +6,16 @@ use std::fmt;
 use goff_core::Cause;
 use http::StatusCode;
 
-/// An option that cannot be used: which one, by its name in the client's options, and why. It
-/// never shows a header value or key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct InvalidOption {
-    /// The option: `endpoint`, `timeout`, `custom_headers`, `api_key` or `tls`.
-    pub option: &'static str,
-    /// What is wrong with it.
-    pub reason: String,
+/// An option that cannot be used: its name and the reason. It never contains a header value or a
+/// key.
+#[derive(Debug, Clone)]
+pub struct OptionError {
+    option: &'static str,
+    reason: String,
+    source: Option<Cause>,
 }
 
-impl InvalidOption {
-    pub(crate) fn new(option: &'static str, reason: impl Into<String>) -> Self {
-        Self {
-            option,
-            reason: reason.into(),
-        }
-    }
-}
-
-impl fmt::Display for InvalidOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "option `{}`: {}", self.option, self.reason)
-    }
-}
-
-impl Error for InvalidOption {}
-
-/// Why there is no whole response. Its texts must not hold header values.
+/// Why there is no complete response. The texts must not contain header values.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum TransportError {
@@ -42,19 +23,69 @@ pub enum TransportError {
     NotConnected(Cause),
     /// The connection broke after the request may have been written.
     Interrupted(Cause),
-    /// The body is larger than [`HttpRequest::max_response_size`].
+    /// The body is larger than [`HttpRequest::max_response_size`](crate::HttpRequest).
     TooLarge {
-        /// The response's status.
+        /// The status of the response.
         status: StatusCode,
     },
+}
+
+impl OptionError {
+    pub(crate) fn new(option: &'static str, reason: impl Into<String>) -> Self {
+        Self {
+            option,
+            reason: reason.into(),
+            source: None,
+        }
+    }
+
+    /// `source` must not quote a secret.
+    #[cfg(feature = "tls")]
+    pub(crate) fn with_source(
+        option: &'static str,
+        what: &str,
+        source: impl Error + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            option,
+            reason: format!("{what}: {source}"),
+            source: Some(std::sync::Arc::new(source)),
+        }
+    }
+
+    /// The option: `endpoint`, `timeout`, `custom_header`, `api_key` or `tls`.
+    #[must_use]
+    pub fn option(&self) -> &'static str {
+        self.option
+    }
+
+    /// What is wrong with the option.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "option `{}`: {}", self.option, self.reason)
+    }
+}
+
+impl Error for OptionError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotConnected(cause) => write!(f, "no connection: {cause}"),
-            Self::Interrupted(cause) => write!(f, "the connection broke: {cause}"),
-            Self::TooLarge { status } => write!(f, "the body of the {status} is too large"),
+            Self::NotConnected(cause) => write!(f, "cannot connect: {cause}"),
+            Self::Interrupted(cause) => write!(f, "connection interrupted: {cause}"),
+            Self::TooLarge { status } => {
+                write!(f, "response body too large (status {})", status.as_u16())
+            }
         }
     }
 }

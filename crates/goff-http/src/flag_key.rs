@@ -1,48 +1,42 @@
-//! Writing a flag key into a request path.
+//! Writes a flag key into a request path.
 //!
-//! The relay proxy reads the key from the path undecoded unless the path is escaped exactly as Go
-//! would escape it, so one byte too many or too few makes the flag silently unknown
-//! (relay-protocol section 5).
+//! The relay proxy decodes the key only where the whole path is escaped exactly as Go escapes it, so
+//! one byte too many or too few makes it look for another flag (docs/relay-protocol.md 5).
 
 use goff_core::RelayError;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// Appends `flag_key` to `path`, escaped as Go escapes a path segment (Python C6).
+/// Appends `flag_key` to `path`, escaped as Go escapes a path segment (docs/python-parity.md C6).
 ///
 /// # Errors
-/// A key that no path can carry: empty, `.`, `..`, or with a `/` in it.
+/// A key that a path cannot carry: empty, `.`, `..`, or one that contains a `/`.
 pub(crate) fn write_escaped(flag_key: &str, path: &mut String) -> Result<(), RelayError> {
     let reason = match flag_key {
         "" => "is empty",
         "." | ".." => "is a dot segment, which gateways remove",
-        key if key.contains('/') => "holds a `/`",
+        key if key.contains('/') => "contains a `/`",
         _ => {
-            for byte in flag_key.bytes() {
-                if is_literal(byte) {
-                    path.push(char::from(byte));
-                } else {
-                    path.push('%');
-                    path.push(hex_digit(byte >> 4));
-                    path.push(hex_digit(byte & 0xF));
-                }
-            }
+            path.extend(utf8_percent_encode(flag_key, ESCAPED));
             return Ok(());
         }
     };
     Err(RelayError::UnreachableFlagKey { reason })
 }
 
-/// What Go's `url.PathEscape` leaves alone.
-fn is_literal(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~$&+,:;=@".contains(&byte)
-}
-
-fn hex_digit(nibble: u8) -> char {
-    char::from(if nibble < 10 {
-        b'0' + nibble
-    } else {
-        b'A' + nibble - 10
-    })
-}
+/// The characters that Go's `url.PathEscape` escapes.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b':')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b'@');
 
 #[cfg(test)]
 mod tests {
@@ -56,7 +50,7 @@ mod tests {
         path
     }
 
-    /// The table of relay-protocol section 5, row by row, and what its text says besides.
+    /// The table in docs/relay-protocol.md 5, row by row, and the characters in its text.
     #[test]
     fn keys_are_escaped_as_go_does() {
         for (key, expected) in [
@@ -90,9 +84,9 @@ mod tests {
             ("", "is empty"),
             (".", "dot segment"),
             ("..", "dot segment"),
-            ("a/b", "holds a `/`"),
-            ("/", "holds a `/`"),
-            ("../admin", "holds a `/`"),
+            ("a/b", "contains a `/`"),
+            ("/", "contains a `/`"),
+            ("../admin", "contains a `/`"),
         ] {
             let mut path = String::new();
             let error = write_escaped(key, &mut path).unwrap_err();
@@ -131,13 +125,15 @@ mod tests {
         }
 
         #[test]
-        fn allowed_bytes_stay_and_no_other_appears(key in "[^/]{1,24}") {
+        fn only_other_bytes_are_escaped(key in "[^/]{1,24}") {
             prop_assume!(key != "." && key != "..");
-            let literal = |byte: &u8| is_literal(*byte);
+            // What Go's `url.PathEscape` leaves as it is.
+            let literal = |byte: &u8| {
+                byte.is_ascii_alphanumeric() || b"-._~$&+,:;=@".contains(byte)
+            };
             let escaped = escaped(&key);
-            prop_assert!(escaped.bytes().all(|byte| byte == b'%' || is_literal(byte)));
-            // What may stand literally does: only the other bytes were escaped.
-            let others = key.bytes().filter(|byte| !is_literal(*byte)).count();
+            prop_assert!(escaped.bytes().all(|byte| byte == b'%' || literal(&byte)));
+            let others = key.bytes().filter(|byte| !literal(byte)).count();
             prop_assert_eq!(escaped.matches('%').count(), others);
             let kept: Vec<u8> = key.bytes().filter(literal).collect();
             let unescaped: Vec<u8> = decoded(&escaped).into_iter().filter(literal).collect();

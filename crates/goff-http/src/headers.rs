@@ -1,21 +1,21 @@
-//! The headers that every request carries, checked and built once.
+//! The headers of every request, checked and built once.
 
 use goff_core::ApiKey;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
-use crate::error::InvalidOption;
+use crate::error::OptionError;
 use crate::secrets::Secrets;
 
-/// The headers of every request: content type, product, the caller's own, and the API key
-/// (GOFF-AUTH-001, GOFF-AUTH-003, GOFF-AUTH-004).
+/// The headers of every request: content type, product, custom headers, and the API key
+/// (GOFF-AUTH-001, GOFF-AUTH-003, GOFF-AUTH-004). Notes the secrets among them.
 ///
 /// # Errors
-/// A header that cannot be sent, or must not be. The error names the header, never its value.
+/// A header that cannot be sent or is reserved. The error names the header, never its value.
 pub(crate) fn request_headers(
     custom: &[(String, String)],
     api_key: Option<&ApiKey>,
     secrets: &mut Secrets,
-) -> Result<HeaderMap, InvalidOption> {
+) -> Result<HeaderMap, OptionError> {
     let mut headers = HeaderMap::new();
     for (name, value) in custom {
         let (name, value) = custom_header(name, value)?;
@@ -23,7 +23,7 @@ pub(crate) fn request_headers(
     }
     for (_, value) in custom {
         secrets.add(value);
-        // `Bearer token` is a secret for the sake of the token.
+        // In `Bearer token` the token alone is a secret, too.
         if let Some((_, credential)) = value.split_once(' ') {
             secrets.add(credential);
         }
@@ -32,7 +32,7 @@ pub(crate) fn request_headers(
         header::CONTENT_TYPE,
         HeaderValue::from_static("application/json"),
     );
-    // Gateways with a firewall refuse requests that do not name their product.
+    // Some gateways refuse requests without a product name.
     headers
         .entry(header::USER_AGENT)
         .or_insert(HeaderValue::from_static(concat!(
@@ -42,33 +42,37 @@ pub(crate) fn request_headers(
     if let Some(key) = api_key {
         secrets.add(key.expose());
         let bearer = format!("Bearer {}", key.expose());
-        let mut value = HeaderValue::from_bytes(bearer.as_bytes())
-            .map_err(|_| InvalidOption::new("api_key", "cannot travel in an HTTP header"))?;
+        let mut value = HeaderValue::from_bytes(bearer.as_bytes()).map_err(|_| {
+            OptionError::new(
+                "api_key",
+                "contains characters that an HTTP header cannot hold",
+            )
+        })?;
         value.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, value);
-        // The relay proxy reads it first, so that it would beat the API key (relay-protocol 3).
+        // The relay proxy prefers it to `Authorization` (docs/relay-protocol.md 3).
         headers.remove(X_API_KEY);
     }
     Ok(headers)
 }
 
-fn custom_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), InvalidOption> {
+fn custom_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), OptionError> {
     let refused = |shown: &str, reason: &str| {
-        InvalidOption::new("custom_headers", format!("header `{shown}` {reason}"))
+        OptionError::new("custom_header", format!("header `{shown}` {reason}"))
     };
     let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        // Whoever put a whole header line into the name has put a secret into it.
+        // A whole header line in place of the name contains the value.
         let end = name.find(|c: char| !c.is_ascii_graphic() || c == ':');
         let shown = end.map_or(name, |end| name.get(..end).unwrap_or_default());
-        refused(shown, "has a name that is no HTTP header name")
+        refused(shown, "does not have a valid HTTP header name")
     })?;
-    if let Some((_, why)) = OURS.iter().find(|(ours, _)| *ours == parsed) {
+    if let Some((_, why)) = RESERVED_HEADERS.iter().find(|(name, _)| *name == parsed) {
         return Err(refused(parsed.as_str(), why));
     }
     let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
         refused(
             parsed.as_str(),
-            "has a value with a line break or another control character in it",
+            "has a value that contains a line break or another control character",
         )
     })?;
     value.set_sensitive(true);
@@ -77,14 +81,14 @@ fn custom_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), I
 
 const X_API_KEY: &str = "x-api-key";
 
-/// Headers that a caller cannot set, because the message would no longer be what it says.
-const OURS: [(HeaderName, &str); 12] = [
+/// Headers that would contradict the message or its connection, with the reason.
+const RESERVED_HEADERS: [(HeaderName, &str); 12] = [
     (
         header::ACCEPT_ENCODING,
-        "asks for an encoding that this client does not read",
+        "requests an encoding that this client does not support",
     ),
     (header::CONNECTION, "belongs to the connection"),
-    (header::CONTENT_ENCODING, "would misname the body"),
+    (header::CONTENT_ENCODING, "does not match the body"),
     (header::CONTENT_LENGTH, "follows from the body"),
     (header::CONTENT_TYPE, "is always `application/json`"),
     (header::EXPECT, "belongs to the connection"),
@@ -100,7 +104,7 @@ const OURS: [(HeaderName, &str); 12] = [
 mod tests {
     use super::*;
 
-    fn headers(custom: &[(&str, &str)], key: Option<&str>) -> Result<HeaderMap, InvalidOption> {
+    fn headers(custom: &[(&str, &str)], key: Option<&str>) -> Result<HeaderMap, OptionError> {
         let custom: Vec<_> = custom
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -111,7 +115,7 @@ mod tests {
 
     /// GOFF-AUTH-001, GOFF-AUTH-003.
     #[test]
-    fn api_key_is_a_bearer_token_and_no_key_is_no_header() {
+    fn api_key_is_sent_as_bearer_token_and_omitted_without_a_key() {
         let with = headers(&[], Some("ключ+&=")).unwrap();
         let value = with.get("authorization").unwrap();
         assert_eq!(value.as_bytes(), "Bearer ключ+&=".as_bytes());
@@ -122,7 +126,7 @@ mod tests {
         }
     }
 
-    /// GOFF-AUTH-004: the key wins over custom headers, whichever way they would replace it.
+    /// GOFF-AUTH-004: the key wins over both custom headers that could replace it.
     #[test]
     fn api_key_wins_over_custom_credentials() {
         let custom = [("Authorization", "Basic eHk6eg=="), ("X-API-Key", "other")];
@@ -136,14 +140,15 @@ mod tests {
     }
 
     #[test]
-    fn custom_headers_are_kept_and_are_secrets() {
+    fn custom_headers_are_kept_and_treated_as_secrets() {
         let built = headers(&[("x-a", "1"), ("X-A", "2"), ("user-agent", "mine")], None).unwrap();
         assert_eq!(built.get_all("x-a").iter().count(), 2);
         assert_eq!(built.get("user-agent").unwrap(), "mine");
         assert_eq!(format!("{:?}", built.get("x-a").unwrap()), "Sensitive");
-        let ours = headers(&[], None).unwrap();
+        let default = headers(&[], None).unwrap();
         assert!(
-            ours.get("user-agent")
+            default
+                .get("user-agent")
                 .unwrap()
                 .to_str()
                 .unwrap()
@@ -156,16 +161,16 @@ mod tests {
         for (name, value, shown, part) in [
             ("x-a", "secret\r\nx-injected: 1", "`x-a`", "line break"),
             ("x-a", "secret\0", "`x-a`", "control character"),
-            ("", "secret", "``", "no HTTP header name"),
-            ("x a", "secret", "`x`", "no HTTP header name"),
+            ("", "secret", "``", "valid HTTP header name"),
+            ("x a", "secret", "`x`", "valid HTTP header name"),
             (
                 "Authorization: Bearer secret",
                 "",
                 "`Authorization`",
-                "no HTTP header name",
+                "valid HTTP header name",
             ),
-            ("x\r\nb: secret", "1", "`x`", "no HTTP header name"),
-            ("é", "secret", "``", "no HTTP header name"),
+            ("x\r\nb: secret", "1", "`x`", "valid HTTP header name"),
+            ("é", "secret", "``", "valid HTTP header name"),
             ("Host", "secret", "`host`", "`endpoint`"),
             (
                 "Content-Length",
@@ -189,7 +194,7 @@ mod tests {
             ("Accept-Encoding", "gzip", "`accept-encoding`", "encoding"),
         ] {
             let error = headers(&[(name, value)], None).unwrap_err();
-            assert_eq!(error.option, "custom_headers");
+            assert_eq!(error.option(), "custom_header");
             let message = error.to_string();
             assert!(
                 message.contains(shown) && message.contains(part),

@@ -10,61 +10,56 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use goff_core::Connect;
 use http::{HeaderMap, Request, StatusCode, Uri};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tower_service::Service;
 
 use crate::error::TransportError;
-use crate::resend::{LastRead, PooledStream, RequestBody, Ticks, last_read};
-use crate::transport::{HttpRequest, HttpResponse, HttpTransport, SendProgress};
+use crate::resend::{Clock, RequestBody, SendProgress, TrackedStream, closed_unanswered};
+use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
 
 /// Sends requests with hyper, over the connections that a [`Connect`] opens.
 ///
-/// Idle connections are kept for 90 s, at most 128 of them. No proxy and no environment variable
-/// is looked at (GOFF-CFG-005), no redirect followed, no cookie kept. What belongs to a
-/// connection ends with the transport.
+/// Keeps up to 128 idle connections for 90 s each. Uses no proxy and no environment variable
+/// (GOFF-CFG-005), follows no redirect, keeps no cookie. Dropping the transport closes its
+/// connections.
 pub struct HyperTransport {
     client: Client<PooledConnect, RequestBody>,
-    ticks: Arc<Ticks>,
+    clock: Arc<Clock>,
 }
 
 impl HyperTransport {
     /// A transport over `connect`. Nothing is opened yet.
     #[must_use]
     pub fn new(connect: Arc<dyn Connect>) -> Self {
-        let ticks = Arc::new(Ticks::default());
+        let clock = Arc::default();
         let connect = PooledConnect {
             connect,
-            ticks: Arc::clone(&ticks),
+            clock: Arc::clone(&clock),
         };
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(MAX_IDLE)
             .pool_timer(TokioTimer::new())
-            // What hyper-util resends here, it resends until it succeeds; see `send`.
+            // hyper-util would retry without limit; `send` retries once.
             .retry_canceled_requests(false)
             .build(connect);
-        Self { client, ticks }
+        Self { client, clock }
     }
 
     async fn attempt(&self, request: &HttpRequest) -> Result<HttpResponse, Failure> {
         let progress = &request.progress;
         progress.waiting();
-        let body = &request.body;
-        if body.is_empty() {
-            // hyper never asks an empty body for its bytes.
-            progress.sending_at(self.ticks.next());
-        }
-        let mut message = Request::new(RequestBody {
-            bytes: (!body.is_empty()).then(|| body.clone()),
-            progress: Arc::clone(progress),
-            ticks: Arc::clone(&self.ticks),
-        });
+        let mut message = Request::new(RequestBody::new(
+            request.body.clone(),
+            Arc::clone(progress),
+            Arc::clone(&self.clock),
+        ));
         *message.method_mut() = request.method.clone();
         *message.uri_mut() = request.uri.clone();
         *message.headers_mut() = HeaderMap::clone(&request.headers);
@@ -89,7 +84,7 @@ impl HttpTransport for HyperTransport {
         let mut may_resend = request.may_resend;
         loop {
             match self.attempt(&request).await {
-                Err(failure) if failure.died_unused && may_resend => may_resend = false,
+                Err(failure) if failure.closed_unanswered && may_resend => may_resend = false,
                 outcome => return Ok(outcome?),
             }
         }
@@ -103,7 +98,7 @@ impl fmt::Debug for HyperTransport {
 }
 
 async fn read_body(
-    mut body: Incoming,
+    body: Incoming,
     status: StatusCode,
     max_size: usize,
 ) -> Result<Bytes, TransportError> {
@@ -111,48 +106,23 @@ async fn read_body(
     if announced > max_size {
         return Err(TransportError::TooLarge { status });
     }
-    let mut first = Bytes::new();
-    let mut whole = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame =
-            frame.map_err(|error| TransportError::Interrupted(Arc::new(BodyError(error))))?;
-        let Ok(data) = frame.into_data() else {
-            continue;
-        };
-        let received = first.len().max(whole.len());
-        if data.len() > max_size - received {
-            return Err(TransportError::TooLarge { status });
-        }
-        // Nearly every body comes in one piece, which is then never copied.
-        if received == 0 {
-            first = data;
-            continue;
-        }
-        if whole.is_empty() {
-            whole.reserve(announced.max(received + data.len()));
-            whole.extend_from_slice(&first);
-        }
-        whole.extend_from_slice(&data);
+    match Limited::new(body, max_size).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(TransportError::TooLarge { status }),
+        Err(error) => Err(TransportError::Interrupted(Arc::new(BodyError(error)))),
     }
-    Ok(if whole.is_empty() {
-        first
-    } else {
-        whole.freeze()
-    })
 }
 
 /// A failed attempt.
 struct Failure {
     error: TransportError,
-    /// Whether the connection had served another request and gave no byte for this one.
-    died_unused: bool,
+    /// Whether a kept-alive connection closed before the first byte of the response.
+    closed_unanswered: bool,
 }
 
 impl Failure {
     fn of_request(error: ClientError, progress: &SendProgress) -> Self {
-        let last_read = error.connect_info().and_then(last_read).unwrap_or(0);
-        let died_unused =
-            last_read != 0 && progress.sent_tick().is_none_or(|sent| last_read < sent);
+        let closed_unanswered = closed_unanswered(error.connect_info(), progress);
         let cause = Arc::new(RequestError(error));
         Self {
             error: if progress.may_be_sent() {
@@ -160,7 +130,7 @@ impl Failure {
             } else {
                 TransportError::NotConnected(cause)
             },
-            died_unused,
+            closed_unanswered,
         }
     }
 }
@@ -169,7 +139,7 @@ impl From<TransportError> for Failure {
     fn from(error: TransportError) -> Self {
         Self {
             error,
-            died_unused: false,
+            closed_unanswered: false,
         }
     }
 }
@@ -180,7 +150,7 @@ impl From<Failure> for TransportError {
     }
 }
 
-/// A failed request. hyper-util's own text says no more than that it failed.
+/// A failed request, with the causes that hyper-util leaves out of its text.
 #[derive(Debug)]
 struct RequestError(ClientError);
 
@@ -199,13 +169,13 @@ impl Error for RequestError {
     }
 }
 
-/// A body that broke off.
+/// An incomplete body.
 #[derive(Debug)]
-struct BodyError(hyper::Error);
+struct BodyError(Box<dyn Error + Send + Sync>);
 
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_chain(&self.0, f)
+        write_chain(&*self.0, f)
     }
 }
 
@@ -215,7 +185,7 @@ impl Error for BodyError {
     }
 }
 
-/// Writes an error with what caused it, which hyper leaves out of its texts.
+/// Writes an error and its causes.
 fn write_chain(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(f, "{error}")?;
     let mut cause = error.source();
@@ -226,15 +196,15 @@ fn write_chain(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt
     Ok(())
 }
 
-/// A [`Connect`] as hyper-util wants it.
+/// Adapts a [`Connect`] to hyper-util.
 #[derive(Clone)]
 struct PooledConnect {
     connect: Arc<dyn Connect>,
-    ticks: Arc<Ticks>,
+    clock: Arc<Clock>,
 }
 
 impl Service<Uri> for PooledConnect {
-    type Response = TokioIo<PooledStream>;
+    type Response = TokioIo<TrackedStream>;
     type Error = io::Error;
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
@@ -242,16 +212,12 @@ impl Service<Uri> for PooledConnect {
         Poll::Ready(Ok(()))
     }
 
-    /// The endpoint is the connector's own; the URL cannot name another.
+    /// Ignores the URL: a [`Connect`] opens streams to one endpoint.
     fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { connect, ticks } = self.clone();
+        let Self { connect, clock } = self.clone();
         Box::pin(async move {
-            Ok(TokioIo::new(PooledStream {
-                stream: connect.connect().await?,
-                written: false,
-                last_read: LastRead::default(),
-                ticks,
-            }))
+            let stream = connect.connect().await?;
+            Ok(TokioIo::new(TrackedStream::new(stream, clock)))
         })
     }
 }

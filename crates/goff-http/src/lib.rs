@@ -1,27 +1,29 @@
-//! The GO Feature Flag relay proxy over HTTP, and the connector to it.
+//! A client for the GO Feature Flag relay proxy over HTTP, and the connector that it uses.
 //!
-//! [`HttpRelayClient`] asks a relay proxy to evaluate flags, over either of its two protocols
-//! ([`RemoteProtocol`]), and turns every answer, and every failure to get one, into a resolution or
-//! a typed error. It implements goff-core's `RelayClient`, which goff-client evaluates through, and
-//! is as useful alone.
+//! [`HttpRelayClient`] evaluates flags over either of the relay proxy's two evaluation protocols
+//! ([`RemoteProtocol`]), reads the flag configuration and delivers usage data. Every response, and
+//! every failure to get one, becomes a value or a typed error. It implements goff-core's
+//! `RelayClient`, which goff-client uses, and works without goff-client as well.
 //!
-//! Below it are two seams: [`HttpTransport`] (bytes out, bytes back), for callers who have an HTTP
-//! client of their own, and goff-core's `Connect` (one stream), which [`Connector`] implements and
-//! [`HyperTransport`] pools. A [`Connector`] serves whoever else needs a stream to the relay proxy.
+//! It has two seams: [`HttpTransport`] (bytes out, bytes back), for your own HTTP client, and
+//! goff-core's `Connect` (one stream), which [`Connector`] implements and [`HyperTransport`] pools.
+//! goff-ws opens its streams through the same [`Connector`].
 //!
-//! What it does not do: cache, poll, follow redirects, use proxies, compress, speak HTTP/2 (the
-//! relay proxy does not), or retry, but for the one resend that [`HttpRelayClient`] describes.
+//! It does not cache, poll, follow redirects, use proxies, compress, or speak HTTP/2, which the
+//! relay proxy does not support. It does not retry, except for the resend described at
+//! [`HttpRelayClient`].
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `tls` | yes | `https` endpoints, through rustls with ring; trusts the caller's own certificate authorities |
-//! | `tls-platform-roots` | yes | the operating system's certificate authorities |
+//! | `tls` | yes | `https` endpoints through rustls with ring; trusts only the certificate authorities in [`TlsOptions`] |
+//! | `tls-platform-roots` | yes | the certificate authorities of the operating system |
 //! | `tls-bundled-roots` | no | Mozilla's certificate authorities, built in |
 //! | `unix` | yes | `unix:///path` endpoints, on Unix systems |
 //!
-//! A build without a feature refuses what needs it when the client is built, naming the feature.
+//! Without a feature, [`HttpRelayClient::new`] refuses the options that need it and names the
+//! feature.
 //!
 //! # Example
 //!
@@ -29,7 +31,7 @@
 //! use std::time::Duration;
 //!
 //! use goff_core::{ApiKey, EvaluationContext, RelayClient};
-//! use goff_http::HttpRelayClient;
+//! use goff_http::{HttpRelayClient, HttpRelayClientOptions};
 //! # use goff_testkit::{Answer, FaultyServer};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
@@ -38,10 +40,10 @@
 //! # let server = FaultyServer::start([Answer::new(200, answer)]).await?;
 //! let endpoint = "http://localhost:1031";
 //! # let endpoint = server.url();
-//! let relay_proxy = HttpRelayClient::builder(endpoint.parse()?)
+//! let options = HttpRelayClientOptions::new(endpoint.parse()?)
 //!     .api_key(ApiKey::new("team-a")?)
-//!     .timeout(Duration::from_secs(2))
-//!     .build()?;
+//!     .timeout(Duration::from_secs(2));
+//! let relay_proxy = HttpRelayClient::new(options)?;
 //!
 //! let context = EvaluationContext::builder()
 //!     .targeting_key("user-1")
@@ -64,19 +66,19 @@ mod flag_key;
 mod headers;
 mod hyper_transport;
 mod options;
+mod rate_limit;
 mod request;
 mod resend;
 mod response;
-mod retry_after;
 mod secrets;
 mod tls;
 mod transport;
 
 pub use client::{HttpRelayClient, MAX_CONFIGURATION_SIZE, MAX_RESPONSE_SIZE};
 pub use connector::Connector;
-pub use error::{InvalidOption, TransportError};
+pub use error::{OptionError, TransportError};
 pub use hyper_transport::HyperTransport;
-pub use options::HttpRelayClientBuilder;
+pub use options::HttpRelayClientOptions;
 pub use request::RemoteProtocol;
 pub use tls::{TlsOptions, TlsRoots};
-pub use transport::{HttpRequest, HttpResponse, HttpTransport, SendProgress};
+pub use transport::{HttpRequest, HttpResponse, HttpTransport};

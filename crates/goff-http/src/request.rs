@@ -1,4 +1,4 @@
-//! One function per endpoint: which path, and which body.
+//! The path and the body of a request to each endpoint.
 
 use bytes::Bytes;
 use goff_core::__internal::{write_flat_form, write_nested_form};
@@ -7,14 +7,14 @@ use http::{HeaderValue, Method};
 
 use crate::flag_key;
 
-/// Which of the relay proxy's two evaluation protocols to speak.
+/// An evaluation protocol of the relay proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum RemoteProtocol {
     /// GO Feature Flag's own: `POST /v1/feature/{flag}/eval` and `POST /v1/allflags`.
     ///
-    /// Its answers carry the flag's version, whether usage may be recorded, and the engine's own
-    /// words about a failed evaluation.
+    /// Its responses contain the version of the flag, whether to record usage data, and the
+    /// engine's own message for a failed evaluation.
     #[default]
     FeatureEval,
     /// The OpenFeature Remote Evaluation Protocol: `POST /ofrep/v1/evaluate/flags/{flag}` and
@@ -22,16 +22,16 @@ pub enum RemoteProtocol {
     Ofrep,
 }
 
-/// A request as its endpoint defines it, before it is addressed and signed.
+/// A request without host, credentials and other common headers.
 #[derive(Debug)]
 pub(crate) struct EndpointRequest {
     pub(crate) method: Method,
-    /// What follows the endpoint's base URL.
+    /// The path below the base URL of the endpoint.
     pub(crate) path: String,
     pub(crate) body: Bytes,
-    /// The configuration that the caller has.
+    /// The ETag of the configuration that the caller holds.
     pub(crate) if_none_match: Option<HeaderValue>,
-    /// Whether sending it twice does no harm beyond a second record on the server.
+    /// Whether sending the request twice has no other effect than a second record on the server.
     pub(crate) may_resend: bool,
 }
 
@@ -47,10 +47,10 @@ impl EndpointRequest {
     }
 }
 
-/// The evaluation of one flag (relay-protocol 7 and 9, GOFF-REM-001, GOFF-REM-002).
+/// The evaluation of one flag (docs/relay-protocol.md 7 and 9, GOFF-REM-001, GOFF-REM-002).
 ///
 /// # Errors
-/// A flag key that no path can carry, or a context that cannot be sent.
+/// A flag key that a path cannot carry, or a context that cannot be sent.
 pub(crate) fn evaluate(
     protocol: RemoteProtocol,
     flag_key: &str,
@@ -65,14 +65,14 @@ pub(crate) fn evaluate(
     flag_key::write_escaped(flag_key, &mut path)?;
     path.push_str(after);
     let body = match protocol {
-        // The SDK hands no default to a provider, and a client applies its caller's by itself.
+        // The caller applies its default value when the evaluation fails.
         RemoteProtocol::FeatureEval => nested_body(context, br#","defaultValue":null}"#)?,
         RemoteProtocol::Ofrep => flat_body(context)?,
     };
     Ok(EndpointRequest::post(path, body))
 }
 
-/// The evaluation of all flags, or of those in `gofeatureflag.flagList` (relay-protocol 8 and 10).
+/// The evaluation of all flags, or of those in `gofeatureflag.flagList` (docs/relay-protocol.md 8 and 10).
 ///
 /// # Errors
 /// A context that cannot be sent.
@@ -87,13 +87,13 @@ pub(crate) fn evaluate_all(
     Ok(EndpointRequest::post(path.to_owned(), body))
 }
 
-/// The flag configuration (relay-protocol 12, GOFF-IP-001, GOFF-IP-002, GOFF-IP-005).
+/// The flag configuration (docs/relay-protocol.md 12, GOFF-IP-001, GOFF-IP-002, GOFF-IP-005).
 pub(crate) fn flag_configuration(flags: &[String], held: Option<&Etag>) -> EndpointRequest {
     #[derive(serde::Serialize)]
     struct Body<'a> {
         flags: &'a [String],
     }
-    // Strings serialise.
+    // Serializing strings does not fail.
     let body = serde_json::to_vec(&Body { flags }).unwrap_or_default();
     EndpointRequest {
         if_none_match: held.cloned().map(HeaderValue::from),
@@ -101,10 +101,10 @@ pub(crate) fn flag_configuration(flags: &[String], held: Option<&Etag>) -> Endpo
     }
 }
 
-/// A batch of usage data (relay-protocol 14, GOFF-COLL-001). It is never sent twice, because the
-/// data collector does not notice.
+/// A batch of usage data (docs/relay-protocol.md 14, GOFF-COLL-001). It is never sent twice, because
+/// the data collector does not detect repeated events.
 pub(crate) fn collect(batch: &EventBatch) -> EndpointRequest {
-    // Events hold strings, numbers and JSON values, which all serialise.
+    // Serializing strings, numbers and JSON values does not fail.
     let body = serde_json::to_vec(batch).unwrap_or_default();
     EndpointRequest {
         may_resend: false,
@@ -113,8 +113,8 @@ pub(crate) fn collect(batch: &EventBatch) -> EndpointRequest {
 }
 
 fn nested_body(context: &dyn ContextView, rest: &[u8]) -> Result<Vec<u8>, RelayError> {
-    let mut body = Vec::with_capacity(USUAL_BODY);
-    // Not the `user` form, in which the server overwrites `anonymous` (Python C1).
+    let mut body = Vec::with_capacity(TYPICAL_BODY_SIZE);
+    // Not the `user` form, where the server overwrites `anonymous` (docs/python-parity.md C1).
     body.extend_from_slice(br#"{"evaluationContext":"#);
     write_nested_form(context, &mut body).map_err(RelayError::InvalidContext)?;
     body.extend_from_slice(rest);
@@ -122,15 +122,14 @@ fn nested_body(context: &dyn ContextView, rest: &[u8]) -> Result<Vec<u8>, RelayE
 }
 
 fn flat_body(context: &dyn ContextView) -> Result<Vec<u8>, RelayError> {
-    let mut body = Vec::with_capacity(USUAL_BODY);
+    let mut body = Vec::with_capacity(TYPICAL_BODY_SIZE);
     body.extend_from_slice(br#"{"context":"#);
     write_flat_form(context, &mut body).map_err(RelayError::InvalidContext)?;
     body.push(b'}');
     Ok(body)
 }
 
-/// What most bodies fit into.
-const USUAL_BODY: usize = 512;
+const TYPICAL_BODY_SIZE: usize = 512;
 
 #[cfg(test)]
 mod tests {
@@ -156,7 +155,7 @@ mod tests {
         assert!(request.may_resend);
     }
 
-    /// Relay-protocol 7 and 8, Python C1.
+    /// docs/relay-protocol.md 7 and 8; docs/python-parity.md C1.
     #[test]
     fn feature_eval_sends_the_nested_form() {
         let nested = json!({"key": "user-1", "custom": {"anonymous": true}});
@@ -195,7 +194,7 @@ mod tests {
 
     /// GOFF-IP-001, GOFF-IP-002, GOFF-IP-005, GOFF-CFG-008.
     #[test]
-    fn configuration_is_asked_for_by_flags_and_with_the_tag_verbatim() {
+    fn configuration_request_names_the_flags_and_the_verbatim_etag() {
         let all = flag_configuration(&[], None);
         assert_eq!(all.if_none_match, None);
         check(all, "/v1/flag/configuration", json!({"flags": []}));

@@ -1,15 +1,15 @@
-//! When to send a request a second time.
+//! Whether a request may have been sent, and whether a failed one may be sent again.
 //!
-//! When to send a request a second time is decided by order, not by the kind of error: a shared
-//! counter ticks when a request begins to be written and when a connection reads a byte. A
-//! connection that has read something, but nothing since this request began, was in use before and
-//! died before any response byte.
+//! The order of events decides, not the kind of error. The connections of a transport share a
+//! clock, which ticks when a request begins to be written and when a connection reads. A
+//! connection that has read something, but nothing since this request began, had been used before
+//! and closed before the first byte of the response.
 
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -19,35 +19,102 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::transport::SendProgress;
-
-/// A counter that only goes up, from 1.
+/// How far a request got. It distinguishes a timeout before the request was written, when it
+/// certainly was not evaluated, from one after that.
 #[derive(Debug, Default)]
-pub(crate) struct Ticks(AtomicU64);
+pub(crate) struct SendProgress(Mutex<Progress>);
 
-impl Ticks {
-    pub(crate) fn next(&self) -> u64 {
+#[derive(Debug, Default, Clone, Copy)]
+enum Progress {
+    /// The transport does not report progress.
+    #[default]
+    Unreported,
+    /// The transport has the request and has not begun to write it.
+    Waiting,
+    /// The request began to be written at this tick.
+    Sending { since: u64 },
+}
+
+impl SendProgress {
+    /// The transport has the request. What was sent before stays sent.
+    pub(crate) fn waiting(&self) {
+        let mut progress = self.lock();
+        if matches!(*progress, Progress::Unreported) {
+            *progress = Progress::Waiting;
+        }
+    }
+
+    /// Whether the request may have been written.
+    pub(crate) fn may_be_sent(&self) -> bool {
+        !matches!(*self.lock(), Progress::Waiting)
+    }
+
+    fn sending(&self, since: u64) {
+        *self.lock() = Progress::Sending { since };
+    }
+
+    fn sending_since(&self) -> Option<u64> {
+        match *self.lock() {
+            Progress::Unreported | Progress::Waiting => None,
+            Progress::Sending { since } => Some(since),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether the connection that carried a failed request had been used before and closed before the
+/// first byte of the response. `connected` is absent where no connection was opened.
+pub(crate) fn closed_unanswered(connected: Option<&Connected>, progress: &SendProgress) -> bool {
+    let mut extensions = Extensions::new();
+    if let Some(connected) = connected {
+        connected.get_extras(&mut extensions);
+    }
+    let Some(LastRead(tick)) = extensions.get() else {
+        return false;
+    };
+    let last_read = tick.load(Ordering::Relaxed);
+    last_read != 0
+        && progress
+            .sending_since()
+            .is_none_or(|since| last_read < since)
+}
+
+/// Orders the events of all connections: each tick is one more than the tick before, from 1.
+#[derive(Debug, Default)]
+pub(crate) struct Clock(AtomicU64);
+
+impl Clock {
+    fn tick(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed) + 1
     }
 }
 
-/// The tick at which a connection last read a byte of an answer; 0 before its first. What comes
-/// before the first request answers nothing.
+/// The tick at which a connection last read a response; 0 before the first one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct LastRead(Arc<AtomicU64>);
+struct LastRead(Arc<AtomicU64>);
 
-pub(crate) fn last_read(connected: &Connected) -> Option<u64> {
-    let mut extensions = Extensions::new();
-    connected.get_extras(&mut extensions);
-    let LastRead(tick) = extensions.get()?;
-    Some(tick.load(Ordering::Relaxed))
+/// A body that reports when hyper begins to write its request.
+pub(crate) struct RequestBody {
+    bytes: Option<Bytes>,
+    progress: Arc<SendProgress>,
+    clock: Arc<Clock>,
 }
 
-/// A body of known length, that reports when hyper begins to write the request.
-pub(crate) struct RequestBody {
-    pub(crate) bytes: Option<Bytes>,
-    pub(crate) progress: Arc<SendProgress>,
-    pub(crate) ticks: Arc<Ticks>,
+impl RequestBody {
+    pub(crate) fn new(bytes: Bytes, progress: Arc<SendProgress>, clock: Arc<Clock>) -> Self {
+        if bytes.is_empty() {
+            // hyper does not poll an empty body, so that the request may be written from now on.
+            progress.sending(clock.tick());
+        }
+        Self {
+            bytes: (!bytes.is_empty()).then_some(bytes),
+            progress,
+            clock,
+        }
+    }
 }
 
 impl Body for RequestBody {
@@ -60,9 +127,9 @@ impl Body for RequestBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         let bytes = self.bytes.take();
         if bytes.is_some() {
-            // hyper asks for the body before it flushes the head that it has written into its
-            // buffer, in the task that reads the connection as well.
-            self.progress.sending_at(self.ticks.next());
+            // hyper polls the body after it has written the head into its buffer and before it
+            // flushes that buffer. The task that does so also reads the connection.
+            self.progress.sending(self.clock.tick());
         }
         Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
     }
@@ -76,21 +143,33 @@ impl Body for RequestBody {
     }
 }
 
-pub(crate) struct PooledStream {
-    pub(crate) stream: Box<dyn ByteStream>,
-    /// Whether a request was begun.
-    pub(crate) written: bool,
-    pub(crate) last_read: LastRead,
-    pub(crate) ticks: Arc<Ticks>,
+/// A stream that notes when it last read a response.
+pub(crate) struct TrackedStream {
+    stream: Box<dyn ByteStream>,
+    /// What arrives before the first request is no response.
+    has_written: bool,
+    last_read: LastRead,
+    clock: Arc<Clock>,
 }
 
-impl Connection for PooledStream {
+impl TrackedStream {
+    pub(crate) fn new(stream: Box<dyn ByteStream>, clock: Arc<Clock>) -> Self {
+        Self {
+            stream,
+            has_written: false,
+            last_read: LastRead::default(),
+            clock,
+        }
+    }
+}
+
+impl Connection for TrackedStream {
     fn connected(&self) -> Connected {
         Connected::new().extra(self.last_read.clone())
     }
 }
 
-impl AsyncRead for PooledStream {
+impl AsyncRead for TrackedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -98,20 +177,20 @@ impl AsyncRead for PooledStream {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let outcome = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if self.written && buf.filled().len() > before {
-            self.last_read.0.store(self.ticks.next(), Ordering::Relaxed);
+        if self.has_written && buf.filled().len() > before {
+            self.last_read.0.store(self.clock.tick(), Ordering::Relaxed);
         }
         outcome
     }
 }
 
-impl AsyncWrite for PooledStream {
+impl AsyncWrite for TrackedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.written = true;
+        self.has_written = true;
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
@@ -120,7 +199,7 @@ impl AsyncWrite for PooledStream {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.written = true;
+        self.has_written = true;
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
     }
 
@@ -134,5 +213,25 @@ impl AsyncWrite for PooledStream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unreported_progress_counts_as_sent() {
+        let progress = SendProgress::default();
+        assert!(progress.may_be_sent());
+        progress.waiting();
+        assert!(!progress.may_be_sent());
+        assert_eq!(progress.sending_since(), None);
+        progress.sending(7);
+        assert!(progress.may_be_sent());
+        assert_eq!(progress.sending_since(), Some(7));
+        progress.waiting();
+        assert!(progress.may_be_sent());
+        assert_eq!(progress.sending_since(), Some(7));
     }
 }

@@ -1,24 +1,29 @@
-//! Status and body to a resolution, or the error that they mean (relay-protocol 2.6 and 7 to 10).
+//! Turns a response into a result or a typed error (docs/relay-protocol.md 2.6).
 //!
-//! An error code in the body decides before the status does. Read strictly are the answers that
-//! succeed: what has another type than the protocol says is no answer of a relay proxy. A member
-//! that is absent or null has its default; only `reason` and the presence of `value` are required.
-//! Read leniently are errors, whose shape belongs to whichever gateway wrote them.
+//! An error code in the body takes precedence over the status. Successful responses are read
+//! strictly: a member of an unexpected type makes the response unreadable. An absent or null member
+//! has its default; only `reason` and the presence of `value` are required. Error responses are read
+//! leniently, because their shape depends on the gateway that wrote them.
 
-mod configuration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use goff_core::{BodyProblem, BulkEvaluation, ErrorCode, RelayError, Resolution};
+use goff_core::{
+    BodyProblem, BulkEvaluation, ConfigurationUpdate, ErrorCode, Etag, FlagConfiguration,
+    RelayError, Resolution,
+};
 use http::StatusCode;
+use http::header::ETAG;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-pub(crate) use self::configuration::read_configuration;
-use crate::answer::{Answer, BulkAnswer, Problem};
+use crate::answer::{Answer, Problem, bulk_answers};
 use crate::secrets::Secrets;
 use crate::transport::HttpResponse;
 
-/// Reads the answer to one evaluation, in either dialect.
+/// Reads the response to the evaluation of one flag, in either protocol.
 pub(crate) fn read_evaluation(
     response: &HttpResponse,
     path: &str,
@@ -29,16 +34,25 @@ pub(crate) fn read_evaluation(
         .map_err(|problem| problem.into_relay_error(response.status, secrets))
 }
 
-/// Reads the answer to a bulk evaluation, in either dialect. Each flag has its own result: one
-/// that cannot be read is a failed one.
+/// Reads the response to a bulk evaluation, in either protocol. Each flag has its own result: one
+/// without a readable answer is a failed one.
 pub(crate) fn read_bulk_evaluation(
     response: &HttpResponse,
     path: &str,
     secrets: &Secrets,
 ) -> Result<BulkEvaluation, RelayError> {
-    let answer: BulkAnswer = read_success(response, path, secrets)?;
-    // The relay proxy omits `flags` when there is none (relay-protocol 20.2).
-    let flags = answer.flags.unwrap_or_default().0;
+    /// The relay proxy omits `flags` where there is none (docs/relay-protocol.md 20, item 2).
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Bulk<'a> {
+        #[serde(borrow)]
+        flags: Option<&'a RawValue>,
+        error_code: Option<String>,
+    }
+    let bulk: Bulk<'_> = read_success(response, path, secrets)?;
+    refuse_error_code(bulk.error_code, response, path, secrets)?;
+    let flags = bulk.flags.map_or_else(|| Ok(BTreeMap::new()), bulk_answers);
+    let flags = flags.map_err(|error| unreadable(&error, response.status, secrets))?;
     Ok(flags
         .into_iter()
         .map(|(key, answer)| {
@@ -50,8 +64,50 @@ pub(crate) fn read_bulk_evaluation(
         .collect())
 }
 
-/// Reads the answer to a batch of events (relay-protocol 14.4). A page that some gateway answers
-/// with 200 is no delivery; an empty success is one, for a gateway may drop the body.
+/// Reads a flag configuration (docs/relay-protocol.md 12). A 304 is `NotModified` only for a
+/// request with an ETag; its headers are ignored (GOFF-IP-007, GOFF-IP-015). Unknown members are
+/// ignored (GOFF-IP-017).
+pub(crate) fn read_configuration(
+    response: &HttpResponse,
+    path: &str,
+    secrets: &Secrets,
+    is_conditional: bool,
+) -> Result<ConfigurationUpdate, RelayError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Configuration<'a> {
+        #[serde(borrow)]
+        flags: Option<&'a RawValue>,
+        evaluation_context_enrichment: Option<Map<String, Value>>,
+        error_code: Option<String>,
+    }
+    if response.status == StatusCode::NOT_MODIFIED && is_conditional {
+        return Ok(ConfigurationUpdate::NotModified);
+    }
+    if response.status.is_success() && response.status != StatusCode::OK {
+        // Another success, such as 204, contains no configuration.
+        return Err(read_refusal(response, path, secrets));
+    }
+    let body: Configuration<'_> = read_success(response, path, secrets)?;
+    refuse_error_code(body.error_code, response, path, secrets)?;
+    let flags = body.flags.map(RawValue::get);
+    if flags.is_some_and(|flags| !flags.starts_with('{')) {
+        return Err(RelayError::Body {
+            problem: BodyProblem::Unreadable {
+                message: "member `flags` is not an object".to_owned(),
+            },
+            status: response.status.as_u16(),
+        });
+    }
+    Ok(ConfigurationUpdate::Loaded(FlagConfiguration {
+        flags: flags.map(Arc::from),
+        enrichment: body.evaluation_context_enrichment.unwrap_or_default(),
+        etag: response.headers.get(ETAG).cloned().map(Etag::from),
+    }))
+}
+
+/// Reads the response to a batch of usage data (docs/relay-protocol.md 14.4). An empty success is a
+/// delivery, because a gateway may drop the body; a gateway's own page with status 200 is none.
 pub(crate) fn read_collection(
     response: &HttpResponse,
     path: &str,
@@ -68,7 +124,8 @@ pub(crate) fn read_collection(
     read_success::<Collection>(response, path, secrets).map(|_| ())
 }
 
-/// Reads the body of a success as `T`, after looking for an error code in any other answer.
+/// Reads the body of a success as `T`. Where that fails, or for another status, an error code in
+/// the body decides.
 fn read_success<'r, T: Deserialize<'r>>(
     response: &'r HttpResponse,
     path: &str,
@@ -84,18 +141,35 @@ fn read_success<'r, T: Deserialize<'r>>(
             status: status.as_u16(),
         });
     }
+    if response.body.trim_ascii_start().first() == Some(&b'[') {
+        // serde would read the elements as the members of a struct, in order.
+        let problem = Problem::Unreadable("expected an object, not an array".to_owned());
+        return Err(problem.into_relay_error(status, secrets));
+    }
     serde_json::from_slice(&response.body).map_err(|error| {
-        // A body of the wrong shape that says what failed is believed.
-        read_object(&response.body)
-            .and_then(|body| Answer::from_error(body).error_code.map(|_| ()))
-            .map_or_else(
-                || unreadable(&error, status, secrets),
-                |()| read_refusal(response, path, secrets),
-            )
+        let object = read_object(&response.body).map(Answer::from_error);
+        if object.is_some_and(|answer| answer.error_code.is_some()) {
+            read_refusal(response, path, secrets)
+        } else {
+            unreadable(&error, status, secrets)
+        }
     })
 }
 
-/// An answer that is no success: its error code, else what its status means (Python C7, E6, E7).
+/// An error code in a body of the expected shape.
+fn refuse_error_code(
+    error_code: Option<String>,
+    response: &HttpResponse,
+    path: &str,
+    secrets: &Secrets,
+) -> Result<(), RelayError> {
+    match error_code {
+        Some(code) if !code.is_empty() => Err(read_refusal(response, path, secrets)),
+        _ => Ok(()),
+    }
+}
+
+/// The error that a response means: its error code, else its status (docs/python-parity.md C7, E6, E7).
 fn read_refusal(response: &HttpResponse, path: &str, secrets: &Secrets) -> RelayError {
     let body = read_object(&response.body);
     let is_object = body.is_some();
@@ -125,15 +199,15 @@ fn read_refusal(response: &HttpResponse, path: &str, secrets: &Secrets) -> Relay
     }
 }
 
-/// Whether a 400 is about the API key's flag set, which is no matter of the context
-/// (relay-protocol section 4).
+/// Whether a 400 is about the flag set of the API key, not about the context
+/// (docs/relay-protocol.md 4).
 fn is_about_flag_sets(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
     message.contains("flagset") || message.contains("flag set")
 }
 
 fn read_object(body: &[u8]) -> Option<Map<String, Value>> {
-    // A page of a gateway is not worth a parser's time.
+    // The HTML page of a gateway need not be parsed.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return None;
     }

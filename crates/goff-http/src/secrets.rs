@@ -1,14 +1,14 @@
-//! Keeping credentials, and what is too long to read, out of messages.
+//! Removes credentials from messages, and shortens them.
 
 use std::fmt;
 
-/// The texts that must not appear in an error or a log line, for a server or gateway may quote
-/// what it was sent.
+/// The texts that must not appear in an error or a log line. A server or gateway may quote what
+/// it received.
 #[derive(Clone, Default)]
 pub(crate) struct Secrets(Vec<Box<str>>);
 
 impl Secrets {
-    /// Notes a secret. One shorter than [`SHORTEST`] is not looked for: it would blot out words.
+    /// Adds a secret. Ignores one shorter than [`SHORTEST`], which would match parts of words.
     pub(crate) fn add(&mut self, secret: &str) {
         let secret = secret.trim();
         if secret.len() >= SHORTEST {
@@ -16,8 +16,8 @@ impl Secrets {
         }
     }
 
-    /// A server's text as it may be shown: without secrets and control characters, cut at
-    /// [`LONGEST`] characters. `None` when nothing is left.
+    /// A server's text without secrets and control characters, cut at [`LONGEST`] characters.
+    /// `None` when nothing is left.
     pub(crate) fn presentable(&self, text: &str) -> Option<String> {
         let mut text = text.to_owned();
         for secret in &self.0 {
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_and_control_characters_go_and_long_texts_are_cut() {
+    fn secrets_and_control_characters_are_removed_and_long_texts_cut() {
         let mut secrets = Secrets::default();
         secrets.add("s3cret");
         secrets.add("abc");

@@ -1,4 +1,4 @@
-//! [`TlsOptions`]: how connections to an `https` endpoint are secured.
+//! [`TlsOptions`]: how to secure connections to an `https` endpoint.
 
 #[cfg(feature = "tls")]
 pub(crate) mod handshake;
@@ -8,8 +8,8 @@ use std::fmt;
 /// How to secure the connection to an `https` endpoint. Setters never fail;
 /// [`Connector::new`](crate::Connector::new) checks.
 ///
-/// The options exist in every build; what they need is behind features: `tls`, and
-/// `tls-platform-roots` or `tls-bundled-roots` for the certificate authorities to begin with.
+/// The options exist in every build. Using them needs the feature `tls`, and `tls-platform-roots`
+/// or `tls-bundled-roots` for the initial certificate authorities.
 ///
 /// `Debug` shows neither certificates nor keys.
 #[derive(Clone, Default)]
@@ -19,16 +19,15 @@ pub struct TlsOptions {
     pub(crate) client_certificate: Option<ClientCertificate>,
 }
 
-/// Which certificate authorities to trust, besides those that
-/// [`TlsOptions::certificate_authority`] adds.
+/// The initial certificate authorities, to which [`TlsOptions::certificate_authority`] adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TlsRoots {
-    /// The operating system's, found as its other programs find them; on Linux that includes the
-    /// variables `SSL_CERT_FILE` and `SSL_CERT_DIR`. Feature `tls-platform-roots`.
+    /// Those of the operating system. On Linux the environment variables `SSL_CERT_FILE` and
+    /// `SSL_CERT_DIR` can name their location. Feature `tls-platform-roots`.
     #[default]
     Platform,
-    /// Mozilla's, as they were when this was built. Feature `tls-bundled-roots`.
+    /// Mozilla's, as compiled into the crate `webpki-roots`. Feature `tls-bundled-roots`.
     Bundled,
     /// None.
     Empty,
@@ -39,13 +38,13 @@ pub enum TlsRoots {
     not(feature = "tls"),
     expect(
         dead_code,
-        reason = "the options exist in every build, their reader does not"
+        reason = "the options exist in every build, the code that reads them does not"
     )
 )]
 pub(crate) struct ClientCertificate {
-    /// The certificate and those between it and its authority, in PEM.
+    /// The certificate followed by the intermediate certificates, in PEM.
     pub(crate) chain: Vec<u8>,
-    /// Its private key, in PEM.
+    /// The private key of the certificate, in PEM.
     pub(crate) key: Vec<u8>,
 }
 
@@ -56,22 +55,23 @@ impl TlsOptions {
         Self::default()
     }
 
-    /// Which certificate authorities to begin with; [`TlsRoots::Platform`] by default.
+    /// The initial certificate authorities. Default: [`TlsRoots::Platform`].
     #[must_use]
     pub fn roots(mut self, roots: TlsRoots) -> Self {
         self.roots = roots;
         self
     }
 
-    /// Trusts the certificates in `pem` as authorities too.
+    /// Also trusts the certificates in `pem` as authorities.
     #[must_use]
     pub fn certificate_authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.certificate_authorities.push(pem.into());
         self
     }
 
-    /// Presents this certificate to a server that asks for one: the certificate first, then those
-    /// between it and its authority, and its private key (PKCS#8, PKCS#1 or SEC1), each in PEM.
+    /// Presents a client certificate to a server that requests one. `chain_pem` holds the
+    /// certificate followed by the intermediate certificates, `key_pem` the private key (PKCS#8,
+    /// PKCS#1 or SEC1). Default: none.
     #[must_use]
     pub fn client_certificate(
         mut self,

@@ -1,19 +1,19 @@
-//! One line a request, and at which level. A binary of its own: what tracing remembers of a log
-//! line that another thread reached first would decide whether this one sees it.
+//! The log lines of requests. A separate test binary: tracing caches whether a log line is enabled,
+//! so tests in other threads would interfere.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex};
 
 use goff_core::{EvaluationContext, RelayClient};
-use goff_http::HttpRelayClient;
+use goff_http::{HttpRelayClient, HttpRelayClientOptions};
 use goff_testkit::{Answer, FaultyServer};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// Keeps what this crate says.
+/// Collects the log lines of this crate.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
 
@@ -49,7 +49,7 @@ impl Visit for Line {
     }
 }
 
-/// What one good and one bad answer leave in the log.
+/// The log lines of one successful and one failed request.
 async fn lines(debug: bool) -> Vec<(Level, String)> {
     let lines = Lines::default();
     let _guard = tracing::subscriber::set_default(lines.clone());
@@ -58,19 +58,17 @@ async fn lines(debug: bool) -> Vec<(Level, String)> {
         Answer::new(502, ""),
     ];
     let server = FaultyServer::start(answers).await.unwrap();
-    let client = HttpRelayClient::builder(server.url().parse().unwrap())
-        .debug(debug)
-        .build()
-        .unwrap();
+    let options = HttpRelayClientOptions::new(server.url().parse().unwrap()).debug(debug);
+    let client = HttpRelayClient::new(options).unwrap();
     let context = EvaluationContext::default();
     client.evaluate("flag", &context).await.unwrap();
     client.evaluate_all(&context).await.unwrap_err();
     lines.0.lock().unwrap().clone()
 }
 
-/// Option `debug`: this client's own diagnostics come at INFO instead of DEBUG.
+/// The option `debug` logs requests at INFO instead of DEBUG.
 #[tokio::test]
-async fn every_request_is_one_line() {
+async fn every_request_logs_one_line() {
     for (debug, level) in [(false, Level::DEBUG), (true, Level::INFO)] {
         let lines = lines(debug).await;
         let [good, bad] = &*lines else {
@@ -80,6 +78,7 @@ async fn every_request_is_one_line() {
             (
                 good,
                 [
+                    "relay proxy request",
                     "path=\"/v1/feature/flag/eval\"",
                     "status=200",
                     "duration_ms=",
@@ -88,6 +87,7 @@ async fn every_request_is_one_line() {
             (
                 bad,
                 [
+                    "relay proxy request",
                     "path=\"/v1/allflags\"",
                     "status=502",
                     "error=the relay proxy answered 502",

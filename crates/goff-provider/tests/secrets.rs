@@ -218,7 +218,7 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
     let captured = CAPTURED.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(captured.contains("capturing log works"));
     assert!(captured.contains("capturing tracing works"));
-    assert!(captured.contains("asked the relay proxy"), "{captured}");
+    assert!(captured.contains("relay proxy request"), "{captured}");
     for secret in [API_KEY, ESCAPED_API_KEY, HEADER_VALUE, ATTRIBUTE, "s3cret"] {
         let found = captured.lines().find(|line| line.contains(secret));
         assert_eq!(found, None, "`{secret}` was shown");

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use goff_core::{ApiKey, Connect, Endpoint, EvaluationType, RelayClient};
 use goff_http::{
-    Connector, HttpRelayClient, HttpTransport, InvalidOption, RemoteProtocol, TlsOptions,
+    Connector, HttpRelayClient, HttpRelayClientOptions, HttpTransport, OptionError, RemoteProtocol,
+    TlsOptions,
 };
 
 #[cfg(feature = "ws")]
@@ -97,9 +98,10 @@ impl HttpOptions {
         }
     }
 
-    fn default_connector(&self, endpoint: &Endpoint) -> Result<Wire, InvalidOption> {
+    fn default_connector(&self, endpoint: &Endpoint) -> Result<Wire, OptionError> {
         let tls = self.tls.clone().unwrap_or_default();
-        let connector = Connector::new(endpoint, &tls)?;
+        let connector = Connector::new(endpoint, &tls)?
+            .connect_timeout(self.timeout.unwrap_or(DEFAULT_TIMEOUT));
         Ok(Wire::Connector(Arc::new(connector)))
     }
 
@@ -110,23 +112,23 @@ impl HttpOptions {
         wire: &Wire,
         debug: bool,
     ) -> Result<HttpRelayClient, OptionsError> {
-        let mut builder = HttpRelayClient::builder(endpoint)
+        let mut options = HttpRelayClientOptions::new(endpoint)
             .api_key(api_key)
             .debug(debug);
         if let Some(protocol) = self.remote_protocol {
-            builder = builder.protocol(protocol);
+            options = options.protocol(protocol);
         }
         if let Some(timeout) = self.timeout {
-            builder = builder.timeout(timeout);
+            options = options.timeout(timeout);
         }
         for (name, value) in &self.custom_headers {
-            builder = builder.custom_header(name, value);
+            options = options.custom_header(name, value);
         }
-        builder = match wire {
-            Wire::Transport(transport) => builder.transport(Arc::clone(transport)),
-            Wire::Connector(connector) => builder.connector(Arc::clone(connector)),
+        options = match wire {
+            Wire::Transport(transport) => options.transport(Arc::clone(transport)),
+            Wire::Connector(connector) => options.connector(Arc::clone(connector)),
         };
-        Ok(builder.build()?)
+        Ok(HttpRelayClient::new(options)?)
     }
 
     /// With a transport of the caller's own there is no stream to open.
@@ -232,14 +234,9 @@ fn identity(endpoint: &Endpoint, api_key: Option<&ApiKey>) -> Vec<u8> {
     serde_json::to_vec(&(url, socket, api_key.map(ApiKey::expose))).unwrap_or_default()
 }
 
-impl From<InvalidOption> for OptionsError {
-    fn from(error: InvalidOption) -> Self {
-        // goff-http speaks of the headers together, this crate's setter takes one.
-        let option = match error.option {
-            "custom_headers" => "custom_header",
-            option => option,
-        };
-        Self::new(option, error.reason)
+impl From<OptionError> for OptionsError {
+    fn from(error: OptionError) -> Self {
+        Self::new(error.option(), error.reason())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What answers over HTTP do to the configuration that is held: the traps of other providers.
 
 use goff_client::Invalidation;
-use goff_http::HttpRelayClient;
+use goff_http::{HttpRelayClient, HttpRelayClientOptions};
 use goff_testkit::{Answer, FaultyServer};
 
 use crate::*;
@@ -11,10 +11,9 @@ fn configuration(value: i64) -> String {
 }
 
 async fn client(server: &FaultyServer, api_key: &str) -> GoFeatureFlag {
-    let relay = HttpRelayClient::builder(server.url().parse().unwrap())
-        .api_key(goff_core::ApiKey::new(api_key).unwrap())
-        .build()
-        .unwrap();
+    let options = HttpRelayClientOptions::new(server.url().parse().unwrap())
+        .api_key(goff_core::ApiKey::new(api_key).unwrap());
+    let relay = HttpRelayClient::new(options).unwrap();
     let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay))
         .evaluation_type(EvaluationType::InProcess);
     GoFeatureFlag::connect(options).await.unwrap()

@@ -1,5 +1,5 @@
 use goff_core::{EvaluationFailure, Reason};
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -36,7 +36,7 @@ fn metadata(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
-/// Relay-protocol 7: the recorded answer of a rule that matched.
+/// docs/relay-protocol.md 7: a recorded response.
 #[test]
 fn feature_eval_answer_keeps_every_member() {
     let body = json!({
@@ -54,12 +54,13 @@ fn feature_eval_answer_keeps_every_member() {
         cacheable: true,
     };
     assert_eq!(single(200, body.to_string()).unwrap(), expected);
-    // A server at log level debug indents (relay-protocol 2.6).
+    // A server at log level debug indents (docs/relay-protocol.md 2.6).
     let indented = serde_json::to_string_pretty(&body).unwrap() + "\n";
     assert_eq!(single(200, indented).unwrap(), expected);
 }
 
-/// Relay-protocol 9, GOFF-REM-003, GOFF-EVAL-010: cacheable is what the metadata say, and they stay verbatim.
+/// docs/relay-protocol.md 9, GOFF-REM-003, GOFF-EVAL-010: the metadata decides whether the answer
+/// is cacheable, and stays verbatim.
 #[test]
 fn ofrep_answer_keeps_every_member() {
     let body = json!({
@@ -84,8 +85,8 @@ fn ofrep_answer_keeps_every_member() {
     }
 }
 
-/// Relay-protocol 7: older servers lack members, and null stands for nothing.
-/// GOFF-COLL-020, GOFF-EVAL-010: a flag that does not say is tracked; no metadata are required.
+/// docs/relay-protocol.md 7: older servers omit members, and null means absent.
+/// GOFF-COLL-020, GOFF-EVAL-010: usage is tracked by default; metadata is optional.
 #[test]
 fn every_member_but_value_and_reason_has_a_default() {
     let expected = Resolution {
@@ -105,7 +106,7 @@ fn every_member_but_value_and_reason_has_a_default() {
     }
 }
 
-/// Python C9, C41: a disabled flag is known by its reason; its value is null or the sender's.
+/// docs/python-parity.md C9, C41: the reason marks a disabled flag.
 #[test]
 fn disabled_flag_keeps_reason_variant_and_metadata() {
     let body = json!({"value": null, "reason": "DISABLED", "variant": "SdkDefault",
@@ -137,7 +138,8 @@ fn last_of_two_equal_members_counts() {
     assert_eq!(single(200, body).unwrap().value, json!(2));
 }
 
-/// Python C11, GOFF-ERR-001, GOFF-ERR-002: whatever the status, an error code is an error.
+/// docs/python-parity.md C11, GOFF-ERR-001, GOFF-ERR-002: an error code is an error with any
+/// status.
 #[test]
 fn error_code_decides_before_the_status() {
     let codes = [
@@ -161,9 +163,9 @@ fn error_code_decides_before_the_status() {
     }
 }
 
-/// GOFF-ERR-003, relay-protocol 7: a failed evaluation carries the rest of its answer.
+/// GOFF-ERR-003, docs/relay-protocol.md 7.
 #[test]
-fn failure_carries_what_else_the_answer_said() {
+fn failure_keeps_the_other_members() {
     let body = json!({
         "trackEvents": false, "variationType": "SdkDefault", "failed": true, "version": "2",
         "reason": "ERROR", "errorCode": "TARGETING_KEY_MISSING",
@@ -178,17 +180,17 @@ fn failure_carries_what_else_the_answer_said() {
         assert_eq!(resolution.version.as_deref(), Some("2"));
         assert_eq!(resolution.metadata, metadata(json!({"a": 1})));
         assert!(!resolution.track_events);
-        assert!(!resolution.cacheable, "errors are never kept");
+        assert!(!resolution.cacheable, "errors are never cached");
     }
-    // The code is believed even where the rest is no answer of a relay proxy.
+    // The code counts even where the other members are invalid.
     let failure = failure(200, &json!({"errorCode": "GENERAL", "version": 3}));
     assert_eq!(failure.code, ErrorCode::General);
     assert_eq!(failure.details, "");
 }
 
-/// Python C9: what cannot be read is `PARSE_ERROR`.
+/// docs/python-parity.md C9: an unreadable body is `PARSE_ERROR`.
 #[test]
-fn unreadable_success_says_what_is_wrong() {
+fn unreadable_success_names_the_problem() {
     for (body, part) in [
         (r#"{"value":1,"reason":"STAT"#, "EOF"),
         (r#"{"value":1}"#, "missing member `reason`"),
@@ -210,10 +212,7 @@ fn unreadable_success_says_what_is_wrong() {
         ),
         (r#"{"value":1,"reason":"STATIC"} x"#, "trailing characters"),
         (r#"{"value":1e999,"reason":"STATIC"}"#, "out of range"),
-        (
-            r#"["f",1,"STATIC"]"#,
-            "expected the answer to an evaluation",
-        ),
+        (r#"["f",1,"STATIC"]"#, "expected an object"),
         ("null", "expected the answer to an evaluation"),
         ("7", "expected the answer to an evaluation"),
         ("<html>welcome</html>", "expected value"),
@@ -246,9 +245,9 @@ fn success_without_body_is_empty() {
     }
 }
 
-/// Relay-protocol 2.6 and 4, Python C7, E6, E7, GOFF-ERR-004.
+/// docs/relay-protocol.md 2.6 and 4; docs/python-parity.md C7, E6, E7; GOFF-ERR-004.
 #[test]
-fn statuses_without_error_code_mean_what_they_mean() {
+fn status_decides_without_an_error_code() {
     use ErrorCode::{General, InvalidContext};
     let html = "<html><body>Not Found</body></html>";
     let flag_set = "error while getting flagset: flagset not found for API key";
@@ -351,7 +350,7 @@ fn statuses_without_error_code_mean_what_they_mean() {
 }
 
 #[test]
-fn long_and_secret_texts_are_not_copied() {
+fn long_texts_are_cut_and_secrets_removed() {
     let mut secrets = Secrets::default();
     secrets.add("team-a-key");
     let long = "x".repeat(10_000);
@@ -372,9 +371,9 @@ fn long_and_secret_texts_are_not_copied() {
     }
 }
 
-/// Relay-protocol 8 and 10: two shapes, one meaning.
+/// docs/relay-protocol.md 8 and 10.
 #[test]
-fn bulk_answers_are_read_flag_by_flag() {
+fn both_shapes_of_bulk_answers_are_read_flag_by_flag() {
     let static_flag = json!({"value": "a", "timestamp": 1_795_333_949, "variationType": "A",
         "trackEvents": false, "errorCode": "", "reason": "STATIC"});
     let disabled = json!({"value": null, "variationType": "", "trackEvents": true,
@@ -417,7 +416,7 @@ fn bulk_answers_are_read_flag_by_flag() {
     }
 }
 
-/// Relay-protocol 20.2.
+/// docs/relay-protocol.md 20, item 2.
 #[test]
 fn bulk_answer_without_flags_is_empty() {
     for body in [
@@ -432,7 +431,7 @@ fn bulk_answer_without_flags_is_empty() {
 }
 
 #[test]
-fn one_unreadable_flag_does_not_spoil_the_others() {
+fn one_unreadable_flag_does_not_affect_the_others() {
     let flags = bulk(&json!({"flags": {"bad": {"reason": "STATIC"},
         "good": {"value": 1, "reason": "STATIC"}}}))
     .unwrap();
@@ -458,6 +457,105 @@ fn bulk_answer_of_another_shape_is_an_error() {
     assert_eq!(error.unwrap_err().code(), ErrorCode::InvalidContext);
 }
 
+fn configuration_response(status: u16, etag: Option<&'static str>, body: &str) -> HttpResponse {
+    let mut headers = HeaderMap::new();
+    if let Some(etag) = etag {
+        headers.insert(ETAG, HeaderValue::from_static(etag));
+    }
+    HttpResponse {
+        status: StatusCode::from_u16(status).unwrap(),
+        headers,
+        body: body.to_owned().into(),
+    }
+}
+
+fn configuration(response: &HttpResponse) -> Result<ConfigurationUpdate, RelayError> {
+    read_configuration(response, "/path", &Secrets::default(), true)
+}
+
+fn loaded(response: &HttpResponse) -> FlagConfiguration {
+    match configuration(response).unwrap() {
+        ConfigurationUpdate::Loaded(configuration) => configuration,
+        ConfigurationUpdate::NotModified => panic!("not modified"),
+    }
+}
+
+/// GOFF-IP-004, GOFF-IP-005, GOFF-IP-016, GOFF-IP-017: flags keep every byte, including unknown
+/// members.
+#[test]
+fn configuration_is_kept_as_it_was_received() {
+    let flags = r#"{ "ä": {"defaultRule": {"variation":"A"}, "later": 1.0e2}, "b":{} }"#;
+    let body =
+        format!(r#"{{"new":[1],"flags":{flags},"evaluationContextEnrichment":{{"env":"é"}}}}"#);
+    let configuration = loaded(&configuration_response(200, Some("W/\"667-x\""), &body));
+    assert_eq!(configuration.flags.as_deref(), Some(flags));
+    assert_eq!(Value::Object(configuration.enrichment), json!({"env": "é"}));
+    assert_eq!(configuration.etag.unwrap().as_bytes(), b"W/\"667-x\"");
+}
+
+/// GOFF-IP-009: the poller decides whether absent flags are an empty configuration.
+#[test]
+fn absent_and_null_flags_differ_from_empty_ones() {
+    for (body, expected) in [
+        ("{}", None),
+        (r#"{"flags":null}"#, None),
+        (r#"{"evaluationContextEnrichment":null}"#, None),
+        (r#"{"flags":{}}"#, Some("{}")),
+    ] {
+        let configuration = loaded(&configuration_response(200, None, body));
+        assert_eq!(configuration.flags.as_deref(), expected, "{body}");
+        assert_eq!(configuration.etag, None);
+    }
+}
+
+/// GOFF-IP-007, GOFF-IP-015: headers and body of a 304 are ignored.
+#[test]
+fn not_modified_needs_a_conditional_request() {
+    let response = configuration_response(304, Some("\"other\""), r#"{"flags":{}}"#);
+    assert_eq!(
+        configuration(&response).unwrap(),
+        ConfigurationUpdate::NotModified
+    );
+    let error = read_configuration(&response, "/path", &Secrets::default(), false).unwrap_err();
+    assert_eq!(error.status(), Some(304));
+}
+
+/// GOFF-IP-008, GOFF-ERR-004.
+#[test]
+fn other_responses_are_no_configuration() {
+    for (status, body, code) in [
+        (200, "", ErrorCode::ParseError),
+        (200, r#"{"flags":{"a":{"#, ErrorCode::ParseError),
+        (200, "<html>", ErrorCode::ParseError),
+        (200, "[]", ErrorCode::ParseError),
+        (200, "[null,null]", ErrorCode::ParseError),
+        (200, r#"{"flags":[]}"#, ErrorCode::ParseError),
+        (200, r#"{"flags":"x"}"#, ErrorCode::ParseError),
+        (
+            200,
+            r#"{"flags":{},"evaluationContextEnrichment":[]}"#,
+            ErrorCode::ParseError,
+        ),
+        (
+            200,
+            r#"{"errorCode":"FLAG_CONFIG"}"#,
+            ErrorCode::Other("FLAG_CONFIG".into()),
+        ),
+        (204, "", ErrorCode::General),
+        (401, r#"{"message":"Unauthorized"}"#, ErrorCode::General),
+        (404, r#"{"message":"Not Found"}"#, ErrorCode::General),
+        (
+            500,
+            r#"{"errorCode":"RETRIEVING_FLAGS_ERROR","errorDetails":"x"}"#,
+            ErrorCode::Other("RETRIEVING_FLAGS_ERROR".into()),
+        ),
+    ] {
+        let error =
+            configuration(&configuration_response(status, Some("\"e\""), body)).unwrap_err();
+        assert_eq!(error.code(), code, "{status} {body}");
+    }
+}
+
 proptest! {
     #[test]
     fn reading_arbitrary_bytes_never_panics(
@@ -476,7 +574,7 @@ proptest! {
             let response = response(status, &cut.as_bytes()[..end]);
             let single = read_evaluation(&response, "/", &Secrets::default());
             let _ = read_bulk_evaluation(&response, "/", &Secrets::default());
-            // Never a value from an answer with an error code.
+            // An answer with an error code never yields a value.
             if end == cut.len() && body["errorCode"].as_str().is_some_and(|code| !code.is_empty()) {
                 prop_assert!(matches!(single, Err(RelayError::Evaluation(_))));
             }

@@ -1,5 +1,6 @@
-//! [`TlsHandshake`]: rustls as [`TlsOptions`] say, with ring, whatever the process's default is.
+//! [`TlsHandshake`]: TLS handshakes with rustls and ring, configured by [`TlsOptions`].
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -14,8 +15,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::error::InvalidOption;
-use crate::tls::{ClientCertificate, TlsOptions, TlsRoots};
+use super::{ClientCertificate, TlsOptions, TlsRoots};
+use crate::error::OptionError;
 
 /// Turns TCP streams to one host into TLS streams.
 pub(crate) struct TlsHandshake {
@@ -24,29 +25,32 @@ pub(crate) struct TlsHandshake {
 }
 
 impl TlsHandshake {
-    /// Reads certificates, those of the platform from its files among them.
+    /// Reads the certificates, including the files of the platform's certificate authorities.
     ///
     /// # Errors
-    /// [`InvalidOption`]: options that cannot be read, or roots that this build does not have.
-    pub(crate) fn new(host: &str, options: &TlsOptions) -> Result<Self, InvalidOption> {
+    /// [`OptionError`]: a certificate or key that cannot be used, or roots that this build does not have.
+    pub(crate) fn new(host: &str, options: &TlsOptions) -> Result<Self, OptionError> {
         let server_name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            InvalidOption::new("endpoint", "has a host that no certificate can name")
+            OptionError::new(
+                "endpoint",
+                "has a host that cannot be the name in a certificate",
+            )
         })?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = verifier(options, &provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| refused(error.to_string()))?
-            // What is custom is where the roots come from; see `verifier`.
+            .map_err(|error| failure("rustls cannot be configured", error))?
+            // Only the source of the roots is custom: see `verifier`.
             .dangerous()
             .with_custom_certificate_verifier(verifier);
         let mut config = match &options.client_certificate {
             None => builder.with_no_client_auth(),
             Some(certificate) => {
                 let (chain, key) = read_client_certificate(certificate)?;
-                builder.with_client_auth_cert(chain, key).map_err(|error| {
-                    refused(format!("the client certificate cannot be used: {error}"))
-                })?
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| failure("the client certificate cannot be used", error))?
             }
         };
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
@@ -56,7 +60,7 @@ impl TlsHandshake {
         })
     }
 
-    pub(crate) async fn shake(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn perform(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
         self.connector
             .connect(self.server_name.clone(), stream)
             .await
@@ -74,18 +78,18 @@ impl fmt::Debug for TlsHandshake {
 fn verifier(
     options: &TlsOptions,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, InvalidOption> {
-    let own = read_authorities(options)?;
+) -> Result<Arc<dyn ServerCertVerifier>, OptionError> {
+    let added = read_authorities(options)?;
     let mut roots = RootCertStore::empty();
     match options.roots {
-        TlsRoots::Platform => return platform_verifier(own, provider),
+        TlsRoots::Platform => return platform_verifier(added, provider),
         TlsRoots::Bundled => add_bundled_roots(&mut roots)?,
         TlsRoots::Empty => {}
     }
-    for authority in own {
+    for authority in added {
         roots
             .add(authority)
-            .map_err(|error| refused(format!("a certificate authority cannot be used: {error}")))?;
+            .map_err(|error| failure("a certificate authority cannot be used", error))?;
     }
     if roots.is_empty() {
         return Err(refused("no certificate authority is trusted"));
@@ -93,73 +97,87 @@ fn verifier(
     let verifier =
         WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .build()
-            .map_err(|error| refused(error.to_string()))?;
+            .map_err(|error| failure("the certificate authorities cannot be used", error))?;
     Ok(verifier)
 }
 
 #[cfg(feature = "tls-platform-roots")]
 fn platform_verifier(
-    own: Vec<CertificateDer<'static>>,
+    added: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, InvalidOption> {
-    rustls_platform_verifier::Verifier::new_with_extra_roots(own, Arc::clone(provider))
+) -> Result<Arc<dyn ServerCertVerifier>, OptionError> {
+    rustls_platform_verifier::Verifier::new_with_extra_roots(added, Arc::clone(provider))
         .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
-        .map_err(|error| refused(format!("the platform's certificate authorities: {error}")))
+        .map_err(|error| {
+            failure(
+                "the platform's certificate authorities cannot be used",
+                error,
+            )
+        })
 }
 
 #[cfg(not(feature = "tls-platform-roots"))]
 fn platform_verifier(
-    _own: Vec<CertificateDer<'static>>,
+    _added: Vec<CertificateDer<'static>>,
     _provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ServerCertVerifier>, InvalidOption> {
+) -> Result<Arc<dyn ServerCertVerifier>, OptionError> {
     Err(refused(
         "the platform's certificate authorities need the feature `tls-platform-roots` of goff-http",
     ))
 }
 
 #[cfg(feature = "tls-bundled-roots")]
-fn add_bundled_roots(roots: &mut RootCertStore) -> Result<(), InvalidOption> {
+fn add_bundled_roots(roots: &mut RootCertStore) -> Result<(), OptionError> {
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     Ok(())
 }
 
 #[cfg(not(feature = "tls-bundled-roots"))]
-fn add_bundled_roots(_roots: &mut RootCertStore) -> Result<(), InvalidOption> {
+fn add_bundled_roots(_roots: &mut RootCertStore) -> Result<(), OptionError> {
     Err(refused(
         "the bundled certificate authorities need the feature `tls-bundled-roots` of goff-http",
     ))
 }
 
-fn read_authorities(options: &TlsOptions) -> Result<Vec<CertificateDer<'static>>, InvalidOption> {
+fn read_authorities(options: &TlsOptions) -> Result<Vec<CertificateDer<'static>>, OptionError> {
     let mut authorities = Vec::new();
     for pem in &options.certificate_authorities {
         let before = authorities.len();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            authorities
-                .push(certificate.map_err(|_| refused("a certificate authority is no PEM"))?);
+            authorities.push(
+                certificate.map_err(|_| refused("a certificate authority is not valid PEM"))?,
+            );
         }
         if authorities.len() == before {
-            return Err(refused("a certificate authority holds no PEM certificate"));
+            return Err(refused(
+                "a certificate authority contains no PEM certificate",
+            ));
         }
     }
     Ok(authorities)
 }
 
-/// Errors of the reader quote what they read, so they are not passed on.
+/// Drops the errors of the PEM reader, because they quote the input.
 fn read_client_certificate(
     certificate: &ClientCertificate,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), InvalidOption> {
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), OptionError> {
     let chain = CertificateDer::pem_slice_iter(&certificate.chain)
         .collect::<Result<Vec<_>, _>>()
         .unwrap_or_default();
     if chain.is_empty() {
-        return Err(refused("the client certificate holds no PEM certificate"));
+        return Err(refused(
+            "the client certificate contains no PEM certificate",
+        ));
     }
     let key = PrivateKeyDer::from_pem_slice(&certificate.key)
-        .map_err(|_| refused("the client certificate's key holds no PEM private key"))?;
+        .map_err(|_| refused("the key of the client certificate contains no PEM private key"))?;
     Ok((chain, key))
 }
 
-fn refused(reason: impl Into<String>) -> InvalidOption {
-    InvalidOption::new("tls", reason)
+fn refused(reason: &str) -> OptionError {
+    OptionError::new("tls", reason)
+}
+
+fn failure(what: &str, error: impl Error + Send + Sync + 'static) -> OptionError {
+    OptionError::with_source("tls", what, error)
 }

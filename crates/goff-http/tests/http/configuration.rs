@@ -1,27 +1,26 @@
-//! The flag configuration over the wire.
+//! Requests for the flag configuration.
 
 use goff_core::{ApiKey, ConfigurationUpdate, RelayClient};
 use goff_http::RemoteProtocol;
+use goff_testkit::Answer;
 use serde_json::{Value, json};
 
-use crate::*;
+use crate::fixture::*;
 
 const ETAG: &str = "\"667-5f0c\"";
 
 /// GOFF-IP-001 to GOFF-IP-003, GOFF-IP-005, GOFF-IP-015, GOFF-AUTH-002: path below the prefix,
-/// body, key, and the ETag verbatim in the one request that names it.
+/// body, key, and the ETag verbatim in the request that names it and in no other.
 #[tokio::test]
-async fn etag_comes_back_verbatim_and_with_nothing_else() {
+async fn etag_is_sent_verbatim_and_only_with_its_request() {
     let server = server([
         Answer::with_headers(200, &[("etag", ETAG)], r#"{"flags":{"a":{}}}"#),
         Answer::with_headers(304, &[("etag", "\"another\"")], ""),
         Answer::new(200, STATIC),
     ])
     .await;
-    let client = builder(&format!("{}/gw", server.url()))
-        .api_key(ApiKey::new("s3cret").unwrap())
-        .build()
-        .unwrap();
+    let client =
+        client(options(&format!("{}/gw", server.url())).api_key(ApiKey::new("s3cret").unwrap()));
     let ConfigurationUpdate::Loaded(configuration) =
         client.flag_configuration(&[], None).await.unwrap()
     else {
@@ -54,15 +53,12 @@ async fn etag_comes_back_verbatim_and_with_nothing_else() {
     assert_eq!(requests[2].header("if-none-match"), None);
 }
 
-/// What the fallback to the relay proxy is made by (GOFF-FALLBACK-001, GOFF-FALLBACK-009).
+/// The fallback of in-process evaluation uses this (GOFF-FALLBACK-001, GOFF-FALLBACK-009).
 #[tokio::test]
-async fn other_protocol_shares_connections_key_and_waiting() {
-    let held = Answer::with_headers(429, &[("retry-after", "30")], "");
-    let server = server([Answer::new(200, STATIC), held]).await;
-    let client = builder(&server.url())
-        .api_key(ApiKey::new("s3cret").unwrap())
-        .build()
-        .unwrap();
+async fn other_protocol_shares_connections_key_and_rate_limit() {
+    let limited = Answer::with_headers(429, &[("retry-after", "30")], "");
+    let server = server([Answer::new(200, STATIC), limited]).await;
+    let client = client(options(&server.url()).api_key(ApiKey::new("s3cret").unwrap()));
     let fallback = client.with_protocol(RemoteProtocol::Ofrep);
     fallback.evaluate("a", &context()).await.unwrap();
     client.evaluate("a", &context()).await.unwrap_err();
@@ -74,9 +70,9 @@ async fn other_protocol_shares_connections_key_and_waiting() {
     assert_eq!(requests[0].header("authorization"), Some("Bearer s3cret"));
 }
 
-/// GOFF-IP-008: half a body is no configuration.
+/// GOFF-IP-008.
 #[tokio::test]
-async fn body_that_breaks_off_is_an_error() {
+async fn incomplete_body_is_an_error() {
     let body = r#"{"flags":{"a":{"variations":{"A":"#;
     for answer in [
         Answer::new(200, body),
@@ -87,7 +83,7 @@ async fn body_that_breaks_off_is_an_error() {
         .then_close(),
     ] {
         let server = server([answer]).await;
-        client(&server)
+        client_of(&server)
             .flag_configuration(&[], None)
             .await
             .unwrap_err();

@@ -1,13 +1,16 @@
-//! Kept-alive connections, and the one resend when one of them is dead (design: no other retry).
+//! Kept-alive connections, and the one resend when such a connection closed.
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use goff_core::{ByteStream, Connect, Origin, RelayClient, RelayError};
+use goff_core::{ByteStream, Connect, EvaluationContext, Origin, RelayClient, RelayError};
+use goff_http::HttpRelayClient;
+use goff_testkit::Answer;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use crate::*;
+use crate::fixture::*;
 
 async fn evaluate(client: &HttpRelayClient) -> Result<(), RelayError> {
     client.evaluate("flag", &context()).await.map(|_| ())
@@ -16,7 +19,7 @@ async fn evaluate(client: &HttpRelayClient) -> Result<(), RelayError> {
 #[tokio::test]
 async fn requests_share_a_connection() {
     let server = server([Answer::new(200, STATIC)]).await;
-    let client = client(&server);
+    let client = client_of(&server);
     for _ in 0..5 {
         evaluate(&client).await.unwrap();
     }
@@ -25,33 +28,33 @@ async fn requests_share_a_connection() {
 }
 
 #[tokio::test]
-async fn connection_closed_while_idle_costs_nothing() {
+async fn connection_closed_while_idle_fails_no_request() {
     let server = server([Answer::new(200, STATIC).then_close()]).await;
-    let client = client(&server);
+    let client = client_of(&server);
     for _ in 0..5 {
         evaluate(&client).await.unwrap();
         server
             .wait_for_ended_connections(server.connections())
             .await;
     }
-    // Whether the pool noticed, or the request was sent again, the server saw each once.
+    // The pool noticed, or the request was sent again: the server received each once.
     assert_eq!(server.requests().len(), 5);
 }
 
-/// GOFF-REM-005: the one exception.
+/// GOFF-REM-005, the exception.
 #[tokio::test]
-async fn reused_connection_that_dies_unanswered_is_given_one_resend() {
-    for dead in [
+async fn request_is_resent_once_when_a_reused_connection_closes_unanswered() {
+    for closing in [
         Answer::nothing().then_close(),
         Answer::nothing().then_reset(),
     ] {
         let server = server([
             Answer::new(200, STATIC),
-            dead,
+            closing,
             Answer::new(200, r#"{"value":2,"reason":"STATIC"}"#),
         ])
         .await;
-        let client = client(&server);
+        let client = client_of(&server);
         evaluate(&client).await.unwrap();
         let resolution = client.evaluate("flag", &context()).await.unwrap();
         assert_eq!(resolution.value, 2);
@@ -82,17 +85,14 @@ async fn answer_once(mut pipe: DuplexStream) -> DuplexStream {
     pipe
 }
 
-/// The connection ends between being taken from the pool and being written to. The test's one
-/// thread makes it so: whoever watches the idle connection has not run yet.
+/// The connection closes between leaving the pool and the first write. The single thread of the
+/// test ensures that hyper has not noticed yet.
 #[tokio::test]
-async fn connection_that_ends_while_it_is_taken_is_given_one_resend() {
+async fn request_is_resent_once_when_the_connection_closes_while_leaving_the_pool() {
     let (first, first_server) = tokio::io::duplex(4096);
     let (second, second_server) = tokio::io::duplex(4096);
     let pipes = Arc::new(Pipes(Mutex::new(vec![second, first])));
-    let client = builder("http://localhost")
-        .connector(pipes.clone())
-        .build()
-        .unwrap();
+    let client = client(options("http://localhost").connector(pipes.clone()));
     let serving = tokio::spawn(answer_once(first_server));
     evaluate(&client).await.unwrap();
     let first_server = serving.await.unwrap();
@@ -109,9 +109,9 @@ async fn connection_that_ends_while_it_is_taken_is_given_one_resend() {
 
 /// GOFF-REM-005.
 #[tokio::test]
-async fn second_death_is_an_error() {
+async fn second_closed_connection_is_an_error() {
     let server = server([Answer::new(200, STATIC), Answer::nothing().then_reset()]).await;
-    let client = client(&server);
+    let client = client_of(&server);
     evaluate(&client).await.unwrap();
     let error = evaluate(&client).await.unwrap_err();
     assert!(matches!(error, RelayError::Interrupted(_)), "{error:?}");
@@ -120,13 +120,13 @@ async fn second_death_is_an_error() {
 
 /// GOFF-REM-005.
 #[tokio::test]
-async fn first_use_is_never_resent() {
-    for dead in [
+async fn request_on_a_new_connection_is_never_resent() {
+    for closing in [
         Answer::nothing().then_close(),
         Answer::nothing().then_reset(),
     ] {
-        let server = server([dead, Answer::new(200, STATIC)]).await;
-        let client = client(&server);
+        let server = server([closing, Answer::new(200, STATIC)]).await;
+        let client = client_of(&server);
         let error = evaluate(&client).await.unwrap_err();
         assert!(matches!(error, RelayError::Interrupted(_)), "{error:?}");
         assert_eq!(error.origin(), Origin::Unknown);
@@ -134,18 +134,18 @@ async fn first_use_is_never_resent() {
     }
 }
 
-/// Nothing was evaluated where the connection ended, or spoke, before the request was written.
+/// The connection closes, or the server writes, before the request.
 #[tokio::test]
-async fn connection_that_ends_at_once_is_never_resent() {
-    for dead in [
+async fn request_is_not_resent_when_a_new_connection_closes_at_once() {
+    for closing in [
         Answer::nothing().on_connect().then_close(),
         Answer::nothing().on_connect().then_reset(),
         Answer::raw("HTTP/1.1 408 \r\ncontent-length: 0\r\n\r\n")
             .on_connect()
             .then_close(),
     ] {
-        let server = server([dead.clone(), Answer::new(200, STATIC)]).await;
-        let client = client(&server);
+        let server = server([closing.clone(), Answer::new(200, STATIC)]).await;
+        let client = client_of(&server);
         let error = evaluate(&client).await.unwrap_err();
         assert!(
             matches!(
@@ -154,15 +154,15 @@ async fn connection_that_ends_at_once_is_never_resent() {
                     | RelayError::NotConnected(_)
                     | RelayError::Status { status: 408, .. }
             ),
-            "{dead:?}: {error:?}"
+            "{closing:?}: {error:?}"
         );
-        assert_eq!(server.connections(), 1, "{dead:?}");
+        assert_eq!(server.connections(), 1, "{closing:?}");
     }
 }
 
 /// GOFF-REM-005.
 #[tokio::test]
-async fn answer_that_has_begun_is_never_asked_for_again() {
+async fn request_is_never_resent_after_the_first_byte_of_the_response() {
     let head = "HTTP/1.1 200 \r\ncontent-length: 100\r\n";
     for begun in [
         "H",
@@ -175,7 +175,7 @@ async fn answer_that_has_begun_is_never_asked_for_again() {
             Answer::raw(begun).then_reset(),
         ] {
             let server = server([Answer::new(200, STATIC), broken, Answer::new(200, STATIC)]).await;
-            let client = client(&server);
+            let client = client_of(&server);
             evaluate(&client).await.unwrap();
             let error = evaluate(&client).await.unwrap_err();
             assert!(
@@ -187,10 +187,10 @@ async fn answer_that_has_begun_is_never_asked_for_again() {
     }
 }
 
-/// An answer may come before a long request is written; then the connection's death is no reason
-/// to send again, though it died while writing.
+/// A response may begin before a long request is written. The connection then closes while
+/// writing, and the request is not sent again.
 #[tokio::test]
-async fn answer_before_the_end_of_the_request_counts_as_begun() {
+async fn response_before_the_end_of_the_request_counts_as_begun() {
     let long = EvaluationContext::builder()
         .attribute("text", "x".repeat(8 * 1024 * 1024))
         .build();
@@ -207,7 +207,7 @@ async fn answer_before_the_end_of_the_request_counts_as_begun() {
             STATIC.len()
         );
         stream.write_all(answer.as_bytes()).await.unwrap();
-        // The beginning of the long request, an early answer, and the end.
+        // The beginning of the long request, an early response, and the end.
         assert!(stream.read(&mut buffer).await.unwrap() > 0);
         stream
             .write_all(b"HTTP/1.1 413 \r\ncontent-le")
@@ -219,7 +219,7 @@ async fn answer_before_the_end_of_the_request_counts_as_begun() {
             .await
             .is_err()
     });
-    let client = builder(&url).build().unwrap();
+    let client = client(options(&url));
     evaluate(&client).await.unwrap();
     let error = client.evaluate("flag", &long).await.unwrap_err();
     assert!(matches!(error, RelayError::Interrupted(_)), "{error:?}");
@@ -227,16 +227,16 @@ async fn answer_before_the_end_of_the_request_counts_as_begun() {
 }
 
 #[tokio::test]
-async fn concurrent_requests_have_their_own_connections_and_leave_them_to_the_next() {
+async fn concurrent_requests_use_separate_connections_and_reuse_them() {
     let server = server([Answer::new(200, STATIC)]).await;
-    let client = Arc::new(client(&server));
+    let client = Arc::new(client_of(&server));
     for _ in 0..2 {
-        let mut flights = tokio::task::JoinSet::new();
+        let mut requests = tokio::task::JoinSet::new();
         for _ in 0..16 {
             let client = Arc::clone(&client);
-            flights.spawn(async move { evaluate(&client).await });
+            requests.spawn(async move { evaluate(&client).await });
         }
-        for outcome in flights.join_all().await {
+        for outcome in requests.join_all().await {
             outcome.unwrap();
         }
     }

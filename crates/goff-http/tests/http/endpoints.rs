@@ -1,16 +1,20 @@
-//! Endpoints by scheme: what a build without a feature says, and Unix sockets.
+//! Endpoints by scheme: errors of builds without a feature, and Unix sockets.
 
 #[cfg(all(unix, feature = "unix"))]
 use goff_core::{RelayClient, RelayError};
+#[cfg(not(all(feature = "tls", feature = "unix")))]
+use goff_http::HttpRelayClient;
 use goff_http::TlsOptions;
+#[cfg(all(unix, feature = "unix"))]
+use goff_testkit::Answer;
 
-use crate::*;
+use crate::fixture::*;
 
-/// What keeps a client of this endpoint from being built.
+/// The error of a client with this endpoint.
 #[cfg(not(all(feature = "tls", feature = "unix")))]
 fn refused(url: &str) -> String {
-    let error = builder(url).build().unwrap_err();
-    assert_eq!(error.option, "endpoint");
+    let error = HttpRelayClient::new(options(url)).unwrap_err();
+    assert_eq!(error.option(), "endpoint");
     error.to_string()
 }
 
@@ -28,16 +32,15 @@ fn unix_socket_without_the_feature_names_it() {
     assert!(message.contains("feature `unix`"), "{message}");
 }
 
-/// TLS options that nothing can use are no error for an endpoint without TLS.
 #[test]
-fn tls_options_do_not_matter_to_plain_endpoints() {
+fn invalid_tls_options_are_ignored_for_plain_endpoints() {
     let tls = TlsOptions::new().certificate_authority("no PEM");
-    builder("http://localhost").tls(tls).build().unwrap();
+    client(options("http://localhost").tls(tls));
 }
 
 #[cfg(all(unix, feature = "unix"))]
 #[tokio::test]
-async fn unix_socket_is_a_relay_proxy_like_any_other() {
+async fn unix_socket_works_like_any_other_endpoint() {
     let server = server([Answer::new(200, STATIC), Answer::new(200, "{}")]).await;
     let path = format!(
         "{}/relay-{}.sock",
@@ -51,17 +54,17 @@ async fn unix_socket_is_a_relay_proxy_like_any_other() {
         let mut far = tokio::net::TcpStream::connect(address).await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
     });
-    let client = builder(&format!("unix://{path}")).build().unwrap();
-    client.evaluate("flag", &context()).await.unwrap();
-    client.evaluate_all(&context()).await.unwrap();
+    let over_socket = client(options(&format!("unix://{path}")));
+    over_socket.evaluate("flag", &context()).await.unwrap();
+    over_socket.evaluate_all(&context()).await.unwrap();
     let requests = server.requests();
     assert_eq!(requests[0].path, "/v1/feature/flag/eval");
     assert_eq!(requests[0].header("host"), Some("localhost"));
-    drop(client);
+    drop(over_socket);
     forwarding.await.unwrap();
     std::fs::remove_file(&path).unwrap();
 
-    let client = builder(&format!("unix://{path}")).build().unwrap();
+    let client = client(options(&format!("unix://{path}")));
     let error = client.evaluate("flag", &context()).await.unwrap_err();
     assert!(matches!(error, RelayError::NotConnected(_)), "{error:?}");
 }

@@ -1,14 +1,16 @@
-//! What goes over the wire.
+//! Requests as the server receives them.
 
 use goff_core::{ApiKey, RelayClient, RelayError};
 use goff_http::RemoteProtocol;
+use goff_testkit::Answer;
 use serde_json::{Value, json};
 
-use crate::*;
+use crate::fixture::*;
 
-/// Python C1, C18; GOFF-AUTH-001, GOFF-AUTH-004, GOFF-REM-001, GOFF-REM-002, GOFF-CTX-001, -002.
+/// docs/python-parity.md C1, C18; GOFF-AUTH-001, GOFF-AUTH-004, GOFF-REM-001, GOFF-REM-002, GOFF-CTX-001,
+/// GOFF-CTX-002.
 #[tokio::test]
-async fn requests_are_exactly_what_the_protocols_say() {
+async fn requests_match_the_protocols_exactly() {
     let nested = json!({"key": "user-1", "custom": {"plan": "pro"}});
     let flat = json!({"context": {"targetingKey": "user-1", "plan": "pro"}});
     for (protocol, single, bulk, single_body, bulk_body) in [
@@ -28,13 +30,12 @@ async fn requests_are_exactly_what_the_protocols_say() {
         ),
     ] {
         let server = server([Answer::new(200, STATIC), Answer::new(200, "{}")]).await;
-        let client = builder(&format!("{}/gw/goff//", server.url()))
+        let options = options(&format!("{}/gw/goff//", server.url()))
             .protocol(protocol)
             .api_key(ApiKey::new("s3cret+&=").unwrap())
             .custom_header("X-Tenant", "blue")
-            .custom_header("Authorization", "Basic abc")
-            .build()
-            .unwrap();
+            .custom_header("Authorization", "Basic abc");
+        let client = client(options);
         client.evaluate("my flag!", &context()).await.unwrap();
         client.evaluate_all(&context()).await.unwrap();
         let requests = server.requests();
@@ -75,13 +76,13 @@ async fn requests_are_exactly_what_the_protocols_say() {
     }
 }
 
-/// Relay-protocol section 5, Python C6, C42.
+/// docs/relay-protocol.md 5; docs/python-parity.md C6, C42.
 #[tokio::test]
 async fn unreachable_keys_are_refused_without_a_request() {
     let server = server([Answer::new(200, STATIC)]).await;
     let long = "x".repeat(100_000);
     for protocol in [RemoteProtocol::FeatureEval, RemoteProtocol::Ofrep] {
-        let client = builder(&server.url()).protocol(protocol).build().unwrap();
+        let client = client(options(&server.url()).protocol(protocol));
         for key in ["", ".", "..", "a/b", "/", &long] {
             let error = client.evaluate(key, &context()).await.unwrap_err();
             assert!(
@@ -96,7 +97,7 @@ async fn unreachable_keys_are_refused_without_a_request() {
 #[tokio::test]
 async fn every_other_key_arrives() {
     let server = server([Answer::new(200, STATIC)]).await;
-    let client = client(&server);
+    let client = client_of(&server);
     for (key, escaped) in [
         ("a?b#c", "a%3Fb%23c"),
         ("a b:c+d!e%f-g_h", "a%20b:c+d%21e%25f-g_h"),

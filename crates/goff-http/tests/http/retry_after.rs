@@ -1,19 +1,23 @@
 //! 429 with `Retry-After` (GOFF-REM-004, GOFF-REM-005).
 
-use goff_core::{ErrorCode, Origin, RelayClient, RelayError};
+use std::time::Duration;
 
-use crate::*;
+use goff_core::{ErrorCode, Origin, RelayClient, RelayError};
+use goff_http::HttpRelayClient;
+use goff_testkit::Answer;
+
+use crate::fixture::*;
 
 async fn evaluate(client: &HttpRelayClient) -> RelayError {
     client.evaluate("flag", &context()).await.unwrap_err()
 }
 
-/// GOFF-REM-004: nothing is sent meanwhile.
+/// GOFF-REM-004: nothing is sent until the time has passed.
 #[tokio::test]
-async fn client_waits_as_long_as_it_was_told() {
-    let held = Answer::with_headers(429, &[("retry-after", "30")], r#"{"message":"slow down"}"#);
-    let server = server([held]).await;
-    let client = client(&server);
+async fn requests_are_refused_until_the_time_has_passed() {
+    let limited = Answer::with_headers(429, &[("retry-after", "30")], r#"{"message":"slow down"}"#);
+    let server = server([limited]).await;
+    let client = client_of(&server);
     let error = evaluate(&client).await;
     assert!(error.to_string().contains("slow down"), "{error}");
     assert!(
@@ -33,17 +37,17 @@ async fn client_waits_as_long_as_it_was_told() {
         assert!(error.to_string().contains("30 s"), "{error}");
     }
     assert_eq!(server.requests().len(), 1);
-    // Another client of the same relay proxy is not concerned.
-    let other = builder(&server.url()).build().unwrap();
+    // Another client of the same relay proxy still sends.
+    let other = client_of(&server);
     assert_eq!(evaluate(&other).await.status(), Some(429));
 }
 
-/// GOFF-REM-004: without a time there is nothing to wait for.
+/// GOFF-REM-004.
 #[tokio::test]
-async fn answer_without_usable_header_holds_nothing_back() {
+async fn response_without_usable_header_refuses_nothing() {
     for headers in [&[][..], &[("retry-after", "soon")], &[("retry-after", "0")]] {
         let server = server([Answer::with_headers(429, headers, "")]).await;
-        let client = client(&server);
+        let client = client_of(&server);
         for _ in 0..2 {
             assert_eq!(evaluate(&client).await.status(), Some(429));
         }
@@ -51,11 +55,11 @@ async fn answer_without_usable_header_holds_nothing_back() {
     }
 }
 
-/// Only a 429 asks to wait; a 503 with the same header does not (GOFF-REM-005).
+/// Only a 429 limits the rate, not a 503 with the same header (GOFF-REM-005).
 #[tokio::test]
-async fn other_statuses_hold_nothing_back() {
+async fn other_statuses_refuse_nothing() {
     let server = server([Answer::with_headers(503, &[("retry-after", "30")], "")]).await;
-    let client = client(&server);
+    let client = client_of(&server);
     for _ in 0..2 {
         assert_eq!(evaluate(&client).await.status(), Some(503));
     }

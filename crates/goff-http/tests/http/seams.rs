@@ -1,4 +1,4 @@
-//! A transport or connector of the caller's own.
+//! Custom transports and connectors.
 
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -7,12 +7,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use goff_core::{BodyProblem, ByteStream, Connect, RelayClient, RelayError};
 use goff_http::{
-    Connector, HttpRequest, HttpResponse, HttpTransport, HyperTransport, MAX_RESPONSE_SIZE,
-    TlsOptions, TransportError,
+    Connector, HttpRelayClient, HttpRequest, HttpResponse, HttpTransport, HyperTransport,
+    MAX_RESPONSE_SIZE, TlsOptions, TransportError,
 };
-use http::{HeaderMap, StatusCode};
+use goff_testkit::Answer;
+use http::StatusCode;
 
-use crate::*;
+use crate::fixture::*;
 
 #[derive(Debug)]
 struct Scripted {
@@ -24,11 +25,9 @@ struct Scripted {
 impl HttpTransport for Scripted {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         self.seen.lock().unwrap().push(request);
-        self.outcome.clone().map(|body| HttpResponse {
-            status: StatusCode::OK,
-            headers: HeaderMap::new(),
-            body,
-        })
+        self.outcome
+            .clone()
+            .map(|body| HttpResponse::new(StatusCode::OK, body))
     }
 }
 
@@ -37,16 +36,13 @@ fn over(outcome: Result<Bytes, TransportError>) -> (HttpRelayClient, Arc<Scripte
         outcome,
         seen: Mutex::default(),
     });
-    // `https`, which this build may not speak by itself.
-    let client = builder("https://relay.example/prefix")
-        .transport(transport.clone())
-        .build()
-        .unwrap();
-    (client, transport)
+    // `https`, which this build may not support without the transport.
+    let options = options("https://relay.example/prefix").transport(transport.clone());
+    (client(options), transport)
 }
 
 #[tokio::test]
-async fn transport_is_handed_everything_it_needs() {
+async fn transport_receives_the_complete_request() {
     let (client, transport) = over(Ok(STATIC.into()));
     client.evaluate("flag", &context()).await.unwrap();
     let seen = transport.seen.lock().unwrap();
@@ -65,7 +61,7 @@ async fn transport_is_handed_everything_it_needs() {
 }
 
 #[tokio::test]
-async fn failures_of_a_transport_keep_their_meaning() {
+async fn transport_errors_become_relay_errors() {
     let cause = || -> goff_core::Cause { Arc::new(io::Error::other("cable cut")) };
     let (client, _) = over(Err(TransportError::NotConnected(cause())));
     let error = client.evaluate("flag", &context()).await.unwrap_err();
@@ -76,7 +72,7 @@ async fn failures_of_a_transport_keep_their_meaning() {
 }
 
 #[tokio::test]
-async fn response_of_a_transport_is_bounded_too() {
+async fn responses_of_custom_transports_are_bounded() {
     let too_large = Bytes::from(vec![b' '; MAX_RESPONSE_SIZE + 1]);
     for outcome in [
         Ok(too_large),
@@ -116,18 +112,18 @@ impl Connect for Counting {
 }
 
 #[tokio::test]
-async fn connector_of_the_callers_own_opens_the_streams() {
+async fn custom_connector_opens_the_streams() {
     let server = server([Answer::new(200, STATIC)]).await;
     let endpoint = server.url().parse().unwrap();
     let connector = Arc::new(Counting {
         inner: Connector::new(&endpoint, &TlsOptions::default()).unwrap(),
         connections: Mutex::default(),
     });
-    let direct = builder(&server.url()).connector(connector.clone());
+    let direct = options(&server.url()).connector(connector.clone());
     let transport = HyperTransport::new(connector.clone());
-    let through_transport = builder(&server.url()).transport(Arc::new(transport));
-    for builder in [direct, through_transport] {
-        let client = builder.build().unwrap();
+    let through_transport = options(&server.url()).transport(Arc::new(transport));
+    for options in [direct, through_transport] {
+        let client = client(options);
         client.evaluate("flag", &context()).await.unwrap();
         client.evaluate("flag", &context()).await.unwrap();
     }

@@ -1,21 +1,23 @@
-//! No key and no header value in anything that is shown.
+//! Neither `Debug` nor an error contains a key or a header value.
 
 use std::fmt::{Debug, Write};
 
 use goff_core::{ApiKey, RelayClient};
+use goff_http::HttpRelayClient;
+use goff_testkit::Answer;
 
-use crate::*;
+use crate::fixture::*;
 
 const KEY: &str = "k3y-of-team-a";
 const HEADER: &str = "header-s3cret";
 
-fn shown(texts: &mut String, thing: &dyn Debug) {
+fn add(texts: &mut String, thing: &dyn Debug) {
     write!(texts, "{thing:?}{thing:#?}").unwrap();
 }
 
 #[tokio::test]
-async fn secrets_are_in_no_debug_and_no_error() {
-    // A gateway that quotes what it was sent, in every place that is read.
+async fn secrets_appear_in_no_debug_text_and_no_error() {
+    // A gateway quotes the request in every part of the response that is read.
     let quoted = format!("Bearer {KEY} {HEADER}");
     let server = server([
         Answer::new(401, format!(r#"{{"message":"bad {quoted}"}}"#)),
@@ -34,21 +36,21 @@ async fn secrets_are_in_no_debug_and_no_error() {
         Answer::nothing().then_reset(),
     ])
     .await;
-    let builder = builder(&server.url())
+    let with_secrets = options(&server.url())
         .api_key(ApiKey::new(KEY).unwrap())
         .custom_header("x-tenant-token", HEADER);
     let mut texts = String::new();
-    shown(&mut texts, &builder);
-    let client = builder.build().unwrap();
-    shown(&mut texts, &client);
+    add(&mut texts, &with_secrets);
+    let client = client(with_secrets);
+    add(&mut texts, &client);
     assert!(texts.contains("x-tenant-token"), "{texts}");
     for _ in 0..8 {
         let error = client.evaluate("flag", &context()).await.unwrap_err();
-        shown(&mut texts, &error);
+        add(&mut texts, &error);
         let mut cause: Option<&dyn std::error::Error> = Some(&error);
         while let Some(error) = cause {
             write!(texts, "{error}").unwrap();
-            shown(&mut texts, &error);
+            add(&mut texts, &error);
             cause = error.source();
         }
     }
@@ -57,11 +59,10 @@ async fn secrets_are_in_no_debug_and_no_error() {
         request.header("authorization").unwrap().contains(KEY)
             && request.header("x-tenant-token") == Some(HEADER)
     }));
-    let refused = crate::builder(&server.url())
+    let unsendable = options(&server.url())
         .api_key(ApiKey::new(KEY).unwrap())
-        .custom_header("x-a", format!("{HEADER}\r\n"))
-        .build();
-    shown(&mut texts, &refused.unwrap_err());
+        .custom_header("x-a", format!("{HEADER}\r\n"));
+    add(&mut texts, &HttpRelayClient::new(unsendable).unwrap_err());
     for secret in [KEY, HEADER] {
         assert!(!texts.contains(secret), "{secret} in {texts}");
     }

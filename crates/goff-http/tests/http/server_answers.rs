@@ -1,23 +1,24 @@
-//! Every answer that a server, a gateway or the network can give has its documented error: never
-//! a panic, never a hang.
+//! Every response of a server or gateway, and every failure of the network, has its documented
+//! error, without a panic or a hang.
 
 use goff_core::{BodyProblem, ErrorCode, Origin, RelayClient, RelayError};
+use goff_testkit::{Answer, FaultyServer};
 
-use crate::*;
+use crate::fixture::*;
 
 const PATH: &str = "/v1/feature/flag/eval";
 
-/// What an evaluation and a bulk evaluation end in, for one answer.
+/// The errors of an evaluation and of a bulk evaluation with this answer.
 async fn errors(answer: Answer) -> [RelayError; 2] {
     let server = server([answer]).await;
-    let client = client(&server);
+    let client = client_of(&server);
     let evaluate = client.evaluate("flag", &context()).await;
     let bulk = client.evaluate_all(&context()).await;
     [evaluate.unwrap_err(), bulk.unwrap_err()]
 }
 
 async fn check_status(status: u16, body: &str, message: Option<&str>) {
-    for (error, asked) in errors(Answer::new(status, body))
+    for (error, expected_path) in errors(Answer::new(status, body))
         .await
         .into_iter()
         .zip([PATH, "/v1/allflags"])
@@ -31,7 +32,10 @@ async fn check_status(status: u16, body: &str, message: Option<&str>) {
         else {
             panic!("{status}: {error:?}");
         };
-        assert_eq!((*s, &**path, m.as_deref()), (status, asked, message));
+        assert_eq!(
+            (*s, &**path, m.as_deref()),
+            (status, expected_path, message)
+        );
         assert_eq!(*code, ErrorCode::General);
         let origin = if status < 500 {
             Origin::NotEvaluated
@@ -41,14 +45,14 @@ async fn check_status(status: u16, body: &str, message: Option<&str>) {
         assert_eq!(error.origin(), origin);
         let shown = error.to_string();
         assert!(
-            shown.contains(&status.to_string()) && shown.contains(asked),
+            shown.contains(&status.to_string()) && shown.contains(expected_path),
             "{shown}"
         );
         assert!(!shown.contains("<html>"), "{shown}");
     }
 }
 
-/// GOFF-ERR-004, Python C7, E5 to E9.
+/// GOFF-ERR-004; docs/python-parity.md C7; docs/python-parity.md E5, E6, E7, E9.
 #[tokio::test]
 async fn statuses_are_general_errors_that_name_status_and_path() {
     let html = "<html><body><h1>404 page not found</h1></body></html>";
@@ -75,7 +79,7 @@ async fn statuses_are_general_errors_that_name_status_and_path() {
 
 /// GOFF-REM-005.
 #[tokio::test]
-async fn redirect_is_refused_and_not_followed() {
+async fn redirect_is_an_error_and_not_followed() {
     let elsewhere = server([Answer::new(200, STATIC)]).await;
     let url = elsewhere.url();
     for status in [301, 302, 303, 307, 308] {
@@ -92,7 +96,7 @@ async fn redirect_is_refused_and_not_followed() {
     assert_eq!(elsewhere.connections(), 0);
 }
 
-/// Python C9.
+/// docs/python-parity.md C9.
 #[tokio::test]
 async fn empty_bodies_are_parse_errors() {
     for (status, answer) in [
@@ -121,7 +125,7 @@ async fn empty_bodies_are_parse_errors() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_answer_are_parse_errors() {
+async fn bodies_of_another_shape_are_parse_errors() {
     for body in [
         r#"{"value":true,"reason":"STAT"#,
         "<html>welcome to the guest network</html>",
@@ -145,9 +149,9 @@ async fn bodies_that_are_no_answer_are_parse_errors() {
     }
 }
 
-/// Python E6, relay-protocol section 4.
+/// docs/python-parity.md E6; docs/relay-protocol.md 4.
 #[tokio::test]
-async fn refused_context_and_unknown_flag_set_are_told_apart() {
+async fn refused_context_and_unknown_flag_set_have_different_codes() {
     let body = r#"{"message":"Unmarshal type error: field=user.key"}"#;
     for error in errors(Answer::new(400, body)).await {
         assert_eq!(error.code(), ErrorCode::InvalidContext);
@@ -164,7 +168,7 @@ async fn refused_context_and_unknown_flag_set_are_told_apart() {
 }
 
 #[tokio::test]
-async fn body_is_read_up_to_16_mb() {
+async fn body_is_read_up_to_16_mib() {
     const LIMIT: u64 = goff_http::MAX_RESPONSE_SIZE as u64;
     let spaces = vec![b' '; 64 * 1024];
     let announced = |total: u64| format!("HTTP/1.1 200 \r\ncontent-length: {total}\r\n\r\n");
@@ -173,7 +177,7 @@ async fn body_is_read_up_to_16_mb() {
         Answer::raw(announced(large)).filled_with(spaces.clone(), large),
         Answer::raw(announced(1 << 60)).filled_with(spaces.clone(), u64::MAX),
         Answer::raw(announced(LIMIT + 1)).filled_with(spaces.clone(), LIMIT + 1),
-        // Without a length, until the connection closes; and chunks without end.
+        // Without a length, until the connection closes; and an endless series of chunks.
         Answer::raw("HTTP/1.1 200 \r\n\r\n")
             .filled_with(spaces.clone(), large)
             .then_close(),
@@ -193,7 +197,7 @@ async fn body_is_read_up_to_16_mb() {
             assert_eq!(error.code(), ErrorCode::ParseError);
         }
     }
-    // The status of a failure is worth more than its size.
+    // For a failure the status matters more than the size of its body.
     let page = Answer::raw("HTTP/1.1 502 \r\n\r\n").filled_with(spaces.clone(), u64::MAX);
     for error in errors(page).await {
         assert!(
@@ -201,15 +205,18 @@ async fn body_is_read_up_to_16_mb() {
             "{error:?}"
         );
     }
-    // Exactly the limit, in many pieces, is read whole.
+    // A body of exactly the limit, in many pieces, is read completely.
     let padding = LIMIT - STATIC.len() as u64;
     let server =
         server([Answer::raw(announced(LIMIT) + STATIC).filled_with(spaces, padding)]).await;
-    client(&server).evaluate("flag", &context()).await.unwrap();
+    client_of(&server)
+        .evaluate("flag", &context())
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
-async fn broken_connections_are_interruptions() {
+async fn closed_connections_are_interruptions() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 65\r\n\r\n";
     let (half_head, _) = head.split_at(30);
     let half_body = format!("{head}{{\"value\":");
@@ -236,7 +243,7 @@ async fn broken_connections_are_interruptions() {
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_an_interruption() {
+async fn invalid_http_is_an_interruption() {
     for raw in [
         "SSH-2.0-OpenSSH_9.6\r\n\r\n",
         "HTTP/1.1 abc\r\n\r\n",
@@ -261,7 +268,7 @@ async fn what_is_no_http_is_an_interruption() {
 async fn refused_connection_and_unknown_host_are_not_connected() {
     let refusing = FaultyServer::refusing_url().await.unwrap();
     for url in [&*refusing, "http://relay-proxy.invalid"] {
-        let client = builder(url).build().unwrap();
+        let client = client(options(url));
         let error = client.evaluate("flag", &context()).await.unwrap_err();
         assert!(
             matches!(error, RelayError::NotConnected(_)),
@@ -273,7 +280,7 @@ async fn refused_connection_and_unknown_host_are_not_connected() {
 }
 
 #[tokio::test]
-async fn good_answers_pass_in_every_framing() {
+async fn valid_responses_are_read_in_every_framing() {
     let chunked = format!(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{STATIC}\r\n0\r\n\r\n",
         STATIC.len()
@@ -289,7 +296,7 @@ async fn good_answers_pass_in_every_framing() {
         .then_close(),
     ])
     .await;
-    let client = client(&server);
+    let client = client_of(&server);
     for _ in 0..5 {
         let resolution = client.evaluate("flag", &context()).await.unwrap();
         assert_eq!(resolution.variant.as_deref(), Some("on"));

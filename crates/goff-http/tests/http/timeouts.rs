@@ -1,16 +1,24 @@
-//! The timeout bounds every request as a whole (GOFF-REM-006, Python C29).
+//! The timeout bounds every request as a whole (GOFF-REM-006, docs/python-parity.md C29).
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use goff_core::{ByteStream, Connect, Origin, RelayClient, RelayError};
-use goff_http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
+use goff_http::{
+    HttpRelayClient, HttpRelayClientOptions, HttpRequest, HttpResponse, HttpTransport,
+    TransportError,
+};
+use goff_testkit::Answer;
 
-use crate::*;
+use crate::fixture::*;
 
 const SHORT: Duration = Duration::from_millis(200);
+
+fn impatient(url: &str) -> HttpRelayClientOptions {
+    options(url).timeout(SHORT)
+}
 
 fn check(error: RelayError, sent: bool) {
     let RelayError::Timeout { timeout, sent: s } = error else {
@@ -27,7 +35,7 @@ fn check(error: RelayError, sent: bool) {
 
 /// GOFF-REM-006.
 #[tokio::test]
-async fn silent_server_is_given_up_wherever_it_stops() {
+async fn silent_server_times_out_at_any_point_of_the_response() {
     let head = "HTTP/1.1 200 \r\ncontent-length: 100\r\n";
     for begun in [
         "",
@@ -36,20 +44,19 @@ async fn silent_server_is_given_up_wherever_it_stops() {
         &format!("{head}\r\n{{"),
     ] {
         let server = server([Answer::raw(begun).then_silence()]).await;
-        let client = builder(&server.url()).timeout(SHORT).build().unwrap();
+        let client = client(impatient(&server.url()));
         let started = Instant::now();
         check(client.evaluate("flag", &context()).await.unwrap_err(), true);
         check(client.evaluate_all(&context()).await.unwrap_err(), true);
         assert!(started.elapsed() < Duration::from_secs(5));
-        // What was given up is not left open.
+        // Timed-out connections are closed.
         server.wait_for_ended_connections(2).await;
     }
 }
 
-/// Many pieces, each of them in time: the bound is on the whole.
-/// GOFF-REM-006.
+/// GOFF-REM-006: every piece arrives in time, the response as a whole does not.
 #[tokio::test]
-async fn slow_body_is_given_up_as_a_whole() {
+async fn slow_body_times_out_as_a_whole() {
     let (client_side, mut server_side) = tokio::io::duplex(1024);
     let trickle = tokio::spawn(async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -62,11 +69,7 @@ async fn slow_body_is_given_up_as_a_whole() {
         }
     });
     let once = Once(std::sync::Mutex::new(Some(client_side)));
-    let client = builder("http://localhost")
-        .timeout(SHORT)
-        .connector(Arc::new(once))
-        .build()
-        .unwrap();
+    let client = client(impatient("http://localhost").connector(Arc::new(once)));
     check(client.evaluate("flag", &context()).await.unwrap_err(), true);
     trickle.await.unwrap();
 }
@@ -93,12 +96,8 @@ impl Connect for NeverConnects {
 
 /// GOFF-REM-006.
 #[tokio::test(start_paused = true)]
-async fn connecting_counts_and_is_known_not_to_have_sent() {
-    let client = builder("http://localhost")
-        .timeout(SHORT)
-        .connector(Arc::new(NeverConnects))
-        .build()
-        .unwrap();
+async fn timeout_includes_connecting_and_knows_that_nothing_was_sent() {
+    let client = client(impatient("http://localhost").connector(Arc::new(NeverConnects)));
     check(
         client.evaluate("flag", &context()).await.unwrap_err(),
         false,
@@ -115,28 +114,25 @@ impl HttpTransport for NeverAnswers {
     }
 }
 
-/// A transport of the caller's own is bounded too; as it reports nothing, it may have sent.
+/// A custom transport does not report progress, so the request counts as sent.
 #[tokio::test(start_paused = true)]
-async fn injected_transport_is_bounded() {
-    let client = builder("http://localhost")
-        .timeout(SHORT)
-        .transport(Arc::new(NeverAnswers))
-        .build()
-        .unwrap();
+async fn custom_transport_times_out() {
+    let client = client(impatient("http://localhost").transport(Arc::new(NeverAnswers)));
     check(client.evaluate("flag", &context()).await.unwrap_err(), true);
 }
 
 #[tokio::test]
-async fn late_answer_within_the_time_is_taken() {
+async fn late_response_within_the_timeout_is_used() {
     let server = server([Answer::new(200, STATIC).after(Duration::from_millis(50))]).await;
-    client(&server).evaluate("flag", &context()).await.unwrap();
+    client_of(&server)
+        .evaluate("flag", &context())
+        .await
+        .unwrap();
 }
 
 #[test]
 fn timeout_of_zero_is_refused() {
-    let error = builder("http://localhost")
-        .timeout(Duration::ZERO)
-        .build()
-        .unwrap_err();
-    assert_eq!(error.option, "timeout");
+    let options = options("http://localhost").timeout(Duration::ZERO);
+    let error = HttpRelayClient::new(options).unwrap_err();
+    assert_eq!(error.option(), "timeout");
 }

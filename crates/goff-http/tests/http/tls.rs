@@ -1,9 +1,11 @@
-//! `https` endpoints, against a gateway on loopback with certificates of its own.
+//! `https` endpoints: a gateway on loopback with generated certificates.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use goff_core::{Origin, RelayClient, RelayError, Resolution};
-use goff_http::{TlsOptions, TlsRoots};
+use goff_http::{HttpRelayClient, TlsOptions, TlsRoots};
+use goff_testkit::{Answer, FaultyServer};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -14,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
-use crate::*;
+use crate::fixture::*;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -32,7 +34,7 @@ fn certificate(name: &str, authority: &Authority) -> (String, String) {
     (certificate.pem(), key.serialize_pem())
 }
 
-/// A gateway that ends TLS before a plain server. Dropping it ends its connections.
+/// A gateway that terminates TLS before a plain server. Dropping it closes its connections.
 struct Gateway {
     server: FaultyServer,
     url: String,
@@ -40,7 +42,7 @@ struct Gateway {
 }
 
 impl Gateway {
-    /// One whose certificate is for `name`, and which asks for a client certificate of `clients`.
+    /// A gateway with a certificate for `name` that requires a client certificate of `clients`.
     async fn start(name: &str, authority: &Authority, clients: Option<&Authority>) -> Self {
         let (chain, key) = certificate(name, authority);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -59,7 +61,7 @@ impl Gateway {
         let chain = vec![CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         let mut config = builder.with_single_cert(chain, key).unwrap();
-        // Whoever wants HTTP/2 here gets it, and then no answer.
+        // A client that offered HTTP/2 would get it, and then no response.
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let acceptor = TlsAcceptor::from(Arc::new(config));
 
@@ -76,7 +78,7 @@ impl Gateway {
             while let Ok((stream, _)) = listener.accept().await {
                 let acceptor = acceptor.clone();
                 connections.spawn(async move {
-                    // A client that refuses the certificate hangs up here.
+                    // Fails for a client that refuses the certificate.
                     let Ok(mut near) = acceptor.accept(stream).await else {
                         return;
                     };
@@ -94,7 +96,7 @@ impl Gateway {
     }
 
     async fn evaluate(&self, tls: TlsOptions) -> Result<Resolution, RelayError> {
-        let client = builder(&self.url).tls(tls).build().unwrap();
+        let client = client(options(&self.url).tls(tls));
         client.evaluate("flag", &context()).await
     }
 
@@ -114,7 +116,7 @@ fn trusting(authority: &Authority) -> TlsOptions {
 }
 
 #[tokio::test]
-async fn own_certificate_authority_is_trusted() {
+async fn added_certificate_authority_is_trusted() {
     let authority = authority();
     let gateway = Gateway::start("localhost", &authority, None).await;
     gateway.evaluate(trusting(&authority)).await.unwrap();
@@ -126,7 +128,7 @@ async fn own_certificate_authority_is_trusted() {
 
 #[cfg(all(feature = "tls-platform-roots", feature = "tls-bundled-roots"))]
 #[tokio::test]
-async fn own_certificate_authority_adds_to_the_roots() {
+async fn added_certificate_authority_extends_the_roots() {
     let authority = authority();
     let gateway = Gateway::start("localhost", &authority, None).await;
     for roots in [TlsRoots::Platform, TlsRoots::Bundled] {
@@ -161,8 +163,8 @@ async fn certificate_of_another_host_is_not_connected() {
 async fn client_certificate_is_presented_where_one_is_required() {
     let (authority, clients) = (authority(), authority());
     let gateway = Gateway::start("localhost", &authority, Some(&clients)).await;
-    // TLS 1.3 learns of the refusal after its handshake, so that it may look like a broken
-    // connection; it never looks like an answer.
+    // In TLS 1.3 the client learns of the refusal after its handshake, so that it may appear as an
+    // interrupted connection.
     let error = gateway.evaluate(trusting(&authority)).await.unwrap_err();
     assert!(
         matches!(
@@ -185,20 +187,19 @@ async fn server_without_tls_is_not_connected() {
         .then_close()])
     .await;
     let url = server.url().replace("http://", "https://");
-    let client = builder(&url).tls(trusting(&authority())).build().unwrap();
+    let client = client(options(&url).tls(trusting(&authority())));
     let error = client.evaluate("flag", &context()).await.unwrap_err();
     assert!(matches!(error, RelayError::NotConnected(_)), "{error:?}");
 }
 
 #[tokio::test]
-async fn silent_handshake_is_given_up_and_known_not_to_have_sent() {
+async fn silent_handshake_times_out_and_nothing_was_sent() {
     let server = server([]).await;
     let url = server.url().replace("http://", "https://");
-    let client = builder(&url)
+    let options = options(&url)
         .timeout(Duration::from_millis(200))
-        .tls(trusting(&authority()))
-        .build()
-        .unwrap();
+        .tls(trusting(&authority()));
+    let client = client(options);
     let error = client.evaluate("flag", &context()).await.unwrap_err();
     assert!(
         matches!(error, RelayError::Timeout { sent: false, .. }),
@@ -220,21 +221,21 @@ fn unusable_options_are_refused_before_any_use_and_not_shown() {
         ),
         (
             trusting.clone().certificate_authority("s3cret"),
-            "holds no PEM certificate",
+            "contains no PEM certificate",
         ),
         (
             trusting
                 .clone()
                 .certificate_authority("-----BEGIN CERTIFICATE-----\ns3cret"),
-            "no PEM",
+            "not valid PEM",
         ),
         (
             trusting.clone().client_certificate("s3cret", &*key),
-            "holds no PEM certificate",
+            "contains no PEM certificate",
         ),
         (
             trusting.clone().client_certificate(&*chain, "s3cret"),
-            "holds no PEM private key",
+            "contains no PEM private key",
         ),
         (
             trusting.clone().client_certificate(&*chain, secret),
@@ -245,11 +246,11 @@ fn unusable_options_are_refused_before_any_use_and_not_shown() {
             "cannot be used",
         ),
     ] {
-        let builder = builder("https://localhost").tls(tls);
-        assert!(!format!("{builder:?}").contains("s3cret"));
-        let error = builder.build().unwrap_err();
-        assert_eq!(error.option, "tls");
-        assert!(error.reason.contains(part), "{error}");
+        let options = options("https://localhost").tls(tls);
+        assert!(!format!("{options:?}").contains("s3cret"));
+        let error = HttpRelayClient::new(options).unwrap_err();
+        assert_eq!(error.option(), "tls");
+        assert!(error.reason().contains(part), "{error}");
         assert!(!error.to_string().contains("s3cret"), "{error}");
     }
 }
@@ -257,14 +258,14 @@ fn unusable_options_are_refused_before_any_use_and_not_shown() {
 #[cfg(not(feature = "tls-platform-roots"))]
 #[test]
 fn platform_roots_without_the_feature_name_it() {
-    let error = builder("https://localhost").build().unwrap_err();
-    assert!(error.reason.contains("`tls-platform-roots`"), "{error}");
+    let error = HttpRelayClient::new(options("https://localhost")).unwrap_err();
+    assert!(error.reason().contains("`tls-platform-roots`"), "{error}");
 }
 
 #[cfg(not(feature = "tls-bundled-roots"))]
 #[test]
 fn bundled_roots_without_the_feature_name_it() {
     let tls = TlsOptions::new().roots(TlsRoots::Bundled);
-    let error = builder("https://localhost").tls(tls).build().unwrap_err();
-    assert!(error.reason.contains("`tls-bundled-roots`"), "{error}");
+    let error = HttpRelayClient::new(options("https://localhost").tls(tls)).unwrap_err();
+    assert!(error.reason().contains("`tls-bundled-roots`"), "{error}");
 }

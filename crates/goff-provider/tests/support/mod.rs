@@ -55,11 +55,8 @@ impl HttpTransport for CannedTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let mut canned = self.0.lock().unwrap();
         canned.last = Some(request);
-        Ok(HttpResponse {
-            status: canned.status.try_into().unwrap(),
-            headers: http::HeaderMap::new(),
-            body: canned.body.clone().into(),
-        })
+        let status = canned.status.try_into().unwrap();
+        Ok(HttpResponse::new(status, canned.body.clone()))
     }
 }
 

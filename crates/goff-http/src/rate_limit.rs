@@ -1,6 +1,6 @@
-//! `Retry-After` of a 429, and the waiting it asks for (GOFF-REM-004).
+//! `Retry-After` of a 429, and the pause that follows from it (GOFF-REM-004).
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use goff_core::RelayError;
@@ -8,70 +8,60 @@ use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 use tokio::time::Instant;
 
-/// How long the answer asks to wait: seconds, or a date, at most [`LONGEST_WAIT`]. `None` without
-/// a header that can be read, or when the time it names is over.
+/// Refuses requests until the time that the server named has passed.
+#[derive(Debug, Default)]
+pub(crate) struct RateLimitGate {
+    closed_until: Mutex<Option<Instant>>,
+}
+
+impl RateLimitGate {
+    /// Refuses requests for `wait` from now on, unless the gate is closed for longer already.
+    pub(crate) fn close_for(&self, wait: Duration) {
+        let end = Some(Instant::now() + wait);
+        let mut closed_until = self
+            .closed_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *closed_until = end.max(*closed_until);
+    }
+
+    /// # Errors
+    /// [`RelayError::RateLimited`] while the gate is closed.
+    pub(crate) fn check(&self) -> Result<(), RelayError> {
+        let mut closed_until = self
+            .closed_until
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let Some(end) = *closed_until else {
+            return Ok(());
+        };
+        let remaining = end.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
+            *closed_until = None;
+            return Ok(());
+        }
+        Err(RelayError::RateLimited { remaining })
+    }
+}
+
+/// How long to wait before the next request, at most [`LONGEST_WAIT`]: the header holds seconds or
+/// a date. `None` without a readable header, or when the named time is over.
 pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let value = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than a u64 holds is longer than the longest wait.
+        // Only a number too large for a u64 fails to parse.
         value.parse().map_or(LONGEST_WAIT, Duration::from_secs)
     } else {
         let date = |value: &str| httpdate::parse_http_date(value).ok();
+        // Relative to the server's clock where the response states it: the local one may be wrong.
         let server_now = headers
             .get(DATE)
             .and_then(|value| date(value.to_str().ok()?));
-        // The server's own clock, where it says what it shows, makes ours not matter.
         date(value)?
             .duration_since(server_now.unwrap_or(now))
             .ok()?
     };
     (!wait.is_zero()).then_some(wait.min(LONGEST_WAIT))
-}
-
-/// Keeps a client from sending before the time it was told.
-#[derive(Debug)]
-pub(crate) struct HoldBack {
-    /// What `until_nanos` counts from.
-    origin: Instant,
-    /// Nanoseconds after `origin`; 0 when nothing is held back.
-    until_nanos: AtomicU64,
-}
-
-impl HoldBack {
-    pub(crate) fn new() -> Self {
-        Self {
-            origin: Instant::now(),
-            until_nanos: AtomicU64::new(0),
-        }
-    }
-
-    /// Holds back until `wait` is over. A later end wins.
-    pub(crate) fn hold(&self, wait: Duration) {
-        let until = (self.origin.elapsed() + wait).as_nanos();
-        let until_nanos = u64::try_from(until).unwrap_or(u64::MAX);
-        self.until_nanos.fetch_max(until_nanos, Ordering::Relaxed);
-    }
-
-    /// # Errors
-    /// [`RelayError::RateLimited`] while the wait lasts.
-    pub(crate) fn check(&self) -> Result<(), RelayError> {
-        let until_nanos = self.until_nanos.load(Ordering::Relaxed);
-        if until_nanos == 0 {
-            return Ok(());
-        }
-        let remaining = Duration::from_nanos(until_nanos).saturating_sub(self.origin.elapsed());
-        if remaining.is_zero() {
-            // A hold that came in between stays: only the one that has ended is cleared.
-            let _ = self.until_nanos.compare_exchange(
-                until_nanos,
-                0,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            );
-            return Ok(());
-        }
-        Err(RelayError::RateLimited { remaining })
-    }
 }
 
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -109,7 +99,7 @@ mod tests {
             ("Sun, 22 Nov 2026 09:00:00 GMT", None, seconds(60)),
             ("Sun, 22 Nov 2026 07:51:53 GMT", None, None),
             ("Sun, 22 Nov 2026 07:00:00 GMT", None, None),
-            // Ours is an hour late; the server's own clock decides.
+            // The local clock is an hour behind the server's.
             (
                 "Sun, 22 Nov 2026 08:51:58 GMT",
                 Some("Sun, 22 Nov 2026 08:51:53 GMT"),
@@ -131,20 +121,19 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn holds_back_until_the_wait_is_over() {
-        let hold_back = HoldBack::new();
-        hold_back.check().unwrap();
+    async fn gate_stays_closed_until_the_longest_wait_is_over() {
+        let gate = RateLimitGate::default();
+        gate.check().unwrap();
         tokio::time::advance(Duration::from_secs(5)).await;
-        hold_back.hold(Duration::from_secs(10));
-        hold_back.hold(Duration::from_secs(2));
+        gate.close_for(Duration::from_secs(10));
+        gate.close_for(Duration::from_secs(2));
         tokio::time::advance(Duration::from_secs(9)).await;
-        let RelayError::RateLimited { remaining } = hold_back.check().unwrap_err() else {
+        let RelayError::RateLimited { remaining } = gate.check().unwrap_err() else {
             panic!("another error");
         };
         assert_eq!(remaining, Duration::from_secs(1));
         tokio::time::advance(Duration::from_secs(1)).await;
-        hold_back.check().unwrap();
-        hold_back.check().unwrap();
-        assert_eq!(hold_back.until_nanos.load(Ordering::Relaxed), 0);
+        gate.check().unwrap();
+        gate.check().unwrap();
     }
 }

@@ -217,7 +217,7 @@ fn options_that_cannot_be_used_are_refused() {
     };
     check(
         GoFeatureFlagOptions::from_file("flags.ini"),
-        "option `from_file` flag file `flags.ini` has an extension that names no format; rename it to end in .yaml, .yml, .json or .toml",
+        "option `from_file` flag file `flags.ini` has an unsupported extension; rename it to end in .yaml, .yml, .json or .toml",
     );
     check(
         GoFeatureFlagOptions::from_flags("[]"),

@@ -1,4 +1,4 @@
-//! A file of flags in YAML, JSON or TOML.
+//! A flag file in YAML, JSON or TOML.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use goff_engine::{FlagFileFormat, FlagProblem, FlagSet};
 
-/// Where a flag file is, and how it is written.
+/// The path of a flag file and its format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FlagFile {
     path: PathBuf,
@@ -18,15 +18,15 @@ pub(crate) struct FlagFile {
 /// The flags of a file, as a relay proxy would serve them.
 #[derive(Debug, Clone)]
 pub(crate) struct LoadedFlags {
-    /// Those that pass the server's validation; it serves no others.
+    /// The flags that pass the server's validation. The server serves no others.
     pub(crate) flags: FlagSet,
-    /// Why the others are left out, in the order of the file.
+    /// Why each other flag is left out, in the order of the file.
     pub(crate) left_out: Vec<FlagProblem>,
 }
 
 impl FlagFile {
-    /// The file at `path`, which need not exist yet. A relative path counts from the directory
-    /// that is current now, whatever is current later.
+    /// The file at `path`, which need not exist yet. A relative path is resolved now, against the
+    /// current directory.
     pub(crate) fn at(path: &Path) -> Result<Self, FlagFileError> {
         let error = |problem| FlagFileError {
             path: path.to_owned(),
@@ -42,13 +42,13 @@ impl FlagFile {
         &self.path
     }
 
-    /// The content, of at most [`MAX_FLAG_FILE_SIZE`] bytes. It blocks.
+    /// The content, at most [`MAX_FLAG_FILE_SIZE`] bytes. Blocks.
     pub(crate) fn read(&self) -> Result<Vec<u8>, FlagFileError> {
         self.try_read().map_err(|problem| self.error(problem))
     }
 
     fn try_read(&self) -> Result<Vec<u8>, Problem> {
-        // Opening a pipe would wait for whoever writes to it.
+        // Opening a pipe would wait for its writer.
         if !fs::metadata(&self.path)?.is_file() {
             return Err(Problem::NotAFile);
         }
@@ -62,14 +62,14 @@ impl FlagFile {
         Ok(content)
     }
 
-    /// The flags of what [`read`](Self::read) gave.
+    /// Parses what [`read`](Self::read) returned.
     pub(crate) fn parse(&self, content: &[u8]) -> Result<LoadedFlags, FlagFileError> {
         let text = std::str::from_utf8(content).map_err(|error| {
             self.error(Problem::NotText(end_of(
                 content.get(..error.valid_up_to()).unwrap_or_default(),
             )))
         })?;
-        // YAML would take it for no flags. It is what a file looks like that is being written.
+        // YAML would read no flags from it, but a file is empty while it is being written.
         if text.trim().is_empty() {
             return Err(self.error(Problem::Empty));
         }
@@ -115,7 +115,7 @@ impl LoadedFlags {
         })
     }
 
-    /// Warns, once for all, of the flags that are left out. `source` says of what.
+    /// Logs one warning that names the left-out flags. `source` names the file.
     pub(crate) fn warn_of_what_is_left_out(&self, source: &dyn fmt::Display) {
         if self.left_out.is_empty() {
             return;
@@ -131,13 +131,13 @@ impl LoadedFlags {
             more => format!("; and {more} more"),
         };
         tracing::warn!(
-            "{source}: flags that fail validation are not served: {}{more}",
+            "{source}: flags that fail validation are left out: {}{more}",
             named.join("; ")
         );
     }
 }
 
-/// A flag file that cannot be used, and what to do about it.
+/// Why a flag file cannot be used, and the remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FlagFileError {
     path: PathBuf,
@@ -197,11 +197,11 @@ impl fmt::Display for FlagFileError {
         write!(f, "flag file `{}`", self.path.display())?;
         match &self.problem {
             Problem::UnknownExtension => f.write_str(
-                " has an extension that names no format; rename it to end in .yaml, .yml, .json or .toml",
+                " has an unsupported extension; rename it to end in .yaml, .yml, .json or .toml",
             ),
             Problem::Absent => f.write_str(" does not exist; create it, or correct the path"),
             Problem::NotAFile => f.write_str(" is not a regular file; correct the path"),
-            Problem::Denied => f.write_str(" may not be read by this process; permit it"),
+            Problem::Denied => f.write_str(" is not readable (permission denied)"),
             Problem::NotRead { message } => write!(f, " cannot be read: {message}"),
             Problem::TooLarge => write!(
                 f,
@@ -211,7 +211,7 @@ impl fmt::Display for FlagFileError {
                 f,
                 ", line {line}, column {column}: not UTF-8; save it in that encoding"
             ),
-            Problem::Empty => f.write_str(" is empty; where there are to be no flags, write {}"),
+            Problem::Empty => f.write_str(" is empty; write `{}` for no flags"),
             Problem::Malformed { message } => write!(f, ", {message}; correct it there"),
         }
     }
@@ -219,10 +219,10 @@ impl fmt::Display for FlagFileError {
 
 impl Error for FlagFileError {}
 
-/// The largest flag file, in bytes: as much as a relay proxy may send.
+/// The largest flag file, in bytes: the limit for a relay proxy's configuration too.
 const MAX_FLAG_FILE_SIZE: u64 = 256 * 1024 * 1024;
 
-/// How many of the flags that are left out a warning names.
+/// The most left-out flags that a warning names.
 const MAX_NAMED: usize = 10;
 
 #[cfg(test)]
@@ -232,7 +232,7 @@ mod tests {
 
     const VALID: &str = "variations: {on: true, off: false}\n  defaultRule: {variation: on}\n";
 
-    /// The error of a file with that name and content.
+    /// The error text of a file with this name and content.
     fn error(name: &str, content: &[u8]) -> String {
         let directory = TestDirectory::new();
         let path = directory.path(name);
@@ -253,7 +253,7 @@ mod tests {
             assert_eq!(
                 FlagFile::at(Path::new(name)).unwrap_err().to_string(),
                 format!(
-                    "flag file `{name}` has an extension that names no format; rename it to end in .yaml, .yml, .json or .toml"
+                    "flag file `{name}` has an unsupported extension; rename it to end in .yaml, .yml, .json or .toml"
                 )
             );
         }
@@ -283,9 +283,9 @@ mod tests {
         }
     }
 
-    /// Relay-protocol 12: they are not served at all.
+    /// docs/relay-protocol.md 12: the server does not serve them.
     #[test]
-    fn flags_that_fail_validation_are_left_out_and_said() {
+    fn flags_that_fail_validation_are_left_out_with_a_reason() {
         let text = format!(
             "good:\n  {VALID}bad:\n  variations: {{on: true}}\n  defaultRule: {{variation: other}}\n"
         );
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_have_path_position_and_advice() {
+    fn error_has_path_position_and_advice() {
         assert_eq!(
             error("a.json", b"{\n  \"f\": tru}"),
             "flag file `PATH`, line 2, column 8: expected a value; correct it there"
@@ -312,13 +312,13 @@ mod tests {
         for empty in [&b""[..], b" \n\t\n"] {
             assert_eq!(
                 error("a.yaml", empty),
-                "flag file `PATH` is empty; where there are to be no flags, write {}"
+                "flag file `PATH` is empty; write `{}` for no flags"
             );
         }
     }
 
     #[test]
-    fn what_cannot_be_read_is_said_so() {
+    fn unreadable_file_is_an_error_with_advice() {
         let directory = TestDirectory::new();
         fs::create_dir(directory.path("directory.yaml")).unwrap();
         fs::write(directory.path("file"), "").unwrap();
@@ -346,7 +346,7 @@ mod tests {
     fn file_is_read_up_to_its_largest_size() {
         let directory = TestDirectory::new();
         let path = directory.path("large.yaml");
-        // A file with a hole takes no place on the disk.
+        // A sparse file takes no space on the disk.
         let file = File::create(&path).unwrap();
         file.set_len(MAX_FLAG_FILE_SIZE + 1).unwrap();
         let error = FlagFile::at(&path).unwrap().read().unwrap_err().to_string();

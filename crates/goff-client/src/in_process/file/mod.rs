@@ -1,6 +1,5 @@
-//! Flags from a file that is watched.
+//! Flags from a watched file.
 
-pub(crate) mod directory_watches;
 pub(crate) mod flag_file;
 pub(crate) mod follower;
-pub(crate) mod watcher;
+mod watcher;

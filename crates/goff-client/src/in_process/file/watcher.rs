@@ -1,97 +1,98 @@
-//! A flag file that is followed.
+//! Watching a flag file.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use goff_core::__internal::{BackgroundTask, StopSignal, Stopped};
 use goff_core::NoRuntimeError;
+use goff_core::__internal::{BackgroundTask, StopSignal, Stopped};
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::in_process::file::directory_watches::{DirectoryWatches, Events};
 use crate::in_process::file::flag_file::{FlagFile, FlagFileError, LoadedFlags};
 
-/// Reads a flag file, and again whenever its bytes may be others: it was written to, another file
-/// was put in its place, a link on the way to it was changed, or it was gone and came back. What
-/// the system tells is not relied upon alone: every few seconds the file is looked at anyway.
+/// Reads a flag file at the start and again after each change: a write, a rename over it, a changed
+/// link on its path, its deletion and return.
 ///
-/// A file that is written to in place is read once writing rests for 50 ms, and at least twice a
-/// second. Half of it may be flags by itself, so an atomic replacement is the better way.
+/// File-system events of the folder that contains the path trigger a look at once. Events are
+/// missing on some file systems, and behind a link they come from another folder, so a look at the
+/// file's signature each second finds the rest.
 ///
-/// Dropping it ends everything that it began.
+/// A file that is written in place is read once no event has come for 50 ms, or after 450 ms. A
+/// half-written file may parse, so replacing the file atomically is safer.
+///
+/// Dropping the watcher ends its task and its thread.
 #[derive(Debug)]
 pub(crate) struct FlagFileWatcher {
     task: BackgroundTask,
 }
 
-/// What a look at the file gave that the one before did not.
+/// The flags of a changed file, or the reason why it has none.
 pub(crate) type Refresh = Result<LoadedFlags, FlagFileError>;
 
 impl FlagFileWatcher {
-    /// Begins to follow the file. `take` gets the flags of the first look and of every one after
-    /// it that found other bytes, and each failure once: a file that is absent, cannot be read or
-    /// is not a flag file. It is called one refresh after the other, where it may block.
+    /// Starts watching. `take` gets the flags of the first look and of each later one that found
+    /// other bytes, and each failure once: a file that is absent, unreadable or no flag file.
+    /// Calls come one at a time and may block.
     pub(crate) fn start(
         file: FlagFile,
         take: impl FnMut(Refresh) + Send + 'static,
     ) -> Result<Self, NoRuntimeError> {
-        let follower = Follower::new(file, DirectoryWatches::new(), Box::new(take));
-        Self::start_with(follower, Pace::DEFAULT)
+        Self::start_with(WatchedFile::new(file, Box::new(take)), Pace::DEFAULT)
     }
 
-    fn start_with(follower: Follower, pace: Pace) -> Result<Self, NoRuntimeError> {
-        let task = BackgroundTask::spawn(|stop| follow(follower, pace, stop))?;
+    fn start_with(file: WatchedFile, pace: Pace) -> Result<Self, NoRuntimeError> {
+        let task = BackgroundTask::spawn(|stop| watch(file, pace, stop))?;
         Ok(Self { task })
     }
 
-    /// Ends, with the thread that waits for the system's events, within `grace`. A file system
-    /// that does not answer keeps a thread for as long as it does not.
+    /// Stops within `grace`. A file-system call that hangs keeps its thread until it returns.
     pub(crate) async fn stop(self, grace: Duration) -> Stopped {
         self.task.stop(grace).await
     }
 }
 
-async fn follow(mut follower: Follower, pace: Pace, mut stop: StopSignal) {
-    let events = follower.watches.events();
-    let mut has_event = true;
+async fn watch(mut file: WatchedFile, pace: Pace, mut stop: StopSignal) {
+    let events = Arc::clone(&file.events);
     loop {
-        // Whoever stops meanwhile waits for the file system, and no longer than it likes to.
+        // Stopping waits for this file-system call only up to its own grace period.
         let look = tokio::task::spawn_blocking(move || {
-            follower.look(has_event);
-            follower
+            file.look();
+            file
         });
         match look.await {
-            Ok(returned) => follower = returned,
-            // Only when the runtime ends, or if `take` panics.
+            Ok(returned) => file = returned,
+            // The runtime is ending, or `take` has panicked.
             Err(_) => return,
         }
-        has_event = tokio::select! {
-            () = stop.stopped() => break,
-            () = settled(&events, pace) => true,
-            () = tokio::time::sleep(pace.poll) => false,
-        };
+        tokio::select! {
+            () = stop.stopped() => return,
+            () = settled(&events, pace) => {}
+            () = tokio::time::sleep(pace.poll) => {}
+        }
     }
-    follower.watches.end().await;
 }
 
-/// Resolves after something has happened, once nothing more does.
-async fn settled(events: &Events, pace: Pace) {
-    events.next().await;
+/// Resolves after an event, once no more follow.
+async fn settled(events: &Notify, pace: Pace) {
+    events.notified().await;
     let first = Instant::now();
-    while first.elapsed() < pace.longest && timeout(pace.rest, events.next()).await.is_ok() {}
+    while first.elapsed() < pace.longest && timeout(pace.rest, events.notified()).await.is_ok() {}
 }
 
-/// When the file is looked at.
+/// The times between looks at the file.
 #[derive(Debug, Clone, Copy)]
 struct Pace {
-    /// How long nothing happens before it is.
+    /// Without an event for this long, a series of events is over.
     rest: Duration,
-    /// After how long it is, even if things go on happening.
+    /// The longest series of events before a look.
     longest: Duration,
-    /// How often it is, even if nothing happens.
+    /// The longest time without a look.
     poll: Duration,
 }
 
@@ -99,58 +100,58 @@ impl Pace {
     const DEFAULT: Self = Self {
         rest: Duration::from_millis(50),
         longest: Duration::from_millis(450),
-        poll: Duration::from_secs(5),
+        poll: Duration::from_secs(1),
     };
 }
 
-/// Looks at the file, and knows what it saw last.
-struct Follower {
+/// A flag file and what the last look found.
+struct WatchedFile {
     file: FlagFile,
     take: Box<dyn FnMut(Refresh) + Send>,
-    watches: DirectoryWatches,
-    seen: Seen,
+    events: Arc<Notify>,
+    folder: Option<WatchedFolder>,
+    has_warned: bool,
+    seen: Option<Seen>,
     signature: Option<Signature>,
-    looks: Arc<AtomicU64>,
+    reads: Arc<AtomicU64>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(PartialEq, Eq)]
 enum Seen {
-    Nothing,
-    /// The hash of the bytes, flags or not.
+    /// The hash of the bytes, valid flags or not.
     Content([u8; 32]),
     Unreadable(FlagFileError),
 }
 
-impl Follower {
-    fn new(
-        file: FlagFile,
-        watches: DirectoryWatches,
-        take: Box<dyn FnMut(Refresh) + Send>,
-    ) -> Self {
+impl WatchedFile {
+    fn new(file: FlagFile, take: Box<dyn FnMut(Refresh) + Send>) -> Self {
         Self {
             file,
             take,
-            watches,
-            seen: Seen::Nothing,
+            events: Arc::default(),
+            folder: None,
+            has_warned: false,
+            seen: None,
             signature: None,
-            looks: Arc::default(),
+            reads: Arc::default(),
         }
     }
 
-    /// Reads the file after an event; without one, only if it looks like another.
-    fn look(&mut self, has_event: bool) {
-        self.looks.fetch_add(1, Ordering::Relaxed);
-        self.watches.cover(self.file.path());
+    /// Reads the file if its signature is another one, and hands over what is new.
+    fn look(&mut self) {
+        // Before the look, so that a change after the look has its event.
+        self.watch_folder();
         let signature = Signature::of(&self.file);
-        if !has_event && signature.is_some() && signature == self.signature {
+        if signature.is_some() && signature == self.signature {
             return;
         }
         self.signature = signature;
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let content = self.file.read();
-        let seen = match &content {
+        let seen = Some(match &content {
             Ok(content) => Seen::Content(Sha256::digest(content).into()),
             Err(error) => Seen::Unreadable(error.clone()),
-        };
+        });
         if seen == self.seen {
             return;
         }
@@ -158,35 +159,96 @@ impl Follower {
         let refresh = content.and_then(|content| self.file.parse(&content));
         match &refresh {
             Ok(loaded) => loaded.warn_of_what_is_left_out(&self.file),
-            Err(error) => tracing::warn!(%error, "flags could not be loaded"),
+            Err(error) => tracing::warn!(%error, "flag file not loaded"),
         }
         (self.take)(refresh);
     }
+
+    /// Watches the folder of the path, and anew after another folder has taken its place.
+    fn watch_folder(&mut self) {
+        let path = self.file.path();
+        let folder = path.parent().unwrap_or(path);
+        let identity = fs::metadata(folder).ok().map(|folder| identity(&folder));
+        if self.folder.as_ref().map(|watched| watched.identity) == identity {
+            return;
+        }
+        self.folder = None;
+        let Some(identity) = identity else {
+            return;
+        };
+        let watcher = watcher(&self.events).and_then(|mut watcher| {
+            watcher.watch(folder, RecursiveMode::NonRecursive)?;
+            Ok(watcher)
+        });
+        match watcher {
+            Ok(watcher) => {
+                self.folder = Some(WatchedFolder {
+                    identity,
+                    _watcher: watcher,
+                });
+            }
+            Err(error) if !self.has_warned => {
+                self.has_warned = true;
+                tracing::warn!(
+                    %error,
+                    path = %path.display(),
+                    "file-system events unavailable, checking the flag file each second"
+                );
+            }
+            Err(_) => {}
+        }
+    }
 }
 
-impl fmt::Debug for Follower {
+impl fmt::Debug for WatchedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Follower")
+        f.debug_struct("WatchedFile")
             .field("file", &self.file)
-            .field("seen", &self.seen)
-            .field("looks", &self.looks)
             .finish_non_exhaustive()
     }
 }
 
-/// What a file looks like without being read.
+struct WatchedFolder {
+    identity: FileId,
+    _watcher: RecommendedWatcher,
+}
+
+/// A watcher whose events wake `events`.
+fn watcher(events: &Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+    let references = Arc::strong_count(events);
+    let woken = Arc::clone(events);
+    let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading the file makes events too; they must not cause the next look.
+        let is_read = event.is_ok_and(|event| {
+            matches!(event.kind, EventKind::Access(kind)
+                if kind != AccessKind::Close(AccessMode::Write))
+        });
+        if !is_read {
+            woken.notify_one();
+        }
+    })?;
+    if Arc::strong_count(events) == references {
+        // The watcher's thread could not be started; without it every call panics, `drop` too.
+        std::mem::forget(watcher);
+        return Err(notify::Error::generic("cannot start a thread"));
+    }
+    Ok(watcher)
+}
+
+/// Tells one version of a file from another without reading it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Signature {
     length: u64,
     modified: SystemTime,
-    /// Device, file, and time of the last change of either.
+    id: FileId,
+    /// Moves with the owner and the mode too.
     #[cfg(unix)]
-    identity: (u64, u64, i64, i64),
+    changed: (i64, i64),
 }
 
 impl Signature {
-    /// `None` where there is no file, or where another content could look the same: right after a
-    /// change, as the times that file systems keep are as coarse as two seconds.
+    /// `None` for a missing file, and for 2 s after a change: file systems keep times as coarse as
+    /// that, so other content could have the same signature.
     fn of(file: &FlagFile) -> Option<Self> {
         let now = SystemTime::now();
         let metadata = fs::metadata(file.path()).ok()?;
@@ -195,17 +257,33 @@ impl Signature {
         (age > COARSEST_TIME).then(|| Self {
             length: metadata.len(),
             modified,
+            id: identity(&metadata),
             #[cfg(unix)]
-            identity: {
+            changed: {
                 use std::os::unix::fs::MetadataExt;
-                let changed = (metadata.ctime(), metadata.ctime_nsec());
-                (metadata.dev(), metadata.ino(), changed.0, changed.1)
+                (metadata.ctime(), metadata.ctime_nsec())
             },
         })
     }
 }
 
 const COARSEST_TIME: Duration = Duration::from_secs(2);
+
+/// Device and number of a file; nothing where there are none.
+type FileId = Option<(u64, u64)>;
+
+fn identity(metadata: &Metadata) -> FileId {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Some((metadata.dev(), metadata.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = metadata;
+        None
+    }
+}
 
 #[cfg(test)]
 mod tests;

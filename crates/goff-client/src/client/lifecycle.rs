@@ -25,7 +25,7 @@ use crate::in_process::InProcessEvaluator;
 #[cfg(feature = "in-process")]
 use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
 #[cfg(feature = "in-process")]
-use crate::in_process::last_known_good::writer::ConfigurationKeeper;
+use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
 #[cfg(feature = "in-process")]
 use crate::in_process::source::ConfigurationFollower;
 #[cfg(feature = "in-process")]
@@ -229,7 +229,7 @@ impl Lifecycle {
                 let keeper = relay
                     .last_known_good
                     .clone()
-                    .map(ConfigurationKeeper::start)
+                    .map(LastKnownGoodWriter::start)
                     .transpose()?;
                 Some(ConfigurationFollower::Poller(ConfigurationPoller::start(
                     Poll {

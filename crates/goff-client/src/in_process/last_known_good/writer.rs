@@ -1,4 +1,4 @@
-//! Keeps the last-known-good file current, beside whoever fetches configurations.
+//! Writes the last-known-good file in the background.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use crate::in_process::last_known_good::LastKnownGood;
 use crate::in_process::snapshot::Snapshot;
 
-/// Writes one configuration at a time, and of those that come meanwhile only the newest. Nobody
-/// waits for it: a disk that hangs holds up no refresh.
+/// Writes one configuration at a time, and of several waiting ones only the newest. A refresh never
+/// waits for the disk.
 #[derive(Debug)]
-pub(crate) struct ConfigurationKeeper {
+pub(crate) struct LastKnownGoodWriter {
     shared: Arc<Shared>,
     task: BackgroundTask,
 }
@@ -29,31 +29,31 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     pending: Option<Arc<Snapshot>>,
-    /// When the file was written last, by this process.
+    /// The last write of this process.
     written: Option<Instant>,
     is_failing: bool,
 }
 
-impl ConfigurationKeeper {
+impl LastKnownGoodWriter {
     pub(crate) fn start(file: LastKnownGood) -> Result<Self, NoRuntimeError> {
         let shared = Arc::new(Shared {
             file,
             state: Mutex::default(),
             woken: Notify::new(),
         });
-        let keeping = Arc::clone(&shared);
-        let task = BackgroundTask::spawn(|stop| keep(keeping, stop))?;
+        let writing = Arc::clone(&shared);
+        let task = BackgroundTask::spawn(|stop| write_pending(writing, stop))?;
         Ok(Self { shared, task })
     }
 
-    /// A configuration was loaded.
+    /// Writes a new configuration.
     pub(crate) fn loaded(&self, snapshot: &Arc<Snapshot>) {
         self.shared.state().pending = Some(Arc::clone(snapshot));
         self.shared.woken.notify_one();
     }
 
-    /// The configuration was found to be still the current one. Its date in the file is renewed
-    /// before it gets near the age limit, as it is known to be good until now.
+    /// The relay proxy has confirmed the configuration: renews the date in the file well before the
+    /// age limit.
     pub(crate) fn confirmed(&self, snapshot: &Arc<Snapshot>) {
         let renew_after = self.shared.file.max_age() / RENEWALS;
         let written = self.shared.state().written;
@@ -62,24 +62,24 @@ impl ConfigurationKeeper {
         }
     }
 
-    /// The configuration of the file, compiled, if there is one that can be trusted.
+    /// The compiled configuration of the file, if it is valid.
     pub(crate) async fn restore(&self) -> Option<Snapshot> {
         let file = self.shared.file.clone();
         let path = file.path().to_owned();
         let restoring = tokio::task::spawn_blocking(move || restore(&file));
-        match tokio::time::timeout(LONGEST_RESTORE, restoring).await {
+        match tokio::time::timeout(RESTORE_TIMEOUT, restoring).await {
             Ok(restored) => restored.ok()?,
             Err(_) => {
                 tracing::warn!(
                     path = %path.display(),
-                    "flags that an earlier run kept are not used: the disk does not answer"
+                    "last-known-good file not loaded: reading it timed out"
                 );
                 None
             }
         }
     }
 
-    /// Writes what is left to write, within `grace`.
+    /// Writes the waiting configuration, within `grace`.
     pub(crate) async fn stop(self, grace: Duration) -> Stopped {
         self.task.stop(grace).await
     }
@@ -89,11 +89,11 @@ fn restore(file: &LastKnownGood) -> Option<Snapshot> {
     let stored = match file.load() {
         Ok(stored) => stored,
         Err(error) if error.is_absent() => {
-            tracing::debug!(%error, "no flags were kept by an earlier run");
+            tracing::debug!(%error, "no last-known-good file yet");
             return None;
         }
         Err(error) => {
-            tracing::warn!(%error, "flags that an earlier run kept are not used");
+            tracing::warn!(%error, "last-known-good file not loaded");
             return None;
         }
     };
@@ -102,7 +102,7 @@ fn restore(file: &LastKnownGood) -> Option<Snapshot> {
             tracing::warn!(
                 path = %file.path().display(),
                 age_seconds = stored.age.as_secs(),
-                "flags that an earlier run kept are served until there are current ones"
+                "serving flags of the last-known-good file until the relay proxy answers"
             );
             Some(snapshot)
         }
@@ -110,14 +110,14 @@ fn restore(file: &LastKnownGood) -> Option<Snapshot> {
             tracing::warn!(
                 path = %file.path().display(),
                 %error,
-                "flags that an earlier run kept cannot be read"
+                "last-known-good file not loaded: its flags cannot be compiled"
             );
             None
         }
     }
 }
 
-async fn keep(shared: Arc<Shared>, mut stop: StopSignal) {
+async fn write_pending(shared: Arc<Shared>, mut stop: StopSignal) {
     loop {
         let is_last = tokio::select! {
             () = stop.stopped() => true,
@@ -126,7 +126,7 @@ async fn keep(shared: Arc<Shared>, mut stop: StopSignal) {
         let pending = shared.state().pending.take();
         if let Some(snapshot) = pending {
             let shared = Arc::clone(&shared);
-            // Without it the runtime is about to end.
+            // An error means that the runtime is ending.
             let _ = tokio::task::spawn_blocking(move || shared.write(&snapshot)).await;
         }
         if is_last {
@@ -140,7 +140,7 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A failure is warned of once; the next confirmation tries again.
+    /// Warns once of a series of failures; the next confirmation tries again.
     fn write(&self, snapshot: &Snapshot) {
         let now = Instant::now();
         let stored = self.file.store(&snapshot.configuration());
@@ -149,15 +149,15 @@ impl Shared {
         match stored {
             Ok(()) => state.written = Some(now),
             Err(error) if was_failing => {
-                tracing::debug!(%error, "flags are still not kept for the next start");
+                tracing::debug!(%error, "last-known-good file still not written");
             }
-            Err(error) => tracing::warn!(%error, "flags are not kept for the next start"),
+            Err(error) => tracing::warn!(%error, "last-known-good file not written"),
         }
     }
 }
 
-/// A start is not held up for longer by a disk that hangs.
-const LONGEST_RESTORE: Duration = Duration::from_secs(10);
+/// The longest that a start waits for the disk.
+const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many times the date is renewed within the age limit.
+/// Renewals of the date within the age limit.
 const RENEWALS: u32 = 8;

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
-use crate::in_process::last_known_good::writer::ConfigurationKeeper;
+use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
 use crate::in_process::snapshot::Snapshot;
 use crate::in_process::source::pending_changes::Announcements;
 use crate::in_process::source::relay_source::{ConfigurationSource, FetchError, Fetched};
@@ -30,7 +30,7 @@ pub(crate) struct Poll {
     pub(crate) source: ConfigurationSource,
     pub(crate) current: CurrentConfiguration,
     /// What starts without the relay proxy are made from.
-    pub(crate) keeper: Option<ConfigurationKeeper>,
+    pub(crate) keeper: Option<LastKnownGoodWriter>,
     pub(crate) announcements: Arc<Announcements>,
     pub(crate) interval: Duration,
     /// Not followed any more once the relay proxy refuses the key.

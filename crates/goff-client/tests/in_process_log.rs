@@ -1,6 +1,6 @@
-//! What in-process evaluation logs.
+//! The log of in-process evaluation.
 //!
-//! A test binary of its own, because what is enabled is cached for the whole process.
+//! A separate test binary: tracing caches for the whole process which lines are enabled.
 #![cfg(feature = "in-process")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -40,11 +40,11 @@ fn lines(log: &Log, level: Level, text: &str) -> usize {
         .count()
 }
 
-/// GOFF-ERR-005: a failure is warned of once until a refresh succeeds again; those that follow it
-/// are details. GOFF-FALLBACK-005, GOFF-FALLBACK-008: each fallback is a warning, and so is its
-/// failure. None of it reaches the application but as its own evaluation's result.
+/// GOFF-ERR-005: the first failed refresh of an outage is a warning, the others are debug lines.
+/// GOFF-FALLBACK-005, GOFF-FALLBACK-008: each fallback is a warning, and so is its failure. The
+/// application sees only the results of its evaluations.
 #[tokio::test(start_paused = true)]
-async fn failures_behind_the_scenes_are_logged() {
+async fn background_failures_are_logged() {
     let log = Log::default();
     let _logging = tracing::subscriber::set_default(log.clone());
     let relay = ScriptedRelay::new();
@@ -65,17 +65,20 @@ async fn failures_behind_the_scenes_are_logged() {
         // The relay proxy does not know the flag.
         let details = goff.evaluate("broken", &context, 1_i64).await;
         assert_eq!(details.error().unwrap().code(), ErrorCode::ParseError);
-        assert_eq!(lines(&log, Level::WARN, "the relay proxy is asked"), round);
         assert_eq!(
-            lines(&log, Level::WARN, "could not evaluate it either"),
+            lines(&log, Level::WARN, "falling back to the relay proxy"),
+            round
+        );
+        assert_eq!(
+            lines(&log, Level::WARN, "fallback to the relay proxy failed"),
             round
         );
     }
 }
 
-/// GOFF-IP-017: what is unknown is no reason to warn.
+/// GOFF-IP-017.
 #[tokio::test(start_paused = true)]
-async fn unknown_members_are_not_warned_of() {
+async fn unknown_members_cause_no_warning() {
     let log = Log::default();
     let _logging = tracing::subscriber::set_default(log.clone());
     let relay = ScriptedRelay::new();

@@ -8,8 +8,6 @@ use serde_json::Value;
 
 use crate::details::EvaluationDetails;
 #[cfg(feature = "in-process")]
-use crate::in_process::snapshot::Evaluated;
-#[cfg(feature = "in-process")]
 use crate::in_process::{InProcessEvaluator, Life};
 use crate::remote::RemoteEvaluator;
 
@@ -27,7 +25,7 @@ pub(crate) enum Question {
     Evaluate(Arc<RemoteEvaluator>),
     /// To evaluate what the engine gave up on, like this.
     #[cfg(feature = "in-process")]
-    FallBack(Arc<InProcessEvaluator>, Evaluated),
+    FallBack(Arc<InProcessEvaluator>, goff_core::Outcome),
 }
 
 impl Evaluator {

@@ -110,7 +110,7 @@ impl LocalFlags {
     fn evaluate_with<T>(&self, asked: Asked<'_, T>) -> EvaluationDetails<T> {
         let enriched = Enriched::new(asked.context, self.exporter_metadata());
         let outcome = self
-            .ask(|snapshot| snapshot.evaluate(asked.flag_key, &enriched).into())
+            .ask(|snapshot| snapshot.evaluate(asked.flag_key, &enriched).outcome())
             .unwrap_or_else(|error| Outcome {
                 flag_key: asked.flag_key.into(),
                 result: Err(Box::new(error)),

@@ -27,7 +27,7 @@ use crate::client::local_flags::LocalFlags;
 use crate::client::session::{Counted, Running};
 use crate::details::{Asked, EvaluationDetails};
 #[cfg(feature = "in-process")]
-use crate::in_process::Attempt;
+use crate::in_process::snapshot::LocalEvaluation;
 use crate::options::{GoFeatureFlagOptions, InitializeError, OptionsError};
 #[cfg(doc)]
 use crate::status::State;
@@ -243,11 +243,11 @@ impl GoFeatureFlag {
     ) -> Result<Outcome, Asking<'a>> {
         #[cfg(feature = "in-process")]
         if let Some(in_process) = self.lifecycle.in_process() {
-            return match in_process.attempt(flag_key, context) {
-                Attempt::Evaluated(outcome) => Ok(outcome),
-                Attempt::NotLoaded => Ok(not_evaluated(flag_key, self.lifecycle.not_loaded())),
-                Attempt::FallBack(evaluated) => {
-                    let question = Question::FallBack(Arc::clone(in_process), evaluated);
+            return match in_process.evaluate(flag_key, context) {
+                Some(LocalEvaluation::Done(outcome)) => Ok(outcome),
+                None => Ok(not_evaluated(flag_key, self.lifecycle.not_loaded())),
+                Some(LocalEvaluation::FallBack(outcome)) => {
+                    let question = Question::FallBack(Arc::clone(in_process), outcome);
                     self.asking(question, flag_key, context)
                 }
             };

@@ -1,4 +1,4 @@
-//! A context as the engine reads it, without a copy.
+//! The engine's view of a context.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,17 +8,15 @@ use goff_core::{AttributeRef, ContextView};
 use goff_engine::{Attribute, Attributes};
 use serde_json::Value;
 
-/// Lends a [`ContextView`] to goff-engine, without a copy. The engine wants the targeting key among
+/// Adapts a [`ContextView`] to goff-engine without a copy. The engine expects the targeting key among
 /// the attributes (GOFF-CTX-001, GOFF-CTX-002).
-///
-/// In-process evaluation reads every context through it; whoever calls the engine directly may too.
 #[derive(Clone, Copy)]
 pub struct EngineContext<'a>(pub &'a dyn ContextView);
 
 impl Attributes for EngineContext<'_> {
     fn targeting_key(&self) -> Option<&str> {
         self.0.targeting_key().or_else(|| {
-            // Flat, an attribute of that name is the key.
+            // Without a targeting key, an attribute of that name serves as one.
             match self.0.attribute(TARGETING_KEY)? {
                 AttributeRef::Text(Cow::Borrowed(key)) => Some(key),
                 AttributeRef::Json(Value::String(key)) => Some(key),
@@ -29,7 +27,7 @@ impl Attributes for EngineContext<'_> {
 
     #[inline]
     fn attribute(&self, name: &str) -> Option<Attribute<'_>> {
-        // The real targeting key wins over an attribute that has its name (Python C43).
+        // The targeting key wins over an attribute of its name (docs/python-parity.md C43).
         if name == TARGETING_KEY
             && let Some(key) = self.0.targeting_key()
         {
@@ -73,7 +71,7 @@ fn engine_attribute(attribute: AttributeRef<'_>) -> Attribute<'_> {
     }
 }
 
-/// What has no form that could be lent.
+/// An attribute that cannot be borrowed.
 #[cold]
 fn made<'a>(attribute: &AttributeRef<'_>) -> Attribute<'a> {
     match attribute.to_json() {
@@ -111,7 +109,7 @@ mod tests {
     fn engine_sees_key_and_attributes_flat() {
         let context = EvaluationContext::builder()
             .targeting_key("user-1")
-            .attribute("targetingKey", "somebody else")
+            .attribute("targetingKey", "another-user")
             .attribute("plan", "pro")
             .attribute("beta", true)
             .attribute("age", 30.0)

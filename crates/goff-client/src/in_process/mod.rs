@@ -1,5 +1,4 @@
-//! In-process evaluation: flags are evaluated here, and the relay proxy is asked only where the
-//! engine gives up.
+//! In-process evaluation, with a fallback to the relay proxy where the engine fails.
 
 pub(crate) mod current_configuration;
 pub(crate) mod engine_context;
@@ -21,7 +20,7 @@ use goff_core::{
 };
 use serde_json::Value;
 
-use crate::in_process::snapshot::{Evaluated, Snapshot};
+use crate::in_process::snapshot::{LocalEvaluation, Snapshot};
 use crate::status::counters::Counters;
 
 /// Evaluates the flags of one configuration at a time, whichever is the current one. It stays
@@ -32,7 +31,7 @@ pub(crate) struct InProcessEvaluator {
     current: ArcSwapOption<Snapshot>,
     /// Held by whoever replaces `current`.
     lives: Mutex<Lives>,
-    /// Who is asked where the engine gives up; nobody without a relay proxy.
+    /// `None` without a relay proxy.
     fallback: Option<Fallback>,
     counters: Arc<Counters>,
 }
@@ -47,20 +46,11 @@ struct Lives {
     lasting: Option<Life>,
 }
 
-/// The relay proxy, asked over OFREP (GOFF-FALLBACK-001).
+/// The relay proxy over OFREP (GOFF-FALLBACK-001).
 #[derive(Debug, Clone)]
 pub(crate) struct Fallback {
     pub(crate) relay: Arc<dyn RelayClient>,
     pub(crate) timeout: Duration,
-}
-
-/// What this process knows of an evaluation by itself.
-pub(crate) enum Attempt {
-    Evaluated(Outcome),
-    /// The relay proxy is to be asked; what is to be said if it does not help.
-    FallBack(Evaluated),
-    /// There is no configuration yet (GOFF-LIFE-006).
-    NotLoaded,
 }
 
 impl InProcessEvaluator {
@@ -121,47 +111,42 @@ impl InProcessEvaluator {
         self.lives.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Evaluates without waiting.
-    #[inline]
-    pub(crate) fn attempt(&self, flag_key: &str, context: &dyn ContextView) -> Attempt {
+    /// Evaluates with the current configuration; `None` without one (GOFF-LIFE-006). Never waits.
+    pub(crate) fn evaluate(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+    ) -> Option<LocalEvaluation> {
         let current = self.current.load();
-        let Some(snapshot) = current.as_ref() else {
-            return Attempt::NotLoaded;
-        };
-        let evaluated = snapshot.evaluate(flag_key, context);
-        match &evaluated.result {
-            Err(failed) if failed.may_fall_back && self.fallback.is_some() => {
-                Attempt::FallBack(evaluated)
+        match current.as_ref()?.evaluate(flag_key, context) {
+            LocalEvaluation::FallBack(outcome) if self.fallback.is_none() => {
+                Some(LocalEvaluation::Done(outcome))
             }
-            _ => Attempt::Evaluated(evaluated.into()),
+            evaluation => Some(evaluation),
         }
     }
 
-    /// Uses the current configuration; `None` without one.
-    pub(crate) fn with_snapshot<T>(&self, ask: impl FnOnce(&Snapshot) -> T) -> Option<T> {
-        self.current.load().as_deref().map(ask)
+    /// Reads the current configuration; `None` without one.
+    pub(crate) fn with_snapshot<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+        self.current.load().as_deref().map(read)
     }
 
-    /// Asks the relay proxy in place of the engine (GOFF-FALLBACK-001 to -009).
+    /// Evaluates on the relay proxy what failed here with `local` (GOFF-FALLBACK-001 to -009).
     pub(crate) async fn fall_back(
         &self,
         flag_key: &str,
         context: &dyn ContextView,
-        evaluated: Evaluated,
+        local: Outcome,
     ) -> Outcome {
-        let Some(fallback) = &self.fallback else {
-            return evaluated.into();
+        let (Some(fallback), Err(error)) = (&self.fallback, &local.result) else {
+            return local;
         };
-        let Err(failed) = &evaluated.result else {
-            return evaluated.into();
-        };
-        let error = &failed.error;
         self.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(
             flag_key,
             code = %error.code(),
             %error,
-            "a flag cannot be evaluated in process; the relay proxy is asked"
+            "in-process evaluation failed, falling back to the relay proxy"
         );
         match fallback.evaluate(flag_key, context).await {
             Ok(mut resolution) => {
@@ -169,16 +154,16 @@ impl InProcessEvaluator {
                     .metadata
                     .insert(EVALUATED_REMOTELY.to_owned(), Value::Bool(true));
                 Outcome {
-                    flag_key: evaluated.flag_key,
+                    flag_key: local.flag_key,
                     result: Ok(Arc::new(resolution)),
                     origin: Origin::Fallback(FallbackOrigin::Answered),
                 }
             }
             Err(error) => {
-                tracing::warn!(flag_key, %error, "the relay proxy could not evaluate it either");
+                tracing::warn!(flag_key, %error, "fallback to the relay proxy failed");
                 Outcome {
                     origin: Origin::Fallback(origin_of_failure(&error)),
-                    ..Outcome::from(evaluated)
+                    ..local
                 }
             }
         }
@@ -201,17 +186,6 @@ impl Fallback {
     }
 }
 
-impl From<Evaluated> for Outcome {
-    #[inline]
-    fn from(evaluated: Evaluated) -> Self {
-        Self {
-            flag_key: evaluated.flag_key,
-            result: evaluated.result.map_err(|failed| Box::new(failed.error)),
-            origin: Origin::InProcess,
-        }
-    }
-}
-
 fn origin_of_failure(error: &RelayError) -> FallbackOrigin {
     match error.origin() {
         Origin::Relay => FallbackOrigin::Answered,
@@ -220,8 +194,7 @@ fn origin_of_failure(error: &RelayError) -> FallbackOrigin {
     }
 }
 
-/// The metadata entry of an answer that the relay proxy gave in place of this process
-/// (GOFF-FALLBACK-007).
+/// The metadata entry of a resolution that came from the fallback (GOFF-FALLBACK-007).
 const EVALUATED_REMOTELY: &str = "gofeatureflag_evaluated_remotely";
 
 /// A relay client that keeps to the timeout by itself knows more of why it ran out.
@@ -247,11 +220,8 @@ mod tests {
     }
 
     fn value(evaluator: &InProcessEvaluator) -> Option<Value> {
-        match evaluator.attempt("flag", &EvaluationContext::default()) {
-            Attempt::Evaluated(outcome) => Some(outcome.result.unwrap().value.clone()),
-            Attempt::NotLoaded => None,
-            Attempt::FallBack(_) => unreachable!(),
-        }
+        let evaluation = evaluator.evaluate("flag", &EvaluationContext::default())?;
+        Some(evaluation.outcome().result.unwrap().value.clone())
     }
 
     /// GOFF-LIFE-004: what a life brings after its end is seen by nobody, not by the next life

@@ -8,7 +8,8 @@ use std::time::SystemTime;
 
 use goff_core::{
     AttributeRef, ContextError, ContextView, ErrorCode, Etag, EvaluationFailure, FlagConfiguration,
-    GOFEATUREFLAG, Reason, RelayError, Resolution, ResolutionError, SDK_DEFAULT_VARIANT,
+    GOFEATUREFLAG, Origin, Outcome, Reason, RelayError, Resolution, ResolutionError,
+    SDK_DEFAULT_VARIANT,
 };
 use goff_engine::{
     Evaluation, EvaluationError, Flag, FlagContext, FlagSet, FlagSetError, Timestamp,
@@ -18,43 +19,35 @@ use serde_json::Value;
 use crate::details::EvaluationDetails;
 use crate::in_process::engine_context::EngineContext;
 
-/// A flag configuration that evaluates. It never changes; readers share one until the next takes
-/// its place (GOFF-IP-004, GOFF-LIFE-007).
+/// An immutable flag configuration, ready to evaluate. Readers share it until the next one replaces
+/// it (GOFF-IP-004, GOFF-LIFE-007).
 pub(crate) struct Snapshot {
     flags: FlagSet,
-    /// By position of the flag in the set.
+    /// By the flag's index in the set.
     prepared: Box<[OnceLock<Prepared>]>,
-    /// The enrichment; the default is null, since a caller's own never reaches the engine
+    /// The enrichment. The default value is null: the caller's default never reaches the engine
     /// (GOFF-IP-014).
     flag_context: FlagContext,
     etag: Option<Etag>,
 }
 
-/// What the answers of one flag have in common, and those that were given before.
+/// The resolutions of one flag, each made when it is first served and shared from then on.
 struct Prepared {
     flag_key: Arc<str>,
-    depends_on_time: bool,
     answers: Box<[OnceLock<Arc<Resolution>>]>,
     disabled: OnceLock<Arc<Resolution>>,
 }
 
-/// The outcome of an evaluation in this process.
-pub(crate) struct Evaluated {
-    pub(crate) flag_key: Arc<str>,
-    /// Boxed where it failed: a result of two words is handed on in registers.
-    pub(crate) result: Result<Arc<Resolution>, Box<Failed>>,
+/// The result of an evaluation in this process.
+pub(crate) enum LocalEvaluation {
+    /// A value or an error that stands.
+    Done(Outcome),
+    /// The engine failed with `PARSE_ERROR` or `GENERAL`, so the relay proxy may do better
+    /// (GOFF-FALLBACK-001 to -003). The outcome holds unless it does.
+    FallBack(Outcome),
 }
 
-/// Why an evaluation in this process gave no value.
-#[derive(Debug)]
-pub(crate) struct Failed {
-    pub(crate) error: ResolutionError,
-    /// Whether the relay proxy may know better: the engine's own code was `PARSE_ERROR` or
-    /// `GENERAL` (GOFF-FALLBACK-001 to -003).
-    pub(crate) may_fall_back: bool,
-}
-
-/// What differs between two configurations.
+/// The differences between two configurations.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Difference {
     pub(crate) added: BTreeSet<String>,
@@ -64,11 +57,10 @@ pub(crate) struct Difference {
 }
 
 impl Snapshot {
-    /// Compiles a configuration as it was received. Absent flags are none.
+    /// Compiles a received configuration. Absent `flags` mean no flags.
     ///
     /// # Errors
-    /// A text that is no object of flags. A flag that cannot be read is an error of its own
-    /// evaluations only.
+    /// A text that is no object of flags. A malformed flag only fails its own evaluations.
     pub(crate) fn compile(configuration: FlagConfiguration) -> Result<Self, FlagSetError> {
         let text = configuration.flags.as_deref().unwrap_or("{}");
         let flags = FlagSet::from_json(text.as_bytes())?;
@@ -78,7 +70,7 @@ impl Snapshot {
         Ok(snapshot)
     }
 
-    /// Flags without enrichment and ETag, such as a file's.
+    /// Flags without enrichment and ETag, as from a file.
     pub(crate) fn new(flags: FlagSet) -> Self {
         Self {
             prepared: (0..flags.len()).map(|_| OnceLock::new()).collect(),
@@ -88,7 +80,7 @@ impl Snapshot {
         }
     }
 
-    /// The configuration as it could have been received: the JSON of each flag is as it was.
+    /// The configuration as it was received, with the original JSON of each flag.
     pub(crate) fn configuration(&self) -> FlagConfiguration {
         let mut text = String::from("{");
         for flag in self.flags.iter() {
@@ -111,35 +103,37 @@ impl Snapshot {
         self.etag.as_ref()
     }
 
-    /// Evaluates a flag. It borrows the context, waits for nothing and never panics
-    /// (GOFF-IP-013).
-    pub(crate) fn evaluate(&self, flag_key: &str, context: &dyn ContextView) -> Evaluated {
-        let Some((index, flag)) = self.find(flag_key) else {
-            return not_found(flag_key);
+    /// Evaluates a flag. Borrows the context, never waits and never panics (GOFF-IP-013).
+    pub(crate) fn evaluate(&self, flag_key: &str, context: &dyn ContextView) -> LocalEvaluation {
+        let Some((flag, prepared)) = self.find(flag_key) else {
+            return LocalEvaluation::Done(not_found(flag_key));
         };
-        let Some(prepared) = self.prepared(index, flag) else {
-            return not_found(flag_key);
-        };
-        let now = if prepared.depends_on_time {
-            SystemTime::now().into()
-        } else {
-            Timestamp::from_unix_seconds(0)
+        let outcome = |result| Outcome {
+            flag_key: Arc::clone(&prepared.flag_key),
+            result,
+            origin: Origin::InProcess,
         };
         let view = EngineContext(context);
-        let result = catch_unwind(AssertUnwindSafe(|| {
+        let now = Timestamp::from(SystemTime::now());
+        // A panic of the context or the engine costs this evaluation only.
+        let evaluated = catch_unwind(AssertUnwindSafe(|| {
             let evaluation = flag.evaluate(&view, &self.flag_context, now);
             match &evaluation.error {
-                None => Ok(prepared.resolution(&evaluation)),
-                Some(error) => Err(failed(flag, &evaluation, error, context)),
+                None => LocalEvaluation::Done(outcome(Ok(prepared.resolution(&evaluation)))),
+                Some(error) => {
+                    let (error, may_fall_back) = failure(flag, &evaluation, error, context);
+                    LocalEvaluation::failed(outcome(Err(Box::new(error))), may_fall_back)
+                }
             }
         }));
-        Evaluated {
-            flag_key: Arc::clone(&prepared.flag_key),
-            result: result.unwrap_or_else(|_| Err(panicked(flag))),
-        }
+        evaluated.unwrap_or_else(|_| {
+            let details = format!("the evaluation of flag `{flag_key}` panicked");
+            let error = error(ErrorCode::General, details);
+            LocalEvaluation::FallBack(outcome(Err(Box::new(error))))
+        })
     }
 
-    /// Evaluates every flag, or those of the context's `gofeatureflag.flagList` that are here.
+    /// Evaluates every flag, or those that the context's `gofeatureflag.flagList` names.
     pub(crate) fn evaluate_all(
         &self,
         context: &dyn ContextView,
@@ -150,27 +144,22 @@ impl Snapshot {
             .map(Flag::key)
             .filter(|key| listed.as_ref().is_none_or(|listed| listed.contains(*key)))
             .map(|key| {
-                let result = self.evaluate(key, context).result;
-                let result = result.map_err(|failed| failed.error);
+                let outcome = self.evaluate(key, context).outcome();
+                let result = outcome.result.map_err(|error| *error);
                 (key.to_owned(), EvaluationDetails::of_bulk(result))
             })
             .collect()
     }
 
-    #[inline]
-    fn find(&self, flag_key: &str) -> Option<(usize, &Flag)> {
+    fn find(&self, flag_key: &str) -> Option<(&Flag, &Prepared)> {
         let index = self.flags.index_of(flag_key)?;
-        Some((index, self.flags.get_index(index)?))
+        let flag = self.flags.get_index(index)?;
+        let prepared = self.prepared.get(index)?;
+        Some((flag, prepared.get_or_init(|| Prepared::new(flag))))
     }
 
-    #[inline]
-    fn prepared(&self, index: usize, flag: &Flag) -> Option<&Prepared> {
-        let slot = self.prepared.get(index)?;
-        Some(slot.get_or_init(|| Prepared::new(flag)))
-    }
-
-    /// Compares contents: an ETag can change without a flag having changed (GOFF-EVT-004;
-    /// relay-protocol 20.1).
+    /// Compares contents: the ETag may change while every flag stays the same (GOFF-EVT-004,
+    /// docs/relay-protocol.md 20).
     pub(crate) fn difference(&self, earlier: &Self) -> Difference {
         let mut difference = Difference {
             enrichment: self.flag_context.enrichment != earlier.flag_context.enrichment,
@@ -196,12 +185,20 @@ impl Snapshot {
     }
 }
 
-impl Failed {
-    fn boxed(error: ResolutionError, may_fall_back: bool) -> Box<Self> {
-        Box::new(Self {
-            error,
-            may_fall_back,
-        })
+impl LocalEvaluation {
+    fn failed(outcome: Outcome, may_fall_back: bool) -> Self {
+        if may_fall_back {
+            Self::FallBack(outcome)
+        } else {
+            Self::Done(outcome)
+        }
+    }
+
+    /// The outcome without the relay proxy's help.
+    pub(crate) fn outcome(self) -> Outcome {
+        match self {
+            Self::Done(outcome) | Self::FallBack(outcome) => outcome,
+        }
     }
 }
 
@@ -215,18 +212,15 @@ impl Prepared {
     fn new(flag: &Flag) -> Self {
         Self {
             flag_key: flag.key().into(),
-            depends_on_time: flag.depends_on_time(),
             answers: flag.answers().map(|_| OnceLock::new()).collect(),
             disabled: OnceLock::new(),
         }
     }
 
-    /// The answer as it travels from here on, made when it is given for the first time.
-    #[inline]
     fn resolution(&self, evaluation: &Evaluation<'_>) -> Arc<Resolution> {
         let slot = match evaluation.answer {
             Some(answer) => self.answers.get(answer),
-            // Without an answer or an error the flag is disabled, whose value is no part of it.
+            // No answer and no error: the flag is disabled.
             None => Some(&self.disabled),
         };
         match slot {
@@ -248,24 +242,25 @@ fn resolution(evaluation: &Evaluation<'_>) -> Resolution {
     }
 }
 
+/// The error of an evaluation, and whether the relay proxy may do better, which the engine's own
+/// code decides (GOFF-FALLBACK-002).
 #[cold]
-fn failed(
+fn failure(
     flag: &Flag,
     evaluation: &Evaluation<'_>,
     error: &EvaluationError<'_>,
     context: &dyn ContextView,
-) -> Box<Failed> {
+) -> (ResolutionError, bool) {
     let code = ErrorCode::from(error.code().as_str());
-    // The decision is taken on the engine's own code (GOFF-FALLBACK-002).
     let may_fall_back = matches!(code, ErrorCode::ParseError | ErrorCode::General);
     if let EvaluationError::UnreadableAttribute(name) = error
         && let Some(error) = unreadable(name, context)
     {
-        return Failed::boxed(RelayError::InvalidContext(error).into(), false);
+        return (RelayError::InvalidContext(error).into(), false);
     }
     let mut resolution = resolution(evaluation);
     if matches!(error, EvaluationError::Rejected(_)) {
-        // Of a flag that cannot be read this much may be (GOFF-COLL-020, GOFF-IP-016).
+        // A malformed flag still says whether it is tracked (GOFF-COLL-020, GOFF-IP-016).
         resolution.track_events = is_tracked(flag.raw_json());
     }
     let failure = EvaluationFailure {
@@ -273,10 +268,10 @@ fn failed(
         details: error.to_string(),
         resolution: Arc::new(resolution),
     };
-    Failed::boxed(ResolutionError::InProcess(failure), may_fall_back)
+    (ResolutionError::InProcess(failure), may_fall_back)
 }
 
-/// Why an attribute cannot be read, in the words that remote evaluation has for it.
+/// Why an attribute cannot be read, worded as in remote evaluation.
 fn unreadable(name: &str, context: &dyn ContextView) -> Option<ContextError> {
     let reason = context.attribute(name)?.to_json().err()?;
     Some(ContextError {
@@ -285,7 +280,7 @@ fn unreadable(name: &str, context: &dyn ContextView) -> Option<ContextError> {
     })
 }
 
-/// The flags that a bulk evaluation is restricted to, if it is (relay-protocol 6.3).
+/// The flags that the context restricts a bulk evaluation to (docs/relay-protocol.md 6.3).
 fn flag_list(context: &dyn ContextView) -> Option<BTreeSet<String>> {
     let goff = context.attribute(GOFEATUREFLAG)?;
     let goff = AttributeRef::into_map(goff)?;
@@ -307,27 +302,21 @@ fn is_tracked(flag: &str) -> bool {
 
 /// GOFF-IP-012, GOFF-COLL-021.
 #[cold]
-fn not_found(flag_key: &str) -> Evaluated {
-    let failure = EvaluationFailure {
-        code: ErrorCode::FlagNotFound,
-        details: format!("flag `{flag_key}` was not found"),
-        resolution: Arc::clone(&NO_RESOLUTION),
-    };
-    Evaluated {
+fn not_found(flag_key: &str) -> Outcome {
+    let details = format!("flag `{flag_key}` was not found");
+    Outcome {
         flag_key: flag_key.into(),
-        result: Err(Failed::boxed(ResolutionError::InProcess(failure), false)),
+        result: Err(Box::new(error(ErrorCode::FlagNotFound, details))),
+        origin: Origin::InProcess,
     }
 }
 
-/// GOFF-IP-013.
-#[cold]
-fn panicked(flag: &Flag) -> Box<Failed> {
-    let failure = EvaluationFailure {
-        code: ErrorCode::General,
-        details: format!("the evaluation of flag `{}` panicked", flag.key()),
+fn error(code: ErrorCode, details: String) -> ResolutionError {
+    ResolutionError::InProcess(EvaluationFailure {
+        code,
+        details,
         resolution: Arc::clone(&NO_RESOLUTION),
-    };
-    Failed::boxed(ResolutionError::InProcess(failure), true)
+    })
 }
 
 static NO_RESOLUTION: LazyLock<Arc<Resolution>> = LazyLock::new(|| {
@@ -338,8 +327,7 @@ static NO_RESOLUTION: LazyLock<Arc<Resolution>> = LazyLock::new(|| {
     })
 });
 
-/// Whether two texts are the same JSON, however they are laid out: at log level debug a relay
-/// proxy indents.
+/// Whether two texts are the same JSON. The layout differs at the relay proxy's log level debug.
 fn same_json(left: &str, right: &str) -> bool {
     let parse = |text| serde_json::from_str::<Value>(text);
     left == right || matches!((parse(left), parse(right)), (Ok(left), Ok(right)) if left == right)
@@ -371,6 +359,15 @@ mod tests {
         .unwrap()
     }
 
+    fn resolution(
+        snapshot: &Snapshot,
+        flag_key: &str,
+        context: &EvaluationContext,
+    ) -> Arc<Resolution> {
+        let outcome = snapshot.evaluate(flag_key, context).outcome();
+        outcome.result.unwrap()
+    }
+
     fn targeted() -> Snapshot {
         snapshot(&json!({"flag": {
             "variations": {"yes": true, "no": false},
@@ -379,7 +376,7 @@ mod tests {
         }}))
     }
 
-    /// A context that breaks its promises.
+    /// A context that panics.
     #[derive(Debug)]
     struct Broken;
 
@@ -389,7 +386,7 @@ mod tests {
         }
 
         fn attribute(&self, _: &str) -> Option<AttributeRef<'_>> {
-            panic!("on purpose")
+            panic!("by design")
         }
 
         fn visit<'s>(
@@ -400,37 +397,35 @@ mod tests {
         }
     }
 
-    /// GOFF-IP-013, GOFF-EVAL-011: whatever panics, the caller gets an error, and the next
-    /// evaluation its value.
+    /// GOFF-IP-013, GOFF-EVAL-011: a panic is an error of this evaluation, and the next one works.
     #[test]
     fn panic_of_an_evaluation_is_general() {
         let snapshot = targeted();
         for _ in 0..2 {
-            let evaluated = snapshot.evaluate("flag", &Broken);
-            let failed = evaluated.result.unwrap_err();
-            assert_eq!(failed.error.code(), ErrorCode::General);
-            assert!(failed.may_fall_back);
+            let LocalEvaluation::FallBack(outcome) = snapshot.evaluate("flag", &Broken) else {
+                panic!("no fallback");
+            };
+            assert_eq!(outcome.result.unwrap_err().code(), ErrorCode::General);
         }
         let context = EvaluationContext::builder()
             .attribute("plan", "pro")
             .build();
-        let evaluated = snapshot.evaluate("flag", &context);
-        assert_eq!(evaluated.result.unwrap().value, true);
+        assert_eq!(resolution(&snapshot, "flag", &context).value, true);
     }
 
-    /// An answer is made once, however often it is given.
+    /// Each resolution is made once.
     #[test]
     fn answers_are_shared() {
         let snapshot = targeted();
-        let resolution = |plan: &str| {
+        let of = |plan: &str| {
             let context = EvaluationContext::builder().attribute("plan", plan).build();
-            snapshot.evaluate("flag", &context).result.unwrap()
+            resolution(&snapshot, "flag", &context)
         };
-        assert!(Arc::ptr_eq(&resolution("pro"), &resolution("pro")));
-        assert!(!Arc::ptr_eq(&resolution("pro"), &resolution("free")));
+        assert!(Arc::ptr_eq(&of("pro"), &of("pro")));
+        assert!(!Arc::ptr_eq(&of("pro"), &of("free")));
     }
 
-    /// GOFF-LIFE-007: many threads, one snapshot; each flag gives its own values.
+    /// GOFF-LIFE-007.
     #[test]
     fn concurrent_evaluations_do_not_mix() {
         let flags: serde_json::Map<_, _> = (0..64)
@@ -453,8 +448,8 @@ mod tests {
                     let context = EvaluationContext::builder().attribute("side", side).build();
                     for round in 0..1000 {
                         let n = round % 64;
-                        let evaluated = snapshot.evaluate(&format!("flag-{n}"), &context);
-                        assert_eq!(evaluated.result.unwrap().value, json!(sign * n));
+                        let resolution = resolution(snapshot, &format!("flag-{n}"), &context);
+                        assert_eq!(resolution.value, json!(sign * n));
                     }
                 });
             }

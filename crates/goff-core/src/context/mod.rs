@@ -20,10 +20,11 @@ pub use exporter_metadata::{ExporterMetadata, ExporterMetadataError};
 pub use json::{write_flat_form, write_nested_form};
 pub use view::{ContextError, ContextView};
 
+pub(crate) use attribute_name::is_name;
+
 #[cfg(feature = "open-feature")]
 pub(crate) use {
     attribute::number_ref,
-    attribute_name::is_name,
     canonical::{Canonical, Members},
     json::{write_json, write_name},
 };

@@ -223,7 +223,7 @@ async fn shutdown_keeps_its_deadline_during_a_hanging_flush() {
 #[tokio::test(start_paused = true)]
 async fn evaluation_in_flight_finishes_or_is_refused_at_the_deadline() {
     for finishes in [true, false] {
-        let relay = ScriptedRelay::new().with_value("flag", true).by_hand();
+        let relay = ScriptedRelay::new().with_value("flag", true).manual();
         let goff = goff(&relay).await;
         let asking = [0, 1].map(|_| {
             let goff = goff.clone();
@@ -242,7 +242,7 @@ async fn evaluation_in_flight_finishes_or_is_refused_at_the_deadline() {
         assert!(goff.track("x", &context(), Map::new()).is_err());
         assert!(!stopping.is_finished());
         if finishes {
-            assert!(relay.let_go(0));
+            assert!(relay.complete(0));
         }
         let [first, second] = asking;
         let results = (first.await.unwrap(), second.await.unwrap());
@@ -270,7 +270,7 @@ async fn evaluation_in_flight_finishes_or_is_refused_at_the_deadline() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
     for _ in 0..300 {
-        let relay = ScriptedRelay::new().with_value("flag", true).by_hand();
+        let relay = ScriptedRelay::new().with_value("flag", true).manual();
         let goff = goff(&relay).await;
         let callers: Vec<_> = (0..8)
             .map(|_| {
@@ -291,7 +291,7 @@ async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
         if goff.status().state != State::Closed {
             assert_eq!(subscription.next().await, Some(ClientEvent::Closed));
         }
-        assert!(relay.let_go(0));
+        assert!(relay.complete(0));
         for caller in callers {
             caller.await.unwrap().unwrap();
         }
@@ -364,7 +364,7 @@ async fn shutdown_keeps_its_deadline_with_a_silent_collector() {
 fn dropping_the_last_handle_leaves_no_task() {
     for runtime in both_runtimes() {
         runtime.block_on(async {
-            let relay = ScriptedRelay::new().with_value("flag", true).by_hand();
+            let relay = ScriptedRelay::new().with_value("flag", true).manual();
             let goff = goff(&relay).await;
             let other = goff.clone();
             let asking = tokio::spawn({

@@ -50,12 +50,12 @@ fn server_error() -> RelayError {
 /// Callers who ask the same at once share one request; exactly one of them owns it.
 #[tokio::test]
 async fn concurrent_callers_share_one_request() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).by_hand();
+    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
     let callers: Vec<_> = (0..100).map(|_| ask(&goff)).collect();
     settle().await;
     assert_eq!(relay.requests().len(), 1);
-    assert!(relay.let_go(0));
+    assert!(relay.complete(0));
     let mut reasons = Vec::new();
     for caller in callers {
         let details = caller.await.unwrap();
@@ -93,7 +93,7 @@ async fn different_evaluations_share_nothing() {
     let relay = ScriptedRelay::new()
         .with_value("flag", 7)
         .with_value("other", 8)
-        .by_hand();
+        .manual();
     let goff = goff(&relay).await;
     let caller = ask(&goff);
     let others = ["user-1", "user-2"].map(|user| {
@@ -103,7 +103,7 @@ async fn different_evaluations_share_nothing() {
     });
     relay.wait_for_requests(3).await;
     for index in [2, 1, 0] {
-        assert!(relay.let_go(index));
+        assert!(relay.complete(index));
     }
     assert_eq!(caller.await.unwrap().value, 7);
     for other in others {
@@ -114,7 +114,7 @@ async fn different_evaluations_share_nothing() {
 /// The first caller gives up: the next in line owns the request, and its reason is verbatim.
 #[tokio::test]
 async fn next_in_line_takes_the_place_of_a_caller_that_gave_up() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).by_hand();
+    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
     let callers: Vec<_> = (0..4).map(|_| ask(&goff)).collect();
     settle().await;
@@ -122,7 +122,7 @@ async fn next_in_line_takes_the_place_of_a_caller_that_gave_up() {
         gone.abort();
     }
     settle().await;
-    assert!(relay.let_go(0));
+    assert!(relay.complete(0));
     let mut reasons = Vec::new();
     for caller in callers {
         if let Ok(details) = caller.await {
@@ -138,7 +138,7 @@ async fn next_in_line_takes_the_place_of_a_caller_that_gave_up() {
 /// Everybody gives up: the request goes on and its answer is kept.
 #[tokio::test]
 async fn request_without_callers_is_still_kept() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).by_hand();
+    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
     let callers: Vec<_> = (0..3).map(|_| ask(&goff)).collect();
     settle().await;
@@ -147,7 +147,7 @@ async fn request_without_callers_is_still_kept() {
     }
     settle().await;
     assert_eq!(relay.waiting(), 1);
-    assert!(relay.let_go(0));
+    assert!(relay.complete(0));
     settle().await;
     let details = goff.evaluate("flag", &context(), 0).await;
     assert_eq!((details.value, details.reason()), (7, &Reason::Cached));
@@ -159,7 +159,7 @@ async fn request_without_callers_is_still_kept() {
 /// nobody panics (moka's own single flight does after 200), and who comes last gets the answer.
 #[tokio::test]
 async fn hung_request_survives_250_impatient_callers() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).by_hand();
+    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
     let tasks = || {
         tokio::runtime::Handle::current()
@@ -178,7 +178,7 @@ async fn hung_request_survives_250_impatient_callers() {
         assert_eq!(tasks(), at_start);
     }
     assert_eq!(relay.requests().len(), 1);
-    assert!(relay.let_go(0));
+    assert!(relay.complete(0));
     let details = before.await.unwrap();
     assert_eq!((details.value, details.reason()), (7, &Reason::Static));
 }
@@ -187,7 +187,7 @@ async fn hung_request_survives_250_impatient_callers() {
 /// and the next one asks again.
 #[tokio::test(start_paused = true)]
 async fn request_that_never_ends_times_out_for_everybody() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).by_hand();
+    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
     let start = tokio::time::Instant::now();
     let callers: Vec<_> = (0..3).map(|_| ask(&goff)).collect();
@@ -205,7 +205,7 @@ async fn request_that_never_ends_times_out_for_everybody() {
     assert_eq!((usage.unknown, usage.recorded), (1, 2));
     let again = ask(&goff);
     settle().await;
-    assert!(relay.let_go(1));
+    assert!(relay.complete(1));
     assert_eq!(again.await.unwrap().value, 7);
 }
 
@@ -214,11 +214,11 @@ async fn request_that_never_ends_times_out_for_everybody() {
 async fn failed_request_fails_for_all_and_is_not_kept() {
     let relay = ScriptedRelay::new()
         .with_answer("flag", Err(server_error()))
-        .by_hand();
+        .manual();
     let goff = goff(&relay).await;
     let callers: Vec<_> = (0..5).map(|_| ask(&goff)).collect();
     settle().await;
-    assert!(relay.let_go(0));
+    assert!(relay.complete(0));
     for caller in callers {
         let details = caller.await.unwrap();
         assert_eq!(details.error().unwrap().code(), ErrorCode::General);
@@ -227,7 +227,7 @@ async fn failed_request_fails_for_all_and_is_not_kept() {
     let relay = relay.with_value("flag", 7);
     let again = ask(&goff);
     settle().await;
-    assert!(relay.let_go(1));
+    assert!(relay.complete(1));
     let details = again.await.unwrap();
     assert_eq!((details.value, details.reason()), (7, &Reason::Static));
 }
@@ -238,7 +238,7 @@ async fn failed_request_fails_for_all_and_is_not_kept() {
 async fn late_caller_does_not_join_an_older_request() {
     for old_first in [true, false] {
         for invalidation in [named("flag"), Invalidation::All] {
-            let relay = ScriptedRelay::new().with_value("flag", 1).by_hand();
+            let relay = ScriptedRelay::new().with_value("flag", 1).manual();
             let goff = goff(&relay).await;
             let early = ask(&goff);
             settle().await;
@@ -248,7 +248,7 @@ async fn late_caller_does_not_join_an_older_request() {
             settle().await;
             assert_eq!(relay.requests().len(), 2);
             for index in if old_first { [0, 1] } else { [1, 0] } {
-                assert!(relay.let_go(index));
+                assert!(relay.complete(index));
                 settle().await;
             }
             assert_eq!(early.await.unwrap().value, 1);
@@ -265,14 +265,14 @@ async fn late_caller_does_not_join_an_older_request() {
 /// Python C19: a flag that a change does not name keeps its request and its entry.
 #[tokio::test]
 async fn change_of_another_flag_does_not_split_a_request() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).by_hand();
+    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
     let early = ask(&goff);
     settle().await;
     goff.invalidation_sink().invalidate(named("other"));
     let late = ask(&goff);
     settle().await;
-    assert!(relay.let_go(0));
+    assert!(relay.complete(0));
     assert_eq!(*early.await.unwrap().reason(), Reason::Static);
     assert_eq!(*late.await.unwrap().reason(), Reason::Cached);
     assert_eq!(*ask(&goff).await.unwrap().reason(), Reason::Cached);
@@ -289,11 +289,11 @@ async fn answer_that_is_not_cacheable_is_shared_but_not_kept() {
     };
     let relay = ScriptedRelay::new()
         .with_answer("flag", Ok(answer))
-        .by_hand();
+        .manual();
     let goff = goff(&relay).await;
     let callers = [ask(&goff), ask(&goff)];
     settle().await;
-    assert!(relay.let_go(0));
+    assert!(relay.complete(0));
     let mut reasons = Vec::new();
     for caller in callers {
         reasons.push(caller.await.unwrap().reason().clone());
@@ -306,14 +306,14 @@ async fn answer_that_is_not_cacheable_is_shared_but_not_kept() {
 /// GOFF-CACHE-003: without a cache nobody shares, and nobody is a follower.
 #[tokio::test]
 async fn disable_cache_shares_nothing() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).by_hand();
+    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let options =
         GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone())).disable_cache(true);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     let callers: Vec<_> = (0..5).map(|_| ask(&goff)).collect();
     relay.wait_for_requests(5).await;
     for index in 0..5 {
-        assert!(relay.let_go(index));
+        assert!(relay.complete(index));
     }
     for caller in callers {
         assert_eq!(*caller.await.unwrap().reason(), Reason::Static);
@@ -334,7 +334,7 @@ fn current_thread() -> tokio::runtime::Runtime {
 /// request of its.
 #[test]
 fn runtimes_do_not_wait_for_each_other() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).by_hand();
+    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let idle = current_thread();
     let goff = idle.block_on(goff(&relay));
     let mut stuck = None;
@@ -350,14 +350,14 @@ fn runtimes_do_not_wait_for_each_other() {
             let value = current_thread().block_on(async {
                 let caller = ask(&goff);
                 relay.wait_for_requests(2).await;
-                assert!(relay.let_go(1));
+                assert!(relay.complete(1));
                 caller.await.unwrap().value
             });
             done.send(value).unwrap();
         }
     });
     assert_eq!(answer.recv_timeout(Duration::from_secs(10)), Ok(7));
-    assert!(relay.let_go(0));
+    assert!(relay.complete(0));
     assert_eq!(idle.block_on(stuck.unwrap()).unwrap().value, 7);
 }
 
@@ -366,7 +366,7 @@ fn runtimes_do_not_wait_for_each_other() {
 #[test]
 fn runtime_dropped_in_flight_disturbs_nobody() {
     for multi_thread in [false, true] {
-        let relay = ScriptedRelay::new().with_value("flag", 7).by_hand();
+        let relay = ScriptedRelay::new().with_value("flag", 7).manual();
         let survivor = current_thread();
         let goff = survivor.block_on(goff(&relay));
         let doomed = if multi_thread {
@@ -387,7 +387,7 @@ fn runtime_dropped_in_flight_disturbs_nobody() {
         let value = survivor.block_on(async {
             let caller = ask(&goff);
             relay.wait_for_requests(2).await;
-            assert!(relay.let_go(1));
+            assert!(relay.complete(1));
             caller.await.unwrap().value
         });
         assert_eq!(value, 7);
@@ -420,7 +420,7 @@ fn evaluation_on_a_dead_runtime_does_not_hang() {
 /// Dropping the last handle ends every request, one that a change has overtaken included.
 #[tokio::test]
 async fn dropping_the_client_ends_overtaken_requests_too() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).by_hand();
+    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
     let callers = [ask(&goff), {
         settle().await;

@@ -72,7 +72,7 @@ struct Walk {
 
 impl Walk {
     async fn new(seed: u64) -> Self {
-        let relay = ScriptedRelay::new().by_hand();
+        let relay = ScriptedRelay::new().manual();
         let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
         let goff = GoFeatureFlag::connect(options).await.unwrap();
         let walk = Self {
@@ -113,7 +113,7 @@ impl Walk {
                 let index = self.random.below(self.unanswered.len());
                 let request = self.unanswered.remove(index);
                 self.trace.push(format!("answer request {request}"));
-                assert!(self.relay.let_go(request));
+                assert!(self.relay.complete(request));
             }
             8..=9 => {
                 self.values[flag] += 1;
@@ -196,7 +196,7 @@ impl Walk {
             tokio::task::yield_now().await;
             self.look();
             for request in std::mem::take(&mut self.unanswered) {
-                assert!(self.relay.let_go(request));
+                assert!(self.relay.complete(request));
             }
             self.check().await;
             if self.callers.is_empty() {
@@ -242,7 +242,7 @@ impl Walk {
                     tokio::task::yield_now().await;
                     self.look();
                     for request in std::mem::take(&mut self.unanswered) {
-                        assert!(self.relay.let_go(request));
+                        assert!(self.relay.complete(request));
                     }
                 }
                 let (value, reason) = evaluation.await.unwrap();

@@ -27,7 +27,7 @@ async fn client(flags: &TestFlags, evaluation_type: EvaluationType) -> GoFeature
 
 #[tokio::test]
 async fn a_changed_flag_is_served_at_once_from_a_cache() {
-    let flags = TestFlags::new().set("flag", 1);
+    let flags = TestFlags::new().with("flag", 1);
     let goff = client(&flags, EvaluationType::Remote).await;
     for value in 1..10 {
         flags.set("flag", value);
@@ -51,7 +51,7 @@ async fn a_changed_flag_is_served_at_once_from_a_cache() {
 
 #[tokio::test]
 async fn a_changed_flag_is_fetched_at_once_for_evaluation_in_process() {
-    let flags = TestFlags::new().set("flag", 1);
+    let flags = TestFlags::new().with("flag", 1);
     let goff = client(&flags, EvaluationType::InProcess).await;
     assert_eq!(goff.evaluate("flag", &user(), 0).await.value, 1);
     let rule = json!({

@@ -281,7 +281,7 @@ async fn share(
     answer: Result<Resolution, RelayError>,
     callers: usize,
 ) -> (ScriptedRelay, GoFeatureFlag) {
-    let relay = ScriptedRelay::new().with_answer("flag", answer).by_hand();
+    let relay = ScriptedRelay::new().with_answer("flag", answer).manual();
     let goff = goff(&relay).await;
     let callers: Vec<JoinHandle<_>> = (0..callers)
         .map(|_| {
@@ -292,7 +292,7 @@ async fn share(
     // Every task has begun once this one has its turn again; all of them are on one thread.
     relay.wait_for_requests(1).await;
     tokio::task::yield_now().await;
-    assert!(relay.let_go(0));
+    assert!(relay.complete(0));
     for caller in callers {
         caller.await.unwrap();
     }

@@ -71,7 +71,7 @@ async fn client_of(flags: &TestFlags) -> Result<GoFeatureFlag, Box<dyn std::erro
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let flags = TestFlags::new().set("discount-percent", 10);
+    let flags = TestFlags::new().with("discount-percent", 10);
     let goff = client_of(&flags).await?;
     let (shop, _api) = open_shop(&goff).await;
     println!("{}", shop.price(&Customer::on("free"), 1000).await);
@@ -90,7 +90,7 @@ mod tests {
 
     #[tokio::test]
     async fn discount_is_taken_off() {
-        let flags = TestFlags::new().set("discount-percent", 10);
+        let flags = TestFlags::new().with("discount-percent", 10);
         let goff = client_of(&flags).await.unwrap();
         let (shop, _api) = open_shop(&goff).await;
         assert_eq!(shop.price(&Customer::on("free"), 1000).await, 900);
@@ -108,7 +108,9 @@ mod tests {
             "targeting": [{"query": "plan eq \"pro\"", "variation": "half"}],
             "defaultRule": {"variation": "none"},
         });
-        let flags = TestFlags::new().set_flag("discount-percent", rule).unwrap();
+        let flags = TestFlags::new()
+            .with_flag("discount-percent", rule)
+            .unwrap();
         let goff = client_of(&flags).await.unwrap();
         let (shop, _api) = open_shop(&goff).await;
         assert_eq!(shop.price(&Customer::on("pro"), 1000).await, 500);

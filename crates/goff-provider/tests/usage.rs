@@ -246,7 +246,7 @@ async fn failing_before_of_another_hook_records_nothing() {
 async fn followers_are_recorded() {
     let relay = ScriptedRelay::new()
         .with_answer("flag", Ok(resolution(json!(true))))
-        .by_hand();
+        .manual();
     let options = options(&relay);
     let sut = Arc::new(with_options(relay, options).await);
     let callers: Vec<_> = (0..5)
@@ -257,7 +257,7 @@ async fn followers_are_recorded() {
         .collect();
     sut.relay.wait_for_requests(1).await;
     tokio::task::yield_now().await;
-    assert!(sut.relay.let_go(0));
+    assert!(sut.relay.complete(0));
     for caller in callers {
         assert!(caller.await.unwrap());
     }

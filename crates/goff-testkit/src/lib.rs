@@ -21,4 +21,4 @@ pub use embedded_relay::{
 pub use faulty_server::{Answer, FaultyServer, SeenRequest};
 pub use recording_sink::RecordingSink;
 pub use scripted_relay::{ConfigurationRequest, ScriptedRelay, ScriptedRequest};
-pub use test_flags::{InvalidFlag, TestFlags};
+pub use test_flags::{FlagError, TestFlags};

@@ -1,4 +1,4 @@
-//! A relay proxy in memory: it answers what a test told it to, and remembers what it was asked.
+//! [`ScriptedRelay`]: a relay proxy in memory, above the wire.
 
 mod configuration;
 
@@ -8,21 +8,21 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_core::{
-    BulkEvaluation, ConfigurationUpdate, ContextError, ContextView, ErrorCode, Etag,
-    EvaluationContext, EvaluationFailure, EventBatch, Reason, RelayClient, RelayError, Resolution,
+    BulkEvaluation, ConfigurationUpdate, ContextView, ErrorCode, Etag, EvaluationContext,
+    EvaluationFailure, EventBatch, FlagConfiguration, Reason, RelayClient, RelayError, Resolution,
     SDK_DEFAULT_VARIANT,
 };
 use serde_json::Value;
-use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 pub use self::configuration::ConfigurationRequest;
 use self::configuration::ConfigurationScript;
 
-/// A [`RelayClient`] without a wire: flags with the answers a test gives them. Clones share one
-/// script.
+/// A [`RelayClient`] without a wire: it gives the answers that a test scripts, and records the
+/// requests. Clones share one script.
 ///
-/// It answers as a real relay proxy does: an unknown flag is `FLAG_NOT_FOUND`, a context that
-/// cannot be sent is `INVALID_CONTEXT`.
+/// As with a real relay proxy, an unknown flag is `FLAG_NOT_FOUND`, and a context that cannot be
+/// written as JSON is `INVALID_CONTEXT`.
 ///
 /// ```
 /// # use goff_testkit::ScriptedRelay;
@@ -35,23 +35,19 @@ use self::configuration::ConfigurationScript;
 /// assert_eq!(relay.requests()[0].flag_key, "new-checkout");
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ScriptedRelay {
     script: Arc<Mutex<Script>>,
-    /// Closed to answer freely; else a permit lets one request through.
-    gate: Arc<Semaphore>,
-    /// How many requests came.
-    asked: Arc<watch::Sender<usize>>,
-    /// How many requests for the configuration came.
-    configuration_asked: Arc<watch::Sender<usize>>,
+    request_count: Arc<watch::Sender<usize>>,
+    configuration_request_count: Arc<watch::Sender<usize>>,
 }
 
 #[derive(Debug, Default)]
 struct Script {
     answers: HashMap<String, Result<Resolution, RelayError>>,
     requests: Vec<ScriptedRequest>,
-    is_by_hand: bool,
-    /// Those that wait to be let go, by their place in `requests`.
+    is_manual: bool,
+    /// Requests that wait for their completion, by their place in `requests`.
     waiting: HashMap<usize, oneshot::Sender<()>>,
     batches: Vec<EventBatch>,
     refused_batches: usize,
@@ -60,12 +56,13 @@ struct Script {
     configuration: ConfigurationScript,
 }
 
-/// One evaluation that a [`ScriptedRelay`] was asked for.
+/// A request for an evaluation that a [`ScriptedRelay`] received.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ScriptedRequest {
-    /// The flag's key.
+    /// The flag's key; empty for a bulk evaluation.
     pub flag_key: String,
-    /// The context as it was seen, enrichment included.
+    /// The context as received, enrichment included.
     pub context: EvaluationContext,
 }
 
@@ -73,17 +70,10 @@ impl ScriptedRelay {
     /// A relay proxy without flags.
     #[must_use]
     pub fn new() -> Self {
-        let gate = Semaphore::new(0);
-        gate.close();
-        Self {
-            script: Arc::default(),
-            gate: Arc::new(gate),
-            asked: Arc::default(),
-            configuration_asked: Arc::default(),
-        }
+        Self::default()
     }
 
-    /// Adds a flag that gives `value` as a cacheable static answer with variant `scripted`.
+    /// Adds a flag with a cacheable static answer: `value`, variant `scripted`.
     #[must_use]
     pub fn with_value(self, flag_key: &str, value: impl Into<Value>) -> Self {
         self.with_answer(
@@ -98,48 +88,35 @@ impl ScriptedRelay {
         )
     }
 
-    /// Adds a flag that gives `answer`.
+    /// Adds a flag with this answer.
     #[must_use]
     pub fn with_answer(self, flag_key: &str, answer: Result<Resolution, RelayError>) -> Self {
         self.set_answer(flag_key, answer);
         self
     }
 
-    /// Changes what a flag gives from now on.
+    /// Changes the answer for a flag. Requests that are already waiting keep the earlier one.
     pub fn set_answer(&self, flag_key: &str, answer: Result<Resolution, RelayError>) {
         self.lock().answers.insert(flag_key.to_owned(), answer);
     }
 
-    /// Makes every request wait until [`release`](Self::release) lets it through.
+    /// Makes each request for an evaluation wait until [`complete`](Self::complete) names it, so
+    /// that a test chooses the order of the answers. A request is answered with what the script
+    /// held when the request arrived.
     #[must_use]
-    pub fn held(mut self) -> Self {
-        self.gate = Arc::new(Semaphore::new(0));
+    pub fn manual(self) -> Self {
+        self.lock().is_manual = true;
         self
     }
 
-    /// Lets `count` held requests through. Without effect on a relay that is not
-    /// [`held`](Self::held).
-    pub fn release(&self, count: usize) {
-        self.gate.add_permits(count);
-    }
-
-    /// Makes every request wait until [`let_go`](Self::let_go) names it, so that answers arrive in
-    /// any order. Each is what the script said when its request came, however the script changes
-    /// meanwhile: an answer that is late is old.
-    #[must_use]
-    pub fn by_hand(self) -> Self {
-        self.lock().is_by_hand = true;
-        self
-    }
-
-    /// Lets one request of a relay [by hand](Self::by_hand) through: the one at `index` in
-    /// [`requests`](Self::requests). Tells whether it was waiting.
-    pub fn let_go(&self, index: usize) -> bool {
+    /// Answers one request of a [manual](Self::manual) relay: the one at `index` in
+    /// [`requests`](Self::requests). Returns whether it was waiting.
+    pub fn complete(&self, index: usize) -> bool {
         let waiting = self.lock().waiting.remove(&index);
         waiting.is_some_and(|waiting| waiting.send(()).is_ok())
     }
 
-    /// How many requests of a relay [by hand](Self::by_hand) wait; one that was given up does not.
+    /// How many requests of a [manual](Self::manual) relay wait; canceled ones do not count.
     #[must_use]
     pub fn waiting(&self) -> usize {
         let script = self.lock();
@@ -147,87 +124,138 @@ impl ScriptedRelay {
         waiting.filter(|waiting| !waiting.is_closed()).count()
     }
 
-    /// Waits until that many evaluations have been asked for.
+    /// Waits until `count` requests for an evaluation have arrived.
     pub async fn wait_for_requests(&self, count: usize) {
-        // The sender is in `self`, so the channel is open.
-        let mut asked = self.asked.subscribe();
-        let _ = asked.wait_for(|asked| *asked >= count).await;
+        wait_for(&self.request_count, count).await;
     }
 
-    /// Every evaluation asked for so far, in order.
+    /// The requests for an evaluation so far, in order.
     #[must_use]
     pub fn requests(&self) -> Vec<ScriptedRequest> {
         self.lock().requests.clone()
     }
 
-    /// How many evaluations were asked for so far.
+    /// The number of requests for an evaluation so far.
     #[must_use]
     pub fn request_count(&self) -> usize {
-        *self.asked.borrow()
+        *self.request_count.borrow()
     }
 
-    /// Makes the data collector refuse batches with `failure`, or take them again.
+    /// Makes the data collector refuse batches with `failure`; `None` makes it accept them.
     pub fn set_collector_failure(&self, failure: Option<RelayError>) {
         self.lock().collector_failure = failure;
     }
 
-    /// Makes the data collector answer each later batch after `delay`, or at once. A batch that is
-    /// given up meanwhile is not taken.
+    /// Makes the data collector answer later batches after `delay`; `None` means at once. A batch
+    /// whose request is canceled during the delay is not accepted.
     pub fn set_collector_delay(&self, delay: Option<Duration>) {
         self.lock().collector_delay = delay;
     }
 
-    /// Every batch of usage data that was taken, in order.
+    /// The accepted batches of usage data, in order.
     #[must_use]
     pub fn batches(&self) -> Vec<EventBatch> {
         self.lock().batches.clone()
     }
 
-    /// How many batches were refused.
+    /// The number of refused batches.
     #[must_use]
     pub fn refused_batches(&self) -> usize {
         self.lock().refused_batches
+    }
+
+    /// Replaces the configuration: the flags as a JSON object, and an optional ETag.
+    pub fn set_flags(&self, flags: &Value, etag: Option<&str>) {
+        self.set_configuration(FlagConfiguration {
+            flags: Some(flags.to_string().into()),
+            etag: etag.and_then(|etag| Etag::from_bytes(etag.as_bytes())),
+            ..FlagConfiguration::default()
+        });
+    }
+
+    /// Replaces the whole configuration, which is empty at first. A request with its ETag is
+    /// answered with "not modified".
+    pub fn set_configuration(&self, configuration: FlagConfiguration) {
+        self.lock().configuration.configuration = configuration;
+    }
+
+    /// Makes requests for the configuration fail with `failure`; `None` makes them succeed.
+    pub fn set_configuration_failure(&self, failure: Option<RelayError>) {
+        self.lock().configuration.failure = failure;
+    }
+
+    /// Answers every request for the configuration that has an ETag with "not modified", as an
+    /// instance that lags behind would.
+    pub fn set_always_not_modified(&self, always: bool) {
+        self.lock().configuration.is_always_not_modified = always;
+    }
+
+    /// Answers later requests for the configuration after `delay`; `None` means at once. The
+    /// answer is what the script held when the request arrived.
+    pub fn set_configuration_delay(&self, delay: Option<Duration>) {
+        self.lock().configuration.delay = delay;
+    }
+
+    /// The requests for the configuration so far, in order.
+    #[must_use]
+    pub fn configuration_requests(&self) -> Vec<ConfigurationRequest> {
+        self.lock().configuration.requests.clone()
+    }
+
+    /// Waits until `count` requests for the configuration have arrived.
+    pub async fn wait_for_configuration_requests(&self, count: usize) {
+        wait_for(&self.configuration_request_count, count).await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Remembers the request, then waits at the gate. What is to be answered already, if it is.
-    async fn admit(
+    /// Records the request, waits for its completion on a manual relay, and returns the answer
+    /// that the script held when the request arrived.
+    async fn receive(
         &self,
         flag_key: &str,
         context: &dyn ContextView,
-    ) -> Result<Option<Result<Resolution, RelayError>>, ContextError> {
+    ) -> Result<Resolution, RelayError> {
         let context = EvaluationContext::from_view(context);
-        context.canonical_hash()?;
-        let (count, by_hand) = {
+        context
+            .canonical_hash()
+            .map_err(RelayError::InvalidContext)?;
+        let (answer, count, completed) = {
             let mut script = self.lock();
             let index = script.requests.len();
             script.requests.push(ScriptedRequest {
                 flag_key: flag_key.to_owned(),
                 context,
             });
-            let by_hand = script.is_by_hand.then(|| {
-                let (go, waits) = oneshot::channel();
-                script.waiting.insert(index, go);
-                (script.answer(flag_key), waits)
+            let completed = script.is_manual.then(|| {
+                let (complete, completed) = oneshot::channel();
+                script.waiting.insert(index, complete);
+                completed
             });
-            (index + 1, by_hand)
+            (script.answer(flag_key), index + 1, completed)
         };
-        self.asked.send_modify(|asked| *asked = count.max(*asked));
-        if let Ok(permit) = self.gate.acquire().await {
-            permit.forget();
+        count_up(&self.request_count, count);
+        if let Some(completed) = completed {
+            // The script holds the sender and outlives the request.
+            let _ = completed.await;
         }
-        Ok(match by_hand {
-            None => None,
-            Some((answer, waits)) => {
-                // The sender is in the script, which outlives the request.
-                let _ = waits.await;
-                Some(answer)
-            }
-        })
+        answer
     }
+}
+
+/// Publishes a count that may be overtaken by a later one.
+fn count_up(counter: &watch::Sender<usize>, count: usize) {
+    counter.send_modify(|counted| *counted = count.max(*counted));
+}
+
+async fn wait_for(counter: &watch::Sender<usize>, count: usize) {
+    // The channel stays open: its sender is borrowed.
+    let _ = counter
+        .subscribe()
+        .wait_for(|counted| *counted >= count)
+        .await;
 }
 
 impl Script {
@@ -239,12 +267,6 @@ impl Script {
     }
 }
 
-impl Default for ScriptedRelay {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[async_trait]
 impl RelayClient for ScriptedRelay {
     async fn evaluate(
@@ -252,18 +274,14 @@ impl RelayClient for ScriptedRelay {
         flag_key: &str,
         context: &dyn ContextView,
     ) -> Result<Resolution, RelayError> {
-        let old = self
-            .admit(flag_key, context)
-            .await
-            .map_err(RelayError::InvalidContext)?;
-        old.unwrap_or_else(|| self.lock().answer(flag_key))
+        self.receive(flag_key, context).await
     }
 
-    /// Every scripted flag; an answer that is no evaluation is left out.
+    /// Every scripted flag, except those whose answer is not an evaluation.
     async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
-        self.admit("", context)
-            .await
-            .map_err(RelayError::InvalidContext)?;
+        if let Err(error @ RelayError::InvalidContext(_)) = self.receive("", context).await {
+            return Err(error);
+        }
         Ok(self
             .lock()
             .answers
@@ -284,7 +302,19 @@ impl RelayClient for ScriptedRelay {
         flags: &[String],
         held: Option<&Etag>,
     ) -> Result<ConfigurationUpdate, RelayError> {
-        self.configuration_update(flags, held).await
+        let (count, delay, answer) = {
+            let script = &mut self.lock().configuration;
+            script.requests.push(ConfigurationRequest {
+                flags: flags.to_vec(),
+                held: held.cloned(),
+            });
+            (script.requests.len(), script.delay, script.answer(held))
+        };
+        count_up(&self.configuration_request_count, count);
+        if let Some(delay) = delay {
+            tokio::time::sleep(delay).await;
+        }
+        answer
     }
 
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
@@ -322,8 +352,15 @@ fn not_found() -> RelayError {
 mod tests {
     use super::*;
 
+    fn batch() -> EventBatch {
+        EventBatch {
+            meta: goff_core::ExporterMetadata::default(),
+            events: Vec::new(),
+        }
+    }
+
     #[tokio::test]
-    async fn answers_by_script_and_remembers_requests() {
+    async fn answers_follow_the_script_and_requests_are_recorded() {
         let relay = ScriptedRelay::new().with_value("flag", 7);
         let context = EvaluationContext::builder().targeting_key("user").build();
         assert_eq!(relay.evaluate("flag", &context).await.unwrap().value, 7);
@@ -332,104 +369,73 @@ mod tests {
         relay.set_answer("flag", Err(RelayError::UnreachableFlagKey { reason: "x" }));
         assert!(relay.evaluate("flag", &context).await.is_err());
         assert!(relay.evaluate_all(&context).await.unwrap().is_empty());
-        let asked: Vec<_> = relay
-            .requests()
-            .into_iter()
-            .map(|request| request.flag_key)
-            .collect();
-        assert_eq!(asked, ["flag", "other", "flag", ""]);
+        let requests = relay.requests().into_iter();
+        let requested: Vec<_> = requests.map(|request| request.flag_key).collect();
+        assert_eq!(requested, ["flag", "other", "flag", ""]);
     }
 
     #[tokio::test]
-    async fn refuses_a_context_that_cannot_be_sent() {
+    async fn a_context_that_cannot_be_sent_is_refused() {
         let relay = ScriptedRelay::new().with_value("flag", true);
         let context = EvaluationContext::builder()
             .attribute("rate", f64::NAN)
             .build();
         let error = relay.evaluate("flag", &context).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidContext);
+        assert!(relay.evaluate_all(&context).await.is_err());
         assert!(relay.requests().is_empty());
     }
 
     #[tokio::test]
-    async fn collector_takes_or_refuses_batches() {
+    async fn batches_are_accepted_or_refused() {
         let relay = ScriptedRelay::new();
-        let batch = EventBatch {
-            meta: goff_core::ExporterMetadata::default(),
-            events: Vec::new(),
-        };
         relay.set_collector_failure(Some(RelayError::UnreachableFlagKey { reason: "x" }));
-        assert!(relay.collect(&batch).await.is_err());
+        assert!(relay.collect(&batch()).await.is_err());
         relay.set_collector_failure(None);
-        relay.collect(&batch).await.unwrap();
+        relay.collect(&batch()).await.unwrap();
         assert_eq!((relay.refused_batches(), relay.batches().len()), (1, 1));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn collector_takes_its_time() {
+    async fn a_batch_is_accepted_after_the_delay_unless_it_is_canceled() {
         let relay = ScriptedRelay::new();
-        let batch = EventBatch {
-            meta: goff_core::ExporterMetadata::default(),
-            events: Vec::new(),
-        };
         let delay = Duration::from_secs(5);
         relay.set_collector_delay(Some(delay));
-        let given_up = tokio::time::timeout(delay / 2, relay.collect(&batch)).await;
-        assert!(given_up.is_err());
+        let canceled = tokio::time::timeout(delay / 2, relay.collect(&batch())).await;
+        assert!(canceled.is_err());
         assert!(relay.batches().is_empty());
         let start = tokio::time::Instant::now();
-        relay.collect(&batch).await.unwrap();
+        relay.collect(&batch()).await.unwrap();
         assert_eq!((start.elapsed(), relay.batches().len()), (delay, 1));
     }
 
     #[tokio::test]
-    async fn held_requests_wait_for_their_release() {
-        let relay = ScriptedRelay::new().with_value("flag", true).held();
-        let asking = tokio::spawn({
-            let relay = relay.clone();
-            async move {
-                relay
-                    .evaluate("flag", &EvaluationContext::default())
-                    .await
-                    .unwrap()
-                    .value
-            }
-        });
-        while relay.requests().is_empty() {
-            tokio::task::yield_now().await;
-        }
-        assert!(!asking.is_finished());
-        relay.release(1);
-        assert_eq!(asking.await.unwrap(), true);
-    }
-
-    #[tokio::test]
-    async fn requests_by_hand_are_answered_in_any_order_as_of_when_they_came() {
-        let relay = ScriptedRelay::new().with_value("flag", 1).by_hand();
-        let ask = || {
+    async fn manual_requests_complete_in_any_order_with_the_answer_of_their_arrival() {
+        let relay = ScriptedRelay::new().with_value("flag", 1).manual();
+        let evaluate = || {
             let relay = relay.clone();
             tokio::spawn(async move {
                 let answer = relay.evaluate("flag", &EvaluationContext::default()).await;
                 answer.unwrap().value
             })
         };
-        let first = ask();
+        let first = evaluate();
         relay.wait_for_requests(1).await;
         relay.set_answer("flag", Err(RelayError::UnreachableFlagKey { reason: "x" }));
         let relay = relay.clone().with_value("flag", 2);
-        let second = ask();
-        let given_up = ask();
+        let second = evaluate();
+        let canceled = evaluate();
         relay.wait_for_requests(3).await;
         assert_eq!(relay.waiting(), 3);
-        given_up.abort();
-        assert!(given_up.await.is_err());
+        canceled.abort();
+        assert!(canceled.await.is_err());
         assert_eq!(relay.waiting(), 2);
-        assert!(relay.let_go(1));
+        assert!(relay.complete(1));
         assert_eq!(second.await.unwrap(), 2);
         assert!(!first.is_finished());
-        assert!(relay.let_go(0));
+        assert!(relay.complete(0));
         assert_eq!(first.await.unwrap(), 1);
-        assert!(!relay.let_go(0), "it is gone");
-        assert!(!relay.let_go(2), "it was given up");
+        assert!(!relay.complete(0), "it is complete");
+        assert!(!relay.complete(2), "it was canceled");
     }
 }

@@ -19,12 +19,12 @@ use goff_engine::{
 };
 use serde_json::{Map, Value, json};
 
-/// Flags in memory, for tests of code that asks for flags: give it to the client as its relay
-/// proxy, and set flags as the test goes on. Clones share one state.
+/// Flags in memory for tests of an application: pass them to the client as its relay proxy, and
+/// change them as the test goes on. Clones share one state.
 ///
-/// It takes both evaluation types: it evaluates with `goff-engine`, and it hands out its flags to
-/// be evaluated in process. Rules work, with [`set_flag`](Self::set_flag). Numbers are doubles, as
-/// in the JSON of a relay proxy.
+/// Both evaluation types work: `TestFlags` evaluates with `goff-engine`, and serves its flags as
+/// a flag configuration for in-process evaluation. Rules work, with
+/// [`set_flag`](Self::set_flag). Numbers are doubles, as in the JSON of a relay proxy.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -34,7 +34,7 @@ use serde_json::{Map, Value, json};
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let flags = TestFlags::new().set("new-checkout", true).set("banner", "summer");
+/// let flags = TestFlags::new().with("new-checkout", true).with("banner", "summer");
 ///
 /// // let options = GoFeatureFlagOptions::with_relay_client(Arc::new(flags.clone()));
 /// // let goff = GoFeatureFlag::connect(options).await?;
@@ -62,27 +62,27 @@ pub struct TestFlags(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    /// Each flag as a relay proxy would serve it.
+    /// Each flag in the form of a flag configuration.
     flags: BTreeMap<String, Value>,
     compiled: Arc<FlagSet>,
     enrichment: Map<String, Value>,
-    /// Counts what was set.
+    /// Increases with each change.
     version: u64,
     batches: Vec<EventBatch>,
     sinks: Vec<Arc<dyn InvalidationSink>>,
 }
 
-/// A flag that the relay proxy would refuse.
+/// A flag definition that a relay proxy would refuse.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidFlag(String);
+pub struct FlagError(String);
 
-impl fmt::Display for InvalidFlag {
+impl fmt::Display for FlagError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for InvalidFlag {}
+impl std::error::Error for FlagError {}
 
 impl TestFlags {
     /// No flags: every evaluation is `FLAG_NOT_FOUND`.
@@ -91,74 +91,77 @@ impl TestFlags {
         Self::default()
     }
 
-    /// Gives a flag one value for everybody: variant `value`, reason `STATIC`.
-    ///
-    /// The result is this very object, to set the next one.
-    pub fn set(&self, flag_key: impl Into<String>, value: impl Into<Value>) -> Self {
-        let flag = json!({
-            "variations": {"value": value.into()},
-            "defaultRule": {"variation": "value"},
-        });
-        self.put(flag_key.into(), flag);
-        self.clone()
+    /// As [`set`](Self::set), for chaining.
+    #[must_use]
+    pub fn with(self, flag_key: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.set(flag_key, value);
+        self
     }
 
-    /// Switches a flag off: callers get their own default. A flag that was never set is one from
-    /// now on.
-    pub fn disable(&self, flag_key: impl Into<String>) -> Self {
+    /// As [`set_flag`](Self::set_flag), for chaining.
+    ///
+    /// # Errors
+    /// A flag that a relay proxy would refuse.
+    pub fn with_flag(self, flag_key: impl Into<String>, flag: Value) -> Result<Self, FlagError> {
+        self.set_flag(flag_key, flag)?;
+        Ok(self)
+    }
+
+    /// Gives a flag one value for every context: variant `value`, reason `STATIC`.
+    pub fn set(&self, flag_key: impl Into<String>, value: impl Into<Value>) {
+        self.put(flag_key.into(), with_one_value(value.into()));
+    }
+
+    /// Replaces a flag with a definition as in a flag file: variations, rules, rollouts.
+    ///
+    /// # Errors
+    /// A flag that a relay proxy would refuse; the earlier flag stays.
+    pub fn set_flag(&self, flag_key: impl Into<String>, flag: Value) -> Result<(), FlagError> {
+        let flag_key = flag_key.into();
+        let file = json!({&flag_key: flag}).to_string();
+        let file = FlagFile::parse(&file, FlagFileFormat::Json)
+            .map_err(|error| FlagError(error.to_string()))?;
+        if let Some(problem) = file.problems.first() {
+            let (key, message) = (problem.flag(), problem.message());
+            return Err(FlagError(format!("flag `{key}`: {message}")));
+        }
+        self.put(flag_key, flag);
+        Ok(())
+    }
+
+    /// Disables a flag, so that callers get their default. An unknown flag is added, disabled.
+    pub fn disable(&self, flag_key: impl Into<String>) {
         let flag_key = flag_key.into();
         let known = self.lock().flags.get(&flag_key).cloned();
-        let mut flag = known.unwrap_or_else(
-            || json!({"variations": {"value": true}, "defaultRule": {"variation": "value"}}),
-        );
+        let mut flag = known.unwrap_or_else(|| with_one_value(true.into()));
         if let Some(members) = flag.as_object_mut() {
             members.insert("disable".to_owned(), true.into());
         }
         self.put(flag_key, flag);
-        self.clone()
     }
 
-    /// Sets a flag as a configuration states it: variations, rules, rollouts.
-    ///
-    /// # Errors
-    /// A flag that the relay proxy would refuse; what was set before stays.
-    pub fn set_flag(&self, flag_key: impl Into<String>, flag: Value) -> Result<Self, InvalidFlag> {
-        let flag_key = flag_key.into();
-        let file = json!({&flag_key: flag}).to_string();
-        let invalid = |problem: &dyn fmt::Display| InvalidFlag(problem.to_string());
-        let file = FlagFile::parse(&file, FlagFileFormat::Json).map_err(|error| invalid(&error))?;
-        if let Some(problem) = file.problems.first() {
-            let (key, message) = (problem.flag(), problem.message());
-            return Err(invalid(&format_args!("flag `{key}`: {message}")));
-        }
-        self.put(flag_key, flag);
-        Ok(self.clone())
-    }
-
-    /// Takes a flag away: its evaluation is `FLAG_NOT_FOUND` again.
-    pub fn remove(&self, flag_key: &str) -> Self {
+    /// Removes a flag: its evaluation is `FLAG_NOT_FOUND` again.
+    pub fn remove(&self, flag_key: &str) {
         self.change([flag_key.to_owned()], |state| {
             state.flags.remove(flag_key);
         });
-        self.clone()
     }
 
-    /// Adds an attribute to every evaluation context, over the caller's own.
-    pub fn enrich(&self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+    /// Adds an attribute to every evaluation context. It overrides an attribute of the caller.
+    pub fn enrich(&self, name: impl Into<String>, value: impl Into<Value>) {
         let keys: Vec<String> = self.lock().flags.keys().cloned().collect();
         self.change(keys, |state| {
             state.enrichment.insert(name.into(), value.into());
         });
-        self.clone()
     }
 
-    /// Tells a sink of every change from now on, before the call that makes it returns. With
-    /// `goff.invalidation_sink()`, the client then serves no value from before the change.
+    /// Announces every later change to a sink, before the call that makes the change returns.
+    /// With `goff.invalidation_sink()`, the client then serves no value from before the change.
     pub fn announce_to(&self, sink: Arc<dyn InvalidationSink>) {
         self.lock().sinks.push(sink);
     }
 
-    /// The usage data that came, in order.
+    /// The collected usage data, in order.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         let state = self.lock();
@@ -166,7 +169,7 @@ impl TestFlags {
         events.cloned().collect()
     }
 
-    /// The same in the batches in which they came.
+    /// The collected usage data in their batches, in order.
     #[must_use]
     pub fn batches(&self) -> Vec<EventBatch> {
         self.lock().batches.clone()
@@ -184,13 +187,13 @@ impl TestFlags {
             change(&mut state);
             state.version += 1;
             let text = serde_json::to_string(&state.flags).unwrap_or_default();
-            // It is an object of flags, so it can be read.
+            // Reading cannot fail: the text is an object of flags.
             state.compiled = Arc::new(FlagSet::from_json(text.as_bytes()).unwrap_or_default());
             state.sinks.clone()
         };
-        // After the change, so that whoever asks anew gets it; without the lock, for sinks that ask.
-        let keys = keys.into_iter().collect();
-        let invalidation = Invalidation::Flags(keys);
+        // After the change, so that a new evaluation sees it; without the lock, because a sink may
+        // evaluate.
+        let invalidation = Invalidation::Flags(keys.into_iter().collect());
         for sink in sinks {
             sink.invalidate(invalidation.clone());
         }
@@ -200,7 +203,7 @@ impl TestFlags {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The flags and the enrichment of one moment.
+    /// Flags and enrichment that belong together.
     fn snapshot(&self) -> (Arc<FlagSet>, FlagContext) {
         let state = self.lock();
         let flag_context = FlagContext {
@@ -288,7 +291,11 @@ impl RelayClient for TestFlags {
     }
 }
 
-/// The context as the engine reads it: flat, with the real targeting key.
+fn with_one_value(value: Value) -> Value {
+    json!({"variations": {"value": value}, "defaultRule": {"variation": "value"}})
+}
+
+/// The context as the engine reads it: flat, with the targeting key.
 fn to_map(context: &dyn ContextView) -> Result<Map<String, Value>, ContextError> {
     let mut map = Map::new();
     let mut failure = None;
@@ -349,8 +356,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn values_of_any_type_can_be_set_changed_disabled_and_removed() {
-        let flags = TestFlags::new().set("bool", true).set("list", vec![1, 2]);
+    async fn a_flag_can_be_set_changed_disabled_and_removed() {
+        let flags = TestFlags::new().with("bool", true).with("list", vec![1, 2]);
         let value = async |key: &str| flags.evaluate(key, &user()).await;
         assert_eq!(value("bool").await.unwrap().value, true);
         assert_eq!(value("bool").await.unwrap().reason, Reason::Static);
@@ -367,7 +374,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rules_and_enrichment_count() {
+    async fn rules_and_enrichment_decide() {
         let flags = TestFlags::new();
         let flag = json!({
             "variations": {"yes": true, "no": false},
@@ -393,22 +400,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_flag_that_splits_needs_a_key() {
+    async fn a_percentage_rollout_needs_a_targeting_key() {
         let flags = TestFlags::new();
         let split = json!({
             "variations": {"a": 1, "b": 2}, "defaultRule": {"percentage": {"a": 50, "b": 50}},
         });
         flags.set_flag("flag", split).unwrap();
-        let nobody = EvaluationContext::default();
-        let error = flags.evaluate("flag", &nobody).await.unwrap_err();
+        let keyless = EvaluationContext::default();
+        let error = flags.evaluate("flag", &keyless).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::TargetingKeyMissing);
-        let all = flags.evaluate_all(&nobody).await.unwrap();
+        let all = flags.evaluate_all(&keyless).await.unwrap();
         assert!(all["flag"].is_err());
     }
 
     #[tokio::test]
-    async fn the_configuration_is_handed_out_once() {
-        let flags = TestFlags::new().set("a", 1).set("b", 2);
+    async fn the_configuration_is_served_once_per_version() {
+        let flags = TestFlags::new().with("a", 1).with("b", 2);
         let load = async |wanted: &[&str], held: Option<&Etag>| {
             let wanted: Vec<String> = wanted.iter().map(|key| (*key).to_owned()).collect();
             flags.flag_configuration(&wanted, held).await.unwrap()
@@ -436,18 +443,18 @@ mod tests {
 
     #[test]
     fn changes_are_announced() {
-        let flags = TestFlags::new().set("flag", 1);
+        let flags = TestFlags::new().with("flag", 1);
         let sink = Arc::new(RecordingSink::default());
         flags.announce_to(Arc::clone(&sink) as Arc<dyn InvalidationSink>);
         flags.set("flag", 2);
         flags.remove("flag");
-        let told = Invalidation::Flags(["flag".to_owned()].into());
-        assert_eq!(sink.invalidations(), [told.clone(), told]);
+        let announced = Invalidation::Flags(["flag".to_owned()].into());
+        assert_eq!(sink.invalidations(), [announced.clone(), announced]);
     }
 
     #[tokio::test]
-    async fn a_context_that_cannot_be_sent_is_refused() {
-        let flags = TestFlags::new().set("flag", 1);
+    async fn a_context_without_a_json_form_is_refused() {
+        let flags = TestFlags::new().with("flag", 1);
         let context = EvaluationContext::builder()
             .attribute("rate", f64::NAN)
             .build();

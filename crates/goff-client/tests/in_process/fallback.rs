@@ -157,7 +157,7 @@ async fn origin_tells_who_answered() {
 /// GOFF-FALLBACK-009: bounded by the timeout even where the relay client keeps to no bound.
 #[tokio::test(start_paused = true)]
 async fn fallback_is_bounded() {
-    let relay = with_broken(Ok(answer())).held();
+    let relay = with_broken(Ok(answer())).manual();
     let goff = goff(&relay).await;
     let begun = tokio::time::Instant::now();
     let details = goff.evaluate("broken", &context(), 0_i64).await;
@@ -169,7 +169,7 @@ async fn fallback_is_bounded() {
 /// Shutdown waits for a fallback under way, and cuts it off at its deadline.
 #[tokio::test(start_paused = true)]
 async fn shutdown_bounds_a_fallback() {
-    let relay = with_broken(Ok(answer())).held();
+    let relay = with_broken(Ok(answer())).manual();
     let goff = goff(&relay).await;
     let context = context();
     let (details, ()) = tokio::join!(goff.evaluate("broken", &context, 0_i64), async {

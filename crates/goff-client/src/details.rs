@@ -111,7 +111,7 @@ impl EvaluationDetails<Value> {
 }
 
 /// What a caller asks: a flag for a context, as a type of its own, or else its default.
-pub(crate) struct Asked<'a, T> {
+pub(crate) struct TypedRequest<'a, T> {
     pub(crate) flag_key: &'a str,
     /// As the caller gave it, before it is enriched.
     pub(crate) context: &'a dyn ContextView,
@@ -123,7 +123,7 @@ pub(crate) struct Asked<'a, T> {
 /// Projects a resolution.
 type Project<T> = fn(&str, &Arc<Resolution>) -> Result<Projection<T>, ResolutionError>;
 
-impl<'a, T: FlagType> Asked<'a, T> {
+impl<'a, T: FlagType> TypedRequest<'a, T> {
     pub(crate) fn typed(flag_key: &'a str, context: &'a dyn ContextView, default: T) -> Self {
         Self {
             flag_key,
@@ -135,8 +135,8 @@ impl<'a, T: FlagType> Asked<'a, T> {
     }
 }
 
-impl<'a, T: DeserializeOwned> Asked<'a, T> {
-    pub(crate) fn deserialised(
+impl<'a, T: DeserializeOwned> TypedRequest<'a, T> {
+    pub(crate) fn deserialized(
         flag_key: &'a str,
         context: &'a dyn ContextView,
         default: T,
@@ -156,7 +156,7 @@ impl<'a, T: DeserializeOwned> Asked<'a, T> {
     }
 }
 
-impl<T> Asked<'_, T> {
+impl<T> TypedRequest<'_, T> {
     /// Gives the outcome its type, and records it.
     pub(crate) fn conclude(
         self,

@@ -57,13 +57,15 @@ mod options;
 mod remote;
 mod status;
 
+pub use client::GoFeatureFlag;
 #[cfg(feature = "in-process")]
-pub use client::local_flags::{InvalidFlags, LocalFlags};
-pub use client::{Asking, GoFeatureFlag};
+pub use client::local_flags::{FlagsError, LocalFlags};
 pub use details::EvaluationDetails;
 #[cfg(feature = "in-process")]
 pub use in_process::engine_context::EngineContext;
-pub use options::{GoFeatureFlagOptions, InitializeError, OptionsError};
+pub use options::GoFeatureFlagOptions;
+pub use options::error::{InitializeError, OptionsError};
+pub use status::error::ClientError;
 pub use status::events::{ChangedFlags, ClientEvent, Subscription};
 pub use status::stats::Stats;
 pub use status::{State, Status};
@@ -76,3 +78,9 @@ pub use goff_core::{
 pub use goff_hooks::{DeliveryReport, UsageStats};
 #[cfg(feature = "http")]
 pub use goff_http::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
+
+/// Not covered by semver: for the goff crates only.
+#[doc(hidden)]
+pub mod __internal {
+    pub use crate::client::pending::PendingEvaluation;
+}

@@ -198,47 +198,6 @@ fn environment_decides_nothing() {
     });
 }
 
-/// GOFF-CFG-009, GOFF-CFG-010: no option is left that nothing would miss.
-#[test]
-fn each_option_is_set_by_a_test_of_its_effect() {
-    let read = |path: &str| {
-        std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap()
-    };
-    let source = read("src/options.rs");
-    let setters: Vec<&str> = source
-        .split("pub fn ")
-        .skip(1)
-        .filter_map(|function| function.split_once('('))
-        .filter(|(_, parameters)| parameters.trim_start().starts_with("mut self"))
-        .map(|(name, _)| name)
-        .collect();
-    assert!(setters.contains(&"exporter_metadata"), "{setters:?}");
-    assert!(setters.len() >= 18, "{setters:?}");
-    let list = |directory: &str| -> Vec<String> {
-        std::fs::read_dir(format!("{}/{directory}", env!("CARGO_MANIFEST_DIR")))
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .map(|name| format!("{directory}/{name}"))
-            .collect()
-    };
-    let tests: String = list("tests")
-        .into_iter()
-        .flat_map(|path| {
-            if path.ends_with(".rs") {
-                vec![path]
-            } else {
-                list(&path)
-            }
-        })
-        // What is only refused here may have no effect.
-        .filter(|path| path != "tests/options.rs")
-        .map(|path| read(&path))
-        .collect();
-    for setter in setters {
-        assert!(tests.contains(&format!(".{setter}(")), "`{setter}`");
-    }
-}
-
 #[test]
 fn debug_shows_no_secret() {
     let options = GoFeatureFlagOptions::new("http://user:s3cret@localhost")

@@ -84,7 +84,7 @@ async fn data_collector_base_url_takes_the_usage_data_alone() {
 }
 
 /// Python A3: how often usage data go out; 60 s by default.
-/// GOFF-CFG-003, GOFF-CFG-009, GOFF-COLL-014.
+/// GOFF-CFG-003, GOFF-CFG-009, GOFF-CFG-010, GOFF-COLL-014.
 #[tokio::test(start_paused = true)]
 async fn data_flush_interval_is_the_time_between_deliveries() {
     for (interval, expected) in [(Some(7), 7), (None, 60)] {
@@ -103,7 +103,7 @@ async fn data_flush_interval_is_the_time_between_deliveries() {
 }
 
 /// GOFF-COLL-014: as many events are delivered without waiting for the interval; 10,000 by default.
-/// GOFF-CFG-003, GOFF-CFG-009, GOFF-COLL-014.
+/// GOFF-CFG-003, GOFF-CFG-009, GOFF-CFG-010, GOFF-COLL-014.
 #[tokio::test(start_paused = true)]
 async fn max_pending_events_starts_a_delivery() {
     for (max, expected) in [(Some(5), 5), (None, 10_000)] {

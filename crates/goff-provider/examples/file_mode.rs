@@ -64,6 +64,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             goff.evaluate("new-checkout", &context, false).await.value,
             goff.status()
                 .last_error
+                .map(|error| error.to_string())
                 .unwrap_or_default()
                 .replace(&path.display().to_string(), "the file")
         );

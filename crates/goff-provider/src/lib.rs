@@ -13,8 +13,8 @@ pub use goff_client::{
     RelayClient, RelayError, Resolution, ResolutionError, State, Stats, Status, StreamState,
     Subscription, UsageStats,
 };
+#[cfg(feature = "in-process")]
+pub use goff_client::{FlagsError, LocalFlags};
 #[cfg(feature = "http")]
 pub use goff_client::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
-#[cfg(feature = "in-process")]
-pub use goff_client::{InvalidFlags, LocalFlags};
 pub use goff_core::{FLAG_DISABLED, NULL_VALUE, is_disabled};

@@ -56,7 +56,7 @@ impl GoFeatureFlagProvider {
         let mut outcome = match self.client.look_up(flag_key, context) {
             Ok(outcome) => outcome,
             // The SDK boxes this future for every evaluation; a request is boxed only where it is made.
-            Err(asking) => Box::pin(asking.outcome()).await,
+            Err(pending) => Box::pin(pending.outcome()).await,
         };
         let result = project_outcome(flag_key, &mut outcome);
         // Without the attribute no hook of ours waits for the outcome.

@@ -241,7 +241,7 @@ async fn flags_that_vanish_are_kept_and_a_start_without_any_is_an_empty_configur
         let status = surface.goff.status();
         assert_eq!(status.state, State::Stale, "{}", surface.name);
         let words = status.last_error.unwrap();
-        assert!(words.contains("without `flags`"), "{words}");
+        assert!(words.to_string().contains("without `flags`"), "{words}");
         assert_eq!(value(surface).await, "a", "{}", surface.name);
     }
     let later = in_process_surfaces(relay.endpoint(), polling_often).await;

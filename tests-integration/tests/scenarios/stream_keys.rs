@@ -42,6 +42,7 @@ async fn a_stream_that_is_refused_says_so_without_the_key() {
             // The status cannot be waited on, only asked for.
             sleep(Duration::from_millis(10)).await;
         };
+        let error = error.to_string();
         assert!(error.contains("401"), "{error}");
         assert!(!error.contains("wrong"), "{error}");
         assert_eq!(goff.stats().stream, StreamState::Down);

@@ -1,141 +1,124 @@
-//! What follows from changes, and from not hearing of them: the cache, the events, the status.
+//! Reacts to flag changes, and to a change stream that is down for long.
 
-#[cfg(any(feature = "ws", feature = "in-process", test))]
-use std::fmt;
 use std::sync::Arc;
-use std::sync::Weak;
-#[cfg(any(feature = "ws", test))]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-#[cfg(any(feature = "ws", test))]
 use goff_core::__internal::BackgroundTask;
-use goff_core::NoRuntimeError;
-use goff_core::{Invalidation, InvalidationSink, StreamState};
+use goff_core::{Invalidation, InvalidationSink, NoRuntimeError, StreamState};
 use tokio::sync::watch;
 
 #[cfg(feature = "in-process")]
-use crate::in_process::source::pending_changes::Announcements;
+use crate::in_process::source::pending_changes::PendingChanges;
 use crate::remote::RemoteEvaluator;
-use crate::status::events::{Announcer, ChangedFlags, ClientEvent};
-#[cfg(any(feature = "ws", test))]
-use crate::status::{State, StatusCell};
+use crate::status::SessionStatus;
+use crate::status::counters::Counters;
+use crate::status::error::ClientError;
+use crate::status::events::{ChangedFlags, ClientEvent};
 
-/// Where the change stream, and a caller's own changes, arrive.
+/// Takes the flag changes of a session from its change stream, or from
+/// [`invalidation_sink`](crate::GoFeatureFlag::invalidation_sink).
+#[derive(Debug)]
 pub(crate) struct ChangeSink {
-    follower: Follower,
-    announcer: Announcer,
+    target: ChangeTarget,
+    status: SessionStatus,
+    counters: Arc<Counters>,
     stream: watch::Sender<StreamState>,
+    was_open: AtomicBool,
 }
 
-/// Whom changes concern.
-pub(crate) enum Follower {
-    /// Answers are dropped from its cache. Weak, so that a stream that is being torn down keeps no
-    /// client alive.
-    Cache(Weak<RemoteEvaluator>),
-    /// The flags are fetched, and only then is anything known to have changed.
+#[derive(Debug)]
+pub(crate) enum ChangeTarget {
+    Cache(Arc<RemoteEvaluator>),
+    /// The poller of the flag configuration reports what changed once it has fetched it.
     #[cfg(feature = "in-process")]
-    Poller(Arc<Announcements>),
+    Configuration(Arc<PendingChanges>),
 }
 
 impl ChangeSink {
-    pub(crate) fn new(follower: Follower, announcer: Announcer) -> Self {
+    pub(crate) fn new(
+        target: ChangeTarget,
+        status: SessionStatus,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
-            follower,
-            announcer,
+            target,
+            status,
+            counters,
             stream: watch::Sender::new(StreamState::Down),
+            was_open: AtomicBool::new(false),
         }
     }
 
-    #[cfg(any(feature = "ws", test))]
-    pub(crate) fn stream(&self) -> watch::Receiver<StreamState> {
-        self.stream.subscribe()
-    }
-}
-
-impl fmt::Debug for ChangeSink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ChangeSink").finish_non_exhaustive()
+    /// Makes the session stale while the stream, once it was open, is down for longer than
+    /// `stale_after`. A stream that never opened does not: a gateway may not support WebSocket,
+    /// and the cache's time limit bounds staleness.
+    pub(crate) fn watch_staleness(
+        &self,
+        stale_after: Duration,
+    ) -> Result<BackgroundTask, NoRuntimeError> {
+        let mut stream = self.stream.subscribe();
+        let status = self.status.clone();
+        BackgroundTask::spawn(move |mut stop| async move {
+            let watching = async {
+                while stream.wait_for(is_open).await.is_ok() {
+                    status.ready();
+                    if stream.wait_for(|state| !is_open(state)).await.is_err() {
+                        return;
+                    }
+                    let reopened = stream.wait_for(is_open);
+                    if tokio::time::timeout(stale_after, reopened).await.is_err() {
+                        status.stale();
+                    }
+                }
+            };
+            tokio::select! {
+                () = stop.stopped() => {}
+                () = watching => {}
+            }
+        })
     }
 }
 
 impl InvalidationSink for ChangeSink {
     fn invalidate(&self, invalidation: Invalidation) {
-        match &self.follower {
-            Follower::Cache(evaluator) => {
-                if let Some(evaluator) = evaluator.upgrade() {
-                    evaluator.invalidate(&invalidation);
-                }
-            }
+        match &self.target {
+            ChangeTarget::Cache(evaluator) => evaluator.invalidate(&invalidation),
             #[cfg(feature = "in-process")]
-            Follower::Poller(announcements) => {
-                announcements.announce(&invalidation);
+            ChangeTarget::Configuration(changes) => {
+                changes.announce(&invalidation);
                 return;
             }
         }
         let changed = match invalidation {
             Invalidation::Flags(flags) => ChangedFlags::Named(flags),
-            // On connecting everything is invalidated without anybody having said that it changed
-            // (GOFF-EVT-004); the stream is not open then.
-            _ if *self.stream.borrow() == StreamState::Down => return,
+            // A stream that opens invalidates all flags without a change having been announced
+            // (GOFF-EVT-004); it is still down then.
+            _ if !is_open(&self.stream.borrow()) => return,
             _ => ChangedFlags::Unknown,
         };
-        self.announcer
-            .announce(ClientEvent::ConfigurationChanged(changed));
+        self.status.send(ClientEvent::ConfigurationChanged(changed));
     }
 
     fn stream_state(&self, state: StreamState) {
-        let before = self.stream.send_replace(state);
-        if before == StreamState::Open && state == StreamState::Down {
-            self.announcer
-                .announce(ClientEvent::Error(STREAM_BROKE.to_owned()));
+        let was_open = is_open(&self.stream.send_replace(state));
+        if is_open(&state) && !was_open {
+            if self.was_open.swap(true, Ordering::Relaxed) {
+                self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
+            }
+        } else if was_open && !is_open(&state) {
+            self.status.send(ClientEvent::Error(ClientError::Stream {
+                reason: STREAM_LOST.into(),
+            }));
         }
     }
 }
 
-const STREAM_BROKE: &str =
-    "the change stream broke; until it is open again, changes of flags are not heard of";
-
-/// Watches the stream: a client whose stream was open and has been down for `patience` is stale,
-/// until it is open again. A stream that never was open makes nobody stale: there may be a gateway
-/// without WebSocket, and the cache's time limit bounds staleness.
-#[cfg(any(feature = "ws", test))]
-pub(crate) fn watch_staleness(
-    mut stream: watch::Receiver<StreamState>,
-    patience: Duration,
-    status: Arc<StatusCell>,
-    announcer: Announcer,
-) -> Result<BackgroundTask, NoRuntimeError> {
-    BackgroundTask::spawn(move |mut stop| async move {
-        let watching = async {
-            while stream
-                .wait_for(|state| *state == StreamState::Open)
-                .await
-                .is_ok()
-            {
-                if status.set_if(State::Ready, |state| state == State::Stale) {
-                    announcer.announce(ClientEvent::Ready);
-                }
-                if stream
-                    .wait_for(|state| *state == StreamState::Down)
-                    .await
-                    .is_err()
-                {
-                    return;
-                }
-                let back = stream.wait_for(|state| *state == StreamState::Open);
-                if tokio::time::timeout(patience, back).await.is_err()
-                    && status.set_if(State::Stale, |state| state == State::Ready)
-                {
-                    announcer.announce(ClientEvent::Stale);
-                }
-            }
-        };
-        tokio::select! {
-            () = stop.stopped() => {}
-            () = watching => {}
-        }
-    })
+fn is_open(state: &StreamState) -> bool {
+    *state == StreamState::Open
 }
+
+const STREAM_LOST: &str = "flag changes are not received until it is open again";
 
 #[cfg(test)]
 mod tests {
@@ -143,41 +126,37 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::remote::bounded_relay::BoundedRelay;
+    use crate::status::events::Subscription;
+    use crate::status::{State, StatusCell};
 
     struct Watched {
         sink: ChangeSink,
         status: Arc<StatusCell>,
-        subscription: crate::Subscription,
-        _evaluator: Arc<RemoteEvaluator>,
+        events: Subscription,
         _task: BackgroundTask,
     }
 
     fn watched() -> Watched {
-        let announcer = Announcer::new();
-        let evaluator = Arc::new(RemoteEvaluator::new(
-            Arc::new(ScriptedRelay::new()),
-            None,
-            Duration::from_secs(1),
-            Arc::default(),
-        ));
-        let follower = Follower::Cache(Arc::downgrade(&evaluator));
-        let sink = ChangeSink::new(follower, announcer.clone());
+        let relay = BoundedRelay {
+            client: Arc::new(ScriptedRelay::new()),
+            timeout: Duration::from_secs(1),
+        };
+        let evaluator = Arc::new(RemoteEvaluator::new(relay, None, Arc::default()));
         let status = Arc::new(StatusCell::new());
-        status.set(State::Ready);
-        let subscription = announcer.subscribe();
-        let patience = Duration::from_secs(60);
-        let task =
-            watch_staleness(sink.stream(), patience, Arc::clone(&status), announcer).unwrap();
+        let session = status.begin();
+        session.ready();
+        let sink = ChangeSink::new(ChangeTarget::Cache(evaluator), session, Arc::default());
+        let task = sink.watch_staleness(Duration::from_secs(60)).unwrap();
         Watched {
             sink,
+            events: status.subscribe(),
             status,
-            subscription,
-            _evaluator: evaluator,
             _task: task,
         }
     }
 
-    /// Without anything to run, the paused clock leaps to the next timer.
+    /// While nothing can run, the paused clock advances to the next timer.
     async fn pass(duration: Duration) {
         tokio::time::sleep(duration).await;
     }
@@ -190,13 +169,15 @@ mod tests {
         pass(Duration::from_secs(1)).await;
         let start = Instant::now();
         watched.sink.stream_state(StreamState::Down);
-        let error = ClientEvent::Error(STREAM_BROKE.to_owned());
-        assert_eq!(watched.subscription.next().await, Some(error));
-        assert_eq!(watched.subscription.next().await, Some(ClientEvent::Stale));
+        let error = ClientEvent::Error(ClientError::Stream {
+            reason: STREAM_LOST.into(),
+        });
+        assert_eq!(watched.events.next().await, Some(error));
+        assert_eq!(watched.events.next().await, Some(ClientEvent::Stale));
         assert_eq!(start.elapsed(), Duration::from_secs(60));
         assert_eq!(watched.status.state(), State::Stale);
         watched.sink.stream_state(StreamState::Open);
-        assert_eq!(watched.subscription.next().await, Some(ClientEvent::Ready));
+        assert_eq!(watched.events.next().await, Some(ClientEvent::Ready));
         assert_eq!(watched.status.state(), State::Ready);
     }
 
@@ -225,7 +206,7 @@ mod tests {
         watched.sink.invalidate(Invalidation::All);
         for expected in [ChangedFlags::Named(flags), ChangedFlags::Unknown] {
             assert_eq!(
-                watched.subscription.next().await,
+                watched.events.next().await,
                 Some(ClientEvent::ConfigurationChanged(expected))
             );
         }

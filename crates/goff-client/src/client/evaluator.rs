@@ -1,52 +1,186 @@
-//! The two ways to evaluate, behind one.
+//! The two ways to evaluate.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use goff_core::{ContextView, RelayError};
+use goff_core::__internal::CacheKey;
+use goff_core::{ContextView, NoRuntimeError, Outcome, RelayError};
 use serde_json::Value;
+use tokio::time::Instant;
 
+use crate::client::changes::ChangeTarget;
 use crate::details::EvaluationDetails;
 #[cfg(feature = "in-process")]
-use crate::in_process::{InProcessEvaluator, Life};
-use crate::remote::RemoteEvaluator;
+use crate::in_process::{
+    InProcessEvaluator,
+    current_configuration::{CurrentConfiguration, FirstAttempt},
+    mode::InProcessMode,
+    snapshot::LocalEvaluation,
+    source::{ConfigurationSource, pending_changes::PendingChanges},
+};
+use crate::options::settings::Mode;
+use crate::remote::{RemoteEvaluator, RemoteLookup};
+use crate::status::SessionStatus;
+use crate::status::counters::Counters;
 
-/// Who evaluates. An enum, because a boxed call would cost an allocation for each evaluation.
-#[derive(Debug, Clone)]
+/// Evaluates in the mode of the client. An enum, because a boxed future would cost an allocation
+/// for each evaluation.
+#[derive(Debug)]
 pub(crate) enum Evaluator {
     Remote(Arc<RemoteEvaluator>),
     #[cfg(feature = "in-process")]
-    InProcess(Arc<InProcessEvaluator>, Life),
+    InProcess {
+        mode: Arc<InProcessMode>,
+        evaluator: Arc<InProcessEvaluator>,
+        changes: Arc<PendingChanges>,
+        /// `None` before the start, after the stop, and if the flags never change.
+        source: std::sync::Mutex<Option<ConfigurationSource>>,
+    },
 }
 
-/// What the relay proxy is to be asked.
-pub(crate) enum Question {
-    /// To evaluate, as it always does.
-    Evaluate(Arc<RemoteEvaluator>),
-    /// To evaluate what the engine gave up on, like this.
+/// The part of an evaluation that needs no waiting.
+pub(crate) enum Lookup {
+    Answered(Outcome),
+    /// There is no configuration yet (GOFF-LIFE-006).
     #[cfg(feature = "in-process")]
-    FallBack(Arc<InProcessEvaluator>, goff_core::Outcome),
+    NotLoaded,
+    NeedsRelay(RelayCall),
+}
+
+/// What the relay proxy is needed for.
+pub(crate) enum RelayCall {
+    /// To evaluate, with the key of the answer in the cache if there is a cache.
+    Evaluate(Arc<RemoteEvaluator>, Option<CacheKey>),
+    /// To evaluate after the engine failed with this outcome.
+    #[cfg(feature = "in-process")]
+    FallBack(Arc<InProcessEvaluator>, Outcome),
 }
 
 impl Evaluator {
-    /// Nothing is evaluated in process from then on.
-    pub(crate) fn end(&self) {
-        match self {
-            // It has no state that could outlast it.
-            Self::Remote(_) => {}
+    pub(crate) fn new(mode: &Mode, counters: &Arc<Counters>) -> Self {
+        match mode {
+            Mode::Remote { relay, cache } => Self::Remote(Arc::new(RemoteEvaluator::new(
+                relay.clone(),
+                *cache,
+                Arc::clone(counters),
+            ))),
             #[cfg(feature = "in-process")]
-            Self::InProcess(in_process, life) => in_process.end(*life),
+            Mode::InProcess(mode) => {
+                let relay = mode.relay();
+                let fallback = relay.map(|relay| relay.fallback.clone());
+                let flags = relay.map(|relay| Arc::clone(&relay.source.flags));
+                Self::InProcess {
+                    mode: Arc::clone(mode),
+                    evaluator: Arc::new(InProcessEvaluator::new(fallback, Arc::clone(counters))),
+                    changes: Arc::new(PendingChanges::new(flags.unwrap_or_default())),
+                    source: std::sync::Mutex::new(None),
+                }
+            }
         }
     }
 
-    /// Every flag, or those that the context names; `None` where there is no configuration yet.
+    /// Where flag changes go.
+    pub(crate) fn change_target(&self) -> ChangeTarget {
+        match self {
+            Self::Remote(remote) => ChangeTarget::Cache(Arc::clone(remote)),
+            #[cfg(feature = "in-process")]
+            Self::InProcess { changes, .. } => ChangeTarget::Configuration(Arc::clone(changes)),
+        }
+    }
+
+    /// Starts to load flags; remote evaluation is ready at once. `on_refused` is called when the
+    /// relay proxy refuses the key.
+    pub(crate) fn start(
+        &self,
+        status: &SessionStatus,
+        on_refused: Box<dyn FnOnce() + Send>,
+    ) -> Result<(), NoRuntimeError> {
+        match self {
+            Self::Remote(_) => {
+                drop(on_refused);
+                status.ready();
+            }
+            #[cfg(feature = "in-process")]
+            Self::InProcess {
+                mode,
+                evaluator,
+                changes,
+                source,
+            } => {
+                let current = CurrentConfiguration {
+                    evaluator: Arc::clone(evaluator),
+                    status: status.clone(),
+                };
+                let started =
+                    ConfigurationSource::start(mode, current, Arc::clone(changes), on_refused)?;
+                if started.is_none() {
+                    status.ready();
+                }
+                *lock(source) = started;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until the first attempt to load flags has ended (GOFF-LIFE-001).
+    ///
+    /// # Errors
+    /// The relay proxy refused the key.
+    pub(crate) async fn first_attempt(&self) -> Result<(), RelayError> {
+        #[cfg(feature = "in-process")]
+        if let Self::InProcess { source, .. } = self {
+            let first = lock(source)
+                .as_ref()
+                .map(ConfigurationSource::first_attempt);
+            // An ended report means that the client was shut down.
+            if let Some(mut first) = first
+                && let Ok(first) = first.wait_for(Option::is_some).await
+                && let Some(FirstAttempt::Refused(error)) = &*first
+            {
+                return Err(error.clone());
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "in-process")]
+    #[inline]
+    pub(crate) fn in_process(&self) -> Option<&InProcessEvaluator> {
+        match self {
+            Self::Remote(_) => None,
+            Self::InProcess { evaluator, .. } => Some(evaluator),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn look_up(&self, flag_key: &str, context: &dyn ContextView) -> Lookup {
+        match self {
+            Self::Remote(remote) => match remote.look_up(flag_key, context) {
+                RemoteLookup::Answered(outcome) => Lookup::Answered(outcome),
+                RemoteLookup::Missed(key) => {
+                    Lookup::NeedsRelay(RelayCall::Evaluate(Arc::clone(remote), key))
+                }
+            },
+            #[cfg(feature = "in-process")]
+            Self::InProcess { evaluator, .. } => match evaluator.evaluate(flag_key, context) {
+                None => Lookup::NotLoaded,
+                Some(LocalEvaluation::Done(outcome)) => Lookup::Answered(outcome),
+                Some(LocalEvaluation::FallBack(outcome)) => {
+                    Lookup::NeedsRelay(RelayCall::FallBack(Arc::clone(evaluator), outcome))
+                }
+            },
+        }
+    }
+
+    /// Evaluates every flag, or those that the context names; `None` if there is no configuration
+    /// yet.
     pub(crate) async fn evaluate_all(
         &self,
         context: &dyn ContextView,
     ) -> Result<Option<BTreeMap<String, EvaluationDetails<Value>>>, RelayError> {
         match self {
             Self::Remote(remote) => {
-                let flags = remote.ask_all(context).await?;
+                let flags = remote.request_all(context).await?;
                 let details = flags.into_iter().map(|(flag_key, result)| {
                     let result = result
                         .map(Arc::new)
@@ -56,10 +190,57 @@ impl Evaluator {
                 Ok(Some(details.collect()))
             }
             #[cfg(feature = "in-process")]
-            Self::InProcess(in_process, _) => {
-                let snapshot = in_process.snapshot();
-                Ok(snapshot.map(|snapshot| snapshot.evaluate_all(context)))
+            Self::InProcess { evaluator, .. } => {
+                Ok(evaluator.with_snapshot(|snapshot| snapshot.evaluate_all(context)))
             }
         }
     }
+
+    /// Stops loading flags, and frees them.
+    pub(crate) async fn stop(&self, end: Instant) {
+        match self {
+            Self::Remote(_) => {}
+            #[cfg(feature = "in-process")]
+            Self::InProcess {
+                evaluator, source, ..
+            } => {
+                let source = lock(source).take();
+                if let Some(source) = source {
+                    source
+                        .stop(end.saturating_duration_since(Instant::now()))
+                        .await;
+                }
+                evaluator.replace(None);
+            }
+        }
+    }
+}
+
+impl RelayCall {
+    pub(crate) async fn outcome(self, flag_key: &str, context: &dyn ContextView) -> Outcome {
+        match self {
+            Self::Evaluate(remote, key) => remote.request(flag_key, context, key).await,
+            #[cfg(feature = "in-process")]
+            Self::FallBack(evaluator, outcome) => {
+                evaluator.fall_back(flag_key, context, outcome).await
+            }
+        }
+    }
+}
+
+impl Drop for Evaluator {
+    fn drop(&mut self) {
+        match self {
+            Self::Remote(remote) => remote.cancel_requests(),
+            #[cfg(feature = "in-process")]
+            Self::InProcess { .. } => {}
+        }
+    }
+}
+
+#[cfg(feature = "in-process")]
+fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }

@@ -1,13 +1,11 @@
 //! Flags without `async`: evaluation in this process, from any thread.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
 use goff_core::{
-    ContextView, EvaluationType, EventSink, ExporterMetadata, FlagConfiguration, FlagType, Origin,
-    Outcome, ResolutionError,
+    ContextView, EvaluationType, ExporterMetadata, FlagConfiguration, FlagType, ResolutionError,
 };
 use goff_engine::FlagSetError;
 use goff_hooks::Enriched;
@@ -15,7 +13,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::client::lifecycle::Lifecycle;
-use crate::details::{Asked, EvaluationDetails};
+use crate::client::pending::not_evaluated;
+use crate::details::{EvaluationDetails, TypedRequest};
 use crate::in_process::snapshot::Snapshot;
 
 /// Flags that are evaluated at once, where the caller is: nothing is spawned or waited for, no
@@ -36,15 +35,15 @@ use crate::in_process::snapshot::Snapshot;
 /// }"#)?;
 /// let context = EvaluationContext::builder().attribute("plan", "pro").build();
 /// assert!(flags.evaluate("new-checkout", &context, false).value);
-/// # Ok::<(), goff_client::InvalidFlags>(())
+/// # Ok::<(), goff_client::FlagsError>(())
 /// ```
 #[derive(Clone)]
-pub struct LocalFlags(Holder);
+pub struct LocalFlags(Flags);
 
 #[derive(Clone)]
-enum Holder {
+enum Flags {
     Client(Arc<Lifecycle>),
-    Alone {
+    Fixed {
         snapshot: Arc<Snapshot>,
         exporter_metadata: ExporterMetadata,
     },
@@ -57,20 +56,20 @@ impl LocalFlags {
     /// # Errors
     /// A text that is no object of flags. A flag that cannot be read is an error of its own
     /// evaluations only.
-    pub fn from_flags(text: &str) -> Result<Self, InvalidFlags> {
+    pub fn from_flags(text: &str) -> Result<Self, FlagsError> {
         let snapshot = Snapshot::compile(FlagConfiguration {
             flags: Some(text.into()),
             ..FlagConfiguration::default()
         })
-        .map_err(InvalidFlags)?;
-        Ok(Self(Holder::Alone {
+        .map_err(FlagsError)?;
+        Ok(Self(Flags::Fixed {
             snapshot: Arc::new(snapshot),
             exporter_metadata: ExporterMetadata::default(),
         }))
     }
 
     pub(crate) fn of_client(lifecycle: Arc<Lifecycle>) -> Self {
-        Self(Holder::Client(lifecycle))
+        Self(Flags::Client(lifecycle))
     }
 
     /// Evaluates a flag, like [`GoFeatureFlag::evaluate`](crate::GoFeatureFlag::evaluate).
@@ -80,7 +79,7 @@ impl LocalFlags {
         context: &dyn ContextView,
         default: T,
     ) -> EvaluationDetails<T> {
-        self.evaluate_with(Asked::typed(flag_key, context, default))
+        self.evaluate_as_requested(TypedRequest::typed(flag_key, context, default))
     }
 
     /// Evaluates a flag as a type of the caller's own, like
@@ -91,7 +90,7 @@ impl LocalFlags {
         context: &dyn ContextView,
         default: T,
     ) -> EvaluationDetails<T> {
-        self.evaluate_with(Asked::deserialised(flag_key, context, default))
+        self.evaluate_as_requested(TypedRequest::deserialized(flag_key, context, default))
     }
 
     /// Evaluates every flag, or those that the context's `gofeatureflag.flagList` names, like
@@ -104,45 +103,37 @@ impl LocalFlags {
         context: &dyn ContextView,
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
         let enriched = Enriched::new(context, self.exporter_metadata());
-        self.ask(|snapshot| snapshot.evaluate_all(&enriched))
+        self.with_snapshot(|snapshot| snapshot.evaluate_all(&enriched))
     }
 
-    fn evaluate_with<T>(&self, asked: Asked<'_, T>) -> EvaluationDetails<T> {
-        let enriched = Enriched::new(asked.context, self.exporter_metadata());
+    fn evaluate_as_requested<T>(&self, request: TypedRequest<'_, T>) -> EvaluationDetails<T> {
+        let enriched = Enriched::new(request.context, self.exporter_metadata());
         let outcome = self
-            .ask(|snapshot| snapshot.evaluate(asked.flag_key, &enriched).outcome())
-            .unwrap_or_else(|error| Outcome {
-                flag_key: asked.flag_key.into(),
-                result: Err(Box::new(error)),
-                origin: Origin::NotEvaluated,
-            });
+            .with_snapshot(|snapshot| snapshot.evaluate(request.flag_key, &enriched).outcome())
+            .unwrap_or_else(|error| not_evaluated(request.flag_key, error));
         let sink = match &self.0 {
-            Holder::Client(lifecycle) => lifecycle.publisher(),
-            Holder::Alone { .. } => None,
+            Flags::Client(lifecycle) => lifecycle.sink(),
+            Flags::Fixed { .. } => None,
         };
-        asked.conclude(
-            outcome,
-            sink.map(|sink| &**sink as &dyn EventSink),
-            EvaluationType::InProcess,
-        )
+        request.conclude(outcome, sink, EvaluationType::InProcess)
     }
 
-    /// Asks the flags; those of a client are the ones of the moment.
-    fn ask<T>(&self, ask: impl FnOnce(&Snapshot) -> T) -> Result<T, ResolutionError> {
+    fn with_snapshot<T>(&self, use_it: impl FnOnce(&Snapshot) -> T) -> Result<T, ResolutionError> {
         let lifecycle = match &self.0 {
-            Holder::Alone { snapshot, .. } => return Ok(ask(snapshot)),
-            Holder::Client(lifecycle) => lifecycle,
+            Flags::Fixed { snapshot, .. } => return Ok(use_it(snapshot)),
+            Flags::Client(lifecycle) => lifecycle,
         };
-        lifecycle
-            .in_process()
-            .and_then(|in_process| in_process.with_snapshot(ask))
-            .ok_or_else(|| lifecycle.not_loaded())
+        let session = lifecycle.session();
+        session
+            .as_ref()
+            .and_then(|session| session.evaluator.in_process()?.with_snapshot(use_it))
+            .ok_or_else(|| lifecycle.not_ready())
     }
 
     fn exporter_metadata(&self) -> &ExporterMetadata {
         match &self.0 {
-            Holder::Client(lifecycle) => lifecycle.exporter_metadata(),
-            Holder::Alone {
+            Flags::Client(lifecycle) => lifecycle.exporter_metadata(),
+            Flags::Fixed {
                 exporter_metadata, ..
             } => exporter_metadata,
         }
@@ -153,29 +144,14 @@ impl fmt::Debug for LocalFlags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("LocalFlags");
         match &self.0 {
-            Holder::Client(lifecycle) => debug.field("status", &lifecycle.status()),
-            Holder::Alone { snapshot, .. } => debug.field("flags", snapshot),
+            Flags::Client(lifecycle) => debug.field("status", &lifecycle.status()),
+            Flags::Fixed { snapshot, .. } => debug.field("flags", snapshot),
         };
         debug.finish_non_exhaustive()
     }
 }
 
-/// A text that is not an object of flags.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidFlags(FlagSetError);
-
-impl fmt::Display for InvalidFlags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "the flags are not a JSON object of flags by key: {}",
-            self.0
-        )
-    }
-}
-
-impl Error for InvalidFlags {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        Some(&self.0)
-    }
-}
+/// A text that is not a JSON object of flags.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("not a JSON object of flags by key: {0}")]
+pub struct FlagsError(#[source] FlagSetError);

@@ -5,30 +5,32 @@ pub(crate) mod evaluator;
 pub(crate) mod lifecycle;
 #[cfg(feature = "in-process")]
 pub(crate) mod local_flags;
+pub(crate) mod pending;
 pub(crate) mod session;
+#[cfg_attr(not(feature = "ws"), path = "no_stream.rs")]
+pub(crate) mod stream;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::{
     ContextView, EvaluationType, Event, EventSink, ExporterMetadata, FlagType, InvalidationSink,
-    Origin, Outcome, RelayError, ResolutionError,
+    Outcome, RelayError, ResolutionError,
 };
 use goff_hooks::{DeliveryReport, Enriched, tracking_event, unix_seconds};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::client::evaluator::{Evaluator, Question};
+use crate::client::evaluator::Lookup;
 use crate::client::lifecycle::Lifecycle;
 #[cfg(feature = "in-process")]
 use crate::client::local_flags::LocalFlags;
-use crate::client::session::{Counted, Running};
-use crate::details::{Asked, EvaluationDetails};
-#[cfg(feature = "in-process")]
-use crate::in_process::snapshot::LocalEvaluation;
-use crate::options::{GoFeatureFlagOptions, InitializeError, OptionsError};
+use crate::client::pending::{CLOSED, PendingEvaluation, not_evaluated};
+use crate::client::session::{InFlightGuard, Session};
+use crate::details::{EvaluationDetails, TypedRequest};
+use crate::options::GoFeatureFlagOptions;
+use crate::options::error::{InitializeError, OptionsError};
 #[cfg(doc)]
 use crate::status::State;
 use crate::status::Status;
@@ -173,7 +175,7 @@ impl GoFeatureFlag {
         context: &dyn ContextView,
         default: T,
     ) -> EvaluationDetails<T> {
-        self.evaluate_with(Asked::typed(flag_key, context, default))
+        self.evaluate_as_requested(TypedRequest::typed(flag_key, context, default))
             .await
     }
 
@@ -197,7 +199,7 @@ impl GoFeatureFlag {
         context: &dyn ContextView,
         default: T,
     ) -> EvaluationDetails<T> {
-        self.evaluate_with(Asked::deserialised(flag_key, context, default))
+        self.evaluate_as_requested(TypedRequest::deserialized(flag_key, context, default))
             .await
     }
 
@@ -211,13 +213,13 @@ impl GoFeatureFlag {
         &self,
         context: &dyn ContextView,
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
-        let running = Counted::new(self.running()?);
+        let session = InFlightGuard::new(self.session()?);
         let enriched = Enriched::new(context, self.exporter_metadata());
-        running
-            .until_cut_off(running.evaluator.evaluate_all(&enriched))
+        session
+            .until_cut_off(session.evaluator.evaluate_all(&enriched))
             .await
             .ok_or(CLOSED)??
-            .ok_or_else(|| self.lifecycle.not_loaded())
+            .ok_or_else(|| self.lifecycle.not_ready())
     }
 
     /// The untyped evaluation beneath [`evaluate`](Self::evaluate) and the OpenFeature provider.
@@ -226,61 +228,34 @@ impl GoFeatureFlag {
     pub async fn resolve(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
         match self.look_up(flag_key, context) {
             Ok(outcome) => outcome,
-            Err(asking) => asking.outcome().await,
+            Err(pending) => pending.outcome().await,
         }
     }
 
-    /// The first half of [`resolve`](Self::resolve): the outcome where nothing has to be waited
-    /// for, as for a cache hit and in process. Where the relay proxy has to be asked, it is
-    /// [`Asking::outcome`] that asks.
+    /// The part of [`resolve`](Self::resolve) that needs no waiting: a cache hit, and in-process
+    /// evaluation without a fallback. It keeps the large future of a request off this path.
     ///
     /// # Errors
-    /// None in that sense: `Err` is what is to be awaited.
+    /// Never fails. `Err(pending)` means that the relay proxy is needed; await
+    /// `pending.outcome()`.
+    #[doc(hidden)]
     pub fn look_up<'a>(
         &self,
         flag_key: &'a str,
         context: &'a dyn ContextView,
-    ) -> Result<Outcome, Asking<'a>> {
-        #[cfg(feature = "in-process")]
-        if let Some(in_process) = self.lifecycle.in_process() {
-            return match in_process.evaluate(flag_key, context) {
-                Some(LocalEvaluation::Done(outcome)) => Ok(outcome),
-                None => Ok(not_evaluated(flag_key, self.lifecycle.not_loaded())),
-                Some(LocalEvaluation::FallBack(outcome)) => {
-                    let question = Question::FallBack(Arc::clone(in_process), outcome);
-                    self.asking(question, flag_key, context)
-                }
-            };
-        }
-        // A look-up takes no reference to what is running: on many cores that would be contended.
-        let question = match self.lifecycle.running_now().as_deref() {
-            Some(Running {
-                evaluator: Evaluator::Remote(remote),
-                ..
-            }) => match remote.look_up(flag_key, context) {
-                Some(outcome) => return Ok(outcome),
-                None => Question::Evaluate(Arc::clone(remote)),
-            },
-            _ => return Ok(not_evaluated(flag_key, self.lifecycle.not_running())),
+    ) -> Result<Outcome, Box<PendingEvaluation<'a>>> {
+        let session = self.lifecycle.session();
+        let Some(session) = session.as_ref() else {
+            return Ok(not_evaluated(flag_key, self.lifecycle.not_ready()));
         };
-        self.asking(question, flag_key, context)
-    }
-
-    /// What is to be awaited, unless the client was shut down meanwhile.
-    fn asking<'a>(
-        &self,
-        question: Question,
-        flag_key: &'a str,
-        context: &'a dyn ContextView,
-    ) -> Result<Outcome, Asking<'a>> {
-        match self.running() {
-            Ok(running) => Err(Asking(Box::new(Unanswered {
-                running: Counted::new(running),
-                question,
-                flag_key,
-                context,
-            }))),
-            Err(error) => Ok(not_evaluated(flag_key, error)),
+        match session.evaluator.look_up(flag_key, context) {
+            Lookup::Answered(outcome) => Ok(outcome),
+            #[cfg(feature = "in-process")]
+            Lookup::NotLoaded => Ok(not_evaluated(flag_key, self.lifecycle.not_ready())),
+            Lookup::NeedsRelay(call) => {
+                let session = Arc::clone(session);
+                Err(PendingEvaluation::new(session, call, flag_key, context))
+            }
         }
     }
 
@@ -297,8 +272,8 @@ impl GoFeatureFlag {
         context: &dyn ContextView,
         details: Map<String, Value>,
     ) -> Result<(), ResolutionError> {
-        let _running = self.running()?;
-        let Some(sink) = self.lifecycle.publisher() else {
+        let _session = self.session()?;
+        let Some(sink) = self.lifecycle.sink() else {
             self.lifecycle.not_collected();
             return Ok(());
         };
@@ -309,103 +284,36 @@ impl GoFeatureFlag {
         Ok(())
     }
 
-    /// Delivers the usage data that are buffered, for at most `deadline`.
-    pub async fn flush(&self, deadline: Duration) -> DeliveryReport {
-        self.lifecycle.flush(deadline).await
+    /// Delivers the buffered usage data, for at most `timeout`.
+    pub async fn flush(&self, timeout: Duration) -> DeliveryReport {
+        self.lifecycle.flush(timeout).await
     }
 
-    /// Refuses new evaluations and tracking at once, stops the change stream, lets evaluations
-    /// under way finish, and delivers the usage data; all of it within `deadline`
-    /// (GOFF-LIFE-004, GOFF-LIFE-005). What is not delivered by then is counted as still buffered
-    /// and goes out after another [`initialize`](Self::initialize). To call it twice does no harm.
-    pub async fn shutdown(&self, deadline: Duration) -> DeliveryReport {
-        self.lifecycle.shutdown(deadline).await
+    /// Refuses new evaluations and tracking at once, stops the change stream, waits for the
+    /// evaluations in flight, and delivers the usage data, all within `timeout` (GOFF-LIFE-004,
+    /// GOFF-LIFE-005). Usage data that is not delivered by then stays buffered, and is delivered
+    /// after another [`initialize`](Self::initialize). A second call does no harm.
+    pub async fn shutdown(&self, timeout: Duration) -> DeliveryReport {
+        self.lifecycle.shutdown(timeout).await
     }
 
-    async fn evaluate_with<T>(&self, asked: Asked<'_, T>) -> EvaluationDetails<T> {
-        let enriched = Enriched::new(asked.context, self.exporter_metadata());
-        let (outcome, counted) = match self.look_up(asked.flag_key, &enriched) {
+    async fn evaluate_as_requested<T>(&self, request: TypedRequest<'_, T>) -> EvaluationDetails<T> {
+        let enriched = Enriched::new(request.context, self.exporter_metadata());
+        let (outcome, _in_flight) = match self.look_up(request.flag_key, &enriched) {
             Ok(outcome) => (outcome, None),
-            Err(asking) => {
-                let (outcome, counted) = asking.0.ask().await;
-                (outcome, Some(counted))
+            Err(pending) => {
+                let (outcome, in_flight) = pending.outcome_in_flight().await;
+                (outcome, Some(in_flight))
             }
         };
-        let details = asked.conclude(
-            outcome,
-            self.lifecycle
-                .publisher()
-                .map(|sink| &**sink as &dyn EventSink),
-            self.evaluation_type(),
-        );
-        drop(counted);
-        details
+        request.conclude(outcome, self.lifecycle.sink(), self.evaluation_type())
     }
 
-    fn running(&self) -> Result<Arc<Running>, ResolutionError> {
+    fn session(&self) -> Result<Arc<Session>, ResolutionError> {
         self.lifecycle
-            .running_now()
+            .session()
             .as_ref()
             .map(Arc::clone)
-            .ok_or_else(|| self.lifecycle.not_running())
+            .ok_or_else(|| self.lifecycle.not_ready())
     }
 }
-
-/// An evaluation for which the relay proxy has to be asked. Nothing is sent before
-/// [`outcome`](Self::outcome) is awaited; shutdown counts it as under way from now on.
-#[must_use = "nothing is evaluated before the outcome is awaited"]
-pub struct Asking<'a>(Box<Unanswered<'a>>);
-
-/// Boxed in its place, so that what is usual, an outcome, is handed on in little room.
-struct Unanswered<'a> {
-    running: Counted,
-    question: Question,
-    flag_key: &'a str,
-    context: &'a dyn ContextView,
-}
-
-impl Asking<'_> {
-    /// Asks. The future is large, for it holds a whole request; box it where it is rarely awaited.
-    pub async fn outcome(self) -> Outcome {
-        self.0.ask().await.0
-    }
-}
-
-impl fmt::Debug for Asking<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Asking").finish_non_exhaustive()
-    }
-}
-
-impl Unanswered<'_> {
-    /// The outcome, and what keeps shutdown waiting for as long as it is held.
-    async fn ask(self) -> (Outcome, Counted) {
-        let (running, flag_key, context) = (self.running, self.flag_key, self.context);
-        // A future is as large as what it awaits, so it is not wrapped more often than need be.
-        let outcome = match self.question {
-            Question::Evaluate(remote) => {
-                let asking = remote.ask(flag_key, context);
-                running.until_cut_off(asking).await
-            }
-            #[cfg(feature = "in-process")]
-            Question::FallBack(in_process, evaluated) => {
-                let asking = in_process.fall_back(flag_key, context, evaluated);
-                running.until_cut_off(asking).await
-            }
-        };
-        let outcome = outcome.unwrap_or_else(|| not_evaluated(flag_key, CLOSED));
-        (outcome, running)
-    }
-}
-
-fn not_evaluated(flag_key: &str, error: ResolutionError) -> Outcome {
-    Outcome {
-        flag_key: flag_key.into(),
-        result: Err(Box::new(error)),
-        origin: Origin::NotEvaluated,
-    }
-}
-
-pub(crate) const CLOSED: ResolutionError = ResolutionError::NotReady {
-    reason: "the client was shut down; `initialize` starts it again",
-};

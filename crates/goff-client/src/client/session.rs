@@ -1,142 +1,146 @@
-//! What exists between initialisation and shutdown.
+//! What exists between initialization and shutdown.
 
-use std::fmt;
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use goff_core::__internal::BackgroundTask;
-use goff_core::EvaluationType;
+use goff_core::{NoRuntimeError, RelayError};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::client::changes::ChangeSink;
 use crate::client::evaluator::Evaluator;
-#[cfg(feature = "in-process")]
-use crate::in_process::current_configuration::FirstAttempt;
-#[cfg(feature = "in-process")]
-use crate::in_process::source::ConfigurationFollower;
+use crate::client::stream::ChangeStream;
+use crate::options::settings::{Mode, Settings};
+use crate::status::SessionStatus;
+use crate::status::counters::Counters;
 
-/// A client that answers. Dropping it ends everything that it began.
-pub(crate) struct Running {
+/// A client that evaluates. Dropping it ends everything that it started.
+#[derive(Debug)]
+pub(crate) struct Session {
     pub(crate) evaluator: Evaluator,
-    pub(crate) sink: Arc<ChangeSink>,
-    #[cfg(feature = "ws")]
-    pub(crate) listener: ListenerSlot,
-    #[cfg(feature = "in-process")]
-    pub(crate) follower: std::sync::Mutex<Option<ConfigurationFollower>>,
-    #[cfg(feature = "ws")]
-    pub(crate) monitor: Option<goff_ws::StreamMonitor>,
-    /// Ends with the client; nobody waits for it.
-    pub(crate) _staleness: Option<BackgroundTask>,
-    /// Evaluations that wait for the relay proxy, and whether they may go on.
-    pub(crate) asking: watch::Sender<Asking>,
+    pub(crate) changes: Arc<ChangeSink>,
+    pub(crate) stream: ChangeStream,
+    status: SessionStatus,
+    _staleness: Option<BackgroundTask>,
+    in_flight: watch::Sender<InFlightEvaluations>,
 }
 
-/// A listener until somebody takes it: whoever stops the client, or finds that the relay proxy
-/// refuses it.
-#[cfg(feature = "ws")]
-pub(crate) type ListenerSlot = Arc<std::sync::Mutex<Option<goff_ws::ChangeListener>>>;
-
-/// Evaluations under way.
+/// The evaluations that wait for the relay proxy.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Asking {
+struct InFlightEvaluations {
     count: usize,
     is_cut_off: bool,
 }
 
-impl Running {
-    pub(crate) fn mode(&self) -> EvaluationType {
-        match self.evaluator {
-            Evaluator::Remote(_) => EvaluationType::Remote,
-            #[cfg(feature = "in-process")]
-            Evaluator::InProcess(..) => EvaluationType::InProcess,
-        }
+impl Session {
+    /// A session with its change stream, but without flags.
+    pub(crate) fn new(
+        settings: &Settings,
+        status: SessionStatus,
+        counters: &Arc<Counters>,
+    ) -> Result<Self, NoRuntimeError> {
+        let evaluator = Evaluator::new(&settings.mode, counters);
+        let changes = Arc::new(ChangeSink::new(
+            evaluator.change_target(),
+            status.clone(),
+            Arc::clone(counters),
+        ));
+        let stream = ChangeStream::open(settings.stream.as_ref(), &changes)?;
+        // Without a cache nothing can be stale.
+        let stale_after = match &settings.mode {
+            Mode::Remote {
+                cache: Some(limits),
+                ..
+            } if stream.exists() => Some(limits.ttl.unwrap_or(DEFAULT_STALE_AFTER)),
+            _ => None,
+        };
+        Ok(Self {
+            _staleness: stale_after
+                .map(|stale_after| changes.watch_staleness(stale_after))
+                .transpose()?,
+            evaluator,
+            changes,
+            stream,
+            status,
+            in_flight: watch::Sender::default(),
+        })
     }
 
-    /// Whether there is nothing to load.
-    pub(crate) fn answers_at_once(&self) -> bool {
-        #[cfg(feature = "in-process")]
-        if self.mode() == EvaluationType::InProcess {
-            return self.first_attempt().is_none();
-        }
-        true
+    /// Starts to load flags; remote evaluation is ready at once.
+    pub(crate) fn start(&self) -> Result<(), NoRuntimeError> {
+        let stream = self.stream.clone();
+        self.evaluator
+            .start(&self.status, Box::new(move || stream.close()))
     }
 
-    /// How the first attempt to load flags ends; `None` where they never change, or once the
-    /// follower was taken.
-    #[cfg(feature = "in-process")]
-    pub(crate) fn first_attempt(&self) -> Option<watch::Receiver<Option<FirstAttempt>>> {
-        let follower = self
-            .follower
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        follower.as_ref().map(ConfigurationFollower::first_attempt)
+    /// Waits until the first attempt to load flags has ended (GOFF-LIFE-001).
+    ///
+    /// # Errors
+    /// The relay proxy refused the key.
+    pub(crate) async fn first_attempt(&self) -> Result<(), RelayError> {
+        self.evaluator.first_attempt().await
     }
 
     /// Runs an evaluation that waits; `None` when the client's shutdown has run out of time.
     pub(crate) async fn until_cut_off<T>(&self, evaluation: impl Future<Output = T>) -> Option<T> {
-        let mut asking = self.asking.subscribe();
+        let mut in_flight = self.in_flight.subscribe();
         tokio::select! {
             biased;
             result = evaluation => Some(result),
             // The sender is in `self`, so the channel is open.
-            _ = asking.wait_for(|asking| asking.is_cut_off) => None,
+            _ = in_flight.wait_for(|in_flight| in_flight.is_cut_off) => None,
         }
     }
 
-    /// Waits until no evaluation waits.
-    pub(crate) async fn idle(&self) {
-        let _ = self
-            .asking
-            .subscribe()
-            .wait_for(|asking| asking.count == 0)
-            .await;
-    }
-
-    /// Ends every evaluation that waits, and any that has come too late to be counted.
-    pub(crate) fn cut_off(&self) {
-        self.asking.send_modify(|asking| asking.is_cut_off = true);
-    }
-}
-
-impl fmt::Debug for Running {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Running")
-            .field("evaluator", &self.evaluator)
-            .field("asking", &self.asking)
-            .finish_non_exhaustive()
+    /// Stops the change stream and the loading of flags, and waits until `end` for the evaluations
+    /// in flight. Those left then, and any later ones, are cut off.
+    pub(crate) async fn stop(&self, end: Instant) {
+        let finishing = async {
+            let mut in_flight = self.in_flight.subscribe();
+            let idle = in_flight.wait_for(|in_flight| in_flight.count == 0);
+            let _ = tokio::time::timeout_at(end, idle).await;
+            self.in_flight
+                .send_modify(|in_flight| in_flight.is_cut_off = true);
+        };
+        tokio::join!(self.stream.stop(end), self.evaluator.stop(end), finishing);
     }
 }
 
-/// One evaluation in the count. Shutdown waits for it, so it is held until the evaluation is
-/// recorded: then the last delivery has its event.
+/// One evaluation in flight. Shutdown waits for it, so it is held until the evaluation is
+/// recorded: the last delivery then includes its event.
 #[derive(Debug)]
-pub(crate) struct Counted(Arc<Running>);
+pub(crate) struct InFlightGuard(Arc<Session>);
 
-impl Counted {
-    pub(crate) fn new(running: Arc<Running>) -> Self {
-        running.asking.send_if_modified(|asking| {
-            asking.count += 1;
-            // Nobody waits for there to be more.
+impl InFlightGuard {
+    pub(crate) fn new(session: Arc<Session>) -> Self {
+        session.in_flight.send_if_modified(|in_flight| {
+            in_flight.count += 1;
+            // Receivers wait for the count to fall only.
             false
         });
-        Self(running)
+        Self(session)
     }
 }
 
-impl Deref for Counted {
-    type Target = Running;
+impl Deref for InFlightGuard {
+    type Target = Session;
 
-    fn deref(&self) -> &Running {
+    fn deref(&self) -> &Session {
         &self.0
     }
 }
 
-impl Drop for Counted {
+impl Drop for InFlightGuard {
     fn drop(&mut self) {
-        self.0.asking.send_if_modified(|asking| {
-            asking.count -= 1;
-            asking.count == 0
+        self.0.in_flight.send_if_modified(|in_flight| {
+            in_flight.count -= 1;
+            in_flight.count == 0
         });
     }
 }
+
+/// How long a stream may be down before a cache without a time limit counts as stale.
+const DEFAULT_STALE_AFTER: Duration = Duration::from_secs(60);

@@ -1,35 +1,33 @@
-//! What becomes of a configuration, wherever it comes from: it is put in place, counted and told.
+//! Puts new configurations in place, counts them, and reports them.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::in_process::snapshot::Snapshot;
-use crate::in_process::{InProcessEvaluator, Life};
-use crate::status::counters::Counters;
-use crate::status::events::{Announcer, ChangedFlags, ClientEvent};
-use crate::status::{State, StatusCell};
+use goff_core::RelayError;
 
-/// The configuration of a client, with all that depends on it.
+use crate::in_process::InProcessEvaluator;
+use crate::in_process::snapshot::Snapshot;
+use crate::status::SessionStatus;
+use crate::status::error::ClientError;
+use crate::status::events::{ChangedFlags, ClientEvent};
+
+/// The configuration of one session, and all that depends on it. Configurations that arrive after
+/// the session are dropped.
 #[derive(Debug, Clone)]
 pub(crate) struct CurrentConfiguration {
     pub(crate) evaluator: Arc<InProcessEvaluator>,
-    /// The life for which configurations are brought.
-    pub(crate) life: Life,
-    pub(crate) status: Arc<StatusCell>,
-    pub(crate) announcer: Announcer,
-    pub(crate) counters: Arc<Counters>,
+    pub(crate) status: SessionStatus,
 }
 
 /// How the first attempt to load ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) enum FirstAttempt {
-    /// Flags are held.
+    /// There are flags.
     Loaded,
-    /// It is tried again (GOFF-EVT-008).
+    /// Loading is retried (GOFF-EVT-008).
     Failed,
-    /// It is not (GOFF-EVT-007).
-    Refused { status: u16, reason: String },
+    /// The relay proxy refused the key, and loading is not retried (GOFF-EVT-007).
+    Refused(RelayError),
 }
 
 impl CurrentConfiguration {
@@ -37,24 +35,19 @@ impl CurrentConfiguration {
         self.evaluator.snapshot()
     }
 
-    /// Puts a configuration in place that is the only one.
-    pub(crate) fn put(&self, only: Arc<Snapshot>) {
-        // The life has just begun, so there is none before it, and it has not ended.
-        let _ = self.evaluator.replace(self.life, only);
-    }
-
-    /// A configuration was loaded. Gives the one that is not needed any more, which is large enough
-    /// to be freed where that keeps nobody waiting.
+    /// A configuration was loaded. Returns the one that is no longer needed; it is large enough to
+    /// be freed where that delays no evaluation.
     pub(crate) fn loaded(&self, next: Arc<Snapshot>) -> Option<Arc<Snapshot>> {
-        let held = self.held();
-        let difference = held.as_deref().map(|held| next.difference(held));
-        drop(held);
-        let replaced = match self.evaluator.replace(self.life, next) {
-            Ok(replaced) => replaced,
-            Err(late) => return Some(late),
-        };
-        self.counters.refreshes.fetch_add(1, Ordering::Relaxed);
-        self.confirmed();
+        if !self.status.is_current() {
+            return Some(next);
+        }
+        let difference = self.held().map(|held| next.difference(&held));
+        let replaced = self.evaluator.replace(Some(next));
+        self.evaluator
+            .counters
+            .refreshes
+            .fetch_add(1, Ordering::Relaxed);
+        self.status.ready();
         // The same content is no change (GOFF-EVT-004).
         if let Some(difference) = difference.filter(|difference| !difference.is_empty()) {
             let flags = ChangedFlags::Compared {
@@ -63,53 +56,87 @@ impl CurrentConfiguration {
                 removed: difference.removed,
                 enrichment: difference.enrichment,
             };
-            self.announcer
-                .announce(ClientEvent::ConfigurationChanged(flags));
+            self.status.send(ClientEvent::ConfigurationChanged(flags));
         }
         replaced
     }
 
-    /// The configuration that is held is the current one (GOFF-EVT-006).
-    pub(crate) fn confirmed(&self) {
-        let not_ready = |state| matches!(state, State::NotReady | State::Error | State::Stale);
-        if self.status.set_if(State::Ready, not_ready) {
-            self.announcer.announce(ClientEvent::Ready);
-        }
-    }
-
-    /// A configuration of earlier takes the place of none, until there is a current one.
+    /// Serves an earlier configuration until there is a current one.
     pub(crate) fn restored(&self, earlier: Arc<Snapshot>) {
-        if self.evaluator.replace(self.life, earlier).is_ok() {
-            self.stale();
+        if self.status.is_current() {
+            self.evaluator.replace(Some(earlier));
+            self.status.stale();
         }
     }
 
-    /// The configuration that is held may be old (GOFF-EVT-005).
-    pub(crate) fn stale(&self) {
-        let answered = |state| matches!(state, State::NotReady | State::Error | State::Ready);
-        if self.status.set_if(State::Stale, answered) {
-            self.announcer.announce(ClientEvent::Stale);
+    /// A refresh failed. The configuration that is held stays.
+    pub(crate) fn failed(&self, error: impl Into<ClientError>) {
+        if self.status.is_current() {
+            self.evaluator
+                .counters
+                .failed_refreshes
+                .fetch_add(1, Ordering::Relaxed);
+            self.status.failed(error.into());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use goff_core::{EvaluationContext, FlagConfiguration};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::status::{State, StatusCell};
+
+    fn snapshot(value: i64) -> Arc<Snapshot> {
+        let flags =
+            json!({"flag": {"variations": {"a": value}, "defaultRule": {"variation": "a"}}});
+        Arc::new(
+            Snapshot::compile(FlagConfiguration {
+                flags: Some(flags.to_string().into()),
+                ..FlagConfiguration::default()
+            })
+            .unwrap(),
+        )
+    }
+
+    fn session(status: &Arc<StatusCell>) -> CurrentConfiguration {
+        CurrentConfiguration {
+            evaluator: Arc::new(InProcessEvaluator::new(None, Arc::default())),
+            status: status.begin(),
         }
     }
 
-    /// A refresh gave nothing. What is held stays; where nothing is, the client is in error
-    /// (GOFF-EVT-008).
-    pub(crate) fn failed(&self, error: &dyn fmt::Display) {
-        self.counters
-            .failed_refreshes
-            .fetch_add(1, Ordering::Relaxed);
-        self.note(error);
+    fn value(current: &CurrentConfiguration) -> Option<Value> {
+        let snapshot = current.held()?;
+        let evaluation = snapshot.evaluate("flag", &EvaluationContext::default());
+        Some(evaluation.outcome().result.unwrap().value.clone())
     }
 
-    /// Nothing could be loaded yet.
-    pub(crate) fn missing(&self) {
-        self.status
-            .set_if(State::Error, |state| state == State::NotReady);
-    }
-
-    pub(crate) fn note(&self, error: &dyn fmt::Display) {
-        let error = error.to_string();
-        self.status.note_error(error.clone());
-        self.announcer.announce(ClientEvent::Error(error));
+    /// GOFF-LIFE-004: a configuration that arrives after its session is not served, not by the
+    /// next session either.
+    #[test]
+    fn configuration_belongs_to_its_session() {
+        let status = Arc::new(StatusCell::new());
+        let first = session(&status);
+        assert!(first.loaded(snapshot(1)).is_none());
+        assert_eq!(value(&first), Some(json!(1)));
+        assert!(first.loaded(snapshot(2)).is_some());
+        status.close();
+        assert!(first.loaded(snapshot(3)).is_some());
+        first.restored(snapshot(3));
+        assert_eq!(value(&first), Some(json!(2)));
+        assert_eq!(status.state(), State::Closed);
+        let second = session(&status);
+        assert!(first.loaded(snapshot(4)).is_some());
+        assert_eq!(value(&second), None);
+        assert_eq!(status.state(), State::NotReady);
+        assert!(second.loaded(snapshot(5)).is_none());
+        assert_eq!(value(&second), Some(json!(5)));
+        assert_eq!(
+            first.evaluator.counters.refreshes.load(Ordering::Relaxed),
+            2
+        );
     }
 }

@@ -4,15 +4,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::{ApiKey, Connect, Endpoint, EvaluationType, RelayClient};
+use goff_core::{ApiKey, Connect, Endpoint, EvaluationType};
 use goff_http::{
     Connector, HttpRelayClient, HttpRelayClientOptions, HttpTransport, OptionError, RemoteProtocol,
     TlsOptions,
 };
 
-#[cfg(feature = "ws")]
-use crate::options::stream::StreamSource;
-use crate::options::{DEFAULT_TIMEOUT, OptionsError, Reached};
+use crate::options::error::OptionsError;
+use crate::options::settings::{DEFAULT_TIMEOUT, RelayClients, StreamSource};
+use crate::remote::bounded_relay::BoundedRelay;
 
 /// `None` means that the option was not set.
 #[derive(Clone, Default)]
@@ -37,15 +37,12 @@ enum Wire {
 }
 
 impl HttpOptions {
-    pub(crate) fn reach(
-        self,
+    pub(crate) fn clients(
+        &self,
         endpoint: &str,
         evaluation_type: EvaluationType,
         debug: bool,
-    ) -> Result<Reached, OptionsError> {
-        // Only the stream depends on it.
-        #[cfg(not(feature = "ws"))]
-        let _ = evaluation_type;
+    ) -> Result<RelayClients, OptionsError> {
         let endpoint = parse("endpoint", endpoint)?;
         let api_key = self
             .api_key
@@ -53,36 +50,36 @@ impl HttpOptions {
             .filter(|key| !key.is_empty())
             .map(ApiKey::new)
             .transpose()
-            .map_err(|error| OptionsError::new("api_key", error))?;
-        #[cfg(feature = "in-process")]
-        let identity = identity(&endpoint, api_key.as_ref());
+            .map_err(|error| OptionsError::caused("api_key", error))?;
         let wire = self.wire(&endpoint)?;
         let client = self.client(endpoint.clone(), api_key.clone(), &wire, debug)?;
+        let bounded = |client: HttpRelayClient| BoundedRelay {
+            client: Arc::new(client),
+            timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
+        };
         #[cfg(feature = "in-process")]
-        let fallback = Arc::new(client.with_protocol(RemoteProtocol::Ofrep));
-        let relay: Arc<dyn RelayClient> = Arc::new(client);
+        let fallback = bounded(client.with_protocol(RemoteProtocol::Ofrep));
+        let relay = bounded(client);
         let collector = match &self.data_collector_base_url {
-            None => Arc::clone(&relay),
+            None => Arc::clone(&relay.client),
             Some(url) => {
                 let base = parse("data_collector_base_url", url)?;
                 let wire = match &wire {
                     Wire::Transport(transport) => Wire::Transport(Arc::clone(transport)),
                     Wire::Connector(_) => self
                         .default_connector(&base)
-                        .map_err(|error| OptionsError::new("data_collector_base_url", error))?,
+                        .map_err(|error| OptionsError::caused("data_collector_base_url", error))?,
                 };
                 Arc::new(self.client(base, api_key.clone(), &wire, debug)?)
             }
         };
-        Ok(Reached {
+        Ok(RelayClients {
             relay,
             #[cfg(feature = "in-process")]
             fallback,
             #[cfg(feature = "in-process")]
-            identity,
+            identity: identity(&endpoint, api_key.as_ref()),
             collector,
-            timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
-            #[cfg(feature = "ws")]
             stream: self.stream(endpoint, api_key, wire, evaluation_type, debug)?,
         })
     }
@@ -131,10 +128,10 @@ impl HttpOptions {
         Ok(HttpRelayClient::new(options)?)
     }
 
-    /// With a transport of the caller's own there is no stream to open.
+    /// With a custom transport there is no stream to open.
     #[cfg(feature = "ws")]
     fn stream(
-        self,
+        &self,
         endpoint: Endpoint,
         api_key: Option<ApiKey>,
         wire: Wire,
@@ -191,8 +188,24 @@ impl HttpOptions {
         }))
     }
 
-    /// Options that would have no effect on a relay client of the caller's own, or without a relay
-    /// proxy.
+    #[cfg(not(feature = "ws"))]
+    #[expect(
+        clippy::unused_self,
+        clippy::unnecessary_wraps,
+        reason = "as with the feature `ws`"
+    )]
+    fn stream(
+        &self,
+        _: Endpoint,
+        _: Option<ApiKey>,
+        _: Wire,
+        _: EvaluationType,
+        _: bool,
+    ) -> Result<Option<StreamSource>, OptionsError> {
+        Ok(None)
+    }
+
+    /// Options that would have no effect with a custom relay client, or without a relay proxy.
     pub(crate) fn refuse_beside(&self, constructor: &str) -> Result<(), OptionsError> {
         let set = [
             ("api_key", self.api_key.is_some()),
@@ -222,8 +235,8 @@ impl HttpOptions {
 }
 
 fn parse(option: &'static str, url: &str) -> Result<Endpoint, OptionsError> {
-    url.parse()
-        .map_err(|error| OptionsError::new(option, error))
+    url.parse::<Endpoint>()
+        .map_err(|error| OptionsError::caused(option, error))
 }
 
 /// Which relay proxy, and which of its flag sets.
@@ -236,7 +249,7 @@ fn identity(endpoint: &Endpoint, api_key: Option<&ApiKey>) -> Vec<u8> {
 
 impl From<OptionError> for OptionsError {
     fn from(error: OptionError) -> Self {
-        Self::new(error.option(), error.reason())
+        Self::new(error.option(), error.reason()).caused_by(error)
     }
 }
 

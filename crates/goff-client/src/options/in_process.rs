@@ -1,4 +1,4 @@
-//! The options of in-process evaluation, and what they make.
+//! The options of in-process evaluation, and the mode that they select.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use goff_core::{EvaluationType, FlagConfiguration};
 
-use crate::in_process::Fallback;
 #[cfg(feature = "file")]
 use crate::in_process::file::flag_file::FlagFile;
 use crate::in_process::last_known_good::LastKnownGood;
+use crate::in_process::mode::{InProcessMode, RelayMode};
 use crate::in_process::snapshot::Snapshot;
-use crate::in_process::source::relay_source::{ConfigurationSource, RelaySource};
-use crate::options::{Mode, OptionsError, Reached};
-use crate::remote::CacheLimits;
+use crate::in_process::source::relay_source::RelaySource;
+use crate::options::error::OptionsError;
+use crate::remote::bounded_relay::BoundedRelay;
 
 /// `None` means that the option was not set.
 #[derive(Debug, Clone, Default)]
@@ -25,38 +25,19 @@ pub(crate) struct InProcessOptions {
     pub(crate) last_known_good_max_age: Option<Duration>,
 }
 
-/// In-process evaluation once its options are checked: where its flags come from.
-#[derive(Debug)]
-pub(crate) enum InProcessMode {
-    RelayProxy(Box<RelayMode>),
-    /// They never change.
-    Flags(Arc<Snapshot>),
-    #[cfg(feature = "file")]
-    File(FlagFile),
-}
-
-/// Flags of a relay proxy.
-#[derive(Debug)]
-pub(crate) struct RelayMode {
-    pub(crate) source: ConfigurationSource,
-    /// The flags that are loaded; all if there are none.
-    pub(crate) flags: Arc<[String]>,
-    pub(crate) interval: Duration,
-    pub(crate) fallback: Fallback,
-    pub(crate) last_known_good: Option<LastKnownGood>,
-}
-
 impl InProcessOptions {
     pub(crate) fn evaluation_type(&self) -> EvaluationType {
         self.evaluation_type.unwrap_or(EvaluationType::Remote)
     }
 
-    /// The mode that these options ask for, with a relay proxy to work with.
-    pub(crate) fn mode(
-        self,
-        reached: &Reached,
-        cache: Option<CacheLimits>,
-    ) -> Result<Mode, OptionsError> {
+    /// The mode with a relay proxy; `None` for remote evaluation. `identity` is what the
+    /// last-known-good file belongs to.
+    pub(crate) fn relay_mode(
+        &self,
+        relay: BoundedRelay,
+        fallback: BoundedRelay,
+        identity: &[u8],
+    ) -> Result<Option<InProcessMode>, OptionsError> {
         let interval = self.polling_interval.unwrap_or(DEFAULT_POLLING_INTERVAL);
         if interval.is_zero() {
             return Err(OptionsError::new(
@@ -70,33 +51,19 @@ impl InProcessOptions {
                 "has an empty flag key",
             ));
         }
-        let last_known_good = self.last_known_good(&reached.identity)?;
-        let relay = Arc::clone(&reached.relay);
-        let timeout = reached.timeout;
+        let last_known_good = self.last_known_good(identity)?;
         if self.evaluation_type() == EvaluationType::Remote {
-            return Ok(Mode::Remote {
-                relay,
-                cache,
-                timeout,
-            });
+            return Ok(None);
         }
-        let flags: Arc<[String]> = self.flags.into();
-        Ok(Mode::InProcess(InProcessMode::RelayProxy(Box::new(
-            RelayMode {
-                source: ConfigurationSource::RelayProxy(RelaySource {
-                    relay,
-                    flags: Arc::clone(&flags),
-                    timeout,
-                }),
-                flags,
-                interval,
-                fallback: Fallback {
-                    relay: Arc::clone(&reached.fallback),
-                    timeout,
-                },
-                last_known_good,
+        Ok(Some(InProcessMode::RelayProxy(RelayMode {
+            source: RelaySource {
+                relay,
+                flags: self.flags.clone().into(),
             },
-        ))))
+            interval,
+            fallback,
+            last_known_good,
+        })))
     }
 
     fn last_known_good(&self, relay: &[u8]) -> Result<Option<LastKnownGood>, OptionsError> {
@@ -123,7 +90,7 @@ impl InProcessOptions {
             ));
         }
         let path = std::path::absolute(path)
-            .map_err(|error| OptionsError::new("last_known_good_file", error))?;
+            .map_err(|error| OptionsError::caused("last_known_good_file", error))?;
         let mut flags = self.flags.clone();
         flags.sort();
         flags.dedup();
@@ -136,39 +103,39 @@ impl InProcessOptions {
         )))
     }
 
-    /// The mode of flags that come in a text.
-    pub(crate) fn mode_of_flags(&self, text: String) -> Result<InProcessMode, OptionsError> {
+    /// The mode with flags from a text.
+    pub(crate) fn mode_of_flags(&self, text: &str) -> Result<InProcessMode, OptionsError> {
         self.refuse_without_relay_proxy("from_flags")?;
         let configuration = FlagConfiguration {
             flags: Some(text.into()),
             ..FlagConfiguration::default()
         };
         let snapshot = Snapshot::compile(configuration).map_err(|error| {
-            OptionsError::new(
-                "from_flags",
-                format_args!("is not a JSON object of flags by key: {error}"),
-            )
+            let reason = format!("is not a JSON object of flags by key: {error}");
+            OptionsError::new("from_flags", reason).caused_by(error)
         })?;
         Ok(InProcessMode::Flags(Arc::new(snapshot)))
     }
 
-    /// The mode of flags that are in a file.
+    /// The mode with flags from a file.
     #[cfg(feature = "file")]
     pub(crate) fn mode_of_file(
         &self,
         path: &std::path::Path,
     ) -> Result<InProcessMode, OptionsError> {
         self.refuse_without_relay_proxy("from_file")?;
-        let file = FlagFile::at(path).map_err(|error| OptionsError::new("from_file", error))?;
+        let file = FlagFile::at(path).map_err(|error| OptionsError::caused("from_file", error))?;
         Ok(InProcessMode::File(file))
     }
 
-    /// Options that would have no effect.
+    /// Refuses options that would have no effect.
     fn refuse_without_relay_proxy(&self, constructor: &str) -> Result<(), OptionsError> {
         if self.evaluation_type == Some(EvaluationType::Remote) {
             return Err(OptionsError::new(
                 "evaluation_type",
-                format_args!("cannot be remote beside `{constructor}`: there is nobody to ask"),
+                format_args!(
+                    "conflicts with `{constructor}`: remote evaluation needs a relay proxy"
+                ),
             ));
         }
         let set = [

@@ -1,4 +1,4 @@
-//! Answers of the relay proxy, kept for equal evaluations until they expire or their flag changes.
+//! Answers of the relay proxy, cached for equal evaluations until they expire or their flag changes.
 
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
@@ -11,85 +11,99 @@ use moka::Equivalent;
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 
-use crate::remote::invalidation_log::{Invalidations, Mark};
+use crate::remote::invalidation_log::{Epoch, InvalidationLog};
 
-/// A least-recently-used store with a time limit (GOFF-CACHE-001), and the marks that keep an
-/// answer from surviving a change of its flag.
+/// A least-recently-used cache with a time limit (GOFF-CACHE-001). Epochs keep an answer from
+/// surviving a change of its flag.
 #[derive(Debug)]
 pub(crate) struct ResolutionCache {
-    store: Cache<CacheKey, Kept, BuildHasherDefault<AlreadyHashed>>,
-    invalidations: Invalidations,
+    store: Cache<CacheKey, CachedResolution, BuildHasherDefault<AlreadyHashed>>,
+    invalidations: InvalidationLog,
 }
 
-/// An answer as every later caller gets it.
+/// The size and age limits of a cache.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CacheLimits {
+    pub(crate) size: u64,
+    /// `None` means no expiry (GOFF-CACHE-002).
+    pub(crate) ttl: Option<Duration>,
+}
+
+/// An answer as later callers get it.
 #[derive(Debug, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct CachedResolution {
     pub(crate) flag_key: Arc<str>,
     pub(crate) resolution: Arc<Resolution>,
-    began: Mark,
+    epoch: Epoch,
 }
 
 impl ResolutionCache {
-    /// A cache of at most `size` answers, each for at most `ttl`; `None` means no expiry
-    /// (GOFF-CACHE-002). `evictions` counts what is dropped for size or age.
-    pub(crate) fn new(size: u64, ttl: Option<Duration>, evictions: Arc<AtomicU64>) -> Self {
+    /// `evictions` counts the answers that are dropped for size or age.
+    pub(crate) fn new(limits: CacheLimits, evictions: Arc<AtomicU64>) -> Self {
         let mut builder = Cache::builder()
-            .max_capacity(size)
+            .max_capacity(limits.size)
             .eviction_policy(EvictionPolicy::lru())
             .eviction_listener(move |_, _, cause| {
                 if cause.was_evicted() {
                     evictions.fetch_add(1, Ordering::Relaxed);
                 }
             });
-        if let Some(ttl) = ttl {
+        if let Some(ttl) = limits.ttl {
             builder = builder.time_to_live(ttl);
         }
         Self {
             store: builder.build_with_hasher(BuildHasherDefault::default()),
-            invalidations: Invalidations::default(),
+            invalidations: InvalidationLog::default(),
         }
     }
 
-    /// The answer kept for this evaluation, if it is still good.
-    pub(crate) fn get(&self, key: CacheKeyRef<'_>) -> Option<Kept> {
-        let kept = self.store.get(&LookUp(key))?;
-        // What is not fresh stays until it is replaced or evicted: by now a newer answer may be in
-        // its place, which removing the key would lose.
-        self.invalidations
-            .is_fresh(&kept.flag_key, kept.began)
-            .then_some(kept)
+    /// The fresh answer for this key.
+    pub(crate) fn get(&self, key: &CacheKey) -> Option<CachedResolution> {
+        self.store.get(key).filter(|cached| self.serves(cached))
     }
 
-    /// The mark of a request that begins now.
-    pub(crate) fn mark(&self) -> Mark {
+    /// As [`get`](Self::get), without copying flag key and context.
+    pub(crate) fn get_ref(&self, key: CacheKeyRef<'_>) -> Option<CachedResolution> {
+        self.store
+            .get(&LookUp(key))
+            .filter(|cached| self.serves(cached))
+    }
+
+    /// A stale answer is not removed: a newer one may have replaced it by now, and would be lost.
+    fn serves(&self, cached: &CachedResolution) -> bool {
+        self.is_fresh(&cached.flag_key, cached.epoch)
+    }
+
+    /// The epoch of a request that starts now.
+    pub(crate) fn epoch(&self) -> Epoch {
         self.invalidations.now()
     }
 
-    /// Whether an answer for the flag may still be served whose request began at `began`.
-    pub(crate) fn is_fresh(&self, flag_key: &str, began: Mark) -> bool {
-        self.invalidations.is_fresh(flag_key, began)
+    /// Whether an answer for the flag, requested in `epoch`, may still be served.
+    pub(crate) fn is_fresh(&self, flag_key: &str, epoch: Epoch) -> bool {
+        self.invalidations.is_fresh(flag_key, epoch)
     }
 
-    /// Keeps an answer, if the relay proxy marked it cacheable and no invalidation came between
-    /// (GOFF-CACHE-005). `cached` is the answer as later callers get it.
+    /// Caches an answer if the relay proxy marked it cacheable and its flag was not invalidated
+    /// since (GOFF-CACHE-005). `cached` is the answer as later callers get it.
     pub(crate) fn put(
         &self,
         key: CacheKey,
         flag_key: &Arc<str>,
         cached: &Arc<Resolution>,
-        began: Mark,
+        epoch: Epoch,
     ) {
-        if cached.cacheable && self.is_fresh(flag_key, began) {
-            let kept = Kept {
+        if cached.cacheable && self.is_fresh(flag_key, epoch) {
+            let cached = CachedResolution {
                 flag_key: Arc::clone(flag_key),
                 resolution: Arc::clone(cached),
-                began,
+                epoch,
             };
-            self.store.insert(key, kept);
+            self.store.insert(key, cached);
         }
     }
 
-    /// From when this returns, nothing older is served for the flags.
+    /// Once this returns, no older answer is served for the flags.
     pub(crate) fn invalidate(&self, invalidation: &Invalidation) {
         self.invalidations.note(invalidation);
         if !matches!(invalidation, Invalidation::Flags(_)) {
@@ -98,8 +112,8 @@ impl ResolutionCache {
     }
 }
 
-/// An answer as everybody but its first caller gets it: reason `CACHED`, unless the flag is
-/// disabled (Python C4, GOFF-CACHE-007).
+/// An answer as all callers but the first get it: with reason `CACHED`, unless the flag is
+/// disabled (docs/python-parity.md C4, GOFF-CACHE-007).
 pub(crate) fn cached_form(resolution: &Arc<Resolution>) -> Arc<Resolution> {
     if resolution.is_disabled() {
         return Arc::clone(resolution);
@@ -124,7 +138,7 @@ impl Equivalent<CacheKey> for LookUp<'_> {
     }
 }
 
-/// Keys come with a seeded hash of good quality; hashing that again would only cost time.
+/// Passes on the hash of a key, which is seeded and of good quality.
 #[derive(Debug, Default)]
 struct AlreadyHashed(u64);
 
@@ -151,7 +165,7 @@ mod tests {
     use super::*;
 
     fn cache(size: u64, ttl: Option<Duration>) -> ResolutionCache {
-        ResolutionCache::new(size, ttl, Arc::default())
+        ResolutionCache::new(CacheLimits { size, ttl }, Arc::default())
     }
 
     fn context(n: i64) -> EvaluationContext {
@@ -167,21 +181,21 @@ mod tests {
         })
     }
 
-    fn put(cache: &ResolutionCache, flag_key: &str, n: i64, began: Mark) {
+    fn put(cache: &ResolutionCache, flag_key: &str, n: i64, epoch: Epoch) {
         let context = context(n);
         let key = CacheKeyRef::new(flag_key, &context).unwrap();
         cache.put(
             key.to_owned_key(),
             &flag_key.into(),
             &resolution(true),
-            began,
+            epoch,
         );
     }
 
     fn has(cache: &ResolutionCache, flag_key: &str, n: i64) -> bool {
         let context = context(n);
         cache
-            .get(CacheKeyRef::new(flag_key, &context).unwrap())
+            .get_ref(CacheKeyRef::new(flag_key, &context).unwrap())
             .is_some()
     }
 
@@ -192,7 +206,7 @@ mod tests {
     #[test]
     fn answer_is_found_by_an_equal_evaluation_only() {
         let cache = cache(100, None);
-        put(&cache, "a", 1, cache.mark());
+        put(&cache, "a", 1, cache.epoch());
         assert!(has(&cache, "a", 1));
         assert!(!has(&cache, "a", 2));
         assert!(!has(&cache, "b", 1));
@@ -201,26 +215,26 @@ mod tests {
     #[test]
     fn invalidation_of_one_flag_leaves_the_others() {
         let cache = cache(100, None);
-        put(&cache, "a", 1, cache.mark());
-        put(&cache, "b", 1, cache.mark());
+        put(&cache, "a", 1, cache.epoch());
+        put(&cache, "b", 1, cache.epoch());
         cache.invalidate(&flags("a"));
         assert!(!has(&cache, "a", 1));
         assert!(has(&cache, "b", 1));
-        put(&cache, "a", 1, cache.mark());
+        put(&cache, "a", 1, cache.epoch());
         assert!(has(&cache, "a", 1));
         cache.invalidate(&Invalidation::All);
         assert!(!has(&cache, "a", 1));
         assert!(!has(&cache, "b", 1));
     }
 
-    /// Python C19: an answer that was on its way when its flag changed.
+    /// docs/python-parity.md C19: an answer that was on its way when its flag changed.
     #[test]
     fn answer_older_than_an_invalidation_is_not_kept() {
         let cache = cache(100, None);
-        let began = cache.mark();
+        let epoch = cache.epoch();
         cache.invalidate(&flags("a"));
-        put(&cache, "a", 1, began);
-        put(&cache, "b", 1, began);
+        put(&cache, "a", 1, epoch);
+        put(&cache, "b", 1, epoch);
         assert!(!has(&cache, "a", 1));
         assert!(has(&cache, "b", 1));
     }
@@ -235,36 +249,37 @@ mod tests {
             key.to_owned_key(),
             &"a".into(),
             &resolution(false),
-            cache.mark(),
+            cache.epoch(),
         );
-        assert!(cache.get(key).is_none());
+        assert!(cache.get_ref(key).is_none());
     }
 
     /// GOFF-CACHE-001, GOFF-CACHE-006: the least recently used answer goes.
     #[test]
     fn size_limit_drops_the_least_recently_used() {
         let evictions = Arc::default();
-        let cache = ResolutionCache::new(3, None, Arc::clone(&evictions));
+        let cache =
+            ResolutionCache::new(CacheLimits { size: 3, ttl: None }, Arc::clone(&evictions));
         for n in 0..3 {
-            put(&cache, "a", n, cache.mark());
+            put(&cache, "a", n, cache.epoch());
             cache.store.run_pending_tasks();
         }
         assert!(has(&cache, "a", 0));
         cache.store.run_pending_tasks();
-        put(&cache, "a", 3, cache.mark());
+        put(&cache, "a", 3, cache.epoch());
         cache.store.run_pending_tasks();
         let left: Vec<bool> = (0..4).map(|n| has(&cache, "a", n)).collect();
         assert_eq!(left, [true, false, true, true]);
         assert_eq!(evictions.load(Ordering::Relaxed), 1);
     }
 
-    /// GOFF-CACHE-002, GOFF-CACHE-006. moka keeps its own clock, so this one waits in real time.
+    /// GOFF-CACHE-002, GOFF-CACHE-006. moka has its own clock, so this test waits in real time.
     #[test]
     fn expired_answer_is_not_served() {
         let brief = cache(100, Some(Duration::from_millis(30)));
         let endless = cache(100, None);
         for cache in [&brief, &endless] {
-            put(cache, "a", 1, cache.mark());
+            put(cache, "a", 1, cache.epoch());
         }
         let deadline = std::time::Instant::now() + Duration::from_secs(5);
         while has(&brief, "a", 1) {
@@ -274,7 +289,7 @@ mod tests {
         assert!(has(&endless, "a", 1));
     }
 
-    /// Python C4, C26.
+    /// docs/python-parity.md C4, docs/python-parity.md C26.
     #[test]
     fn cached_form_has_reason_cached_unless_disabled() {
         let full = Arc::new(Resolution {

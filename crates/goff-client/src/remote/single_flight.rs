@@ -1,9 +1,9 @@
-//! One request for all who ask the same thing at the same time.
+//! One request for all concurrent evaluations of the same flag for the same context.
 //!
-//! A flight is a request in a task of its own: no caller owns it, so one that gives up takes
-//! nothing from the others. The first caller still there when it lands is the one whom the relay
-//! proxy recorded; everybody else is a follower. Nobody boards a flight that began before their
-//! flag was invalidated.
+//! The request runs in a task of its own, so a caller that gives up takes nothing from the others.
+//! The first caller that still waits for the answer is the one whose evaluation the relay proxy
+//! recorded; the others are followers. A request that started before its flag was invalidated is
+//! not joined.
 
 use std::collections::HashMap;
 use std::mem;
@@ -15,104 +15,112 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
-use crate::remote::invalidation_log::Mark;
+use crate::remote::invalidation_log::Epoch;
 
-/// The flights under way.
+/// The requests in flight.
 #[derive(Debug, Default)]
-pub(crate) struct Flights(Mutex<FlightList>);
+pub(crate) struct SingleFlight(Mutex<InFlightRequests>);
 
-/// The flights under way, locked.
+/// The requests in flight, locked.
 #[derive(Debug, Default)]
-pub(crate) struct FlightList {
-    /// By what they ask for.
-    boarding: HashMap<CacheKey, Arc<Flight>>,
-    /// Those that another has taken the place of: nobody boards them, but they too are ended.
-    overtaken: Vec<Arc<Flight>>,
+pub(crate) struct InFlightRequests {
+    joinable: HashMap<CacheKey, Arc<InFlightRequest>>,
+    /// Replaced by a newer request: no longer joined, still cancelled on shutdown.
+    superseded: Vec<Arc<InFlightRequest>>,
 }
 
-/// One request and who waits for it.
+/// One request, and the callers that wait for it.
 #[derive(Debug)]
-pub(crate) struct Flight {
-    pub(crate) began: Mark,
-    /// A task of another runtime may never run again, so nobody waits for one.
+pub(crate) struct InFlightRequest {
+    /// The epoch in which the request started.
+    pub(crate) epoch: Epoch,
+    /// Callers on another runtime do not join: that runtime may outlive this one.
     runtime: runtime::Id,
-    /// In order of arrival; `None` once it has landed.
-    waiting: Mutex<Option<Vec<oneshot::Sender<Landing>>>>,
+    /// In order of arrival; `None` once the request has ended.
+    waiting: Mutex<Option<Vec<oneshot::Sender<SharedAnswer>>>>,
     task: Mutex<Option<AbortHandle>>,
 }
 
-/// What one of those who waited gets.
+/// The answer as one waiting caller gets it.
 #[derive(Debug, Clone)]
-pub(crate) struct Landing {
+pub(crate) struct SharedAnswer {
     pub(crate) flag_key: Arc<str>,
     pub(crate) result: Result<Arc<Resolution>, ResolutionError>,
-    /// Whether this is the caller whom the relay proxy recorded.
+    /// Whether the relay proxy recorded this caller's evaluation.
     pub(crate) is_first: bool,
 }
 
-impl Flights {
-    /// The flights, to look for one and board or begin it in one step.
-    pub(crate) fn lock(&self) -> MutexGuard<'_, FlightList> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl SingleFlight {
+    /// Locks the requests, to find and join one or start it in one step.
+    pub(crate) fn lock(&self) -> MutexGuard<'_, InFlightRequests> {
+        lock(&self.0)
     }
 
-    /// Takes a flight off the list; a newer one that has taken its place stays.
-    pub(crate) fn remove(&self, key: &CacheKey, flight: &Arc<Flight>) {
-        let mut flights = self.lock();
-        let is_boarding = flights
-            .boarding
+    /// Takes a request off the list; a newer one for the same key stays.
+    pub(crate) fn remove(&self, key: &CacheKey, request: &Arc<InFlightRequest>) {
+        let mut requests = self.lock();
+        let is_joinable = requests
             .get(key)
-            .is_some_and(|listed| Arc::ptr_eq(listed, flight));
-        if is_boarding {
-            flights.boarding.remove(key);
+            .is_some_and(|listed| Arc::ptr_eq(listed, request));
+        if is_joinable {
+            requests.joinable.remove(key);
         } else {
-            flights
-                .overtaken
-                .retain(|listed| !Arc::ptr_eq(listed, flight));
+            requests
+                .superseded
+                .retain(|listed| !Arc::ptr_eq(listed, request));
         }
     }
 
-    /// Ends every flight; who waits is told nothing.
-    pub(crate) fn abort_all(&self) {
-        let FlightList {
-            boarding,
-            overtaken,
+    /// Aborts every request.
+    pub(crate) fn cancel_all(&self) {
+        let InFlightRequests {
+            joinable,
+            superseded,
         } = mem::take(&mut *self.lock());
-        for flight in boarding.into_values().chain(overtaken) {
-            flight.abort();
+        for request in joinable.into_values().chain(superseded) {
+            if let Some(task) = &*lock(&request.task) {
+                task.abort();
+            }
         }
     }
 }
 
-impl FlightList {
-    pub(crate) fn get(&self, key: &CacheKey) -> Option<&Arc<Flight>> {
-        self.boarding.get(key)
+impl InFlightRequests {
+    pub(crate) fn get(&self, key: &CacheKey) -> Option<&Arc<InFlightRequest>> {
+        self.joinable.get(key)
     }
 
-    pub(crate) fn insert(&mut self, key: CacheKey, flight: Arc<Flight>) {
-        let overtaken = self.boarding.insert(key, flight);
-        self.overtaken.extend(overtaken);
+    pub(crate) fn insert(&mut self, key: CacheKey, request: Arc<InFlightRequest>) {
+        let superseded = self.joinable.insert(key, request);
+        self.superseded.extend(superseded);
     }
 }
 
-impl Flight {
-    pub(crate) fn new(began: Mark, runtime: runtime::Id) -> Self {
-        Self {
-            began,
+impl InFlightRequest {
+    /// A request, and the answer for the caller that starts it.
+    pub(crate) fn new(
+        epoch: Epoch,
+        runtime: runtime::Id,
+    ) -> (Self, oneshot::Receiver<SharedAnswer>) {
+        let (sender, receiver) = oneshot::channel();
+        let request = Self {
+            epoch,
             runtime,
-            waiting: Mutex::new(Some(Vec::new())),
+            waiting: Mutex::new(Some(vec![sender])),
             task: Mutex::new(None),
-        }
+        };
+        (request, receiver)
     }
 
-    /// Waits with the others; `None` when it has landed, or flies on another runtime.
-    pub(crate) fn board(&self, runtime: runtime::Id) -> Option<oneshot::Receiver<Landing>> {
+    /// The answer for one more caller; `None` if the request has ended, or runs on another
+    /// runtime.
+    pub(crate) fn join(&self, runtime: runtime::Id) -> Option<oneshot::Receiver<SharedAnswer>> {
         if runtime != self.runtime {
             return None;
         }
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = lock(&self.waiting);
         let waiting = waiting.as_mut()?;
-        // Whoever gave up need not be remembered until the end.
+        // Callers that gave up are forgotten, so that the list stays short.
         waiting.retain(|waiter| !waiter.is_closed());
         let (sender, receiver) = oneshot::channel();
         waiting.push(sender);
@@ -120,58 +128,40 @@ impl Flight {
     }
 
     pub(crate) fn set_task(&self, task: AbortHandle) {
-        *self.task.lock().unwrap_or_else(PoisonError::into_inner) = Some(task);
+        *lock(&self.task) = Some(task);
     }
 
-    /// Hands the result to everybody who still waits: the first of them as it is, the others in
-    /// the form that followers get.
-    pub(crate) fn land(
+    /// Hands the result to every caller that still waits: as it is to the first, in the form for
+    /// followers to the others.
+    pub(crate) fn complete(
         &self,
         flag_key: &Arc<str>,
-        result: &Result<Arc<Resolution>, ResolutionError>,
-        for_followers: impl FnOnce() -> Result<Arc<Resolution>, ResolutionError>,
+        result: Result<Arc<Resolution>, ResolutionError>,
+        for_followers: Result<Arc<Resolution>, ResolutionError>,
     ) {
-        let waiting = self
-            .waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
-            .unwrap_or_default();
-        let mut waiting = waiting.into_iter();
-        let first = waiting.by_ref().any(|waiter| {
-            waiter
-                .send(Landing {
-                    flag_key: Arc::clone(flag_key),
-                    result: result.clone(),
-                    is_first: true,
-                })
-                .is_ok()
-        });
-        if !first || waiting.len() == 0 {
-            return;
-        }
-        let landing = Landing {
+        let mut answer = SharedAnswer {
             flag_key: Arc::clone(flag_key),
-            result: for_followers(),
-            is_first: false,
+            result,
+            is_first: true,
         };
-        for waiter in waiting {
-            // Who has given up by now misses nothing.
-            let _ = waiter.send(landing.clone());
+        let mut for_followers = Some(for_followers);
+        for waiter in lock(&self.waiting).take().into_iter().flatten() {
+            // A caller that gave up is skipped.
+            if waiter.send(answer.clone()).is_ok()
+                && let Some(result) = for_followers.take()
+            {
+                answer.result = result;
+                answer.is_first = false;
+            }
         }
     }
 
-    /// Ends a flight that will not land; who waits is told nothing and may begin another.
+    /// Ends a request without an answer; its callers send their own.
     pub(crate) fn cancel(&self) {
-        self.waiting
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        lock(&self.waiting).take();
     }
+}
 
-    fn abort(&self) {
-        if let Some(task) = &*self.task.lock().unwrap_or_else(PoisonError::into_inner) {
-            task.abort();
-        }
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

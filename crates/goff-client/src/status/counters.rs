@@ -14,4 +14,5 @@ pub(crate) struct Counters {
     pub(crate) failed_refreshes: AtomicU64,
     pub(crate) fallbacks: AtomicU64,
     pub(crate) not_collected: AtomicU64,
+    pub(crate) reconnects: AtomicU64,
 }

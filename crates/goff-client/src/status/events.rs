@@ -1,26 +1,31 @@
-//! What a client tells its subscribers.
+//! The events of a client and their subscribers.
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use tokio::sync::broadcast;
+use futures_core::Stream;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::{Receiver, Sender};
+
+use crate::status::error::ClientError;
 
 /// Something that happened to a client (GOFF-EVT-001). The SDK has no provider events yet, so
-/// they come from the client.
+/// the client has its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientEvent {
-    /// Evaluations are answered: after initialisation, and when a stale client has recovered
-    /// (GOFF-EVT-006).
+    /// Evaluations are answered with current flags: after initialization, and when a stale client
+    /// has recovered (GOFF-EVT-006).
     Ready,
-    /// Changes of flags have not been heard of for long; in-process evaluation: three refreshes in
-    /// a row have failed (GOFF-EVT-005), or the flags are those of an earlier run; from a file:
-    /// the file has become absent or unusable.
+    /// The flags may be old: see [`State::Stale`](crate::State::Stale) (GOFF-EVT-005).
     Stale,
     /// Flags have changed, or may have (GOFF-EVT-002).
     ConfigurationChanged(ChangedFlags),
-    /// Something failed behind the scenes; evaluations may still be answered.
-    Error(String),
+    /// Something failed in the background; evaluations may still be answered.
+    Error(ClientError),
     /// The client was shut down.
     Closed,
 }
@@ -29,41 +34,51 @@ pub enum ClientEvent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ChangedFlags {
-    /// These, as announced. In remote mode a relay proxy with several flag sets names those of all sets.
+    /// The flags that a change message names. In remote mode a relay proxy with several flag sets
+    /// names the changed flags of all sets.
     Named(BTreeSet<String>),
-    /// A change was announced that could not be read: perhaps any.
+    /// A change message could not be read: any flag may have changed.
     Unknown,
-    /// What differs between the configuration that was held and the one that took its place
-    /// (in-process evaluation).
+    /// The difference between the previous configuration and its replacement (in-process
+    /// evaluation).
     Compared {
-        /// Flags that were not there before.
+        /// Flags that were added.
         added: BTreeSet<String>,
-        /// Flags whose content is another.
+        /// Flags whose content changed.
         updated: BTreeSet<String>,
-        /// Flags that are gone.
+        /// Flags that were removed.
         removed: BTreeSet<String>,
-        /// Whether the enrichment of evaluation contexts is another.
+        /// Whether the enrichment of evaluation contexts changed.
         enrichment: bool,
     },
 }
 
-/// A subscription to the events of one client, from
-/// [`GoFeatureFlag::subscribe`](crate::GoFeatureFlag::subscribe). It gets what happens from then
-/// on. Whoever does not read for long misses the oldest of more than 64 events.
-pub struct Subscription(broadcast::Receiver<ClientEvent>);
+/// A stream of the events of one client since
+/// [`GoFeatureFlag::subscribe`](crate::GoFeatureFlag::subscribe). It buffers 64 events; a
+/// subscriber that falls further behind misses the oldest. It ends when the client is dropped.
+pub struct Subscription(Pin<Box<dyn Future<Output = Received> + Send + Sync>>);
+
+/// An event, or `None` at the end, with the receiver for the next one.
+type Received = (Option<ClientEvent>, Receiver<ClientEvent>);
 
 impl Subscription {
+    fn new(receiver: Receiver<ClientEvent>) -> Self {
+        Self(Box::pin(receive(receiver)))
+    }
+
     /// Waits for the next event; `None` when the client is gone.
     pub async fn next(&mut self) -> Option<ClientEvent> {
-        loop {
-            match self.0.recv().await {
-                Ok(event) => return Some(event),
-                Err(broadcast::error::RecvError::Lagged(missed)) => {
-                    tracing::debug!(missed, "a subscriber to client events was too slow");
-                }
-                Err(broadcast::error::RecvError::Closed) => return None,
-            }
-        }
+        poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl Stream for Subscription {
+    type Item = ClientEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<ClientEvent>> {
+        let (event, receiver) = ready!(self.0.as_mut().poll(context));
+        *self = Self::new(receiver);
+        Poll::Ready(event)
     }
 }
 
@@ -73,45 +88,61 @@ impl fmt::Debug for Subscription {
     }
 }
 
-/// Tells every subscriber; nobody waits for them.
-#[derive(Debug, Clone)]
-pub(crate) struct Announcer(broadcast::Sender<ClientEvent>);
+async fn receive(mut receiver: Receiver<ClientEvent>) -> Received {
+    loop {
+        match receiver.recv().await {
+            Ok(event) => return (Some(event), receiver),
+            Err(RecvError::Lagged(missed)) => {
+                tracing::debug!(missed, "client events missed by a slow subscriber");
+            }
+            Err(RecvError::Closed) => return (None, receiver),
+        }
+    }
+}
 
-impl Announcer {
+/// Sends events to all subscribers, without waiting for them.
+#[derive(Debug)]
+pub(crate) struct EventBroadcaster(Sender<ClientEvent>);
+
+impl EventBroadcaster {
     pub(crate) fn new() -> Self {
-        Self(broadcast::Sender::new(KEPT))
+        Self(Sender::new(CAPACITY))
     }
 
-    pub(crate) fn announce(&self, event: ClientEvent) {
-        // Without subscribers nobody is told.
+    pub(crate) fn send(&self, event: ClientEvent) {
+        // Fails without subscribers, which is fine.
         let _ = self.0.send(event);
     }
 
     pub(crate) fn subscribe(&self) -> Subscription {
-        Subscription(self.0.subscribe())
+        Subscription::new(self.0.subscribe())
     }
 }
 
-const KEPT: usize = 64;
+const CAPACITY: usize = 64;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn slow_subscriber_misses_the_oldest_and_goes_on() {
-        let announcer = Announcer::new();
-        let mut subscription = announcer.subscribe();
-        for n in 0..KEPT * 2 {
-            announcer.announce(ClientEvent::Error(n.to_string()));
+    async fn slow_subscriber_misses_the_oldest_and_continues() {
+        let events = EventBroadcaster::new();
+        let mut subscription = events.subscribe();
+        for n in 0..CAPACITY * 2 {
+            let flags = BTreeSet::from([n.to_string()]);
+            events.send(ClientEvent::ConfigurationChanged(ChangedFlags::Named(
+                flags,
+            )));
         }
-        announcer.announce(ClientEvent::Closed);
-        drop(announcer);
+        events.send(ClientEvent::Closed);
+        drop(events);
         let mut seen = Vec::new();
         while let Some(event) = subscription.next().await {
             seen.push(event);
         }
-        assert_eq!(seen.len(), KEPT);
+        assert_eq!(seen.len(), CAPACITY);
         assert_eq!(seen.last(), Some(&ClientEvent::Closed));
+        assert_eq!(subscription.next().await, None);
     }
 }

@@ -1,46 +1,56 @@
 //! How a client is doing.
 
 pub(crate) mod counters;
+pub(crate) mod error;
 pub(crate) mod events;
 pub(crate) mod stats;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// The state of a client, for how long it has been so, and what went wrong last.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use crate::status::error::ClientError;
+use crate::status::events::{ClientEvent, EventBroadcaster, Subscription};
+
+/// The state of a client, for how long it has been in it, and what failed last.
+///
+/// Serializes with `age_seconds` for `age`, and `last_error` as its message.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Status {
     /// The state.
     pub state: State,
-    /// For how long.
+    /// How long the client has been in this state.
+    #[serde(rename = "age_seconds", serialize_with = "as_seconds")]
     pub age: Duration,
-    /// What went wrong behind the scenes last: a refresh of the flag configuration (in-process
-    /// evaluation), else the change stream; none where nothing has since the client was
-    /// initialised. Failures of evaluations are their callers'.
-    pub last_error: Option<String>,
+    /// The last background failure since the client was initialized: of a refresh of the flag
+    /// configuration (in-process evaluation), else of the change stream. A failed evaluation is
+    /// reported to its caller only.
+    pub last_error: Option<ClientError>,
 }
 
 /// What can be expected of a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub enum State {
-    /// Not initialised; evaluations are refused with `PROVIDER_NOT_READY`.
+    /// Not initialized; evaluations are refused with `PROVIDER_NOT_READY`.
     NotReady,
     /// Evaluations are answered.
     Ready,
-    /// Evaluations are answered, but changes of flags have not been heard of for long: for
-    /// `cache_ttl` since the change stream broke (remote evaluation), or for three failed refreshes
-    /// in a row (in-process evaluation). Or they come from a file: the last-known-good one, or a flag
-    /// file that has since become absent or unusable.
+    /// Evaluations are answered, perhaps with old flags: the change stream has been down for
+    /// `cache_ttl` (remote evaluation), three refreshes in a row failed (in-process evaluation),
+    /// the flags come from the last-known-good file, or the flag file has become absent or
+    /// unusable.
     Stale,
     /// No flag configuration could be loaded yet; evaluations are refused with
-    /// `PROVIDER_NOT_READY`. It is tried again until one is (in-process evaluation, GOFF-EVT-008).
+    /// `PROVIDER_NOT_READY`. Loading is retried (in-process evaluation, GOFF-EVT-008).
     Error,
-    /// The relay proxy refuses the key (401, 403) before any flag configuration was loaded;
-    /// evaluations are refused with `PROVIDER_NOT_READY`, and it is not tried again
-    /// (in-process evaluation, GOFF-EVT-007).
+    /// The relay proxy refused the API key (401, 403) before any flag configuration was loaded;
+    /// evaluations are refused with `PROVIDER_NOT_READY`, and loading is not retried (in-process
+    /// evaluation, GOFF-EVT-007).
     Fatal,
     /// Shut down; evaluations are refused with `PROVIDER_NOT_READY`.
     Closed,
@@ -54,30 +64,44 @@ impl State {
     }
 }
 
-/// The state behind [`Status`], to be set by whoever learns of a change and waited for.
+/// Status and events of a client, across its sessions.
 #[derive(Debug)]
-pub(crate) struct StatusCell(watch::Sender<Health>);
+pub(crate) struct StatusCell {
+    health: watch::Sender<Health>,
+    events: EventBroadcaster,
+}
 
 #[derive(Debug, Clone)]
 struct Health {
+    /// Counts the sessions, and their ends.
+    generation: u64,
     state: State,
     since: Instant,
-    /// Of the refreshes of this life.
-    last_error: Option<String>,
+    last_error: Option<ClientError>,
+}
+
+impl Health {
+    fn new(generation: u64, state: State) -> Self {
+        Self {
+            generation,
+            state,
+            since: Instant::now(),
+            last_error: None,
+        }
+    }
 }
 
 impl StatusCell {
     pub(crate) fn new() -> Self {
-        Self(watch::Sender::new(Health {
-            state: State::NotReady,
-            since: Instant::now(),
-            last_error: None,
-        }))
+        Self {
+            health: watch::Sender::new(Health::new(0, State::NotReady)),
+            events: EventBroadcaster::new(),
+        }
     }
 
-    /// `stream_error` is told where no refresh has failed.
-    pub(crate) fn get(&self, stream_error: Option<String>) -> Status {
-        let health = self.0.borrow();
+    /// `stream_error` is reported if no refresh has failed.
+    pub(crate) fn get(&self, stream_error: Option<ClientError>) -> Status {
+        let health = self.health.borrow();
         Status {
             state: health.state,
             age: health.since.elapsed(),
@@ -86,13 +110,110 @@ impl StatusCell {
     }
 
     pub(crate) fn state(&self) -> State {
-        self.0.borrow().state
+        self.health.borrow().state
     }
 
-    /// Sets the state, unless `only_if` forbids the change; tells whether it changed.
-    pub(crate) fn set_if(&self, state: State, only_if: impl FnOnce(State) -> bool) -> bool {
-        self.0.send_if_modified(|health| {
-            let changes = health.state != state && only_if(health.state);
+    pub(crate) fn subscribe(&self) -> Subscription {
+        self.events.subscribe()
+    }
+
+    /// Begins a session: not ready, without an error.
+    pub(crate) fn begin(self: &Arc<Self>) -> SessionStatus {
+        let mut generation = 0;
+        self.health.send_modify(|health| {
+            generation = health.generation + 1;
+            *health = Health::new(generation, State::NotReady);
+        });
+        SessionStatus {
+            cell: Arc::clone(self),
+            generation,
+        }
+    }
+
+    /// Ends the session.
+    pub(crate) fn close(&self) {
+        self.health.send_modify(|health| {
+            health.generation += 1;
+            health.state = State::Closed;
+            health.since = Instant::now();
+        });
+        self.events.send(ClientEvent::Closed);
+    }
+
+    /// Waits until evaluations are answered, or the relay proxy has refused the key. Returns
+    /// whether evaluations are answered.
+    pub(crate) async fn answers(&self) -> bool {
+        // The sender is in `self`, so the channel is open.
+        self.health
+            .subscribe()
+            .wait_for(|health| health.state.answers() || health.state == State::Fatal)
+            .await
+            .is_ok_and(|health| health.state.answers())
+    }
+}
+
+/// What one session reports. Once the session is over its reports are ignored: a blocked file
+/// system, for example, can deliver flags long after a shutdown, even into the next session.
+#[derive(Debug, Clone)]
+pub(crate) struct SessionStatus {
+    cell: Arc<StatusCell>,
+    generation: u64,
+}
+
+impl SessionStatus {
+    pub(crate) fn is_current(&self) -> bool {
+        self.cell.health.borrow().generation == self.generation
+    }
+
+    /// Evaluations are answered, with current flags (GOFF-EVT-006).
+    pub(crate) fn ready(&self) {
+        if self.enter(State::Ready, &[State::NotReady, State::Error, State::Stale]) {
+            self.cell.events.send(ClientEvent::Ready);
+        }
+    }
+
+    /// Evaluations are answered, with flags that may be old (GOFF-EVT-005).
+    pub(crate) fn stale(&self) {
+        if self.enter(State::Stale, &[State::NotReady, State::Error, State::Ready]) {
+            self.cell.events.send(ClientEvent::Stale);
+        }
+    }
+
+    /// There are no flags yet (GOFF-EVT-008).
+    #[cfg(feature = "in-process")]
+    pub(crate) fn missing(&self) {
+        self.enter(State::Error, &[State::NotReady]);
+    }
+
+    /// The relay proxy refused the key before there were flags (GOFF-EVT-007).
+    #[cfg(feature = "in-process")]
+    pub(crate) fn refused(&self) {
+        self.enter(State::Fatal, &[State::NotReady, State::Error]);
+    }
+
+    /// Remembers a failure as the last one, and reports it.
+    #[cfg(feature = "in-process")]
+    pub(crate) fn failed(&self, error: ClientError) {
+        self.cell.health.send_if_modified(|health| {
+            if health.generation == self.generation {
+                health.last_error = Some(error.clone());
+            }
+            // Receivers wait for states only.
+            false
+        });
+        self.send(ClientEvent::Error(error));
+    }
+
+    pub(crate) fn send(&self, event: ClientEvent) {
+        if self.is_current() {
+            self.cell.events.send(event);
+        }
+    }
+
+    /// Returns whether the state changed.
+    fn enter(&self, state: State, from: &[State]) -> bool {
+        self.cell.health.send_if_modified(|health| {
+            let changes = health.generation == self.generation && from.contains(&health.state);
             if changes {
                 health.state = state;
                 health.since = Instant::now();
@@ -100,39 +221,44 @@ impl StatusCell {
             changes
         })
     }
+}
 
-    pub(crate) fn set(&self, state: State) -> bool {
-        self.set_if(state, |_| true)
-    }
+fn as_seconds<S: Serializer>(age: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(age.as_secs_f64())
+}
 
-    /// Remembers what went wrong.
-    #[cfg(feature = "in-process")]
-    pub(crate) fn note_error(&self, error: String) {
-        self.0.send_if_modified(|health| {
-            health.last_error = Some(error);
-            // Nobody waits for an error.
-            false
-        });
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Begins a life, of which nothing has gone wrong yet.
-    pub(crate) fn begin(&self) {
-        self.0.send_modify(|health| {
-            *health = Health {
-                state: State::NotReady,
-                since: Instant::now(),
-                last_error: None,
-            };
-        });
-    }
-
-    /// Waits until evaluations are answered, or will not be by themselves; tells which.
-    pub(crate) async fn answers(&self) -> bool {
-        // The sender is in `self`, so the channel is open.
-        self.0
-            .subscribe()
-            .wait_for(|health| health.state.answers() || health.state == State::Fatal)
-            .await
-            .is_ok_and(|health| health.state.answers())
+    /// GOFF-LIFE-004: what a session reports after its end changes nothing.
+    #[tokio::test]
+    async fn reports_of_an_earlier_session_are_ignored() {
+        let cell = Arc::new(StatusCell::new());
+        let mut events = cell.subscribe();
+        let first = cell.begin();
+        first.ready();
+        first.stale();
+        cell.close();
+        first.ready();
+        assert_eq!(cell.state(), State::Closed);
+        let second = cell.begin();
+        first.ready();
+        first.send(ClientEvent::Stale);
+        assert_eq!(cell.state(), State::NotReady);
+        second.ready();
+        assert!(second.is_current() && !first.is_current());
+        drop((first, second, cell));
+        let mut seen = Vec::new();
+        while let Some(event) = events.next().await {
+            seen.push(event);
+        }
+        let expected = [
+            ClientEvent::Ready,
+            ClientEvent::Stale,
+            ClientEvent::Closed,
+            ClientEvent::Ready,
+        ];
+        assert_eq!(seen, expected);
     }
 }

@@ -220,7 +220,13 @@ async fn failed_refreshes_keep_the_flags_and_end_in_stale() {
         assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
     }
     assert_eq!(next_event(&mut events).await, ClientEvent::Stale);
-    assert!(goff.status().last_error.unwrap().contains("503"));
+    assert!(
+        goff.status()
+            .last_error
+            .unwrap()
+            .to_string()
+            .contains("503")
+    );
     relay.set_configuration_failure(None);
     polled(&relay).await;
     assert_state(&goff, State::Ready);

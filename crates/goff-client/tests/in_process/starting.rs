@@ -34,7 +34,13 @@ async fn failed_load_is_an_error_that_heals() {
     let goff = goff(&relay).await;
     let mut events = goff.subscribe();
     assert_state(&goff, State::Error);
-    assert!(goff.status().last_error.unwrap().contains("503"));
+    assert!(
+        goff.status()
+            .last_error
+            .unwrap()
+            .to_string()
+            .contains("503")
+    );
     assert!(!goff.wait_until_ready(Duration::from_millis(1)).await);
     for flag in ["flag", "unknown"] {
         let details = goff.evaluate(flag, &context(), false).await;
@@ -78,7 +84,7 @@ async fn refused_key_is_fatal() {
         let goff = GoFeatureFlag::new(options(&relay)).unwrap();
         let error = goff.initialize().await.unwrap_err();
         assert!(
-            matches!(error, InitializeError::Refused { status, .. } if status == refusal),
+            matches!(error, InitializeError::Refused(ref error) if error.status() == Some(refusal)),
             "{error:?}"
         );
         assert!(error.to_string().contains("api_key"), "{error}");

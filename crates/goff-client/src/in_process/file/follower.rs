@@ -1,7 +1,6 @@
 //! Keeps the flags of a file current.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttemp
 use crate::in_process::file::flag_file::FlagFile;
 use crate::in_process::file::watcher::{FlagFileWatcher, Refresh};
 use crate::in_process::snapshot::Snapshot;
+use crate::status::error::ClientError;
 
 /// Puts in place what the watcher of a flag file finds. Dropping it ends it.
 #[derive(Debug)]
@@ -21,8 +21,6 @@ pub(crate) struct FileFollower {
     first: watch::Receiver<Option<FirstAttempt>>,
     /// Ends a first look that takes too long.
     _impatience: BackgroundTask,
-    /// What comes too late, from a file system that hung, is not for the client's next life.
-    is_over: Arc<AtomicBool>,
 }
 
 impl FileFollower {
@@ -31,13 +29,8 @@ impl FileFollower {
         current: CurrentConfiguration,
     ) -> Result<Self, NoRuntimeError> {
         let (report, first) = watch::channel(None);
-        let is_over = Arc::new(AtomicBool::new(false));
-        let is_too_late = Arc::clone(&is_over);
         let impatience = impatience(file.to_string(), current.clone(), report.clone())?;
         let watcher = FlagFileWatcher::start(file, move |refresh| {
-            if is_too_late.load(Ordering::Acquire) {
-                return;
-            }
             let attempt = take(&current, refresh);
             report.send_if_modified(|first| {
                 let is_first = first.is_none();
@@ -49,7 +42,6 @@ impl FileFollower {
             watcher: Some(watcher),
             first,
             _impatience: impatience,
-            is_over,
         })
     }
 
@@ -65,12 +57,6 @@ impl FileFollower {
     }
 }
 
-impl Drop for FileFollower {
-    fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Release);
-    }
-}
-
 /// Whoever waits for the first look at the file waits no longer than this. The look goes on.
 fn impatience(
     file: String,
@@ -80,13 +66,10 @@ fn impatience(
     BackgroundTask::spawn(|_| async move {
         tokio::time::sleep(LONGEST_FIRST_LOOK).await;
         if report.borrow().is_none() {
-            let error = format!(
-                "{file} could not be read within {} s",
-                LONGEST_FIRST_LOOK.as_secs()
-            );
-            tracing::warn!(error, "flags could not be loaded");
-            current.note(&error);
-            current.missing();
+            let error = FirstLookTimeout { file };
+            tracing::warn!(%error, "flag file not loaded yet");
+            current.status.failed(ClientError::configuration(error));
+            current.status.missing();
             report.send_replace(Some(FirstAttempt::Failed));
         }
     })
@@ -102,12 +85,12 @@ fn take(current: &CurrentConfiguration, refresh: Refresh) -> FirstAttempt {
             FirstAttempt::Loaded
         }
         Err(error) => {
-            current.failed(&error);
+            current.failed(ClientError::configuration(error));
             if current.held().is_some() {
                 // The file says something else than what is served, and will go on to.
-                current.stale();
+                current.status.stale();
             } else {
-                current.missing();
+                current.status.missing();
             }
             FirstAttempt::Failed
         }
@@ -123,6 +106,12 @@ fn retire(snapshot: Arc<Snapshot>) {
         thread::sleep(Duration::from_millis(1));
     }
     drop(snapshot);
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{file} was not read within {} s", LONGEST_FIRST_LOOK.as_secs())]
+struct FirstLookTimeout {
+    file: String,
 }
 
 const LONGEST_FIRST_LOOK: Duration = Duration::from_secs(10);

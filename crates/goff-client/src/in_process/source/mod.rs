@@ -1,27 +1,67 @@
-//! Whoever brings configurations to a client that is running.
+//! Where the flags of a session come from, and what keeps them current.
 
 pub(crate) mod pending_changes;
 pub(crate) mod poller;
 pub(crate) mod relay_source;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use goff_core::NoRuntimeError;
 use tokio::sync::watch;
 
-use crate::in_process::current_configuration::FirstAttempt;
+use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
 #[cfg(feature = "file")]
 use crate::in_process::file::follower::FileFollower;
-use crate::in_process::source::poller::ConfigurationPoller;
+use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
+use crate::in_process::mode::InProcessMode;
+use crate::in_process::source::pending_changes::PendingChanges;
+use crate::in_process::source::poller::{ConfigurationPoller, Poll};
 
-/// Dropping it ends it.
+/// Keeps the configuration of a session current. Dropping it stops it.
 #[derive(Debug)]
-pub(crate) enum ConfigurationFollower {
+pub(crate) enum ConfigurationSource {
     Poller(ConfigurationPoller),
     #[cfg(feature = "file")]
     File(FileFollower),
 }
 
-impl ConfigurationFollower {
+impl ConfigurationSource {
+    /// Starts what `mode` needs; `None` if the flags never change. `on_refused` is called when the
+    /// relay proxy refuses the key.
+    pub(crate) fn start(
+        mode: &InProcessMode,
+        current: CurrentConfiguration,
+        changes: Arc<PendingChanges>,
+        on_refused: Box<dyn FnOnce() + Send>,
+    ) -> Result<Option<Self>, NoRuntimeError> {
+        match mode {
+            InProcessMode::RelayProxy(relay) => {
+                let writer = relay
+                    .last_known_good
+                    .clone()
+                    .map(LastKnownGoodWriter::start)
+                    .transpose()?;
+                let poll = Poll {
+                    source: relay.source.clone(),
+                    current,
+                    writer,
+                    changes,
+                    interval: relay.interval,
+                };
+                ConfigurationPoller::start(poll, on_refused)
+                    .map(|poller| Some(Self::Poller(poller)))
+            }
+            InProcessMode::Flags(snapshot) => {
+                current.evaluator.replace(Some(Arc::clone(snapshot)));
+                Ok(None)
+            }
+            #[cfg(feature = "file")]
+            InProcessMode::File(file) => FileFollower::start(file.clone(), current)
+                .map(|follower| Some(Self::File(follower))),
+        }
+    }
+
     /// How the first attempt to load ended, once it has.
     pub(crate) fn first_attempt(&self) -> watch::Receiver<Option<FirstAttempt>> {
         match self {

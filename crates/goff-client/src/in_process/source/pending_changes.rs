@@ -1,32 +1,31 @@
-//! Changes that were announced and not yet fetched.
+//! Flag changes that were announced and not yet fetched.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use goff_core::Invalidation;
 use tokio::sync::Notify;
 
-/// What the change stream leaves for whoever fetches the configuration. A change that is announced
-/// during a fetch is there after it.
+/// The flag changes for the next fetch of the configuration. A change that is announced during a
+/// fetch is still pending after it.
 #[derive(Debug)]
-pub(crate) struct Announcements {
-    /// The flags that are fetched; all if there are none.
+pub(crate) struct PendingChanges {
+    /// The flags that are fetched; empty means all.
     flags: Arc<[String]>,
     pending: Mutex<Pending>,
     wake: Notify,
 }
 
-/// What was announced since the last look.
+/// What was announced since the last [`take`](PendingChanges::take).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Pending {
-    /// Whether anything was.
+    /// Whether a change was announced.
     pub(crate) any: bool,
-    /// Whether a message named a flag of ours. "Not modified" contradicts that, so it comes from
-    /// an instance that lags behind. Without a list every flag counts as ours: one that was added
-    /// cannot be known here.
-    pub(crate) names_ours: bool,
+    /// Whether a message named a flag that is fetched. "Not modified" contradicts such a message,
+    /// so it comes from an instance that lags behind.
+    pub(crate) names_fetched: bool,
 }
 
-impl Announcements {
+impl PendingChanges {
     pub(crate) fn new(flags: Arc<[String]>) -> Self {
         Self {
             flags,
@@ -36,11 +35,11 @@ impl Announcements {
     }
 
     pub(crate) fn announce(&self, invalidation: &Invalidation) {
-        let names_ours = match invalidation {
+        let names_fetched = match invalidation {
             Invalidation::Flags(named) if self.flags.is_empty() => !named.is_empty(),
             Invalidation::Flags(named) => {
                 if !self.flags.iter().any(|flag| named.contains(flag)) {
-                    // Flags that this client does not hold have changed.
+                    // The changed flags are not fetched.
                     return;
                 }
                 true
@@ -50,17 +49,17 @@ impl Announcements {
         {
             let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
             pending.any = true;
-            pending.names_ours |= names_ours;
+            pending.names_fetched |= names_fetched;
         }
         self.wake.notify_one();
     }
 
-    /// Waits for an announcement that nobody has waited for yet.
+    /// Waits for the next change.
     pub(crate) async fn wait(&self) {
         self.wake.notified().await;
     }
 
-    /// Takes what was announced; a fetch that begins afterwards sees it.
+    /// Takes the pending changes, for a fetch that starts afterwards.
     pub(crate) fn take(&self) -> Pending {
         std::mem::take(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -77,34 +76,30 @@ mod tests {
     }
 
     #[test]
-    fn what_was_announced_is_taken_once() {
-        let announcements = Announcements::new(Arc::default());
-        assert_eq!(announcements.take(), Pending::default());
-        announcements.announce(&Invalidation::All);
-        announcements.announce(&flags(&["a"]));
+    fn changes_are_taken_once() {
+        let changes = PendingChanges::new(Arc::default());
+        assert_eq!(changes.take(), Pending::default());
+        changes.announce(&Invalidation::All);
+        changes.announce(&flags(&["a"]));
         let both = Pending {
             any: true,
-            names_ours: true,
+            names_fetched: true,
         };
-        assert_eq!(announcements.take(), both);
-        assert_eq!(announcements.take(), Pending::default());
+        assert_eq!(changes.take(), both);
+        assert_eq!(changes.take(), Pending::default());
     }
 
     /// GOFF-CFG-008: a change of flags that are not fetched is none.
     #[tokio::test(start_paused = true)]
     async fn only_flags_of_the_list_matter() {
-        let announcements = Announcements::new(["a".to_owned(), "b".to_owned()].into());
-        announcements.announce(&flags(&["c"]));
-        announcements.announce(&Invalidation::Flags(BTreeSet::new()));
-        assert_eq!(announcements.take(), Pending::default());
+        let changes = PendingChanges::new(["a".to_owned(), "b".to_owned()].into());
+        changes.announce(&flags(&["c"]));
+        changes.announce(&Invalidation::Flags(BTreeSet::new()));
+        assert_eq!(changes.take(), Pending::default());
         let limit = std::time::Duration::from_secs(1);
-        assert!(
-            tokio::time::timeout(limit, announcements.wait())
-                .await
-                .is_err()
-        );
-        announcements.announce(&flags(&["c", "b"]));
-        announcements.wait().await;
-        assert!(announcements.take().names_ours);
+        assert!(tokio::time::timeout(limit, changes.wait()).await.is_err());
+        changes.announce(&flags(&["c", "b"]));
+        changes.wait().await;
+        assert!(changes.take().names_fetched);
     }
 }

@@ -6,16 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::__internal::{BackgroundTask, Backoff, random_u64};
-use goff_core::NoRuntimeError;
+use goff_core::{NoRuntimeError, RelayError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
 use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
 use crate::in_process::snapshot::Snapshot;
-use crate::in_process::source::pending_changes::Announcements;
-use crate::in_process::source::relay_source::{ConfigurationSource, FetchError, Fetched};
-use crate::status::State;
+use crate::in_process::source::pending_changes::PendingChanges;
+use crate::in_process::source::relay_source::{FetchError, Fetched, RelaySource};
 
 /// Fetches in a task of its own until it is stopped, or the relay proxy refuses the key before
 /// anything was loaded (GOFF-EVT-007).
@@ -27,33 +26,38 @@ pub(crate) struct ConfigurationPoller {
 
 /// What a poller works on.
 pub(crate) struct Poll {
-    pub(crate) source: ConfigurationSource,
+    pub(crate) source: RelaySource,
     pub(crate) current: CurrentConfiguration,
-    /// What starts without the relay proxy are made from.
-    pub(crate) keeper: Option<LastKnownGoodWriter>,
-    pub(crate) announcements: Arc<Announcements>,
+    /// Writes the last-known-good file, and restores from it.
+    pub(crate) writer: Option<LastKnownGoodWriter>,
+    pub(crate) changes: Arc<PendingChanges>,
     pub(crate) interval: Duration,
-    /// Not followed any more once the relay proxy refuses the key.
-    #[cfg(feature = "ws")]
-    pub(crate) listener: crate::client::session::ListenerSlot,
 }
 
 impl ConfigurationPoller {
-    pub(crate) fn start(poll: Poll) -> Result<Self, NoRuntimeError> {
+    /// `on_refused` is called when the relay proxy refuses the key, which ends the polling.
+    pub(crate) fn start(
+        poll: Poll,
+        on_refused: Box<dyn FnOnce() + Send>,
+    ) -> Result<Self, NoRuntimeError> {
         let (report, first) = watch::channel(None);
         let task = BackgroundTask::spawn(move |mut stop| async move {
             let polling = async {
-                if poll.load(&report).await {
-                    poll.keep_current().await;
+                match poll.load(&report).await {
+                    Ok(()) => poll.keep_current().await,
+                    Err(refusal) => {
+                        on_refused();
+                        report.send_replace(Some(FirstAttempt::Refused(refusal)));
+                    }
                 }
             };
             tokio::select! {
                 () = stop.stopped() => {}
                 () = polling => {}
             }
-            if let Some(keeper) = poll.keeper {
-                // Whoever stops this task sets the limit.
-                keeper.stop(Duration::MAX).await;
+            if let Some(writer) = poll.writer {
+                // `stop` of this task sets the limit.
+                writer.stop(Duration::MAX).await;
             }
         })?;
         Ok(Self { task, first })
@@ -70,42 +74,43 @@ impl ConfigurationPoller {
 }
 
 impl Poll {
-    /// Tries until something is loaded. Gives false when the relay proxy refuses the key.
-    async fn load(&self, report: &watch::Sender<Option<FirstAttempt>>) -> bool {
+    /// Tries until a configuration is loaded.
+    ///
+    /// # Errors
+    /// The relay proxy refuses the key.
+    async fn load(&self, report: &watch::Sender<Option<FirstAttempt>>) -> Result<(), RelayError> {
         let mut backoff = Backoff::new(self.interval.min(LONGEST_PAUSE));
         loop {
-            self.announcements.take();
+            self.changes.take();
             let error = match self.refresh().await {
                 Ok(_) => {
                     report.send_replace(Some(FirstAttempt::Loaded));
-                    return true;
+                    return Ok(());
                 }
                 Err(error) => error,
             };
-            if let FetchError::Refused { status, reason } = &error
+            if let Some(refusal) = error.refusal()
                 && self.current.held().is_none()
             {
-                self.refused(&error);
-                report.send_replace(Some(FirstAttempt::Refused {
-                    status: *status,
-                    reason: reason.clone(),
-                }));
-                return false;
+                tracing::error!(%error, "flag configuration refused; check the option `api_key`");
+                self.current.status.refused();
+                self.current.failed(error.clone());
+                return Err(refusal.clone());
             }
             let is_first = report.borrow().is_none();
-            self.failed(&error, is_first);
+            self.failed(error, is_first);
             if is_first {
                 let first = match self.restore().await {
                     true => FirstAttempt::Loaded,
                     false => FirstAttempt::Failed,
                 };
-                self.current.missing();
+                self.current.status.missing();
                 report.send_replace(Some(first));
             }
             let pause = Instant::now() + backoff.pause(random_u64());
             tokio::select! {
                 () = sleep_until(pause) => {}
-                () = self.announcements.wait() => {}
+                () = self.changes.wait() => {}
             }
         }
     }
@@ -117,21 +122,21 @@ impl Poll {
         loop {
             tokio::select! {
                 () = schedule.wait() => {}
-                () = self.announcements.wait() => {}
+                () = self.changes.wait() => {}
             }
-            let announced = self.announcements.take();
+            let announced = self.changes.take();
             match self.refresh().await {
                 Ok(is_loaded) => {
                     failures = 0;
-                    schedule.succeeded(is_loaded, announced.names_ours);
+                    schedule.succeeded(is_loaded, announced.names_fetched);
                 }
                 Err(error) => {
                     failures = failures.saturating_add(1);
-                    self.failed(&error, failures == 1);
+                    self.failed(error, failures == 1);
                     schedule.failed(announced.any);
                     // GOFF-EVT-005.
                     if failures >= FAILURES_UNTIL_STALE {
-                        self.current.stale();
+                        self.current.status.stale();
                     }
                 }
             }
@@ -145,9 +150,9 @@ impl Poll {
         match fetched? {
             // Neither flags nor ETag nor anything else is touched (GOFF-IP-007, GOFF-IP-015).
             Fetched::NotModified => {
-                self.current.confirmed();
-                if let (Some(keeper), Some(held)) = (&self.keeper, &held) {
-                    keeper.confirmed(held);
+                self.current.status.ready();
+                if let (Some(writer), Some(held)) = (&self.writer, &held) {
+                    writer.confirmed(held);
                 }
                 Ok(false)
             }
@@ -155,8 +160,8 @@ impl Poll {
                 drop(held);
                 let snapshot = Arc::new(snapshot);
                 let replaced = self.current.loaded(Arc::clone(&snapshot));
-                if let Some(keeper) = &self.keeper {
-                    keeper.loaded(&snapshot);
+                if let Some(writer) = &self.writer {
+                    writer.loaded(&snapshot);
                 }
                 drop(snapshot);
                 if let Some(replaced) = replaced {
@@ -169,10 +174,10 @@ impl Poll {
 
     /// Serves the configuration of the last-known-good file, if there is one that can be trusted.
     async fn restore(&self) -> bool {
-        let Some(keeper) = &self.keeper else {
+        let Some(writer) = &self.writer else {
             return false;
         };
-        match keeper.restore().await {
+        match writer.restore().await {
             Some(snapshot) => {
                 self.current.restored(Arc::new(snapshot));
                 true
@@ -182,27 +187,12 @@ impl Poll {
     }
 
     /// A failure is warned of once; those that follow it are details (GOFF-ERR-005).
-    fn failed(&self, error: &FetchError, is_first: bool) {
+    fn failed(&self, error: FetchError, is_first: bool) {
         if is_first {
             tracing::warn!(%error, "the flag configuration could not be refreshed; it is tried again");
         } else {
             tracing::debug!(%error, "the flag configuration could still not be refreshed");
         }
-        self.current.failed(error);
-    }
-
-    fn refused(&self, error: &FetchError) {
-        tracing::error!(%error, "the flag configuration is refused; no further attempt is made");
-        self.current
-            .status
-            .set_if(State::Fatal, |state| state != State::Closed);
-        #[cfg(feature = "ws")]
-        drop(
-            self.listener
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner)
-                .take(),
-        );
         self.current.failed(error);
     }
 }
@@ -272,13 +262,13 @@ impl Schedule {
         }
     }
 
-    fn succeeded(&mut self, is_loaded: bool, names_ours: bool) {
+    fn succeeded(&mut self, is_loaded: bool, names_fetched: bool) {
         self.retry = None;
         self.owes = false;
         self.backoff = Backoff::new(self.interval.min(LONGEST_PAUSE));
         if is_loaded {
             self.lagging = None;
-        } else if names_ours && self.lagging.is_none() {
+        } else if names_fetched && self.lagging.is_none() {
             // One schedule at a time.
             self.lagging = LAG_PAUSES.first().map(|pause| (Instant::now() + *pause, 0));
         }

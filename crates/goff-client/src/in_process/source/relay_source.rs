@@ -1,124 +1,95 @@
-//! Where flag configurations come from.
+//! Fetches flag configurations from a relay proxy.
 
-use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
-use goff_core::{ConfigurationUpdate, Etag, RelayClient, RelayError};
+use goff_core::{ConfigurationUpdate, Etag, RelayError};
+use goff_engine::FlagSetError;
 use tokio::task::JoinSet;
 
-use crate::in_process::GRACE;
 use crate::in_process::snapshot::Snapshot;
+use crate::remote::bounded_relay::BoundedRelay;
+use crate::status::error::ClientError;
 
-/// Gives configurations, compiled.
-#[derive(Debug, Clone)]
-pub(crate) enum ConfigurationSource {
-    RelayProxy(RelaySource),
-}
-
-/// A relay proxy's flags.
+/// A relay proxy, and the flags to fetch.
 #[derive(Debug, Clone)]
 pub(crate) struct RelaySource {
-    pub(crate) relay: Arc<dyn RelayClient>,
-    /// Which flags; all if there are none (GOFF-CFG-008).
+    pub(crate) relay: BoundedRelay,
+    /// Empty means all flags (GOFF-CFG-008).
     pub(crate) flags: Arc<[String]>,
-    pub(crate) timeout: Duration,
 }
 
-/// What a fetch gave.
 #[derive(Debug)]
 pub(crate) enum Fetched {
     NotModified,
     Loaded(Snapshot),
 }
 
-/// Why a fetch gave nothing.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub(crate) enum FetchError {
-    /// 401 or 403 (GOFF-EVT-007).
-    Refused { status: u16, reason: String },
-    /// Anything else; it may heal by itself (GOFF-EVT-008).
-    Failed(String),
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    #[error("the relay proxy answered without `flags`; keeping the flags loaded before")]
+    NoFlags,
+    #[error("the relay proxy's `flags` is not an object of flags: {0}")]
+    Unreadable(#[source] FlagSetError),
+    #[error("{0} the flags panicked")]
+    Panicked(&'static str),
 }
 
-impl ConfigurationSource {
-    /// Fetches and compiles, unless `held` is still the current configuration. A panic on the way
-    /// is a failure like others (GOFF-IP-010).
-    pub(crate) async fn fetch(&self, held: Option<&Snapshot>) -> Result<Fetched, FetchError> {
+impl FetchError {
+    /// Whether the relay proxy refuses the API key (GOFF-EVT-007). Any other failure may be
+    /// temporary (GOFF-EVT-008).
+    pub(crate) fn refusal(&self) -> Option<&RelayError> {
         match self {
-            Self::RelayProxy(source) => {
-                let held = held.map(|snapshot| snapshot.etag().cloned());
-                let source = source.clone();
-                apart(async move { source.fetch(held).await }).await
-            }
+            Self::Relay(error) if matches!(error.status(), Some(401 | 403)) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<FetchError> for ClientError {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::Relay(error) => Self::configuration(error),
+            error => Self::configuration(error),
         }
     }
 }
 
 impl RelaySource {
-    /// `held` is the configuration that is held, with its ETag if it has one.
-    async fn fetch(&self, held: Option<Option<Etag>>) -> Result<Fetched, FetchError> {
+    /// Fetches and compiles, unless `held` is still the current configuration. The fetch runs in a
+    /// task of its own, so that a panic is a failure like others (GOFF-IP-010); it ends with the
+    /// returned future.
+    pub(crate) async fn fetch(&self, held: Option<&Snapshot>) -> Result<Fetched, FetchError> {
+        let held = held.map(|snapshot| snapshot.etag().cloned());
+        let source = self.clone();
+        let mut task = JoinSet::new();
+        task.spawn(async move { source.fetch_unless(held).await });
+        match task.join_next().await {
+            Some(Ok(result)) => result,
+            _ => Err(FetchError::Panicked("fetching")),
+        }
+    }
+
+    /// `held` is the ETag of the configuration that is held, if it has one.
+    async fn fetch_unless(&self, held: Option<Option<Etag>>) -> Result<Fetched, FetchError> {
         let etag = held.as_ref().and_then(Option::as_ref);
-        let asked = self.relay.flag_configuration(&self.flags, etag);
-        let update = tokio::time::timeout(self.timeout + GRACE, asked)
-            .await
-            .unwrap_or(Err(RelayError::Timeout {
-                timeout: self.timeout,
-                sent: true,
-            }))?;
-        let configuration = match update {
+        let call = self.relay.client.flag_configuration(&self.flags, etag);
+        let configuration = match self.relay.bounded(call).await? {
             ConfigurationUpdate::NotModified => return Ok(Fetched::NotModified),
             ConfigurationUpdate::Loaded(configuration) => configuration,
         };
-        // The relay proxy leaves an empty map out, and so would one that lost its flags: the first
-        // time it is an empty configuration, afterwards no reason to forget what is held
-        // (GOFF-IP-009; relay-protocol 21).
+        // The relay proxy omits an empty map, and so would a relay proxy that lost its flags. The
+        // first time it is an empty configuration; later it is no reason to drop the flags
+        // (GOFF-IP-009; docs/relay-protocol.md 21).
         if configuration.flags.is_none() && held.is_some() {
-            return Err(FetchError::Failed(
-                "the relay proxy answered without `flags`; those held are kept".to_owned(),
-            ));
+            return Err(FetchError::NoFlags);
         }
         // Thousands of flags take milliseconds to compile.
         tokio::task::spawn_blocking(move || Snapshot::compile(configuration))
             .await
-            .map_err(|_| FetchError::Failed("compiling the flags panicked".to_owned()))?
+            .map_err(|_| FetchError::Panicked("compiling"))?
             .map(Fetched::Loaded)
-            .map_err(|error| {
-                FetchError::Failed(format!(
-                    "the relay proxy's `flags` are not an object of flags: {error}"
-                ))
-            })
-    }
-}
-
-/// Runs a fetch where its panic does no harm; it ends with whoever waits for it.
-async fn apart<T: Send + 'static>(
-    fetch: impl Future<Output = Result<T, FetchError>> + Send + 'static,
-) -> Result<T, FetchError> {
-    let mut round = JoinSet::new();
-    round.spawn(fetch);
-    match round.join_next().await {
-        Some(Ok(result)) => result,
-        _ => Err(FetchError::Failed("fetching the flags panicked".to_owned())),
-    }
-}
-
-impl From<RelayError> for FetchError {
-    fn from(error: RelayError) -> Self {
-        match error.status() {
-            Some(status @ (401 | 403)) => Self::Refused {
-                status,
-                reason: error.to_string(),
-            },
-            _ => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused { reason, .. } | Self::Failed(reason) => f.write_str(reason),
-        }
+            .map_err(FetchError::Unreadable)
     }
 }

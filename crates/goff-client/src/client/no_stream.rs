@@ -1,0 +1,39 @@
+//! The change stream of a session without the feature `ws`: there is none.
+
+use std::sync::Arc;
+
+use goff_core::{NoRuntimeError, StreamState};
+use tokio::time::Instant;
+
+use crate::client::changes::ChangeSink;
+use crate::options::settings::StreamSource;
+use crate::status::error::ClientError;
+
+#[derive(Debug, Clone)]
+pub(crate) struct ChangeStream;
+
+impl ChangeStream {
+    #[expect(clippy::unnecessary_wraps, reason = "fails with the feature `ws`")]
+    pub(crate) fn open(
+        _: Option<&StreamSource>,
+        _: &Arc<ChangeSink>,
+    ) -> Result<Self, NoRuntimeError> {
+        Ok(Self)
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn state(&self) -> StreamState {
+        StreamState::Down
+    }
+
+    pub(crate) fn last_error(&self) -> Option<ClientError> {
+        None
+    }
+
+    pub(crate) fn close(&self) {}
+
+    pub(crate) async fn stop(&self, _: Instant) {}
+}

@@ -1,0 +1,77 @@
+//! An evaluation that needs the relay proxy.
+
+use std::fmt;
+use std::sync::Arc;
+
+use goff_core::{ContextView, Origin, Outcome, ResolutionError};
+
+use crate::client::evaluator::RelayCall;
+use crate::client::session::{InFlightGuard, Session};
+
+/// An evaluation that needs the relay proxy. Nothing is sent before
+/// [`outcome`](Self::outcome) is awaited. Shutdown waits for it from now on.
+#[must_use = "nothing is evaluated before the outcome is awaited"]
+pub struct PendingEvaluation<'a> {
+    session: InFlightGuard,
+    call: RelayCall,
+    flag_key: &'a str,
+    context: &'a dyn ContextView,
+}
+
+impl<'a> PendingEvaluation<'a> {
+    /// Boxed to keep the `Result` of a look-up small.
+    #[cold]
+    pub(crate) fn new(
+        session: Arc<Session>,
+        call: RelayCall,
+        flag_key: &'a str,
+        context: &'a dyn ContextView,
+    ) -> Box<Self> {
+        Box::new(Self {
+            session: InFlightGuard::new(session),
+            call,
+            flag_key,
+            context,
+        })
+    }
+
+    /// Evaluates. The future is large, for it holds a whole request; box it where it is rarely
+    /// awaited.
+    pub async fn outcome(self: Box<Self>) -> Outcome {
+        self.outcome_in_flight().await.0
+    }
+
+    /// The outcome, and the guard that keeps shutdown waiting until the evaluation is recorded.
+    pub(crate) async fn outcome_in_flight(self: Box<Self>) -> (Outcome, InFlightGuard) {
+        let Self {
+            session,
+            call,
+            flag_key,
+            context,
+        } = *self;
+        let outcome = session.until_cut_off(call.outcome(flag_key, context)).await;
+        let outcome = outcome.unwrap_or_else(|| not_evaluated(flag_key, CLOSED));
+        (outcome, session)
+    }
+}
+
+impl fmt::Debug for PendingEvaluation<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingEvaluation")
+            .field("flag_key", &self.flag_key)
+            .finish_non_exhaustive()
+    }
+}
+
+pub(crate) fn not_evaluated(flag_key: &str, error: ResolutionError) -> Outcome {
+    Outcome {
+        flag_key: flag_key.into(),
+        result: Err(Box::new(error)),
+        origin: Origin::NotEvaluated,
+    }
+}
+
+/// Why a client that was shut down evaluates nothing.
+pub(crate) const CLOSED: ResolutionError = ResolutionError::NotReady {
+    reason: "the client was shut down; `initialize` starts it again",
+};

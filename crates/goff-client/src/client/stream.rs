@@ -1,0 +1,81 @@
+//! The change stream of a session.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use goff_core::{InvalidationSink, NoRuntimeError, StreamState};
+use goff_ws::{ChangeListener, StartError, StreamMonitor};
+use tokio::time::Instant;
+
+use crate::client::changes::ChangeSink;
+use crate::options::settings::StreamSource;
+use crate::status::error::ClientError;
+
+/// A listener to the relay proxy's change stream, if there is one. Clones share it.
+#[derive(Debug, Clone)]
+pub(crate) struct ChangeStream {
+    listener: Arc<Mutex<Option<ChangeListener>>>,
+    monitor: Option<StreamMonitor>,
+}
+
+impl ChangeStream {
+    pub(crate) fn open(
+        source: Option<&StreamSource>,
+        sink: &Arc<ChangeSink>,
+    ) -> Result<Self, NoRuntimeError> {
+        let started = source.map(|source| {
+            ChangeListener::start(
+                &source.options,
+                Arc::clone(&source.connect),
+                Arc::clone(sink) as Arc<dyn InvalidationSink>,
+            )
+        });
+        let listener = match started.transpose() {
+            Ok(listener) => listener,
+            Err(StartError::NoRuntime(error)) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "change stream unavailable, relying on `cache_ttl` or polling");
+                None
+            }
+        };
+        Ok(Self {
+            monitor: listener.as_ref().map(ChangeListener::monitor),
+            listener: Arc::new(Mutex::new(listener)),
+        })
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.monitor.is_some()
+    }
+
+    pub(crate) fn state(&self) -> StreamState {
+        self.monitor
+            .as_ref()
+            .map_or(StreamState::Down, |monitor| monitor.stats().state)
+    }
+
+    pub(crate) fn last_error(&self) -> Option<ClientError> {
+        let reason = self.monitor.as_ref()?.stats().last_error?;
+        Some(ClientError::Stream { reason })
+    }
+
+    /// Closes the stream without waiting.
+    pub(crate) fn close(&self) {
+        drop(self.take());
+    }
+
+    pub(crate) async fn stop(&self, end: Instant) {
+        let listener = self.take();
+        if let Some(listener) = listener {
+            listener
+                .shutdown(end.saturating_duration_since(Instant::now()))
+                .await;
+        }
+    }
+
+    fn take(&self) -> Option<ChangeListener> {
+        self.listener
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+}

@@ -1,0 +1,39 @@
+//! The checked options of in-process evaluation: where its flags come from.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(feature = "file")]
+use crate::in_process::file::flag_file::FlagFile;
+use crate::in_process::last_known_good::LastKnownGood;
+use crate::in_process::snapshot::Snapshot;
+use crate::in_process::source::relay_source::RelaySource;
+use crate::remote::bounded_relay::BoundedRelay;
+
+#[derive(Debug)]
+pub(crate) enum InProcessMode {
+    RelayProxy(RelayMode),
+    /// Flags that never change.
+    Flags(Arc<Snapshot>),
+    #[cfg(feature = "file")]
+    File(FlagFile),
+}
+
+/// Flags of a relay proxy.
+#[derive(Debug)]
+pub(crate) struct RelayMode {
+    pub(crate) source: RelaySource,
+    pub(crate) interval: Duration,
+    /// Evaluates over OFREP where the engine fails.
+    pub(crate) fallback: BoundedRelay,
+    pub(crate) last_known_good: Option<LastKnownGood>,
+}
+
+impl InProcessMode {
+    pub(crate) fn relay(&self) -> Option<&RelayMode> {
+        match self {
+            Self::RelayProxy(relay) => Some(relay),
+            _ => None,
+        }
+    }
+}

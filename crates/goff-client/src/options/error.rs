@@ -1,0 +1,72 @@
+//! Errors of options and of initialization.
+
+use std::error::Error;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use goff_core::RelayError;
+
+/// An option that cannot be used. It names the option and the reason, and quotes no secret.
+/// [`source`](Error::source) gives the cause, if there is one.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("option `{option}` {reason}")]
+pub struct OptionsError {
+    option: &'static str,
+    reason: String,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl OptionsError {
+    pub(crate) fn new(option: &'static str, reason: impl Display) -> Self {
+        Self {
+            option,
+            reason: reason.to_string(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn caused(option: &'static str, cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::new(option, &cause).caused_by(cause)
+    }
+
+    pub(crate) fn caused_by(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(cause));
+        self
+    }
+
+    #[cfg(any(feature = "http", feature = "in-process"))]
+    pub(crate) fn conflict(option: &'static str, other: &str) -> Self {
+        Self::new(
+            option,
+            format_args!("has no effect beside `{other}`; set one of the two"),
+        )
+    }
+
+    /// The option's name, as in [`GoFeatureFlagOptions`](crate::GoFeatureFlagOptions).
+    #[must_use]
+    pub fn option(&self) -> &'static str {
+        self.option
+    }
+
+    /// What is wrong with it.
+    #[must_use]
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+}
+
+/// Why a client could not be initialized.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitializeError {
+    /// An option cannot be used; nothing was sent.
+    #[error(transparent)]
+    Options(#[from] OptionsError),
+    /// There is no tokio runtime for the background tasks.
+    #[error("no tokio runtime to run on; call from inside one")]
+    NoRuntime,
+    /// The relay proxy refused to hand out its flags: 401 or 403 (in-process evaluation,
+    /// GOFF-EVT-007). Any other failure to load them is retried, and no error here.
+    #[error("flag configuration not loaded: {0}; check the option `api_key`")]
+    Refused(#[source] RelayError),
+}

@@ -1,0 +1,111 @@
+//! Options once they are checked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+#[cfg(feature = "ws")]
+use goff_core::Connect;
+use goff_core::{EvaluationType, ExporterMetadata, RelayClient};
+
+#[cfg(feature = "in-process")]
+use crate::in_process::mode::InProcessMode;
+use crate::remote::bounded_relay::BoundedRelay;
+use crate::remote::cache::CacheLimits;
+
+/// Everything a client needs to start.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) mode: Mode,
+    pub(crate) exporter_metadata: ExporterMetadata,
+    /// `None` without data collection.
+    pub(crate) collection: Option<Collection>,
+    /// `None` without a change stream.
+    pub(crate) stream: Option<StreamSource>,
+    pub(crate) debug: bool,
+}
+
+/// Where flags are evaluated, and what that needs.
+#[derive(Debug)]
+pub(crate) enum Mode {
+    Remote {
+        relay: BoundedRelay,
+        /// `None` if every evaluation is to be a request.
+        cache: Option<CacheLimits>,
+    },
+    #[cfg(feature = "in-process")]
+    InProcess(Arc<InProcessMode>),
+}
+
+/// How usage data is collected.
+#[derive(Debug)]
+pub(crate) struct Collection {
+    pub(crate) collector: Arc<dyn RelayClient>,
+    pub(crate) flush_interval: Duration,
+    pub(crate) max_pending_events: usize,
+}
+
+/// The change stream of a relay proxy.
+#[cfg(feature = "ws")]
+#[derive(Debug)]
+pub(crate) struct StreamSource {
+    pub(crate) options: goff_ws::ListenerOptions,
+    pub(crate) connect: Arc<dyn Connect>,
+}
+
+/// There is no change stream without the feature `ws`.
+#[cfg(not(feature = "ws"))]
+#[derive(Debug)]
+pub(crate) enum StreamSource {}
+
+/// The ways to a relay proxy.
+#[derive(Debug)]
+pub(crate) struct RelayClients {
+    pub(crate) relay: BoundedRelay,
+    /// Evaluates over OFREP where the engine fails.
+    #[cfg(feature = "in-process")]
+    pub(crate) fallback: BoundedRelay,
+    /// The relay proxy and the flag set: what the last-known-good file belongs to.
+    #[cfg(feature = "in-process")]
+    pub(crate) identity: Vec<u8>,
+    /// Where usage data goes.
+    pub(crate) collector: Arc<dyn RelayClient>,
+    pub(crate) stream: Option<StreamSource>,
+}
+
+impl Mode {
+    pub(crate) fn has_relay_proxy(&self) -> bool {
+        match self {
+            Self::Remote { .. } => true,
+            #[cfg(feature = "in-process")]
+            Self::InProcess(mode) => mode.relay().is_some(),
+        }
+    }
+
+    pub(crate) fn evaluation_type(&self) -> EvaluationType {
+        match self {
+            Self::Remote { .. } => EvaluationType::Remote,
+            #[cfg(feature = "in-process")]
+            Self::InProcess(_) => EvaluationType::InProcess,
+        }
+    }
+}
+
+impl From<Arc<dyn RelayClient>> for RelayClients {
+    fn from(client: Arc<dyn RelayClient>) -> Self {
+        let relay = BoundedRelay {
+            client: Arc::clone(&client),
+            timeout: DEFAULT_TIMEOUT,
+        };
+        Self {
+            #[cfg(feature = "in-process")]
+            fallback: relay.clone(),
+            #[cfg(feature = "in-process")]
+            identity: b"relay client".to_vec(),
+            relay,
+            collector: client,
+            stream: None,
+        }
+    }
+}
+
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);

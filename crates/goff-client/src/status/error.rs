@@ -1,0 +1,64 @@
+//! What failed in the background of a client.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Serialize, Serializer};
+
+/// Something that failed in the background, beside evaluations: loading flags, or the change
+/// stream. The message is complete; [`source`](Error::source) gives the cause to programs, such
+/// as a [`RelayError`](crate::RelayError).
+///
+/// Two errors are equal if their messages are. Serializes as its message.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The flags could not be loaded from the relay proxy, or from the flag file (in-process
+    /// evaluation).
+    Configuration(Arc<dyn Error + Send + Sync>),
+    /// The change stream is down.
+    Stream {
+        /// Why, or what follows from it.
+        reason: Arc<str>,
+    },
+}
+
+impl ClientError {
+    #[cfg(feature = "in-process")]
+    pub(crate) fn configuration(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::Configuration(Arc::new(cause))
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration(cause) => write!(f, "flags not loaded: {cause}"),
+            Self::Stream { reason } => write!(f, "change stream down: {reason}"),
+        }
+    }
+}
+
+impl Error for ClientError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Configuration(cause) => Some(&**cause),
+            Self::Stream { .. } => None,
+        }
+    }
+}
+
+impl PartialEq for ClientError {
+    fn eq(&self, other: &Self) -> bool {
+        self.to_string() == other.to_string()
+    }
+}
+
+impl Eq for ClientError {}
+
+impl Serialize for ClientError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}

@@ -40,9 +40,9 @@
 //! |---|---|
 //! | `variation` | that variation |
 //! | `percentage` | a split: each variation to its share of users |
-//! | `progressiveRollout` | a ramp from one variation to another between two dates |
+//! | `progressiveRollout` | a rollout from one variation to another between two dates |
 //!
-//! If several are there, the ramp hides the split and the split hides the
+//! If several are there, the rollout hides the split and the split hides the
 //! variation. Beside its rules a flag may have:
 //!
 //! * `disable`: everybody gets the caller's default, with reason `DISABLED`;

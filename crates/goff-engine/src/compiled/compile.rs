@@ -7,14 +7,14 @@ use crate::{
         body::{Answer, Body, Index, Rare, Schedule, Scheduled, State, Window},
         interner::Interner,
         metadata::Metadata,
-        rule::{Ramp, Rule, Serving, Split, is_dynamic},
+        rule::{ProgressiveRollout, Rule, Serving, Split, is_dynamic},
         schedule::Effective,
     },
     configuration::{
-        compact_json::Json,
+        compact_json::CompactJson,
         date::Timestamp,
         definition::{FlagDefinition, RuleDefinition, WindowDefinition},
-        guard,
+        limits,
     },
     evaluate::{
         evaluation::{FlagError, Reason},
@@ -93,7 +93,7 @@ impl Body {
 /// Checks the size limits of all queries, those of scheduled steps included.
 fn check_queries(flag: &FlagDefinition<'_>) -> Result<(), FlagError> {
     for query in flag.rules().filter_map(|rule| rule.query.as_deref()) {
-        guard::check_query(&query::trim(query)).map_err(FlagError::new)?;
+        limits::check_query(&query::trim(query)).map_err(FlagError::new)?;
     }
     flag.scheduled_rollout
         .iter()
@@ -204,7 +204,7 @@ impl Compiler<'_> {
 
 /// The parts of a flag that decide what is in force.
 struct Parts<'p, 't> {
-    variations: &'p [(Cow<'t, str>, Json)],
+    variations: &'p [(Cow<'t, str>, CompactJson)],
     rules: &'p [RuleDefinition<'t>],
     default_rule: Option<&'p RuleDefinition<'t>>,
     window: Option<WindowDefinition>,
@@ -253,7 +253,7 @@ fn compile_query(
 
 /// The variations of a state: those it has, and those its rules mention.
 struct Variations<'e> {
-    defined: &'e [(Cow<'e, str>, Json)],
+    defined: &'e [(Cow<'e, str>, CompactJson)],
     /// Names that no variation has, with the value null.
     mentioned: Vec<Box<str>>,
     by_name: HashMap<Box<str>, usize, foldhash::fast::FixedState>,
@@ -261,7 +261,7 @@ struct Variations<'e> {
 
 impl<'e> Variations<'e> {
     /// Variations sorted by name.
-    fn new(defined: &'e [(Cow<'e, str>, Json)]) -> Self {
+    fn new(defined: &'e [(Cow<'e, str>, CompactJson)]) -> Self {
         Self {
             defined,
             mentioned: Vec::new(),
@@ -286,12 +286,15 @@ impl<'e> Variations<'e> {
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
-    fn entries(&self) -> Vec<(&str, &Json)> {
+    fn entries(&self) -> Vec<(&str, &CompactJson)> {
         let defined = self
             .defined
             .iter()
             .map(|(name, value)| (name.as_ref(), value));
-        let mentioned = self.mentioned.iter().map(|name| (&**name, &Json::Null));
+        let mentioned = self
+            .mentioned
+            .iter()
+            .map(|name| (&**name, &CompactJson::Null));
         defined.chain(mentioned).collect()
     }
 }
@@ -317,10 +320,11 @@ impl Frame<'_, '_> {
             });
             answer
         };
-        if let Some(ramp) = &rule.progressive_rollout {
-            return Ramp::new(ramp, answer).map_or(Serving::IncompleteRamp, |ramp| {
-                Serving::Ramp(Box::new(ramp))
-            });
+        if let Some(rollout) = &rule.progressive_rollout {
+            return ProgressiveRollout::new(rollout, answer)
+                .map_or(Serving::IncompleteProgressiveRollout, |rollout| {
+                    Serving::ProgressiveRollout(Box::new(rollout))
+                });
         }
         if let Some(entries) = rule
             .percentage

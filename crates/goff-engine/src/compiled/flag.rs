@@ -13,8 +13,8 @@ use crate::{
     configuration::{
         date::Timestamp,
         definition::FlagDefinition,
-        guard,
         json::{Node, utf8_lossy},
+        limits,
     },
     evaluate::{
         attributes::Attributes,
@@ -106,7 +106,7 @@ impl Flag {
     /// A flag from a file: `node` is what is evaluated, `json` what it is shown as.
     #[cfg(feature = "file")]
     pub(crate) fn from_node(key: &str, node: &Node<'_>, json: &str) -> Self {
-        let body = guard::check_input(json, 1)
+        let body = limits::check_input(json, 1)
             .map_err(FlagError::new)
             .and_then(|()| FlagDefinition::decode(node).map_err(FlagError::new))
             .and_then(|definition| Body::compile(definition, &mut Interner::default()));
@@ -177,7 +177,7 @@ impl Flag {
                     .iter()
                     .map(|rule| &rule.serving)
                     .chain(&state.default_rule)
-                    .any(|serving| matches!(serving, Serving::Ramp(_)))
+                    .any(|serving| matches!(serving, Serving::ProgressiveRollout(_)))
         };
         self.body
             .as_ref()
@@ -230,8 +230,8 @@ impl Flag {
 /// Compiles the JSON of a flag.
 pub(crate) fn compile(json: &str, interner: &mut Interner) -> Result<Body, FlagError> {
     // A flag stands one level deep in the document that the official engine is given.
-    guard::check_input(json, 1).map_err(FlagError::new)?;
-    let node = Node::parse(json, guard::MAX_INPUT_NESTING)
+    limits::check_input(json, 1).map_err(FlagError::new)?;
+    let node = Node::parse(json, limits::MAX_INPUT_NESTING)
         .map_err(|error| FlagError::new(format_args!("{} at byte {}", error.what, error.offset)))?;
     let definition = FlagDefinition::decode(&node).map_err(FlagError::new)?;
     Body::compile(definition, interner)

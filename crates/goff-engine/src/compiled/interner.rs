@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 use foldhash::fast::RandomState;
 
 use crate::{
-    compiled::variation::Variation, configuration::compact_json::Json, evaluate::scope::Name,
+    compiled::variation::Variation, configuration::compact_json::CompactJson, evaluate::scope::Name,
 };
 
 /// Finds variations and attribute names that an earlier flag had, too.
@@ -19,7 +19,7 @@ pub(crate) struct Interner {
 }
 
 impl Interner {
-    pub(crate) fn variations(&mut self, entries: &[(&str, &Json)]) -> Arc<[Variation]> {
+    pub(crate) fn variations(&mut self, entries: &[(&str, &CompactJson)]) -> Arc<[Variation]> {
         let mut content = String::new();
         for (name, value) in entries {
             // Writing to a string cannot fail.

@@ -3,7 +3,7 @@
 use crate::{
     configuration::{
         date::Timestamp,
-        definition::{RampDefinition, RuleDefinition},
+        definition::{ProgressiveRolloutDefinition, RuleDefinition},
     },
     evaluate::bucketing::BucketingHash,
     query::Query,
@@ -26,9 +26,9 @@ pub(crate) struct Rule {
 pub(crate) enum Serving {
     Fixed(u32),
     Split(Box<Split>),
-    Ramp(Box<Ramp>),
+    ProgressiveRollout(Box<ProgressiveRollout>),
     /// A progressive rollout that lacks a part.
-    IncompleteRamp,
+    IncompleteProgressiveRollout,
     Nothing,
 }
 
@@ -91,7 +91,7 @@ impl Split {
 ///
 /// (Engine semantics: section "Progressive rollout".)
 #[derive(Clone, Debug)]
-pub(crate) struct Ramp {
+pub(crate) struct ProgressiveRollout {
     begin: Timestamp,
     end: Timestamp,
     /// Thousandths of a percent at both ends.
@@ -101,9 +101,9 @@ pub(crate) struct Ramp {
     last: u32,
 }
 
-impl Ramp {
+impl ProgressiveRollout {
     pub(crate) fn new(
-        definition: &RampDefinition<'_>,
+        definition: &ProgressiveRolloutDefinition<'_>,
         mut answer: impl FnMut(&str) -> u32,
     ) -> Option<Self> {
         let initial = definition.initial.as_ref()?;

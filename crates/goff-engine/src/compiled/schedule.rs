@@ -3,16 +3,17 @@
 use std::{borrow::Cow, collections::HashMap};
 
 use crate::configuration::{
-    compact_json::Json,
+    compact_json::CompactJson,
     definition::{
-        FlagDefinition, RampDefinition, RampEndDefinition, RuleDefinition, WindowDefinition,
+        FlagDefinition, ProgressiveRolloutDefinition, RolloutEndDefinition, RuleDefinition,
+        WindowDefinition,
     },
 };
 
 /// The parts of a flag that a step can change.
 #[derive(Clone, Debug)]
 pub(crate) struct Effective<'t> {
-    pub(crate) variations: Option<Vec<(Cow<'t, str>, Json)>>,
+    pub(crate) variations: Option<Vec<(Cow<'t, str>, CompactJson)>>,
     pub(crate) rules: Vec<RuleDefinition<'t>>,
     pub(crate) default_rule: Option<RuleDefinition<'t>>,
     pub(crate) window: Option<WindowDefinition>,
@@ -121,14 +122,14 @@ fn merge_rule<'t>(
         rule.variation.clone_from(&update.variation);
     }
     if let Some(update) = &update.progressive_rollout {
-        let ramp = rule
-            .progressive_rollout
-            .get_or_insert_with(|| RampDefinition {
-                initial: Some(RampEndDefinition::default()),
-                end: Some(RampEndDefinition::default()),
-            });
-        merge_ramp_end(&mut ramp.initial, update.initial.as_ref())?;
-        merge_ramp_end(&mut ramp.end, update.end.as_ref())?;
+        let rollout =
+            rule.progressive_rollout
+                .get_or_insert_with(|| ProgressiveRolloutDefinition {
+                    initial: Some(RolloutEndDefinition::default()),
+                    end: Some(RolloutEndDefinition::default()),
+                });
+        merge_rollout_end(&mut rollout.initial, update.initial.as_ref())?;
+        merge_rollout_end(&mut rollout.end, update.end.as_ref())?;
     }
     if let Some(updates) = &update.percentage {
         let entries = rule.percentage.get_or_insert_default();
@@ -149,9 +150,9 @@ fn merge_rule<'t>(
     Ok(())
 }
 
-fn merge_ramp_end<'t>(
-    end: &mut Option<RampEndDefinition<'t>>,
-    update: Option<&RampEndDefinition<'t>>,
+fn merge_rollout_end<'t>(
+    end: &mut Option<RolloutEndDefinition<'t>>,
+    update: Option<&RolloutEndDefinition<'t>>,
 ) -> Result<(), MissingPart> {
     let Some(update) = update else {
         return Ok(());

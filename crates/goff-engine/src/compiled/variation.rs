@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use serde_json::{Map, Number, Value};
 
-use crate::configuration::{compact_json::Json, json::number};
+use crate::configuration::{compact_json::CompactJson, json::number};
 
 /// A variation of a flag.
 #[derive(Clone, Debug)]
@@ -21,20 +21,20 @@ pub(crate) struct Variation {
 enum Stored {
     Shared(&'static Value),
     Scalar(Box<Value>),
-    Compound(Box<(Json, OnceLock<Value>)>),
+    Compound(Box<(CompactJson, OnceLock<Value>)>),
 }
 
 impl Variation {
-    pub(crate) fn new(name: &str, value: &Json) -> Self {
+    pub(crate) fn new(name: &str, value: &CompactJson) -> Self {
         Self {
             name: name.into(),
             value: match value {
-                Json::List(_) | Json::Object(_) => {
+                CompactJson::List(_) | CompactJson::Object(_) => {
                     Stored::Compound(Box::new((value.clone(), OnceLock::new())))
                 }
-                Json::Null => Stored::Shared(&NULL),
-                Json::Bool(false) => Stored::Shared(&FALSE),
-                Json::Bool(true) => Stored::Shared(&TRUE),
+                CompactJson::Null => Stored::Shared(&NULL),
+                CompactJson::Bool(false) => Stored::Shared(&FALSE),
+                CompactJson::Bool(true) => Stored::Shared(&TRUE),
                 scalar => Stored::Scalar(Box::new(expanded(scalar))),
             },
         }
@@ -50,16 +50,18 @@ impl Variation {
     }
 }
 
-fn expanded(json: &Json) -> Value {
+fn expanded(json: &CompactJson) -> Value {
     match json {
-        Json::Null => Value::Null,
-        Json::Bool(value) => Value::Bool(*value),
-        Json::Number(value) => Value::Number(number(*value).unwrap_or_else(|| Number::from(0))),
+        CompactJson::Null => Value::Null,
+        CompactJson::Bool(value) => Value::Bool(*value),
+        CompactJson::Number(value) => {
+            Value::Number(number(*value).unwrap_or_else(|| Number::from(0)))
+        }
         #[cfg(feature = "file")]
-        Json::Exact(value) => Value::Number(value.as_ref().clone()),
-        Json::Text(text) => Value::String(text.as_ref().to_owned()),
-        Json::List(elements) => Value::Array(elements.iter().map(expanded).collect()),
-        Json::Object(members) => Value::Object(
+        CompactJson::Exact(value) => Value::Number(value.as_ref().clone()),
+        CompactJson::Text(text) => Value::String(text.as_ref().to_owned()),
+        CompactJson::List(elements) => Value::Array(elements.iter().map(expanded).collect()),
+        CompactJson::Object(members) => Value::Object(
             members
                 .iter()
                 .map(|(name, value)| (name.as_ref().to_owned(), expanded(value)))

@@ -4,7 +4,7 @@ use crate::configuration::json::{Node, NumberOverflow};
 
 /// A JSON value in little memory: rules are kept for as long as their flag.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Json {
+pub(crate) enum CompactJson {
     Null,
     Bool(bool),
     Number(f64),
@@ -12,12 +12,12 @@ pub(crate) enum Json {
     #[cfg(feature = "file")]
     Exact(Box<serde_json::Number>),
     Text(Box<str>),
-    List(Box<[Json]>),
+    List(Box<[CompactJson]>),
     /// Sorted by name, no name twice.
-    Object(Box<[(Box<str>, Json)]>),
+    Object(Box<[(Box<str>, CompactJson)]>),
 }
 
-impl Json {
+impl CompactJson {
     /// Numbers must fit a double; the last of repeated members counts.
     pub(crate) fn from_node(node: &Node<'_>) -> Result<Self, NumberOverflow> {
         Ok(match node {

@@ -10,7 +10,7 @@ use std::{borrow::Cow, fmt};
 use serde_json::Value;
 
 use crate::configuration::{
-    compact_json::Json,
+    compact_json::CompactJson,
     date::Date,
     json::{Node, NumberOverflow, to_map},
 };
@@ -36,7 +36,7 @@ type Text<'t> = Cow<'t, str>;
 /// A flag, or a step of a scheduled rollout.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FlagDefinition<'t> {
-    pub(crate) variations: Option<Vec<(Text<'t>, Json)>>,
+    pub(crate) variations: Option<Vec<(Text<'t>, CompactJson)>>,
     pub(crate) targeting: Option<Vec<RuleDefinition<'t>>>,
     pub(crate) bucketing_key: Option<Text<'t>>,
     pub(crate) default_rule: Option<RuleDefinition<'t>>,
@@ -56,18 +56,18 @@ pub(crate) struct RuleDefinition<'t> {
     pub(crate) query: Option<Text<'t>>,
     pub(crate) variation: Option<Text<'t>>,
     pub(crate) percentage: Option<Vec<(Text<'t>, f64)>>,
-    pub(crate) progressive_rollout: Option<RampDefinition<'t>>,
+    pub(crate) progressive_rollout: Option<ProgressiveRolloutDefinition<'t>>,
     pub(crate) disable: Option<bool>,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RampDefinition<'t> {
-    pub(crate) initial: Option<RampEndDefinition<'t>>,
-    pub(crate) end: Option<RampEndDefinition<'t>>,
+pub(crate) struct ProgressiveRolloutDefinition<'t> {
+    pub(crate) initial: Option<RolloutEndDefinition<'t>>,
+    pub(crate) end: Option<RolloutEndDefinition<'t>>,
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct RampEndDefinition<'t> {
+pub(crate) struct RolloutEndDefinition<'t> {
     pub(crate) variation: Option<Text<'t>>,
     pub(crate) percentage: Option<f64>,
     pub(crate) date: Option<Date>,
@@ -93,7 +93,12 @@ impl<'t> FlagDefinition<'t> {
         for (member, value) in members {
             match known(member, FLAG_MEMBERS) {
                 Some("variations") => {
-                    free_map(&mut self.variations, value, "variations", Json::from_node)?;
+                    free_map(
+                        &mut self.variations,
+                        value,
+                        "variations",
+                        CompactJson::from_node,
+                    )?;
                 }
                 Some("targeting") => list(
                     &mut self.targeting,
@@ -138,7 +143,7 @@ impl<'t> FlagDefinition<'t> {
         let rules = self.targeting.iter().flatten().chain(&self.default_rule);
         let ends = rules
             .filter_map(|rule| rule.progressive_rollout.as_ref())
-            .flat_map(|ramp| [&ramp.initial, &ramp.end])
+            .flat_map(|rollout| [&rollout.initial, &rollout.end])
             .flatten();
         window
             && copyable(self.date)
@@ -168,7 +173,11 @@ impl<'t> RuleDefinition<'t> {
                 Some("variation") => text(&mut self.variation, value, "variation")?,
                 Some("percentage") => percentage(&mut self.percentage, value)?,
                 Some("progressiveRollout") => {
-                    optional(&mut self.progressive_rollout, value, RampDefinition::merge)?;
+                    optional(
+                        &mut self.progressive_rollout,
+                        value,
+                        ProgressiveRolloutDefinition::merge,
+                    )?;
                 }
                 Some("disable") => boolean(&mut self.disable, value, "disable")?,
                 _ => {}
@@ -187,7 +196,7 @@ impl<'t> RuleDefinition<'t> {
     }
 }
 
-impl<'t> RampDefinition<'t> {
+impl<'t> ProgressiveRolloutDefinition<'t> {
     fn merge(&mut self, node: &Node<'t>) -> Decoded {
         let Some(members) = members(node, "progressiveRollout")? else {
             return Ok(());
@@ -198,13 +207,13 @@ impl<'t> RampDefinition<'t> {
                 Some(_) => &mut self.end,
                 None => continue,
             };
-            optional(end, value, RampEndDefinition::merge)?;
+            optional(end, value, RolloutEndDefinition::merge)?;
         }
         Ok(())
     }
 }
 
-impl<'t> RampEndDefinition<'t> {
+impl<'t> RolloutEndDefinition<'t> {
     fn merge(&mut self, node: &Node<'t>) -> Decoded {
         let Some(members) = members(node, "progressiveRollout")? else {
             return Ok(());

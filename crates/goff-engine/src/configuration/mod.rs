@@ -3,6 +3,6 @@
 pub(crate) mod compact_json;
 pub(crate) mod date;
 pub(crate) mod definition;
-pub(crate) mod guard;
 pub(crate) mod json;
+pub(crate) mod limits;
 pub(crate) mod repeated;

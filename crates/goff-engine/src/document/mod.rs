@@ -11,8 +11,8 @@ use crate::{
     configuration::{
         date::Timestamp,
         definition::{DecodeError, FlagDefinition, known, members, object, overflow},
-        guard,
         json::{Node, SyntaxError, utf8_lossy},
+        limits,
     },
     evaluate::flag_context::FlagContext,
 };
@@ -40,7 +40,7 @@ use crate::{
 #[must_use]
 pub fn evaluate_document(input: &[u8], now: Timestamp) -> String {
     let text = utf8_lossy(input);
-    let outcome = guard::check_input(&text, 0)
+    let outcome = limits::check_input(&text, 0)
         .map_err(|error| error.to_string())
         .and_then(|()| Document::decode(&text).map_err(|error| error.to_string()));
     match outcome {
@@ -83,7 +83,7 @@ impl From<DecodeError> for DocumentError {
 
 impl Document {
     fn decode(text: &str) -> Result<Self, DocumentError> {
-        let node = Node::parse(text, guard::MAX_INPUT_NESTING).map_err(DocumentError::Syntax)?;
+        let node = Node::parse(text, limits::MAX_INPUT_NESTING).map_err(DocumentError::Syntax)?;
         let mut flag_key = String::new();
         let mut definition = FlagDefinition::default();
         let mut attributes = Map::new();

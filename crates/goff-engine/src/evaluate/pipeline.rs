@@ -11,7 +11,7 @@ use crate::{
     compiled::{
         body::{Body, Index, Scheduled, State, Window},
         metadata::Metadata,
-        rule::{Ramp, Serving},
+        rule::{ProgressiveRollout, Serving},
     },
     configuration::date::Timestamp,
     evaluate::{
@@ -277,9 +277,13 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
     }
 
     #[inline(never)]
-    fn ramped(&self, ramp: &Ramp, key: &str) -> Result<u32, EvaluationError<'a>> {
+    fn progressed(
+        &self,
+        rollout: &ProgressiveRollout,
+        key: &str,
+    ) -> Result<u32, EvaluationError<'a>> {
         let now = self.now(&self.scope)?;
-        Ok(ramp.pick(self.hash.write(key), now))
+        Ok(rollout.pick(self.hash.write(key), now))
     }
 
     /// Decides with room to keep the attributes that are read.
@@ -338,8 +342,10 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
             Serving::Split(split) => split
                 .pick(self.hash.write(key))
                 .ok_or(EvaluationError::NoBucket),
-            Serving::Ramp(ramp) => self.ramped(ramp, key),
-            Serving::IncompleteRamp => Err(EvaluationError::IncompleteProgressiveRollout),
+            Serving::ProgressiveRollout(rollout) => self.progressed(rollout, key),
+            Serving::IncompleteProgressiveRollout => {
+                Err(EvaluationError::IncompleteProgressiveRollout)
+            }
             Serving::Nothing => Err(EvaluationError::NoVariation),
         }
     }
@@ -350,7 +356,7 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
 fn check_key<'a>(serving: &Serving, key: &str) -> Result<(), EvaluationError<'a>> {
     let hashes = matches!(
         serving,
-        Serving::Split(_) | Serving::Ramp(_) | Serving::IncompleteRamp
+        Serving::Split(_) | Serving::ProgressiveRollout(_) | Serving::IncompleteProgressiveRollout
     );
     if hashes && key.is_empty() {
         Err(EvaluationError::NoKeyForRule)

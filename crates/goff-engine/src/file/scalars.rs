@@ -15,8 +15,8 @@ use crate::configuration::{date::Date, definition::known};
 enum Part {
     Flag,
     Rule,
-    Ramp,
-    RampEnd,
+    ProgressiveRollout,
+    RolloutEnd,
     Window,
 }
 
@@ -33,16 +33,21 @@ fn settle_part(tree: &mut Tree, part: Part) {
         match (part, known(name, MEMBERS)) {
             (Part::Flag, Some("version" | "bucketingKey"))
             | (Part::Rule, Some("name" | "query" | "variation"))
-            | (Part::RampEnd, Some("variation")) => settle_text(value),
-            (Part::Flag | Part::RampEnd, Some("date")) | (Part::Window, Some("start" | "end")) => {
+            | (Part::RolloutEnd, Some("variation")) => settle_text(value),
+            (Part::Flag | Part::RolloutEnd, Some("date"))
+            | (Part::Window, Some("start" | "end")) => {
                 settle_date(value);
             }
             (Part::Flag, Some("defaultRule")) => settle_part(value, Part::Rule),
             (Part::Flag, Some("targeting")) => settle_list(value, Part::Rule),
             (Part::Flag, Some("scheduledRollout")) => settle_list(value, Part::Flag),
             (Part::Flag, Some("experimentation")) => settle_part(value, Part::Window),
-            (Part::Rule, Some("progressiveRollout")) => settle_part(value, Part::Ramp),
-            (Part::Ramp, Some("initial" | "end")) => settle_part(value, Part::RampEnd),
+            (Part::Rule, Some("progressiveRollout")) => {
+                settle_part(value, Part::ProgressiveRollout)
+            }
+            (Part::ProgressiveRollout, Some("initial" | "end")) => {
+                settle_part(value, Part::RolloutEnd)
+            }
             _ => {}
         }
     }

@@ -129,16 +129,16 @@ const RULE: &[Member] = &[
     ("query", Shape::Free),
     ("variation", Shape::Free),
     ("percentage", Shape::Free),
-    ("progressiveRollout", Shape::Object(RAMP)),
+    ("progressiveRollout", Shape::Object(PROGRESSIVE_ROLLOUT)),
     ("disable", Shape::Free),
 ];
 
-const RAMP: &[Member] = &[
-    ("initial", Shape::Object(RAMP_END)),
-    ("end", Shape::Object(RAMP_END)),
+const PROGRESSIVE_ROLLOUT: &[Member] = &[
+    ("initial", Shape::Object(ROLLOUT_END)),
+    ("end", Shape::Object(ROLLOUT_END)),
 ];
 
-const RAMP_END: &[Member] = &[
+const ROLLOUT_END: &[Member] = &[
     ("variation", Shape::Free),
     ("percentage", Shape::Free),
     ("date", Shape::Date),

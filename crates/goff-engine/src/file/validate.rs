@@ -12,8 +12,8 @@ use std::{
 use super::tree::Step;
 use crate::{
     configuration::{
-        compact_json::Json,
-        definition::{FlagDefinition, RampEndDefinition, RuleDefinition},
+        compact_json::CompactJson,
+        definition::{FlagDefinition, RolloutEndDefinition, RuleDefinition},
     },
     evaluate::scope::NameTable,
     query::{Query, json_logic, trim},
@@ -27,7 +27,7 @@ pub(super) struct Invalid {
 }
 
 type Checked = Result<(), Invalid>;
-type Variations<'d, 't> = &'d [(Cow<'t, str>, Json)];
+type Variations<'d, 't> = &'d [(Cow<'t, str>, CompactJson)];
 
 fn invalid(message: impl Into<String>, path: impl Into<Vec<Step>>) -> Checked {
     Err(Invalid {
@@ -45,7 +45,7 @@ pub(super) fn flag(flag: &FlagDefinition<'_>) -> Checked {
     };
     for (name, value) in variations {
         let path = [here.clone(), Step::Entry(name.to_string())];
-        if *value == Json::Null {
+        if *value == CompactJson::Null {
             return invalid(format!("nil value for variation: {name}"), path);
         }
         if kind(value) != kind(first) {
@@ -73,9 +73,9 @@ pub(super) fn flag(flag: &FlagDefinition<'_>) -> Checked {
     Ok(())
 }
 
-fn kind(value: &Json) -> Discriminant<Json> {
+fn kind(value: &CompactJson) -> Discriminant<CompactJson> {
     match value {
-        Json::Exact(_) => discriminant(&Json::Number(0.0)),
+        CompactJson::Exact(_) => discriminant(&CompactJson::Number(0.0)),
         value => discriminant(value),
     }
 }
@@ -136,19 +136,19 @@ fn rule(
             return invalid("invalid percentages: should not be equal to 0", at(&[here]));
         }
     }
-    if let Some(ramp) = &rule.progressive_rollout {
+    if let Some(rollout) = &rule.progressive_rollout {
         let here = Step::Member("progressiveRollout");
-        let percentage = |end: &Option<RampEndDefinition<'_>>| {
+        let percentage = |end: &Option<RolloutEndDefinition<'_>>| {
             end.as_ref().and_then(|end| end.percentage).unwrap_or(0.0)
         };
-        let (initial, end) = (percentage(&ramp.initial), percentage(&ramp.end));
+        let (initial, end) = (percentage(&rollout.initial), percentage(&rollout.end));
         if end < initial {
             let message = format!(
                 "invalid progressive rollout, initial percentage should be lower than end percentage: {initial}/{end}"
             );
             return invalid(message, at(&[here]));
         }
-        for (part, end) in [("end", &ramp.end), ("initial", &ramp.initial)] {
+        for (part, end) in [("end", &rollout.end), ("initial", &rollout.initial)] {
             let variation = end
                 .as_ref()
                 .and_then(|end| end.variation.as_deref())
@@ -182,8 +182,8 @@ fn query(query: &str) -> Result<(), String> {
     let trimmed = trim(query);
     let wrong = || Err(format!("invalid query: `{query}` cannot be evaluated"));
     match Query::compile(&trimmed, &mut NameTable::default()) {
-        Query::Nikunjy(program) if program.holds_for_nobody() => Ok(()),
-        Query::Nikunjy(_) => wrong(),
+        Query::RuleLanguage(program) if program.holds_without_attributes() => Ok(()),
+        Query::RuleLanguage(_) => wrong(),
         // A query that is too deep for the parser, or JSON's null.
         Query::Never if &*trimmed == "null" => Ok(()),
         Query::Never | Query::Always => wrong(),

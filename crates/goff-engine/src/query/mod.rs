@@ -1,12 +1,12 @@
 //! Targeting queries: which language one is written in, and what it compiles to.
 
 pub(crate) mod json_logic;
-pub(crate) mod nikunjy;
+pub(crate) mod rule_language;
 
 use std::borrow::Cow;
 
 use crate::{
-    configuration::{compact_json::Json, guard, json::Node},
+    configuration::{compact_json::CompactJson, json::Node, limits},
     evaluate::{
         attributes::Attributes,
         scope::{NameTable, Slots, Unreadable},
@@ -20,7 +20,7 @@ pub(crate) enum Query {
     Always,
     /// Matches nobody.
     Never,
-    Nikunjy(nikunjy::Program),
+    RuleLanguage(rule_language::Program),
     JsonLogic(json_logic::JsonLogic),
 }
 
@@ -33,16 +33,16 @@ impl Query {
         if trimmed.is_empty() {
             return Self::Always;
         }
-        match Node::parse(trimmed, guard::MAX_JSON_LOGIC_NESTING + 1) {
+        match Node::parse(trimmed, limits::MAX_JSON_LOGIC_NESTING + 1) {
             Ok(Node::Null) => return Self::Never,
             Ok(rule @ Node::Object(_)) => {
-                if let Ok(rule) = Json::from_node(&rule) {
+                if let Ok(rule) = CompactJson::from_node(&rule) {
                     return Self::JsonLogic(json_logic::JsonLogic::compile(rule, names));
                 }
             }
             _ => {}
         }
-        nikunjy::compile(trimmed, names).map_or(Self::Never, Self::Nikunjy)
+        rule_language::compile(trimmed, names).map_or(Self::Never, Self::RuleLanguage)
     }
 
     /// Whether the query matches, unless it reads an unreadable attribute.
@@ -54,7 +54,7 @@ impl Query {
         match self {
             Self::Always => Ok(true),
             Self::Never => Ok(false),
-            Self::Nikunjy(program) => program.matches(slots),
+            Self::RuleLanguage(program) => program.matches(slots),
             Self::JsonLogic(logic) => logic.matches(slots),
         }
     }
@@ -93,8 +93,8 @@ mod tests {
         assert!(matches!(compile(""), Query::Always));
         assert!(matches!(compile("null"), Query::Never));
         assert!(matches!(compile("{\"a\":1}"), Query::JsonLogic(_)));
-        assert!(matches!(compile("{\"a\":1e400}"), Query::Nikunjy(_)));
-        assert!(matches!(compile("[1]"), Query::Nikunjy(_)));
-        assert!(matches!(compile("{"), Query::Nikunjy(_)));
+        assert!(matches!(compile("{\"a\":1e400}"), Query::RuleLanguage(_)));
+        assert!(matches!(compile("[1]"), Query::RuleLanguage(_)));
+        assert!(matches!(compile("{"), Query::RuleLanguage(_)));
     }
 }

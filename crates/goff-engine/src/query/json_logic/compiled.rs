@@ -1,7 +1,7 @@
 //! Rules that need no interpreter: conditions on attributes and literals.
 
 use super::{number, operators::comparable_text};
-use crate::configuration::compact_json::Json;
+use crate::configuration::compact_json::CompactJson;
 use crate::evaluate::{
     attributes::Attributes,
     operand::Operand,
@@ -63,42 +63,42 @@ impl From<Unreadable> for Halt {
 
 impl Expression {
     /// Compiles a rule, or leaves it to the interpreter.
-    pub(super) fn compile(rule: &Json, names: &mut NameTable) -> Option<Self> {
-        let Json::Object(members) = rule else {
+    pub(super) fn compile(rule: &CompactJson, names: &mut NameTable) -> Option<Self> {
+        let CompactJson::Object(members) = rule else {
             return None;
         };
         let [(operator, argument)] = &**members else {
             return None;
         };
         match (&**operator, argument) {
-            ("and", Json::List(list)) if !list.is_empty() => {
+            ("and", CompactJson::List(list)) if !list.is_empty() => {
                 Self::several(list, names).map(Self::All)
             }
-            ("or", Json::List(list)) if !list.is_empty() => {
+            ("or", CompactJson::List(list)) if !list.is_empty() => {
                 Self::several(list, names).map(Self::Any)
             }
-            ("!", Json::List(list)) => match &**list {
+            ("!", CompactJson::List(list)) => match &**list {
                 [only] => Self::compile(only, names).map(|inner| Self::Not(Box::new(inner))),
                 _ => None,
             },
             ("!", argument) => {
                 Self::compile(argument, names).map(|inner| Self::Not(Box::new(inner)))
             }
-            ("in", Json::List(list)) => match &**list {
-                [needle, Json::List(elements)] => {
+            ("in", CompactJson::List(list)) => match &**list {
+                [needle, CompactJson::List(elements)] => {
                     let elements = elements
                         .iter()
                         .map(Scalar::compile)
                         .collect::<Option<_>>()?;
                     Some(Self::In(Term::compile(needle, names)?, elements))
                 }
-                [needle, hay @ Json::Text(_)] => Some(Self::Within(Box::new((
+                [needle, hay @ CompactJson::Text(_)] => Some(Self::Within(Box::new((
                     Term::compile(needle, names)?,
                     Term::compile(hay, names)?,
                 )))),
                 _ => None,
             },
-            (operator, Json::List(list)) => {
+            (operator, CompactJson::List(list)) => {
                 let [left, right] = &**list else {
                     return None;
                 };
@@ -124,7 +124,7 @@ impl Expression {
         }
     }
 
-    fn several(list: &[Json], names: &mut NameTable) -> Option<Box<[Self]>> {
+    fn several(list: &[CompactJson], names: &mut NameTable) -> Option<Box<[Self]>> {
         list.iter().map(|rule| Self::compile(rule, names)).collect()
     }
 
@@ -201,8 +201,8 @@ fn values_of<'s, 'e: 's, 'a: 's, A: Attributes + ?Sized>(
 }
 
 impl Term {
-    fn compile(json: &Json, names: &mut NameTable) -> Option<Self> {
-        let Json::Object(members) = json else {
+    fn compile(json: &CompactJson, names: &mut NameTable) -> Option<Self> {
+        let CompactJson::Object(members) = json else {
             return Scalar::compile(json).map(Self::Literal);
         };
         let [(operator, argument)] = &**members else {
@@ -212,10 +212,10 @@ impl Term {
             return None;
         }
         let (path, default) = match argument {
-            Json::Text(path) => (path, Scalar::Null),
-            Json::List(list) => match &**list {
-                [Json::Text(path)] => (path, Scalar::Null),
-                [Json::Text(path), default] => (path, Scalar::compile(default)?),
+            CompactJson::Text(path) => (path, Scalar::Null),
+            CompactJson::List(list) => match &**list {
+                [CompactJson::Text(path)] => (path, Scalar::Null),
+                [CompactJson::Text(path), default] => (path, Scalar::compile(default)?),
                 _ => return None,
             },
             _ => return None,
@@ -271,15 +271,15 @@ impl Path {
 }
 
 impl Scalar {
-    fn compile(json: &Json) -> Option<Self> {
+    fn compile(json: &CompactJson) -> Option<Self> {
         Some(match json {
-            Json::Null => Self::Null,
-            Json::Bool(value) => Self::Bool(*value),
-            Json::Number(value) => Self::Number(*value),
+            CompactJson::Null => Self::Null,
+            CompactJson::Bool(value) => Self::Bool(*value),
+            CompactJson::Number(value) => Self::Number(*value),
             #[cfg(feature = "file")]
-            Json::Exact(value) => Self::Number(value.as_f64().unwrap_or(0.0)),
-            Json::Text(text) => Self::Text(text.clone()),
-            Json::List(_) | Json::Object(_) => return None,
+            CompactJson::Exact(value) => Self::Number(value.as_f64().unwrap_or(0.0)),
+            CompactJson::Text(text) => Self::Text(text.clone()),
+            CompactJson::List(_) | CompactJson::Object(_) => return None,
         })
     }
 

@@ -7,7 +7,7 @@ use super::{
     value::{List, Object, Text, Value},
 };
 use crate::{
-    configuration::compact_json::Json,
+    configuration::compact_json::CompactJson,
     evaluate::{
         attributes::Attributes,
         operand::Fetched,
@@ -80,7 +80,7 @@ impl<'e, 'v> Interpreter<'e, 'v> {
         }
     }
 
-    pub(super) fn matches(&self, rule: &'v Json) -> Result<bool, Unreadable> {
+    pub(super) fn matches(&self, rule: &'v CompactJson) -> Result<bool, Unreadable> {
         match self.evaluate(&Value::from(rule), &Data::Root) {
             Ok(value) => Ok(value.matches()),
             Err(Stop::Abort) => Ok(false),

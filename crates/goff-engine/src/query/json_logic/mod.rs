@@ -14,7 +14,7 @@ mod validate;
 mod value;
 
 use crate::{
-    configuration::compact_json::Json,
+    configuration::compact_json::CompactJson,
     evaluate::{
         attributes::Attributes,
         scope::{NameTable, Slots, Unreadable},
@@ -28,11 +28,11 @@ use interpreter::Interpreter;
 #[derive(Clone, Debug)]
 pub(crate) enum JsonLogic {
     Compiled(Box<Expression>),
-    Interpreted(Box<Json>),
+    Interpreted(Box<CompactJson>),
 }
 
 impl JsonLogic {
-    pub(crate) fn compile(rule: Json, names: &mut NameTable) -> Self {
+    pub(crate) fn compile(rule: CompactJson, names: &mut NameTable) -> Self {
         match Expression::compile(&rule, names) {
             Some(expression) => {
                 names.keep();
@@ -59,9 +59,9 @@ impl JsonLogic {
 pub(crate) fn is_valid(rule: &str) -> bool {
     let Ok(node) = crate::configuration::json::Node::parse(
         rule,
-        crate::configuration::guard::MAX_JSON_LOGIC_NESTING + 1,
+        crate::configuration::limits::MAX_JSON_LOGIC_NESTING + 1,
     ) else {
         return false;
     };
-    Json::from_node(&node).is_ok_and(|rule| validate::is_valid(&rule))
+    CompactJson::from_node(&node).is_ok_and(|rule| validate::is_valid(&rule))
 }

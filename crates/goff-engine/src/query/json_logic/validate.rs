@@ -1,11 +1,11 @@
 //! The check of JSONLogic rules that the server makes when it loads flags.
 
-use crate::configuration::compact_json::Json;
+use crate::configuration::compact_json::CompactJson;
 
 /// Walks objects with one member, and lists, and looks at their operators.
-pub(super) fn is_valid(rule: &Json) -> bool {
+pub(super) fn is_valid(rule: &CompactJson) -> bool {
     match rule {
-        Json::Object(members) => match &**members {
+        CompactJson::Object(members) => match &**members {
             [(operator, argument)] => {
                 (&**operator == "var" && is_path(argument))
                     || (OPERATORS.contains(&&**operator) && is_valid(argument))
@@ -13,19 +13,22 @@ pub(super) fn is_valid(rule: &Json) -> bool {
             [] => false,
             _ => true,
         },
-        Json::List(elements) => elements.iter().all(|element| match element {
-            Json::List(_) | Json::Object(_) => is_valid(element),
+        CompactJson::List(elements) => elements.iter().all(|element| match element {
+            CompactJson::List(_) | CompactJson::Object(_) => is_valid(element),
             _ => true,
         }),
-        Json::Null => false,
-        Json::Bool(_) | Json::Number(_) | Json::Text(_) => true,
+        CompactJson::Null => false,
+        CompactJson::Bool(_) | CompactJson::Number(_) | CompactJson::Text(_) => true,
         #[cfg(feature = "file")]
-        Json::Exact(_) => true,
+        CompactJson::Exact(_) => true,
     }
 }
 
-fn is_path(argument: &Json) -> bool {
-    matches!(argument, Json::Text(_) | Json::Number(_) | Json::Null)
+fn is_path(argument: &CompactJson) -> bool {
+    matches!(
+        argument,
+        CompactJson::Text(_) | CompactJson::Number(_) | CompactJson::Null
+    )
 }
 
 const OPERATORS: &[&str] = &[

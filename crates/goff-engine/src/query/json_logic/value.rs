@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as ContextValue};
 
-use crate::configuration::compact_json::Json;
+use crate::configuration::compact_json::CompactJson;
 use crate::evaluate::operand::Operand;
 
 /// A value borrowed from the rule or the context, or made during the evaluation.
@@ -28,14 +28,14 @@ pub(super) enum Text<'v> {
 
 #[derive(Clone, Debug)]
 pub(super) enum List<'v> {
-    Rule(&'v [Json]),
+    Rule(&'v [CompactJson]),
     Context(&'v [ContextValue]),
     Made(Rc<[Value<'v>]>),
 }
 
 #[derive(Clone, Debug)]
 pub(super) enum Object<'v> {
-    Rule(&'v [(Box<str>, Json)]),
+    Rule(&'v [(Box<str>, CompactJson)]),
     Context(&'v Map<String, ContextValue>),
     /// Sorted by name.
     Made(Rc<[(Text<'v>, Value<'v>)]>),
@@ -94,17 +94,17 @@ impl<'v> Value<'v> {
     }
 }
 
-impl<'v> From<&'v Json> for Value<'v> {
-    fn from(json: &'v Json) -> Self {
+impl<'v> From<&'v CompactJson> for Value<'v> {
+    fn from(json: &'v CompactJson) -> Self {
         match json {
-            Json::Null => Self::Null,
-            Json::Bool(value) => Self::Bool(*value),
-            Json::Number(value) => Self::Number(*value),
+            CompactJson::Null => Self::Null,
+            CompactJson::Bool(value) => Self::Bool(*value),
+            CompactJson::Number(value) => Self::Number(*value),
             #[cfg(feature = "file")]
-            Json::Exact(value) => Self::Number(value.as_f64().unwrap_or(0.0)),
-            Json::Text(text) => Self::lent(text),
-            Json::List(elements) => Self::List(List::Rule(elements)),
-            Json::Object(members) => Self::Object(Object::Rule(members)),
+            CompactJson::Exact(value) => Self::Number(value.as_f64().unwrap_or(0.0)),
+            CompactJson::Text(text) => Self::lent(text),
+            CompactJson::List(elements) => Self::List(List::Rule(elements)),
+            CompactJson::Object(members) => Self::Object(Object::Rule(members)),
         }
     }
 }

@@ -171,7 +171,7 @@ impl Compiler<'_> {
 impl Program {
     /// Whether evaluating it for nobody ends in no error.
     #[cfg(feature = "file")]
-    pub(crate) fn holds_for_nobody(&self) -> bool {
+    pub(crate) fn holds_without_attributes(&self) -> bool {
         // No attribute is there, so no condition needs the state that leaks between them.
         let mut at = self.start;
         while let Some(condition) = self.conditions.get(at as usize) {

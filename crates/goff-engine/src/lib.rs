@@ -1,10 +1,10 @@
 //! GO Feature Flag's evaluation, in native Rust.
 //!
 //! This crate answers one question: which variation of a flag does this
-//! context get, now? It gives the answers of the official engine, quirks
-//! included, and nothing else: it opens no socket and reads no clock, spawns
-//! nothing, and panics on no input. What fetches flags, caches answers or
-//! records usage lives in other crates.
+//! context get, now? It gives the answers of the official engine, including its
+//! quirks, and does nothing else: it opens no socket, reads no clock, spawns
+//! nothing, and panics on no input. Other crates fetch flags, cache answers and
+//! record usage.
 //!
 //! ```
 //! use goff_engine::{FlagContext, FlagSet, Reason, Timestamp};
@@ -21,7 +21,7 @@
 //!
 //! // For every request:
 //! let context = json!({"targetingKey": "user-1", "plan": "Pro", "age": 42});
-//! let flag_context = FlagContext { default_value: json!(false), ..FlagContext::default() };
+//! let flag_context = FlagContext::new(json!(false));
 //! let now = Timestamp::from(std::time::SystemTime::now());
 //! let answer = flags.evaluate("new-checkout", context.as_object().unwrap(), &flag_context, now);
 //! assert_eq!(answer.value, true);
@@ -32,32 +32,32 @@
 //! # A flag
 //!
 //! A flag has *variations* (names and values of any JSON type), an ordered
-//! list of *targeting* rules, and a *default rule* for everybody whom no
-//! targeting rule applies to. A rule has a *query* (the default rule has none)
-//! and serves one of three things:
+//! list of *targeting* rules, and a *default rule* for contexts that no targeting
+//! rule matches. A rule has a *query* (the default rule has none) and serves one
+//! of three things:
 //!
 //! | member of the rule | serves |
 //! |---|---|
 //! | `variation` | that variation |
 //! | `percentage` | a split: each variation to its share of users |
-//! | `progressiveRollout` | a rollout from one variation to another between two dates |
+//! | `progressiveRollout` | a gradual change from one variation to another between two dates |
 //!
-//! If several are there, the rollout hides the split and the split hides the
-//! variation. Beside its rules a flag may have:
+//! A progressive rollout hides a split, and a split hides a variation. Besides
+//! its rules a flag may have:
 //!
-//! * `disable`: everybody gets the caller's default, with reason `DISABLED`;
+//! * `disable`: every context gets the caller's default, with reason `DISABLED`;
 //! * `experimentation`: outside its window the flag behaves as disabled;
 //! * `scheduledRollout`: dated steps, each of which changes parts of the flag;
 //! * `bucketingKey`: an attribute to hash instead of the targeting key;
-//! * `metadata`, `version`, `trackEvents`: handed on with each answer.
+//! * `metadata`, `version`, `trackEvents`: part of each answer.
 //!
-//! # Who gets which share
+//! # How a split assigns users
 //!
 //! A split hashes the flag's name together with the *targeting key* (FNV-1a)
-//! into as many buckets as the percentages have thousandths. The same user
-//! gets the same variation on every machine, without anything being stored,
-//! and different flags split users differently. Percentages need not add up to
-//! 100: shares are relative to their sum.
+//! into as many buckets as the percentages have thousandths. A user gets the
+//! same variation on every machine without any stored state, and different
+//! flags split users differently. Percentages need not add up to 100: shares are
+//! relative to their sum.
 //!
 //! ```
 //! # use goff_engine::{Flag, FlagContext, Timestamp};
@@ -76,14 +76,14 @@
 //! assert!((700..800).contains(&blue));
 //! ```
 //!
-//! A flag that splits needs a key. Without one the evaluation ends in
-//! [`ErrorCode::TargetingKeyMissing`], even where the flag is disabled, or its
-//! only split is in a scheduled step that is years away.
+//! A flag with a split needs a key. Without one the evaluation ends in
+//! [`ErrorCode::TargetingKeyMissing`], even if the flag is disabled or its only
+//! split is in a scheduled step that is years away.
 //!
 //! # Queries
 //!
-//! A query is written in one of two languages; one that is a JSON object is
-//! JSONLogic. The other one compares attributes with literals:
+//! A query is written in one of two languages. A JSON object is JSONLogic. Any
+//! other text is in the rule language, which compares attributes with literals:
 //!
 //! ```text
 //! country in ["FR", "DE"] and (age ge 18 or parent.consent eq true) and not (email ew "@example.com")
@@ -91,19 +91,19 @@
 //!
 //! Operators are `eq ne gt lt ge le` (or `== != > < >= <=`), `in` with a list,
 //! `co sw ew` (contains, starts with, ends with) for text, and `pr` (is
-//! present). Versions compare by precedence: `version ge 2.0.0`. What surprises
-//! newcomers, and is as in the official engine:
+//! present). Versions compare by precedence: `version ge 2.0.0`. Some rules of
+//! the official engine surprise newcomers:
 //!
 //! | query | what happens |
 //! |---|---|
-//! | `a or b and c` | `(a or b) and c`: one precedence, from the left |
+//! | `a or b and c` | `(a or b) and c`: one precedence, left to right |
 //! | `x eq 1 AND y eq 2` | `x eq 1`: operators are lower-case, the rest is ignored |
-//! | `plan ne "pro"` without a plan | false: another type or no attribute makes every comparison false |
+//! | `plan ne "pro"` without a plan | false: every comparison with a missing attribute or another type is false |
 //! | `plan eq "PRO"` | ignores case; `plan in ["PRO"]` does not |
-//! | `score eq 1` for 1.9 | true: a fraction is cut off before it meets an integer |
-//! | `x co 1 or x eq 1` | never matches: an operator that the literal does not have spoils all |
+//! | `score eq 1` for 1.9 | true: comparison with an integer drops the fraction |
+//! | `x co 1 or x eq 1` | never matches: an operator that its literal does not support invalidates the query |
 //!
-//! Queries never fail: one that cannot be parsed matches nobody.
+//! Queries never fail: a query that cannot be parsed matches no context.
 //!
 //! ```
 //! # use goff_engine::{Flag, FlagContext, Timestamp};
@@ -127,8 +127,8 @@
 //!
 //! # Time
 //!
-//! The caller says what time it is; [`Flag::depends_on_time`] says whether it
-//! matters. A context may set its own date, for tests and previews:
+//! The caller passes the time; [`Flag::depends_on_time`] says whether it matters.
+//! A context may set the date for its own evaluations, for tests and previews:
 //!
 //! ```
 //! # use goff_engine::{Flag, FlagContext, Reason, Timestamp};
@@ -145,34 +145,34 @@
 //!
 //! # Contexts and enrichment
 //!
-//! A context is whatever implements [`Attributes`]; JSON objects do. The
-//! [`FlagContext`] adds attributes to every context (they win over the
-//! context's own) and holds the caller's default value. Queries always see
-//! three more names: `key` and `targetingKey` (the targeting key) and
-//! `anonymous` (false unless the context says true).
+//! A context is any type that implements [`Attributes`], such as a JSON object.
+//! The [`FlagContext`] holds the caller's default value and adds attributes to
+//! every context, which win over the context's own. Queries always see three
+//! more names: `key` and `targetingKey` (the targeting key) and `anonymous`
+//! (false unless the context says true).
 //!
 //! # Cost
 //!
-//! Everything that does not depend on the context is done when a flag is
-//! made. Evaluating a flag with a static answer, a rule, a split, or both
-//! allocates nothing; so do most others. A variation whose value is an object
+//! Everything that does not depend on the context is done when a flag is made.
+//! Evaluating a flag with a static answer, a rule or a split allocates nothing,
+//! and most other evaluations do not either. A variation whose value is an object
 //! or a list is expanded into a [`serde_json::Value`] when it is first served.
 //!
 //! # Where it differs from the official engine
 //!
-//! On purpose, and only on inputs that nobody writes:
+//! On purpose, and only on inputs that do not occur in practice:
 //!
-//! * queries nested more than 1,000 deep match nobody, as do JSONLogic rules
-//!   that take more than 60,000 steps; the official engine goes on until its
-//!   stack or memory ends;
+//! * queries nested more than 1,000 deep match no context, nor do JSONLogic
+//!   rules that take more than 60,000 steps; the official engine continues until
+//!   its stack or memory is exhausted;
 //! * scheduled rollouts whose steps add up to more than 20,000 rules,
-//!   percentages and variations are refused;
+//!   percentages and variations are rejected;
 //! * where the sum of percentages depends on the order of addition, the
 //!   official engine answers at random; this one always adds in the same order;
 //! * negative percentages count as no buckets.
 //!
 //! Where the official engine's two builds differ, this one follows the native
-//! 64-bit build, which the relay proxy runs; the size limits are those of the
+//! 64-bit build, which the relay proxy runs. The size limits are those of the
 //! compiled module.
 //!
 //! # Features
@@ -190,7 +190,7 @@ mod file;
 mod query;
 
 pub use compiled::{
-    flag::{Flag, FlagAnswer, evaluate},
+    flag::Flag,
     flag_set::{FlagSet, FlagSetError},
     metadata::Metadata,
 };
@@ -205,6 +205,34 @@ pub use evaluate::{
 };
 #[cfg(feature = "file")]
 pub use file::{FlagFile, FlagFileError, FlagFileFormat, FlagProblem};
+
+/// Not covered by semver: for the goff crates only.
+#[doc(hidden)]
+pub mod __internal {
+    use crate::{Evaluation, Flag, FlagSet};
+
+    /// The flag called `key` and its index, which stays until the set is changed.
+    #[must_use]
+    #[inline]
+    pub fn get_full<'f>(flags: &'f FlagSet, key: &str) -> Option<(usize, &'f Flag)> {
+        flags.get_full(key)
+    }
+
+    /// How many different answers a flag can give.
+    #[must_use]
+    pub fn answer_count(flag: &Flag) -> usize {
+        flag.answer_count()
+    }
+
+    /// Which of its flag's answers an evaluation gave; none for errors and disabled flags.
+    ///
+    /// Evaluations with the same answer have the same value, variant, reason and rule name.
+    #[must_use]
+    #[inline]
+    pub fn answer(evaluation: &Evaluation<'_>) -> Option<usize> {
+        evaluation.answer
+    }
+}
 
 /// The release of the official engine that this one follows: Go module
 /// `github.com/thomaspoignant/go-feature-flag/modules/core`.

@@ -206,10 +206,7 @@ impl TestFlags {
     /// Flags and enrichment that belong together.
     fn snapshot(&self) -> (Arc<FlagSet>, FlagContext) {
         let state = self.lock();
-        let flag_context = FlagContext {
-            default_value: Value::Null,
-            enrichment: state.enrichment.clone(),
-        };
+        let flag_context = FlagContext::default().with_enrichment(state.enrichment.clone());
         (Arc::clone(&state.compiled), flag_context)
     }
 }

@@ -12,7 +12,7 @@ use goff_core::{
     SDK_DEFAULT_VARIANT,
 };
 use goff_engine::{
-    Evaluation, EvaluationError, Flag, FlagContext, FlagSet, FlagSetError, Timestamp,
+    __internal, Evaluation, EvaluationError, Flag, FlagContext, FlagSet, FlagSetError, Timestamp,
 };
 use serde_json::Value;
 
@@ -152,8 +152,7 @@ impl Snapshot {
     }
 
     fn find(&self, flag_key: &str) -> Option<(&Flag, &Prepared)> {
-        let index = self.flags.index_of(flag_key)?;
-        let flag = self.flags.get_index(index)?;
+        let (index, flag) = __internal::get_full(&self.flags, flag_key)?;
         let prepared = self.prepared.get(index)?;
         Some((flag, prepared.get_or_init(|| Prepared::new(flag))))
     }
@@ -212,13 +211,15 @@ impl Prepared {
     fn new(flag: &Flag) -> Self {
         Self {
             flag_key: flag.key().into(),
-            answers: flag.answers().map(|_| OnceLock::new()).collect(),
+            answers: (0..__internal::answer_count(flag))
+                .map(|_| OnceLock::new())
+                .collect(),
             disabled: OnceLock::new(),
         }
     }
 
     fn resolution(&self, evaluation: &Evaluation<'_>) -> Arc<Resolution> {
-        let slot = match evaluation.answer {
+        let slot = match __internal::answer(evaluation) {
             Some(answer) => self.answers.get(answer),
             // No answer and no error: the flag is disabled.
             None => Some(&self.disabled),

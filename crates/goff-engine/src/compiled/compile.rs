@@ -4,16 +4,17 @@ use std::{borrow::Cow, collections::HashMap};
 
 use crate::{
     compiled::{
-        body::{Answer, Body, Index, Rare, Schedule, Scheduled, State, Window},
+        body::{Answer, Body, Schedule, State, Window},
         interner::Interner,
         metadata::Metadata,
         rule::{ProgressiveRollout, Rule, Serving, Split, is_dynamic},
-        schedule::Effective,
+        schedule::FlagState,
     },
     configuration::{
         compact_json::CompactJson,
         date::Timestamp,
-        definition::{FlagDefinition, RuleDefinition, WindowDefinition},
+        definition::{FlagDefinition, RuleDefinition},
+        json::Node,
         limits,
     },
     evaluate::{
@@ -23,74 +24,73 @@ use crate::{
     query::{self, Query},
 };
 
-/// How many rules, percentages and variations the states of a flag may have together.
+/// The largest number of rules, percentages and variations in all states of a flag together.
 ///
-/// The official engine has no such limit. It bounds what a scheduled rollout
-/// costs to load, which grows with steps times rules.
+/// The official engine has no such limit. It bounds the cost of loading a scheduled rollout,
+/// which grows with steps times rules.
 pub(crate) const MAX_SCHEDULED_PARTS: usize = 20_000;
 
 impl Body {
+    /// Compiles the JSON of a flag.
+    pub(crate) fn from_json(json: &str, interner: &mut Interner) -> Result<Self, FlagError> {
+        // In the official engine's input document the flag is a member, one level deep.
+        limits::check_input(json, 1).map_err(FlagError::new)?;
+        let node = Node::parse(json, limits::MAX_INPUT_NESTING).map_err(FlagError::new)?;
+        let definition = FlagDefinition::decode(&node).map_err(FlagError::new)?;
+        Self::compile(definition, interner)
+    }
+
     pub(crate) fn compile(
         mut flag: FlagDefinition<'_>,
         interner: &mut Interner,
     ) -> Result<Self, FlagError> {
         check_queries(&flag)?;
+        let copyable = flag.is_copyable();
+        let steps = flag.scheduled_rollout.take();
         let metadata = flag.metadata.take().unwrap_or_default();
-        let flag = &flag;
-        let steps = flag.scheduled_rollout.as_deref().unwrap_or_default();
+        let flags = || std::iter::once(&flag).chain(steps.iter().flatten());
+        let needs_bucketing = flags().any(|flag| flag.rules().any(RuleDefinition::needs_bucketing));
         let mut compiler = Compiler {
             names: NameTable::default(),
             answers: Vec::new(),
+            states: Vec::new(),
             queries: HashMap::new(),
             interner,
-            cacheable: flag.experimentation.is_none() && steps.is_empty(),
+            cacheable: flag.experimentation.is_none() && steps.iter().flatten().next().is_none(),
         };
-        let state = compiler.state(Index::NONE, &Parts::of(flag));
-        let schedule = match &flag.scheduled_rollout {
+        let version = flag.version.take().unwrap_or_default().into();
+        let bucketing_key = flag.bucketing_key.take().map(Box::from);
+        let track_events = flag.track_events.unwrap_or(true);
+        let mut state = FlagState::new(flag);
+        compiler.add_state(&state);
+        let schedule = match &steps {
             None => None,
-            Some(steps) => Some(Schedule {
-                steps: compiler.steps(steps, &mut Effective::new(flag))?,
-                copyable: flag.is_copyable(),
-            }),
+            Some(steps) => Some(Box::new(Schedule {
+                steps: compiler.add_steps(steps, &mut state)?,
+                copyable,
+            })),
         };
-        let constant = match (&state.default_rule, &flag.bucketing_key, &schedule) {
-            (Some(Serving::Fixed(answer)), None, None)
-                if state.rules.is_empty() && state.window.is_none() && !state.disabled =>
-            {
-                Index::new(*answer as usize)
-            }
-            _ => Index::NONE,
-        };
-        let rare = Rare {
-            version: flag.version.as_deref().unwrap_or_default().into(),
-            bucketing_key: flag.bucketing_key.as_deref().map(Box::from),
-            schedule,
-        };
-        let is_rare =
-            !rare.version.is_empty() || rare.bucketing_key.is_some() || rare.schedule.is_some();
-        let needs_bucketing =
-            |flag: &FlagDefinition<'_>| flag.rules().any(RuleDefinition::needs_bucketing);
         Ok(Self {
-            needs_bucketing: needs_bucketing(flag) || steps.iter().any(needs_bucketing),
-            track_events: flag.track_events.unwrap_or(true),
+            needs_bucketing,
+            track_events,
             cacheable: compiler.cacheable,
+            version,
             metadata: Metadata::new(
                 metadata
                     .into_iter()
-                    .map(|(name, value)| (Box::from(name.as_ref()), value))
+                    .map(|(name, value)| (Box::from(name), value))
                     .collect(),
             ),
-            answers: compiler.answers.into_boxed_slice(),
-            constant,
-            rereads: compiler.names.rereads(),
+            bucketing_key,
             names: compiler.interner.names(compiler.names.finish()),
-            state,
-            rare: is_rare.then(|| Box::new(rare)),
+            answers: compiler.answers.into(),
+            states: compiler.states.into(),
+            schedule,
         })
     }
 }
 
-/// Checks the size limits of all queries, those of scheduled steps included.
+/// Checks the size limits of all queries, including those of scheduled steps.
 fn check_queries(flag: &FlagDefinition<'_>) -> Result<(), FlagError> {
     for query in flag.rules().filter_map(|rule| rule.query.as_deref()) {
         limits::check_query(&query::trim(query)).map_err(FlagError::new)?;
@@ -105,28 +105,29 @@ struct Compiler<'i> {
     interner: &'i mut Interner,
     names: NameTable,
     answers: Vec<Answer>,
-    /// Queries by text: the states of a scheduled flag repeat them.
+    states: Vec<State>,
+    /// Queries of scheduled states by text, because these states repeat them.
     queries: HashMap<String, Query>,
     cacheable: bool,
 }
 
 impl Compiler<'_> {
-    fn steps<'t>(
+    fn add_steps<'t>(
         &mut self,
         steps: &[FlagDefinition<'t>],
-        effective: &mut Effective<'t>,
-    ) -> Result<Vec<(Timestamp, Scheduled)>, FlagError> {
+        state: &mut FlagState<'t>,
+    ) -> Result<Vec<(Timestamp, Option<u32>)>, FlagError> {
         let mut dated: Vec<_> = steps
             .iter()
             .filter_map(|step| Some((step.date?.at, step)))
             .collect();
         dated.sort_by_key(|(date, _)| *date);
-        let mut compiled: Vec<(Timestamp, Scheduled)> = Vec::with_capacity(dated.len());
+        let mut compiled = Vec::with_capacity(dated.len());
         let mut parts = 0_usize;
         let mut missing_part = false;
         for (index, (date, step)) in dated.iter().enumerate() {
-            missing_part = missing_part || effective.apply(step).is_err();
-            parts = parts.saturating_add(effective.size());
+            missing_part = missing_part || state.apply(step).is_err();
+            parts = parts.saturating_add(state.size());
             if parts > MAX_SCHEDULED_PARTS {
                 return Err(FlagError::new(format_args!(
                     "scheduled rollout exceeds the maximum of {MAX_SCHEDULED_PARTS} rules, percentages and variations in all its steps"
@@ -136,104 +137,64 @@ impl Compiler<'_> {
             if dated.get(index + 1).is_some_and(|(next, _)| next == date) {
                 continue;
             }
-            let scheduled = if missing_part {
-                Scheduled::MissingPart
-            } else {
-                let step = Index::new(compiled.len());
-                Scheduled::State(Box::new(self.state(step, &Parts::in_force(effective))))
-            };
-            compiled.push((*date, scheduled));
+            compiled.push((*date, (!missing_part).then(|| self.add_state(state))));
         }
         Ok(compiled)
     }
 
-    fn state(&mut self, step: Index, parts: &Parts<'_, '_>) -> State {
-        let mut variations = Variations::new(parts.variations);
-        let mut frame = Frame {
+    /// Compiles a state and gives its index.
+    fn add_state(&mut self, flag: &FlagState<'_>) -> u32 {
+        let index = narrow(self.states.len());
+        let mut variations = Variations::new(flag.variations.as_deref().unwrap_or_default());
+        let mut servings = Servings {
             answers: &mut self.answers,
             variations: &mut variations,
-            step,
             cacheable: self.cacheable,
         };
-        let has_rules = !parts.rules.is_empty();
-        let mut rules = Vec::with_capacity(parts.rules.len());
-        for (index, rule) in parts.rules.iter().enumerate() {
+        let mut rules = Vec::with_capacity(flag.rules.len());
+        for rule in &flag.rules {
             let reason = if is_dynamic(rule) {
                 Reason::TargetingMatchSplit
             } else {
                 Reason::TargetingMatch
             };
-            let index = Index::new(index);
+            let name = rule.name.as_deref().filter(|name| !name.is_empty());
             rules.push(Rule {
-                name: rule
-                    .name
-                    .as_deref()
-                    .filter(|name| !name.is_empty())
-                    .map(Box::from),
+                name: name.map(Box::from),
                 query: compile_query(
                     rule,
                     &mut self.names,
-                    (step != Index::NONE).then_some(&mut self.queries),
+                    (index > 0).then_some(&mut self.queries),
                 ),
-                serving: frame.serving(rule, index, reason),
+                serving: servings.compile(rule, rules.len(), reason),
                 disabled: rule.disable.unwrap_or(false),
             });
         }
-        let default_rule = parts.default_rule.map(|rule| {
-            let reason = match (is_dynamic(rule), has_rules) {
+        let default_rule = flag.default_rule.as_ref().map(|rule| {
+            let reason = match (is_dynamic(rule), rules.is_empty()) {
                 (true, _) => Reason::Split,
-                (false, true) => Reason::Default,
-                (false, false) => Reason::Static,
+                (false, false) => Reason::Default,
+                (false, true) => Reason::Static,
             };
-            frame.serving(rule, Index::NONE, reason)
+            servings.compile(rule, rules.len(), reason)
         });
-        State {
-            disabled: parts.disabled,
-            window: parts.window.map(|window| {
+        self.states.push(State {
+            disabled: flag.disabled,
+            window: flag.window.map(|window| {
                 Box::new(Window {
                     start: window.start.map(|date| date.at),
                     end: window.end.map(|date| date.at),
                 })
             }),
-            rules: rules.into_boxed_slice(),
+            rules: rules.into(),
             default_rule,
             variations: self.interner.variations(&variations.entries()),
-        }
+        });
+        index
     }
 }
 
-/// The parts of a flag that decide what is in force.
-struct Parts<'p, 't> {
-    variations: &'p [(Cow<'t, str>, CompactJson)],
-    rules: &'p [RuleDefinition<'t>],
-    default_rule: Option<&'p RuleDefinition<'t>>,
-    window: Option<WindowDefinition>,
-    disabled: bool,
-}
-
-impl<'p, 't> Parts<'p, 't> {
-    fn of(flag: &'p FlagDefinition<'t>) -> Self {
-        Self {
-            variations: flag.variations.as_deref().unwrap_or_default(),
-            rules: flag.targeting.as_deref().unwrap_or_default(),
-            default_rule: flag.default_rule.as_ref(),
-            window: flag.experimentation,
-            disabled: flag.disable.unwrap_or(false),
-        }
-    }
-
-    fn in_force(effective: &'p Effective<'t>) -> Self {
-        Self {
-            variations: effective.variations.as_deref().unwrap_or_default(),
-            rules: &effective.rules,
-            default_rule: effective.default_rule.as_ref(),
-            window: effective.window,
-            disabled: effective.disabled,
-        }
-    }
-}
-
-/// Compiles a query, or copies what the same text compiled to before.
+/// Compiles a query, or copies the query that the same text compiled to before.
 fn compile_query(
     rule: &RuleDefinition<'_>,
     names: &mut NameTable,
@@ -253,6 +214,7 @@ fn compile_query(
 
 /// The variations of a state: those it has, and those its rules mention.
 struct Variations<'e> {
+    /// Sorted by name.
     defined: &'e [(Cow<'e, str>, CompactJson)],
     /// Names that no variation has, with the value null.
     mentioned: Vec<Box<str>>,
@@ -260,7 +222,6 @@ struct Variations<'e> {
 }
 
 impl<'e> Variations<'e> {
-    /// Variations sorted by name.
     fn new(defined: &'e [(Cow<'e, str>, CompactJson)]) -> Self {
         Self {
             defined,
@@ -274,7 +235,7 @@ impl<'e> Variations<'e> {
         let found = self
             .defined
             .binary_search_by(|(defined, _)| defined.as_ref().cmp(name));
-        let index = found.unwrap_or_else(|_| {
+        narrow(found.unwrap_or_else(|_| {
             if let Some(index) = self.by_name.get(name) {
                 return *index;
             }
@@ -282,8 +243,7 @@ impl<'e> Variations<'e> {
             self.mentioned.push(name.into());
             self.by_name.insert(name.into(), index);
             index
-        });
-        u32::try_from(index).unwrap_or(u32::MAX)
+        }))
     }
 
     fn entries(&self) -> Vec<(&str, &CompactJson)> {
@@ -299,21 +259,20 @@ impl<'e> Variations<'e> {
     }
 }
 
-struct Frame<'c, 'e> {
+/// Compiles what the rules of one state serve.
+struct Servings<'c, 'e> {
     answers: &'c mut Vec<Answer>,
     variations: &'c mut Variations<'e>,
-    step: Index,
     cacheable: bool,
 }
 
-impl Frame<'_, '_> {
-    fn serving(&mut self, rule: &RuleDefinition<'_>, index: Index, reason: Reason) -> Serving {
+impl Servings<'_, '_> {
+    fn compile(&mut self, rule: &RuleDefinition<'_>, rule_index: usize, reason: Reason) -> Serving {
         let cacheable = self.cacheable && rule.progressive_rollout.is_none();
         let mut answer = |name: &str| {
-            let answer = u32::try_from(self.answers.len()).unwrap_or(u32::MAX);
+            let answer = narrow(self.answers.len());
             self.answers.push(Answer {
-                step: self.step,
-                rule: index,
+                rule: narrow(rule_index),
                 variation: self.variations.index(name),
                 reason,
                 cacheable,
@@ -321,21 +280,22 @@ impl Frame<'_, '_> {
             answer
         };
         if let Some(rollout) = &rule.progressive_rollout {
-            return ProgressiveRollout::new(rollout, answer)
-                .map_or(Serving::IncompleteProgressiveRollout, |rollout| {
-                    Serving::ProgressiveRollout(Box::new(rollout))
-                });
+            return match ProgressiveRollout::new(rollout, answer) {
+                Some(rollout) => Serving::ProgressiveRollout(Box::new(rollout)),
+                None => Serving::IncompleteProgressiveRollout,
+            };
         }
-        if let Some(entries) = rule
-            .percentage
-            .as_ref()
-            .filter(|entries| !entries.is_empty())
-        {
-            return Serving::Split(Box::new(Split::new(entries, answer)));
-        }
-        match &rule.variation {
-            Some(variation) => Serving::Fixed(answer(variation)),
-            None => Serving::Nothing,
+        match (&rule.percentage, &rule.variation) {
+            (Some(entries), _) if !entries.is_empty() => {
+                Serving::Split(Box::new(Split::new(entries, answer)))
+            }
+            (_, Some(variation)) => Serving::Fixed(answer(variation)),
+            (_, None) => Serving::Nothing,
         }
     }
+}
+
+/// An index of a part of a flag. Its text would exceed 4 GiB before the number exceeds 32 bits.
+fn narrow(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
 }

@@ -1,18 +1,15 @@
 //! All flags of a configuration.
 
-use std::{borrow::Cow, fmt, hash::BuildHasher, sync::Arc};
+use std::{fmt, hash::BuildHasher, sync::Arc};
 
 use foldhash::fast::RandomState;
 use hashbrown::{HashMap, HashTable};
 
 use crate::{
-    compiled::{
-        flag::{Flag, compile},
-        interner::Interner,
-    },
+    compiled::{body::Body, flag::Flag, interner::Interner},
     configuration::{
         date::Timestamp,
-        json::{members, utf8_lossy},
+        json::{SyntaxError, members, utf8_lossy},
     },
     evaluate::{
         attributes::Attributes,
@@ -41,7 +38,7 @@ use crate::{
 /// let now = Timestamp::from_unix_seconds(0);
 /// let flag_context = FlagContext::default();
 /// assert_eq!(flags.evaluate("new-checkout", context, &flag_context, now).error, None);
-/// // A flag that cannot be read does not take the others down.
+/// // A flag that cannot be read does not affect the others.
 /// assert!(flags.get("broken").unwrap().error().is_some());
 /// # Ok::<(), goff_engine::FlagSetError>(())
 /// ```
@@ -62,17 +59,8 @@ impl FlagSet {
     /// read is kept with its own [`error`](Flag::error) instead; of repeated
     /// names the last one counts.
     pub fn from_json(json: &[u8]) -> Result<Self, FlagSetError> {
-        let text: Arc<Box<str>> = Arc::new(utf8_lossy(json).into());
-        if u32::try_from(text.len()).is_err() {
-            return Err(FlagSetError {
-                offset: u32::MAX as usize,
-                what: "text of 4 GiB or more",
-            });
-        }
-        let members = members(&text).map_err(|error| FlagSetError {
-            offset: error.offset,
-            what: error.what,
-        })?;
+        let text = utf8_lossy(json);
+        let members = members(&text).map_err(FlagSetError)?;
         let mut set = Self {
             flags: Vec::with_capacity(members.len()),
             by_key: HashTable::with_capacity(members.len()),
@@ -80,17 +68,11 @@ impl FlagSet {
         };
         let mut bodies: HashMap<&str, Arc<_>, RandomState> = HashMap::default();
         let mut interner = Interner::default();
-        for member in members {
-            let json = text.get(member.value_at.clone()).unwrap_or_default();
+        for (key, json) in members {
             let body = bodies
                 .entry(json)
-                .or_insert_with(|| Arc::new(compile(json, &mut interner)));
-            set.insert(if matches!(member.name, Cow::Borrowed(_)) {
-                Flag::from_parts(&text, &member.name_at, &member.value_at, Arc::clone(body))
-            } else {
-                // The key is spelled with escapes; the flag needs a text of its own.
-                Flag::from_json(&member.name, json.as_bytes())
-            });
+                .or_insert_with(|| Arc::new(Body::from_json(json, &mut interner)));
+            set.insert(Flag::new(&key, json, Arc::clone(body)));
         }
         Ok(set)
     }
@@ -123,33 +105,26 @@ impl FlagSet {
             .find(hash, |index| {
                 self.flags
                     .get(*index as usize)
-                    .is_some_and(|flag| flag.is_called(key))
+                    .is_some_and(|flag| flag.key() == key)
             })
             .map(|index| *index as usize)
     }
 
-    /// The position of a flag, stable for as long as the set is not changed.
-    #[must_use]
+    /// The flag called `key` and its index, which stays until the set is changed.
     #[inline]
-    pub fn index_of(&self, key: &str) -> Option<usize> {
-        self.position(self.hasher.hash_one(key), key)
+    pub(crate) fn get_full(&self, key: &str) -> Option<(usize, &Flag)> {
+        let index = self.position(self.hasher.hash_one(key), key)?;
+        Some((index, self.flags.get(index)?))
     }
 
     /// The flag called `key`.
     #[must_use]
     #[inline]
     pub fn get(&self, key: &str) -> Option<&Flag> {
-        self.flags.get(self.index_of(key)?)
+        self.get_full(key).map(|(_, flag)| flag)
     }
 
-    /// The flag at a position that [`index_of`](Self::index_of) gave.
-    #[must_use]
-    #[inline]
-    pub fn get_index(&self, index: usize) -> Option<&Flag> {
-        self.flags.get(index)
-    }
-
-    /// All flags, by position.
+    /// All flags, in the order in which they were added.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Flag> {
         self.flags.iter()
     }
@@ -166,7 +141,10 @@ impl FlagSet {
         self.flags.is_empty()
     }
 
-    /// Evaluates the flag called `key`; its absence is an error of the evaluation.
+    /// Evaluates the flag called `key`.
+    ///
+    /// If there is no such flag, the evaluation has the error
+    /// [`FlagNotFound`](EvaluationError::FlagNotFound).
     #[must_use]
     #[inline]
     pub fn evaluate<'a, A: Attributes + ?Sized>(
@@ -204,22 +182,19 @@ impl fmt::Debug for FlagSet {
 
 /// A text that is not an object of flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FlagSetError {
-    offset: usize,
-    what: &'static str,
-}
+pub struct FlagSetError(SyntaxError);
 
 impl FlagSetError {
     /// Byte offset at which reading stopped.
     #[must_use]
     pub fn offset(&self) -> usize {
-        self.offset
+        self.0.offset
     }
 }
 
 impl fmt::Display for FlagSetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} at byte {}", self.what, self.offset)
+        self.0.fmt(f)
     }
 }
 
@@ -252,7 +227,7 @@ mod tests {
             FlagSet::from_json(br#"{"a":{"version":"1"},"b":{},"a":{"version":"2"}}"#).unwrap();
         assert_eq!(flags.len(), 2);
         assert_eq!(flags.get("a").unwrap().raw_json(), r#"{"version":"2"}"#);
-        assert_eq!(flags.index_of("b"), Some(1));
+        assert_eq!(flags.get_full("b").map(|(index, _)| index), Some(1));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What flags of one configuration have in common, kept once.
+//! Parts that flags of one configuration share, stored once.
 
 use std::{collections::HashMap, fmt::Write as _, sync::Arc};
 
@@ -8,10 +8,10 @@ use crate::{
     compiled::variation::Variation, configuration::compact_json::CompactJson, evaluate::scope::Name,
 };
 
-/// Finds variations and attribute names that an earlier flag had, too.
+/// Finds variations and attribute names of earlier flags.
 ///
 /// Most flags of a configuration serve the same few sets of variations and
-/// look at the same few attributes.
+/// read the same few attributes.
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
     variations: HashMap<String, Arc<[Variation]>, RandomState>,

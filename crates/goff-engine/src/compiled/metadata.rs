@@ -8,7 +8,7 @@ use crate::configuration::repeated::keep_last;
 
 type Entry = (Box<str>, Value);
 
-/// What a flag's configuration says about the flag: names and JSON values.
+/// Descriptions of a flag in its configuration: names and JSON values.
 ///
 /// Sorted by name; shared by all evaluations of the flag.
 #[derive(Clone, Default, PartialEq)]

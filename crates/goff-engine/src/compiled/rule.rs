@@ -1,4 +1,4 @@
-//! Compiled rules: who they apply to, and what they serve.
+//! Compiled rules: which contexts they match, and what they serve.
 
 use crate::{
     configuration::{
@@ -20,21 +20,19 @@ pub(crate) struct Rule {
 
 /// What a rule serves, as indices of answers.
 ///
-/// A progressive rollout hides a percentage, which hides a variation. (Engine
-/// semantics: section "Rules"; upstream `modules/core/flag/rule.go`.)
+/// A progressive rollout hides a percentage, which hides a variation
+/// (docs/engine-semantics.md 8; upstream `modules/core/flag/rule.go`).
 #[derive(Clone, Debug)]
 pub(crate) enum Serving {
     Fixed(u32),
     Split(Box<Split>),
     ProgressiveRollout(Box<ProgressiveRollout>),
-    /// A progressive rollout that lacks a part.
+    /// A progressive rollout without a variation or a date, or that ends before it begins.
     IncompleteProgressiveRollout,
     Nothing,
 }
 
-/// A percentage rollout: upper bounds of buckets in ascending order.
-///
-/// (Engine semantics: section "Percentages".)
+/// A percentage rollout (docs/engine-semantics.md 9).
 #[derive(Clone, Debug)]
 pub(crate) struct Split {
     total: u32,
@@ -54,7 +52,7 @@ impl Split {
         entries: &[(impl AsRef<str>, f64)],
         mut answer: impl FnMut(&str) -> u32,
     ) -> Self {
-        // Descending names, so that the sum has one answer where the official engine's has several.
+        // Added in the order of descending names, because the official engine's order is random.
         let total: f64 = entries.iter().rev().map(|(_, percentage)| percentage).sum();
         let mut bound = 0.0_f64;
         let buckets = entries
@@ -76,7 +74,7 @@ impl Split {
         }
     }
 
-    /// The answer for a hash; none if it falls into no bucket.
+    /// The answer for a hash; none if it is in no bucket.
     #[inline]
     pub(crate) fn pick(&self, hash: BucketingHash) -> Option<u32> {
         let place = hash.bucket(self.total);
@@ -87,9 +85,7 @@ impl Split {
     }
 }
 
-/// A progressive rollout from one variation to another.
-///
-/// (Engine semantics: section "Progressive rollout".)
+/// A progressive rollout from one variation to another (docs/engine-semantics.md 10).
 #[derive(Clone, Debug)]
 pub(crate) struct ProgressiveRollout {
     begin: Timestamp,
@@ -146,8 +142,8 @@ impl ProgressiveRollout {
     }
 }
 
-/// A number of buckets: truncated, and what does not fit 32 bits as on the official 64-bit build,
-/// which keeps the low ones. Negative numbers, on which its builds differ, are no buckets.
+/// A number of buckets: truncated, then the low 32 bits, as on the official 64-bit build. Negative
+/// numbers, on which the official builds differ, are no buckets.
 fn buckets_of(value: f64) -> u32 {
     const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
     if (0.0..TWO_POW_63).contains(&value) {

@@ -8,11 +8,12 @@ use crate::configuration::{
         FlagDefinition, ProgressiveRolloutDefinition, RolloutEndDefinition, RuleDefinition,
         WindowDefinition,
     },
+    repeated::keep_last,
 };
 
 /// The parts of a flag that a step can change.
 #[derive(Clone, Debug)]
-pub(crate) struct Effective<'t> {
+pub(crate) struct FlagState<'t> {
     pub(crate) variations: Option<Vec<(Cow<'t, str>, CompactJson)>>,
     pub(crate) rules: Vec<RuleDefinition<'t>>,
     pub(crate) default_rule: Option<RuleDefinition<'t>>,
@@ -20,35 +21,31 @@ pub(crate) struct Effective<'t> {
     pub(crate) disabled: bool,
 }
 
-/// A step refers to a part that the flag does not have; the official engine panics.
+/// A step changes a part that the flag does not have. The official engine panics there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MissingPart;
 
-impl<'t> Effective<'t> {
-    pub(crate) fn new(flag: &FlagDefinition<'t>) -> Self {
+impl<'t> FlagState<'t> {
+    /// The flag before any step.
+    pub(crate) fn new(flag: FlagDefinition<'t>) -> Self {
         Self {
-            variations: flag.variations.clone(),
-            rules: flag.targeting.clone().unwrap_or_default(),
-            default_rule: flag.default_rule.clone(),
+            variations: flag.variations,
+            rules: flag.targeting.unwrap_or_default(),
+            default_rule: flag.default_rule,
             window: flag.experimentation,
             disabled: flag.disable.unwrap_or(false),
         }
     }
 
-    /// How many parts there are, to bound the work that steps make.
+    /// How many parts there are, to bound the work of compiling all states.
     pub(crate) fn size(&self) -> usize {
         let entries = |rule: &RuleDefinition<'_>| 1 + rule.percentage.as_ref().map_or(0, Vec::len);
-        let rules: usize = self
-            .rules
-            .iter()
-            .chain(&self.default_rule)
-            .map(entries)
-            .sum();
-        1 + rules + self.variations.as_ref().map_or(0, Vec::len)
+        let rules = self.rules.iter().chain(&self.default_rule);
+        1 + rules.map(entries).sum::<usize>() + self.variations.as_ref().map_or(0, Vec::len)
     }
 
-    /// Applies a step. (Engine semantics: section "What a step changes"; upstream
-    /// `modules/core/flag/internal_flag.go`.)
+    /// Applies a step (docs/engine-semantics.md 11.2; upstream
+    /// `modules/core/flag/internal_flag.go`).
     pub(crate) fn apply(&mut self, step: &FlagDefinition<'t>) -> Result<(), MissingPart> {
         self.merge_rules(step.targeting.as_deref().unwrap_or_default())?;
         if let Some(disable) = step.disable {
@@ -63,7 +60,7 @@ impl<'t> Effective<'t> {
         }
         if let (Some(variations), Some(updates)) = (&mut self.variations, &step.variations) {
             variations.extend(updates.iter().cloned());
-            crate::configuration::repeated::keep_last(variations, |(name, _)| name);
+            keep_last(variations, |(name, _)| name);
         }
         if let Some(update) = step.experimentation {
             let window = self.window.get_or_insert_default();
@@ -73,7 +70,7 @@ impl<'t> Effective<'t> {
         Ok(())
     }
 
-    /// Merges rules by name and appends those that no rule is named like.
+    /// Merges rules by name and appends those whose name no rule has.
     fn merge_rules(&mut self, updates: &[RuleDefinition<'t>]) -> Result<(), MissingPart> {
         if updates.is_empty() {
             return Ok(());
@@ -84,9 +81,8 @@ impl<'t> Effective<'t> {
             .filter_map(|update| Some((update.name.as_deref()?, (update, false))))
             .collect();
         for rule in &mut self.rules {
-            if let Some((update, merged)) =
-                by_name.get_mut(rule.name.as_deref().unwrap_or_default())
-            {
+            let name = rule.name.as_deref().unwrap_or_default();
+            if let Some((update, merged)) = by_name.get_mut(name) {
                 merge_rule(rule, update)?;
                 *merged = true;
             }
@@ -112,15 +108,9 @@ fn merge_rule<'t>(
     rule: &mut RuleDefinition<'t>,
     update: &RuleDefinition<'t>,
 ) -> Result<(), MissingPart> {
-    if update.disable.is_some() {
-        rule.disable = update.disable;
-    }
-    if update.query.is_some() {
-        rule.query.clone_from(&update.query);
-    }
-    if update.variation.is_some() {
-        rule.variation.clone_from(&update.variation);
-    }
+    replace(&mut rule.disable, &update.disable);
+    replace(&mut rule.query, &update.query);
+    replace(&mut rule.variation, &update.variation);
     if let Some(update) = &update.progressive_rollout {
         let rollout =
             rule.progressive_rollout
@@ -162,10 +152,14 @@ fn merge_rollout_end<'t>(
             update.variation.is_some() || update.percentage.is_some() || update.date.is_some();
         return if changes { Err(MissingPart) } else { Ok(()) };
     };
-    if update.variation.is_some() {
-        end.variation.clone_from(&update.variation);
-    }
-    end.percentage = update.percentage.or(end.percentage);
-    end.date = update.date.or(end.date);
+    replace(&mut end.variation, &update.variation);
+    replace(&mut end.percentage, &update.percentage);
+    replace(&mut end.date, &update.date);
     Ok(())
+}
+
+fn replace<T: Clone>(target: &mut Option<T>, update: &Option<T>) {
+    if update.is_some() {
+        target.clone_from(update);
+    }
 }

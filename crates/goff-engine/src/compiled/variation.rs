@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use serde_json::{Map, Number, Value};
+use serde_json::Value;
 
-use crate::configuration::{compact_json::CompactJson, json::number};
+use crate::configuration::compact_json::CompactJson;
 
 /// A variation of a flag.
 #[derive(Clone, Debug)]
@@ -13,14 +13,11 @@ pub(crate) struct Variation {
     value: Stored,
 }
 
-/// A value, in little memory until it is served.
-///
-/// A JSON object of `serde_json` takes 600 bytes and more; a configuration
-/// holds many of which a process serves few.
+/// A value. Objects and lists are stored compactly until they are served: an object of
+/// `serde_json` takes 600 bytes and more, and a process serves few of a configuration's values.
 #[derive(Clone, Debug)]
 enum Stored {
-    Shared(&'static Value),
-    Scalar(Box<Value>),
+    Scalar(Value),
     Compound(Box<(CompactJson, OnceLock<Value>)>),
 }
 
@@ -32,10 +29,7 @@ impl Variation {
                 CompactJson::List(_) | CompactJson::Object(_) => {
                     Stored::Compound(Box::new((value.clone(), OnceLock::new())))
                 }
-                CompactJson::Null => Stored::Shared(&NULL),
-                CompactJson::Bool(false) => Stored::Shared(&FALSE),
-                CompactJson::Bool(true) => Stored::Shared(&TRUE),
-                scalar => Stored::Scalar(Box::new(expanded(scalar))),
+                scalar => Stored::Scalar(scalar.to_value()),
             },
         }
     }
@@ -43,33 +37,8 @@ impl Variation {
     #[inline]
     pub(crate) fn value(&self) -> &Value {
         match &self.value {
-            Stored::Shared(value) => value,
             Stored::Scalar(value) => value,
-            Stored::Compound(compound) => compound.1.get_or_init(|| expanded(&compound.0)),
+            Stored::Compound(compound) => compound.1.get_or_init(|| compound.0.to_value()),
         }
     }
 }
-
-fn expanded(json: &CompactJson) -> Value {
-    match json {
-        CompactJson::Null => Value::Null,
-        CompactJson::Bool(value) => Value::Bool(*value),
-        CompactJson::Number(value) => {
-            Value::Number(number(*value).unwrap_or_else(|| Number::from(0)))
-        }
-        #[cfg(feature = "file")]
-        CompactJson::Exact(value) => Value::Number(value.as_ref().clone()),
-        CompactJson::Text(text) => Value::String(text.as_ref().to_owned()),
-        CompactJson::List(elements) => Value::Array(elements.iter().map(expanded).collect()),
-        CompactJson::Object(members) => Value::Object(
-            members
-                .iter()
-                .map(|(name, value)| (name.as_ref().to_owned(), expanded(value)))
-                .collect::<Map<_, _>>(),
-        ),
-    }
-}
-
-static NULL: Value = Value::Null;
-static FALSE: Value = Value::Bool(false);
-static TRUE: Value = Value::Bool(true);

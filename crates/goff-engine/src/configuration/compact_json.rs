@@ -1,16 +1,18 @@
-//! A JSONLogic rule as it is kept.
+//! JSON values as they are stored.
 
-use crate::configuration::json::{Node, NumberOverflow};
+use serde_json::{Number, Value};
 
-/// A JSON value in little memory: rules are kept for as long as their flag.
+use crate::configuration::{
+    json::{Node, NumberOverflow},
+    repeated::keep_last,
+};
+
+/// A JSON value in little memory, for what is stored as long as its flag.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CompactJson {
     Null,
     Bool(bool),
-    Number(f64),
-    /// An integer that no double holds, from a flag file; never in a rule.
-    #[cfg(feature = "file")]
-    Exact(Box<serde_json::Number>),
+    Number(Number),
     Text(Box<str>),
     List(Box<[CompactJson]>),
     /// Sorted by name, no name twice.
@@ -23,10 +25,7 @@ impl CompactJson {
         Ok(match node {
             Node::Null => Self::Null,
             Node::Bool(value) => Self::Bool(*value),
-            Node::Number(value) if value.is_finite() => Self::Number(*value),
-            Node::Number(_) => return Err(NumberOverflow),
-            #[cfg(feature = "file")]
-            Node::Exact(value) => Self::Exact(Box::new(value.clone())),
+            Node::Number(value) => Self::Number(value.clone().ok_or(NumberOverflow)?),
             Node::String(text) => Self::Text(text.as_ref().into()),
             Node::Array(elements) => Self::List(
                 elements
@@ -39,9 +38,23 @@ impl CompactJson {
                 for (name, value) in members {
                     entries.push((Box::from(name.as_ref()), Self::from_node(value)?));
                 }
-                crate::configuration::repeated::keep_last(&mut entries, |(name, _)| &**name);
+                keep_last(&mut entries, |(name, _)| &**name);
                 Self::Object(entries.into_boxed_slice())
             }
         })
+    }
+
+    pub(crate) fn to_value(&self) -> Value {
+        match self {
+            Self::Null => Value::Null,
+            Self::Bool(value) => Value::Bool(*value),
+            Self::Number(value) => Value::Number(value.clone()),
+            Self::Text(text) => Value::from(&**text),
+            Self::List(elements) => elements.iter().map(Self::to_value).collect(),
+            Self::Object(members) => members
+                .iter()
+                .map(|(name, value)| (name.to_string(), value.to_value()))
+                .collect(),
+        }
     }
 }

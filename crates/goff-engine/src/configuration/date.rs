@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 /// An instant with nanosecond precision, counted from the Unix epoch.
 ///
-/// The engine reads no clock: whoever evaluates says what time it is.
+/// The engine reads no clock: each evaluation is given its time.
 ///
 /// ```
 /// use std::time::SystemTime;
@@ -42,8 +42,8 @@ impl Timestamp {
     /// That is RFC 3339 with the official parser's leniency: an hour of one
     /// digit, a comma before the fraction and zone offsets up to `+24:60` are
     /// accepted; lower-case `t` and `z`, leap seconds and a missing zone are
-    /// not. (Engine semantics: section "Dates"; upstream decodes with Go's
-    /// `time.Time`.)
+    /// not (docs/engine-semantics.md 15; upstream decodes with Go's
+    /// `time.Time`).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Date::parse(text).map(|date| date.at)
@@ -75,7 +75,8 @@ impl From<SystemTime> for Timestamp {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Date {
     pub(crate) at: Timestamp,
-    /// Whether its zone offset is under a day; the official engine cannot copy others.
+    /// Whether the zone offset is under a day. The official engine cannot copy a flag with any
+    /// other date (docs/engine-semantics.md 11.5).
     pub(crate) copyable: bool,
 }
 
@@ -139,7 +140,7 @@ impl Cursor<'_> {
         Some(number)
     }
 
-    /// Nanoseconds of an optional fraction; digits past the ninth are dropped.
+    /// Nanoseconds of an optional fraction; digits after the ninth are dropped.
     fn fraction(&mut self) -> Option<u32> {
         if self.byte(b'.').is_none() && self.byte(b',').is_none() {
             return Some(0);

@@ -2,8 +2,8 @@
 //!
 //! Decoding follows the official decoder: member names are matched without
 //! regard to letter case, repeated members are merged, `null` means absent,
-//! unknown members are skipped, and a wrong type is an error. (Engine
-//! semantics: section "Decoding rules"; upstream `modules/core/flag/internal_flag.go`.)
+//! unknown members are skipped, and a wrong type is an error
+//! (docs/engine-semantics.md 3; upstream `modules/core/flag/internal_flag.go`).
 
 use std::{borrow::Cow, fmt};
 
@@ -13,6 +13,7 @@ use crate::configuration::{
     compact_json::CompactJson,
     date::Date,
     json::{Node, NumberOverflow, to_map},
+    repeated::keep_last,
 };
 
 /// A member of a flag that cannot be decoded.
@@ -28,6 +29,10 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "member `{}` is not {}", self.member, self.expected)
     }
+}
+
+fn wrong(member: &'static str, expected: &'static str) -> DecodeError {
+    DecodeError { member, expected }
 }
 
 type Decoded = Result<(), DecodeError>;
@@ -140,8 +145,8 @@ impl<'t> FlagDefinition<'t> {
         let window = self
             .experimentation
             .is_none_or(|window| copyable(window.start) && copyable(window.end));
-        let rules = self.targeting.iter().flatten().chain(&self.default_rule);
-        let ends = rules
+        let ends = self
+            .rules()
             .filter_map(|rule| rule.progressive_rollout.as_ref())
             .flat_map(|rollout| [&rollout.initial, &rollout.end])
             .flatten();
@@ -155,7 +160,7 @@ impl<'t> FlagDefinition<'t> {
                 .all(Self::is_copyable)
     }
 
-    /// All rules with a query that size limits apply to, in the order they are checked.
+    /// The targeting rules, then the default rule.
     pub(crate) fn rules(&self) -> impl Iterator<Item = &RuleDefinition<'t>> {
         self.targeting.iter().flatten().chain(&self.default_rule)
     }
@@ -259,10 +264,7 @@ pub(crate) fn members<'n, 't>(
     match node {
         Node::Null => Ok(None),
         Node::Object(members) => Ok(Some(members)),
-        _ => Err(DecodeError {
-            member,
-            expected: "an object",
-        }),
+        _ => Err(wrong(member, "an object")),
     }
 }
 
@@ -314,12 +316,7 @@ fn list<'t, T: Default>(
                 merge(entry, element, member)?;
             }
         }
-        _ => {
-            return Err(DecodeError {
-                member,
-                expected: "an array",
-            });
-        }
+        _ => return Err(wrong(member, "an array")),
     }
     Ok(())
 }
@@ -332,12 +329,7 @@ pub(crate) fn text<'t>(
     *target = match node {
         Node::Null => None,
         Node::String(text) => Some(text.clone()),
-        _ => {
-            return Err(DecodeError {
-                member,
-                expected: "a string",
-            });
-        }
+        _ => return Err(wrong(member, "a string")),
     };
     Ok(())
 }
@@ -346,40 +338,28 @@ fn boolean(target: &mut Option<bool>, node: &Node<'_>, member: &'static str) -> 
     *target = match node {
         Node::Null => None,
         Node::Bool(value) => Some(*value),
-        _ => {
-            return Err(DecodeError {
-                member,
-                expected: "a boolean",
-            });
-        }
+        _ => return Err(wrong(member, "a boolean")),
     };
     Ok(())
 }
 
 fn date(target: &mut Option<Date>, node: &Node<'_>, member: &'static str) -> Decoded {
-    let wrong = DecodeError {
-        member,
-        expected: "an RFC 3339 date",
-    };
+    let wrong = || wrong(member, "an RFC 3339 date");
     *target = match node {
         Node::Null => None,
-        Node::String(text) => Some(Date::parse(text).ok_or(wrong)?),
-        _ => return Err(wrong),
+        Node::String(text) => Some(Date::parse(text).ok_or_else(wrong)?),
+        _ => return Err(wrong()),
     };
     Ok(())
 }
 
 fn double(node: &Node<'_>, member: &'static str) -> Result<f64, DecodeError> {
     match node {
-        Node::Null => Ok(0.0),
-        Node::Number(value) if value.is_finite() => Ok(*value),
-        #[cfg(feature = "file")]
-        Node::Exact(value) => Ok(value.as_f64().unwrap_or(0.0)),
-        _ => Err(DecodeError {
-            member,
-            expected: "a number within the range of a double",
-        }),
+        Node::Null => Some(0.0),
+        Node::Number(Some(value)) => value.as_f64(),
+        _ => None,
     }
+    .ok_or(wrong(member, "a number within the range of a double"))
 }
 
 fn percentage<'t>(target: &mut Option<Vec<(Text<'t>, f64)>>, node: &Node<'t>) -> Decoded {
@@ -391,11 +371,11 @@ fn percentage<'t>(target: &mut Option<Vec<(Text<'t>, f64)>>, node: &Node<'t>) ->
     for (name, value) in members {
         entries.push((name.clone(), double(value, "percentage")?));
     }
-    crate::configuration::repeated::keep_last(entries, |(name, _)| name);
+    keep_last(entries, |(name, _)| name);
     Ok(())
 }
 
-/// An object with names of its own; repeated ones add and overwrite entries.
+/// An object with free member names; repeated objects add and overwrite entries.
 fn free_map<'t, T>(
     target: &mut Option<Vec<(Text<'t>, T)>>,
     node: &Node<'t>,
@@ -411,11 +391,11 @@ fn free_map<'t, T>(
     for (name, value) in members {
         entries.push((name.clone(), read(value).map_err(|_| overflow(member))?));
     }
-    crate::configuration::repeated::keep_last(entries, |(name, _)| name);
+    keep_last(entries, |(name, _)| name);
     Ok(())
 }
 
-/// A free object, the last of repeated members kept; null leaves `None`.
+/// An object with free member names, of which the last of repeated ones counts; `None` for null.
 pub(crate) fn object(
     node: &Node<'_>,
     member: &'static str,
@@ -427,10 +407,7 @@ pub(crate) fn object(
 }
 
 pub(crate) fn overflow(member: &'static str) -> DecodeError {
-    DecodeError {
-        member,
-        expected: "free of numbers beyond the range of a double",
-    }
+    wrong(member, "free of numbers beyond the range of a double")
 }
 
 const FLAG_MEMBERS: &[&str] = &[
@@ -465,7 +442,7 @@ mod tests {
     }
 
     #[test]
-    fn member_names_fold_case_with_two_letters_from_beyond_ascii() {
+    fn member_names_fold_case_with_two_letters_outside_ascii() {
         let flag = decode(r#"{"VARIATIONſ":{"A":1},"buc\u212aetingKey":"x"}"#).unwrap();
         assert!(flag.variations.is_some());
         assert_eq!(flag.bucketing_key.as_deref(), Some("x"));

@@ -1,12 +1,11 @@
 //! A JSON reader that accepts what the official decoder accepts.
 //!
-//! `serde_json` differs from it where it matters here: it refuses lone
-//! surrogates and repeated members, and it turns a number that does not fit a
-//! double into an error even where the official decoder only skips over it.
-//! (Engine semantics: section "Decoding rules"; upstream decodes with Go's
-//! `encoding/json`.)
+//! `serde_json` differs from that decoder: it refuses lone surrogates and
+//! repeated members, and a number that does not fit a double is an error even
+//! where the official decoder skips it (docs/engine-semantics.md 3; upstream
+//! decodes with Go's `encoding/json`).
 
-use std::{borrow::Cow, ops::Range};
+use std::{borrow::Cow, fmt};
 
 use serde_json::{Map, Number, Value};
 
@@ -15,11 +14,9 @@ use serde_json::{Map, Number, Value};
 pub(crate) enum Node<'t> {
     Null,
     Bool(bool),
-    /// Infinite when the text does not fit a double: an error only for whoever reads it.
-    Number(f64),
-    /// An integer that no double holds. JSON never gives one; flag files in YAML and TOML do.
-    #[cfg(feature = "file")]
-    Exact(Number),
+    /// In JSON every number is a double. Integers of flag files in YAML and TOML are exact.
+    /// `None` is a number that does not fit a double, which is an error only where it is used.
+    Number(Option<Number>),
     String(Cow<'t, str>),
     Array(Vec<Node<'t>>),
     /// Members in the order of the text, repeated names included.
@@ -34,7 +31,13 @@ pub(crate) struct SyntaxError {
     pub(crate) what: &'static str,
 }
 
-/// A number in the text is too large for a double.
+impl fmt::Display for SyntaxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.what, self.offset)
+    }
+}
+
+/// A number in the text does not fit a double.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NumberOverflow;
 
@@ -51,14 +54,12 @@ impl<'t> Node<'t> {
         }
     }
 
-    /// The value with every number a double, the last of repeated members kept.
+    /// The value; the last of repeated members counts.
     pub(crate) fn to_value(&self) -> Result<Value, NumberOverflow> {
         Ok(match self {
             Self::Null => Value::Null,
             Self::Bool(value) => Value::Bool(*value),
-            Self::Number(value) => Value::Number(number(*value).ok_or(NumberOverflow)?),
-            #[cfg(feature = "file")]
-            Self::Exact(value) => Value::Number(value.clone()),
+            Self::Number(value) => Value::Number(value.clone().ok_or(NumberOverflow)?),
             Self::String(value) => Value::String(value.as_ref().to_owned()),
             Self::Array(elements) => Value::Array(
                 elements
@@ -71,7 +72,7 @@ impl<'t> Node<'t> {
     }
 }
 
-/// The members as a map, the last of repeated ones kept.
+/// The members as a map; the last of repeated ones counts.
 pub(crate) fn to_map(
     members: &[(Cow<'_, str>, Node<'_>)],
 ) -> Result<Map<String, Value>, NumberOverflow> {
@@ -83,6 +84,7 @@ pub(crate) fn to_map(
 }
 
 /// A double as a JSON number: whole values as integers, so that they print without a fraction.
+/// `None` if it is not finite.
 pub(crate) fn number(value: f64) -> Option<Number> {
     const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
     const TWO_POW_64: f64 = 18_446_744_073_709_551_616.0;
@@ -96,19 +98,11 @@ pub(crate) fn number(value: f64) -> Option<Number> {
     }
 }
 
-/// A member of an object, and where it stands in the text.
-pub(crate) struct Member<'t> {
-    pub(crate) name: Cow<'t, str>,
-    /// Where the name stands, between its quotes and with its escapes.
-    pub(crate) name_at: Range<usize>,
-    pub(crate) value_at: Range<usize>,
-}
-
-/// The members of a top-level object, each with the extent of its value in the text.
+/// The members of a top-level object: each name with the text of its value.
 ///
 /// Values are delimited by brackets and quotes only, so that a malformed one
 /// does not hide those after it.
-pub(crate) fn members(text: &str) -> Result<Vec<Member<'_>>, SyntaxError> {
+pub(crate) fn members(text: &str) -> Result<Vec<(Cow<'_, str>, &str)>, SyntaxError> {
     let mut reader = Reader::new(text);
     let mut members = Vec::new();
     reader.white_space();
@@ -117,20 +111,11 @@ pub(crate) fn members(text: &str) -> Result<Vec<Member<'_>>, SyntaxError> {
     if !reader.take_if(b'}') {
         loop {
             reader.white_space();
-            reader.expect(b'"', "expected a member name")?;
-            let name_start = reader.at;
-            let name = reader.string()?;
-            let name_at = name_start..reader.at - 1;
-            reader.white_space();
-            reader.expect(b':', "expected `:`")?;
+            let name = reader.member_name()?;
             reader.white_space();
             let start = reader.at;
             reader.skip_extent()?;
-            members.push(Member {
-                name,
-                name_at,
-                value_at: start..reader.at,
-            });
+            members.push((name, text.get(start..reader.at).unwrap_or_default()));
             reader.white_space();
             if reader.take_if(b'}') {
                 break;
@@ -144,22 +129,6 @@ pub(crate) fn members(text: &str) -> Result<Vec<Member<'_>>, SyntaxError> {
     } else {
         Err(reader.error("text after the value"))
     }
-}
-
-/// A JSON value whose parts know where they stand.
-#[cfg(feature = "file")]
-pub(crate) enum Spanned<'t> {
-    Scalar(usize, Node<'t>),
-    Array(usize, Vec<Spanned<'t>>),
-    Object(usize, Vec<(Cow<'t, str>, Spanned<'t>)>),
-}
-
-/// Reads a text as [`Node::parse`] does, with the byte offset of every value.
-#[cfg(feature = "file")]
-pub(crate) fn parse_spanned(text: &str, max_depth: usize) -> Result<Spanned<'_>, SyntaxError> {
-    // The plain reader finds all mistakes; what follows can rely on the syntax.
-    Node::parse(text, max_depth)?;
-    Reader::new(text).spanned()
 }
 
 /// The text with every byte that is not UTF-8 replaced by U+FFFD, one for each byte.
@@ -185,13 +154,15 @@ pub(crate) fn utf8_lossy(mut bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text)
 }
 
-struct Reader<'t> {
+/// Reads a text from its beginning to its end.
+pub(crate) struct Reader<'t> {
     text: &'t str,
-    at: usize,
+    /// Byte offset of what is read next.
+    pub(crate) at: usize,
 }
 
 impl<'t> Reader<'t> {
-    fn new(text: &'t str) -> Self {
+    pub(crate) fn new(text: &'t str) -> Self {
         Self { text, at: 0 }
     }
 
@@ -210,7 +181,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn take_if(&mut self, byte: u8) -> bool {
+    pub(crate) fn take_if(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         if found {
             self.at += 1;
@@ -226,13 +197,13 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn white_space(&mut self) {
+    pub(crate) fn white_space(&mut self) {
         while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
             self.at += 1;
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Node<'t>, SyntaxError> {
+    pub(crate) fn value(&mut self, depth: usize) -> Result<Node<'t>, SyntaxError> {
         self.white_space();
         match self.peek() {
             Some(b'{') => self.object(depth),
@@ -270,10 +241,7 @@ impl<'t> Reader<'t> {
         }
         loop {
             self.white_space();
-            self.expect(b'"', "expected a member name")?;
-            let name = self.string()?;
-            self.white_space();
-            self.expect(b':', "expected `:`")?;
+            let name = self.member_name()?;
             members.push((name, self.value(depth)?));
             self.white_space();
             if self.take_if(b'}') {
@@ -281,6 +249,15 @@ impl<'t> Reader<'t> {
             }
             self.expect(b',', "expected `,` or `}`")?;
         }
+    }
+
+    /// Reads a name and the colon after it.
+    pub(crate) fn member_name(&mut self) -> Result<Cow<'t, str>, SyntaxError> {
+        self.expect(b'"', "expected a member name")?;
+        let name = self.string()?;
+        self.white_space();
+        self.expect(b':', "expected `:`")?;
+        Ok(name)
     }
 
     fn array(&mut self, depth: usize) -> Result<Node<'t>, SyntaxError> {
@@ -331,7 +308,7 @@ impl<'t> Reader<'t> {
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
         match text.parse() {
-            Ok(value) => Ok(Node::Number(value)),
+            Ok(value) => Ok(Node::Number(number(value))),
             Err(_) => Err(self.error("expected a number")),
         }
     }
@@ -420,38 +397,6 @@ impl<'t> Reader<'t> {
         Ok(code)
     }
 
-    #[cfg(feature = "file")]
-    fn spanned(&mut self) -> Result<Spanned<'t>, SyntaxError> {
-        self.white_space();
-        let offset = self.at;
-        if self.take_if(b'[') {
-            let mut elements = Vec::new();
-            self.white_space();
-            while !self.take_if(b']') {
-                elements.push(self.spanned()?);
-                self.white_space();
-                self.take_if(b',');
-            }
-            Ok(Spanned::Array(offset, elements))
-        } else if self.take_if(b'{') {
-            let mut members = Vec::new();
-            self.white_space();
-            while !self.take_if(b'}') {
-                self.white_space();
-                self.expect(b'"', "expected a member name")?;
-                let name = self.string()?;
-                self.white_space();
-                self.expect(b':', "expected `:`")?;
-                members.push((name, self.spanned()?));
-                self.white_space();
-                self.take_if(b',');
-            }
-            Ok(Spanned::Object(offset, members))
-        } else {
-            self.value(0).map(|node| Spanned::Scalar(offset, node))
-        }
-    }
-
     /// Moves past one value by looking at brackets and quotes only.
     fn skip_extent(&mut self) -> Result<(), SyntaxError> {
         let mut depth = 0_usize;
@@ -527,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_too_large_is_an_error_only_when_it_is_read() {
+    fn a_number_too_large_is_an_error_only_where_it_is_used() {
         let node = Node::parse("[1e400]", 10).unwrap();
         assert_eq!(node.to_value(), Err(NumberOverflow));
     }
@@ -558,12 +503,7 @@ mod tests {
         let found: Vec<_> = members(text)
             .unwrap()
             .into_iter()
-            .map(|member| {
-                (
-                    member.name.into_owned(),
-                    text.get(member.value_at).unwrap().trim().to_owned(),
-                )
-            })
+            .map(|(name, value)| (name.into_owned(), value.trim().to_owned()))
             .collect();
         assert_eq!(
             found,

@@ -1,7 +1,6 @@
-//! Size limits, checked by scanning bytes before anything is decoded.
-//!
-//! (Engine semantics: section "Size limits"; upstream enforces them in the
-//! entry point of the compiled evaluation module.)
+//! Size limits, checked by scanning bytes before anything is decoded
+//! (docs/engine-semantics.md 4; upstream checks them in the entry point of the
+//! compiled evaluation module).
 
 use std::fmt;
 
@@ -51,7 +50,7 @@ const MAX_LIST_LENGTH: usize = 1000;
 const MAX_CONDITIONS: usize = 1000;
 const MAX_PATH_LENGTH: usize = 128;
 
-/// Checks the nesting of a JSON text that stands `outer` levels deep in its document.
+/// Checks the nesting of a JSON text that is `outer` levels deep in its document.
 pub(crate) fn check_input(text: &str, outer: usize) -> Result<(), LimitExceeded> {
     if nesting(text, false) + outer > MAX_INPUT_NESTING {
         Err(LimitExceeded::InputNesting)
@@ -156,8 +155,8 @@ fn longest_list(query: &str) -> usize {
 fn conditions_and_path(query: &str) -> (usize, usize) {
     let mut conditions = 1;
     let mut longest_path = 0;
-    // What the condition count takes for a word ends at every byte but letters, digits and so on;
-    // what the path count takes for one goes on across brackets and commas.
+    // For the count of conditions a word ends at every byte that is no word byte. For the length of
+    // paths it goes on across brackets and commas.
     let mut word: [u8; 4] = [0; 4];
     let mut length = 0_usize;
     let mut path = 0_usize;
@@ -204,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn query_limits_hold_at_and_refuse_above() {
+    fn query_limits_accept_the_maximum_and_reject_more() {
         let nested = |depth: usize| format!("{}x eq 1{}", "(".repeat(depth), ")".repeat(depth));
         assert_eq!(check_query(&nested(64)), Ok(()));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What a flag configuration says: the JSON, the dates and the members of a flag.
+//! Flag configurations as they are read: JSON, dates, size limits and the members of a flag.
 
 pub(crate) mod compact_json;
 pub(crate) mod date;

@@ -2,16 +2,18 @@
 
 mod output;
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use output::{output, rejection};
 
 use crate::{
-    compiled::flag::Flag,
+    compiled::{body::Body, flag::Flag, interner::Interner},
     configuration::{
         date::Timestamp,
-        definition::{DecodeError, FlagDefinition, known, members, object, overflow},
-        json::{Node, SyntaxError, utf8_lossy},
+        definition::{DecodeError, FlagDefinition, known, members, object, overflow, text},
+        json::{Node, utf8_lossy},
         limits,
     },
     evaluate::flag_context::FlagContext,
@@ -20,10 +22,10 @@ use crate::{
 /// Evaluates an input document of the official evaluation module and gives its
 /// output document.
 ///
-/// The input holds `flagKey`, `flag`, `evalContext` and `flagContext`. This
-/// decodes and compiles everything each time: it is for comparing engines, not
-/// for serving flags. Where the input cannot be decoded, `errorDetails` is worded
-/// differently from the official engine's.
+/// The input has the members `flagKey`, `flag`, `evalContext` and
+/// `flagContext`. Every call decodes and compiles the flag, so this is for
+/// comparing engines, not for serving flags. If the input cannot be decoded,
+/// `errorDetails` differs from the official engine's.
 ///
 /// ```
 /// use goff_engine::{Timestamp, evaluate_document};
@@ -40,10 +42,7 @@ use crate::{
 #[must_use]
 pub fn evaluate_document(input: &[u8], now: Timestamp) -> String {
     let text = utf8_lossy(input);
-    let outcome = limits::check_input(&text, 0)
-        .map_err(|error| error.to_string())
-        .and_then(|()| Document::decode(&text).map_err(|error| error.to_string()));
-    match outcome {
+    match Document::decode(&text) {
         Ok(document) => {
             let evaluation =
                 document
@@ -61,45 +60,23 @@ struct Document {
     flag_context: FlagContext,
 }
 
-enum DocumentError {
-    Syntax(SyntaxError),
-    Decode(DecodeError),
-}
-
-impl std::fmt::Display for DocumentError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Syntax(error) => write!(f, "{} at byte {}", error.what, error.offset),
-            Self::Decode(error) => error.fmt(f),
-        }
-    }
-}
-
-impl From<DecodeError> for DocumentError {
-    fn from(error: DecodeError) -> Self {
-        Self::Decode(error)
-    }
-}
-
 impl Document {
-    fn decode(text: &str) -> Result<Self, DocumentError> {
-        let node = Node::parse(text, limits::MAX_INPUT_NESTING).map_err(DocumentError::Syntax)?;
-        let mut flag_key = String::new();
+    fn decode(text: &str) -> Result<Self, String> {
+        limits::check_input(text, 0).map_err(|error| error.to_string())?;
+        let node =
+            Node::parse(text, limits::MAX_INPUT_NESTING).map_err(|error| error.to_string())?;
+        Self::from_node(&node).map_err(|error| error.to_string())
+    }
+
+    fn from_node(node: &Node<'_>) -> Result<Self, DecodeError> {
+        let mut flag_key = None;
         let mut definition = FlagDefinition::default();
         let mut attributes = Map::new();
         let mut flag_context = FlagContext::default();
-        for (name, value) in members(&node, "input")?.unwrap_or_default() {
+        for (name, value) in members(node, "input")?.unwrap_or_default() {
             match known(name, &["flagKey", "flag", "evalContext", "flagContext"]) {
-                Some("flagKey") => match value {
-                    Node::Null => {}
-                    Node::String(key) => flag_key = key.as_ref().to_owned(),
-                    _ => {
-                        return Err(DocumentError::Decode(DecodeError {
-                            member: "flagKey",
-                            expected: "a string",
-                        }));
-                    }
-                },
+                Some("flagKey") if *value == Node::Null => {}
+                Some("flagKey") => text(&mut flag_key, value, "flagKey")?,
                 Some("flag") => definition.merge(value, "flag", false)?,
                 Some("evalContext") => match object(value, "evalContext")? {
                     None => attributes.clear(),
@@ -109,8 +86,9 @@ impl Document {
                 None => {}
             }
         }
+        let body = Body::compile(definition, &mut Interner::default());
         Ok(Self {
-            flag: Flag::from_definition(&flag_key, definition),
+            flag: Flag::new(&flag_key.unwrap_or_default(), "", Arc::new(body)),
             attributes,
             flag_context,
         })

@@ -1,4 +1,4 @@
-//! The output document.
+//! The output document (docs/engine-semantics.md 13).
 
 use std::fmt::Write as _;
 
@@ -50,7 +50,7 @@ pub(super) fn output(evaluation: &Evaluation<'_>) -> String {
     text
 }
 
-/// The document for an input that is not evaluated.
+/// The document for an input that is rejected (docs/engine-semantics.md 13.3).
 pub(super) fn rejection(code: &str, details: &str) -> String {
     let mut text = format!(
         "{{\"trackEvents\":false,\"variationType\":\"\",\"failed\":false,\"version\":\"\",\"reason\":\"\",\"errorCode\":\"{code}\",\"errorDetails\":"
@@ -93,7 +93,8 @@ fn write_members(text: &mut String, members: &Map<String, Value>) {
     text.push('}');
 }
 
-/// Plain notation between 1e-6 and 1e21, else an exponent with a sign and no leading zero.
+/// Plain notation from 1e-6 to below 1e21, else an exponent with a sign and without a leading zero
+/// (docs/engine-semantics.md 13.4).
 fn write_number(text: &mut String, value: f64) {
     let magnitude = value.abs();
     if magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_written_like_the_official_engine_does() {
+    fn numbers_are_written_as_in_the_official_engine() {
         for (value, written) in [
             (1.0, "1"),
             (1e21, "1e+21"),

@@ -14,11 +14,11 @@ use serde_json::{Map, Value};
 /// An evaluation calls [`targeting_key`](Self::targeting_key) once,
 /// [`attribute`](Self::attribute) at most a few times for the same name, and
 /// [`for_each`](Self::for_each) only for the JSONLogic expression
-/// `{"var": ""}`. It expects the same answers throughout, as if it held the
-/// JSON document that the official engine receives. In particular `attribute`
-/// and `for_each` include the targeting key under the name `targetingKey`.
-/// Enrichment and the names that queries always see (`key`, `targetingKey`,
-/// `anonymous`) are the engine's business.
+/// `{"var": ""}`. The results must not change during an evaluation and must be
+/// those of the JSON document that the official engine receives. In particular
+/// `attribute` and `for_each` include the targeting key under the name
+/// `targetingKey`. The engine itself adds the enrichment and the names that
+/// queries always see (`key`, `targetingKey`, `anonymous`).
 ///
 /// ```
 /// use goff_engine::{Attribute, Attributes};

@@ -1,10 +1,10 @@
 //! The hash that assigns users to buckets.
 
-/// FNV-1a, 32 bit, fed piece by piece.
+/// FNV-1a, 32 bit, fed piece by piece (docs/engine-semantics.md 9.1; upstream
+/// `modules/core/utils/hash.go`).
 ///
-/// A flag keeps the state after its own key, so that an evaluation hashes the
-/// bucketing key only. (Engine semantics: section "Hash"; upstream
-/// `modules/core/utils/hash.go`.)
+/// A flag stores the state after its own key, so that an evaluation hashes only
+/// the bucketing key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BucketingHash(u32);
 
@@ -22,7 +22,7 @@ impl BucketingHash {
         Self(hash)
     }
 
-    /// The bucket among `count`; 0 when there are none.
+    /// The bucket among `count`; 0 if there are none.
     pub(crate) fn bucket(self, count: u32) -> u32 {
         self.0.checked_rem(count).unwrap_or(0)
     }

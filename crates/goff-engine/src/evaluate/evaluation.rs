@@ -1,4 +1,4 @@
-//! What an evaluation says.
+//! The result of an evaluation.
 
 use std::fmt;
 
@@ -6,11 +6,11 @@ use serde_json::{Map, Value};
 
 use crate::compiled::metadata::Metadata;
 
-/// The outcome of evaluating a flag, borrowed from the flag and the flag context.
-///
-/// (Engine semantics: section "Output document"; upstream
-/// `modules/core/model/variation_result.go`.)
+/// The outcome of evaluating a flag, borrowed from the flag and the flag context
+/// (docs/engine-semantics.md 13; upstream
+/// `modules/core/model/variation_result.go`).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Evaluation<'a> {
     /// The value of the variation served; the caller's default if none was.
     pub value: &'a Value,
@@ -24,9 +24,9 @@ pub struct Evaluation<'a> {
     pub error: Option<EvaluationError<'a>>,
     /// Whether the same context will get the same answer until the flag changes.
     pub cacheable: bool,
-    /// Whether evaluations of this flag are to be recorded as usage data.
+    /// Whether to record evaluations of this flag as usage data.
     pub track_events: bool,
-    /// The version that the configuration gives the flag; empty if it gives none.
+    /// The flag's version in the configuration; empty if it has none.
     pub version: &'a str,
     /// The flag's metadata, without `evaluatedRuleName`.
     pub metadata: &'a Metadata,
@@ -34,9 +34,8 @@ pub struct Evaluation<'a> {
     ///
     /// The official engine reports it in the metadata as `evaluatedRuleName`.
     pub rule_name: Option<&'a str>,
-    /// Which of [`Flag::answers`](crate::Flag::answers) this is; none for
-    /// errors and disabled flags.
-    pub answer: Option<usize>,
+    /// Which of the flag's answers this is; none for errors and disabled flags.
+    pub(crate) answer: Option<usize>,
 }
 
 /// The name that stands for the caller's default among variants.
@@ -55,11 +54,12 @@ impl Evaluation<'_> {
     }
 }
 
-/// The metadata entry that names the rule which decided.
+/// The metadata entry that names the deciding rule.
 pub const EVALUATED_RULE_NAME: &str = "evaluatedRuleName";
 
 /// Why a variation was served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Reason {
     /// The default rule decided, and the flag has no targeting rules.
     Static,
@@ -101,6 +101,7 @@ impl fmt::Display for Reason {
 
 /// What kind of error ended an evaluation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum ErrorCode {
     /// The flag's configuration cannot be read, or exceeds a size limit.
     ParseError,
@@ -141,7 +142,7 @@ impl fmt::Display for ErrorCode {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EvaluationError<'a> {
-    /// The flag's configuration was refused when it was loaded.
+    /// The flag's configuration was rejected when it was loaded.
     Rejected(&'a FlagError),
     /// The flag needs the targeting key and it is empty.
     EmptyTargetingKey,
@@ -165,7 +166,7 @@ pub enum EvaluationError<'a> {
     ScheduledStepWithoutTarget,
     /// A date of a flag with scheduled steps has a zone offset of a day.
     DateOutOfRange,
-    /// This attribute was read and cannot be.
+    /// An attribute that the evaluation needs is unreadable.
     UnreadableAttribute(Box<str>),
     /// There is no flag of this name.
     FlagNotFound(&'a str),
@@ -229,7 +230,7 @@ impl fmt::Display for EvaluationError<'_> {
 
 impl std::error::Error for EvaluationError<'_> {}
 
-/// Why a flag's configuration was refused.
+/// Why a flag's configuration was rejected: the text of its `PARSE_ERROR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagError {
     message: Box<str>,

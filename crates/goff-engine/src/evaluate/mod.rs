@@ -1,4 +1,4 @@
-//! The evaluation of a compiled flag for one context.
+//! The evaluation of a compiled flag for one context at one time.
 
 pub(crate) mod attributes;
 pub(crate) mod bucketing;

@@ -1,10 +1,10 @@
-//! What a query reads: attributes fetched from the context, and values inside them.
+//! What queries read: attributes fetched from the context, and values inside them.
 
 use serde_json::{Map, Value};
 
 use crate::evaluate::attributes::Attribute;
 
-/// An attribute, fetched and with its number narrowed.
+/// A fetched attribute. Its whole numbers are integers.
 #[derive(Debug)]
 pub(crate) enum Fetched<'a> {
     Plain(Operand<'a>),
@@ -39,7 +39,7 @@ impl<'a> Fetched<'a> {
         })
     }
 
-    /// An attribute of the enrichment, whose numbers stay doubles.
+    /// An attribute of the enrichment: numbers stay doubles.
     pub(crate) fn from_enrichment(value: &'a Value) -> Self {
         Self::Plain(Operand::from(value))
     }
@@ -56,7 +56,7 @@ impl<'a> Fetched<'a> {
     }
 }
 
-/// A value that a query compares; absent and null are the same.
+/// A value that a query compares. Absent and null are the same.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Operand<'v> {
     Null,
@@ -82,7 +82,7 @@ impl<'v> From<&'v Value> for Operand<'v> {
     }
 }
 
-/// A whole number within 64 bits is an integer.
+/// A whole number within 64 bits becomes an integer (docs/engine-semantics.md 5).
 #[inline]
 fn narrow(value: f64) -> Operand<'static> {
     const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;

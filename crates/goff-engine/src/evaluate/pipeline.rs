@@ -1,7 +1,5 @@
-//! The evaluation of a compiled flag.
-//!
-//! (Engine semantics: section "Evaluation pipeline"; upstream
-//! `modules/core/flag/internal_flag.go` and `rule.go`.)
+//! The evaluation of a compiled flag (docs/engine-semantics.md 6; upstream
+//! `modules/core/flag/internal_flag.go` and `rule.go`).
 
 use std::{borrow::Cow, cell::OnceCell};
 
@@ -9,9 +7,9 @@ use serde_json::Value;
 
 use crate::{
     compiled::{
-        body::{Body, Index, Scheduled, State, Window},
+        body::{Body, Schedule, State, Window},
         metadata::Metadata,
-        rule::{ProgressiveRollout, Serving},
+        rule::Serving,
     },
     configuration::date::Timestamp,
     evaluate::{
@@ -27,12 +25,12 @@ use crate::{
 static NO_METADATA: Metadata = Metadata::EMPTY;
 static NULL: Value = Value::Null;
 
-/// The answer of a flag whose configuration was refused.
+/// The result of a flag whose configuration was rejected.
 pub(crate) fn rejected(error: &FlagError) -> Evaluation<'_> {
     without_flag(EvaluationError::Rejected(error))
 }
 
-/// The answer where there is no flag to evaluate.
+/// The result where there is no flag to evaluate.
 pub(crate) fn without_flag(error: EvaluationError<'_>) -> Evaluation<'_> {
     Evaluation {
         value: &NULL,
@@ -62,21 +60,14 @@ pub(crate) fn evaluate<'a, A: Attributes + ?Sized>(
         scope: Scope {
             attributes,
             enrichment: (!flag_context.enrichment.is_empty()).then_some(&flag_context.enrichment),
-            targeting_key: if body.constant == Index::NONE {
-                attributes.targeting_key().unwrap_or_default()
-            } else {
-                ""
-            },
+            targeting_key: attributes.targeting_key().unwrap_or_default(),
         },
         default_value: &flag_context.default_value,
         now,
     };
-    if let Some(answer) = body.constant.get() {
-        return run.answer(&body.state, answer);
-    }
     match run.selected() {
-        Ok(Selected::Answer(state, index)) => run.answer(state, index as usize),
-        Ok(Selected::Disabled) => run.no_answer(Reason::Disabled, None),
+        Ok(Some((state, answer))) => run.answer(state, answer),
+        Ok(None) => run.no_answer(Reason::Disabled, None),
         Err(error) => run.no_answer(Reason::Error, Some(error)),
     }
 }
@@ -89,11 +80,6 @@ struct Run<'a, A: ?Sized> {
     now: Timestamp,
 }
 
-enum Selected<'a> {
-    Answer(&'a State, u32),
-    Disabled,
-}
-
 impl From<Unreadable> for EvaluationError<'_> {
     fn from(unreadable: Unreadable) -> Self {
         Self::UnreadableAttribute(unreadable.0)
@@ -102,8 +88,8 @@ impl From<Unreadable> for EvaluationError<'_> {
 
 impl<'a, A: Attributes + ?Sized> Run<'a, A> {
     #[inline]
-    fn answer(&self, state: &'a State, index: usize) -> Evaluation<'a> {
-        let Some(answer) = self.body.answers.get(index) else {
+    fn answer(&self, state: &'a State, index: u32) -> Evaluation<'a> {
+        let Some(answer) = self.body.answers.get(index as usize) else {
             return self.no_answer(Reason::Error, Some(EvaluationError::NoVariation));
         };
         let (variant, value, rule_name) = state.resolve(answer);
@@ -114,10 +100,10 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
             error: None,
             cacheable: answer.cacheable,
             track_events: self.body.track_events,
-            version: self.body.version(),
+            version: &self.body.version,
             metadata: &self.body.metadata,
             rule_name,
-            answer: Some(index),
+            answer: Some(index as usize),
         }
     }
 
@@ -134,7 +120,7 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
             cacheable: error.is_none() && self.body.cacheable,
             error,
             track_events: self.body.track_events,
-            version: self.body.version(),
+            version: &self.body.version,
             metadata: if general {
                 &NO_METADATA
             } else {
@@ -145,49 +131,57 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
         }
     }
 
+    /// The answer and the state it belongs to; none if the flag is disabled.
     #[inline]
-    fn selected(&self) -> Result<Selected<'a>, EvaluationError<'a>> {
-        let state = match self.body.schedule() {
-            None => &self.body.state,
-            Some(_) => self.scheduled_state()?,
-        };
+    fn selected(&self) -> Result<Option<(&'a State, u32)>, EvaluationError<'a>> {
+        let state = self.state()?;
         let key = self.bucketing_key()?;
         if state.disabled {
-            return Ok(Selected::Disabled);
+            return Ok(None);
         }
         if let Some(window) = &state.window
             && self.is_outside(window)?
         {
-            return Ok(Selected::Disabled);
+            return Ok(None);
         }
-        let answer = if self.body.rereads {
-            self.decide_keeping(state, &key)
-        } else {
-            self.decide(state, &key, &[])
+        let answer = match self.body.names.len() {
+            // Bench row "static": making and dropping cells takes a third of its time.
+            0 => self.decide(state, &key, &[]),
+            1..=CELLS => self.decide(state, &key, &[const { OnceCell::new() }; CELLS]),
+            names => {
+                let cells: Box<[_]> = (0..names).map(|_| OnceCell::new()).collect();
+                self.decide(state, &key, &cells)
+            }
         }?;
-        Ok(Selected::Answer(state, answer))
+        Ok(Some((state, answer)))
     }
 
-    #[cold]
-    fn scheduled_state(&self) -> Result<&'a State, EvaluationError<'a>> {
-        let Some(schedule) = self.body.schedule() else {
-            return Ok(&self.body.state);
+    /// What is in force now.
+    #[inline]
+    fn state(&self) -> Result<&'a State, EvaluationError<'a>> {
+        let index = match &self.body.schedule {
+            None => 0,
+            Some(schedule) => self.scheduled_state(schedule)?,
         };
+        let state = self.body.states.get(index as usize);
+        state.ok_or(EvaluationError::NoVariation)
+    }
+
+    fn scheduled_state(&self, schedule: &Schedule) -> Result<u32, EvaluationError<'a>> {
         if !schedule.copyable {
             return Err(EvaluationError::DateOutOfRange);
         }
         let now = self.now_in_context()?;
         let due = schedule.steps.partition_point(|(date, _)| *date <= now);
         match due.checked_sub(1).and_then(|last| schedule.steps.get(last)) {
-            None => Ok(&self.body.state),
-            Some((_, Scheduled::State(state))) => Ok(state),
-            Some((_, Scheduled::MissingPart)) => Err(EvaluationError::ScheduledStepWithoutTarget),
+            None => Ok(0),
+            Some((_, state)) => state.ok_or(EvaluationError::ScheduledStepWithoutTarget),
         }
     }
 
     #[inline]
     fn bucketing_key(&self) -> Result<Cow<'a, str>, EvaluationError<'a>> {
-        match self.body.bucketing_key() {
+        match self.body.bucketing_key.as_deref() {
             None => {
                 if self.body.needs_bucketing && self.scope.targeting_key.is_empty() {
                     return Err(EvaluationError::EmptyTargetingKey);
@@ -242,7 +236,8 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
         }
     }
 
-    /// The time before enrichment: that of scheduled steps and experimentations.
+    /// The time without the enrichment, which scheduled steps and experimentations use
+    /// (docs/engine-semantics.md 5.1).
     fn now_in_context(&self) -> Result<Timestamp, EvaluationError<'a>> {
         let scope = Scope {
             enrichment: None,
@@ -274,39 +269,6 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
             window.start.is_some_and(|start| now < start)
                 || window.end.is_some_and(|end| now > end),
         )
-    }
-
-    #[inline(never)]
-    fn progressed(
-        &self,
-        rollout: &ProgressiveRollout,
-        key: &str,
-    ) -> Result<u32, EvaluationError<'a>> {
-        let now = self.now(&self.scope)?;
-        Ok(rollout.pick(self.hash.write(key), now))
-    }
-
-    /// Decides with room to keep the attributes that are read.
-    #[inline(never)]
-    fn decide_keeping(&self, state: &'a State, key: &str) -> Result<u32, EvaluationError<'a>> {
-        match self.body.names.len() {
-            0..=2 => self.decide_with::<2>(state, key),
-            3..=8 => self.decide_with::<8>(state, key),
-            9..=32 => self.decide_with::<32>(state, key),
-            many => {
-                let cells: Box<[_]> = (0..many).map(|_| OnceCell::new()).collect();
-                self.decide(state, key, &cells)
-            }
-        }
-    }
-
-    fn decide_with<const N: usize>(
-        &self,
-        state: &'a State,
-        key: &str,
-    ) -> Result<u32, EvaluationError<'a>> {
-        let cells: [OnceCell<Fetched<'a>>; N] = [const { OnceCell::new() }; N];
-        self.decide(state, key, &cells)
     }
 
     #[inline]
@@ -342,7 +304,9 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
             Serving::Split(split) => split
                 .pick(self.hash.write(key))
                 .ok_or(EvaluationError::NoBucket),
-            Serving::ProgressiveRollout(rollout) => self.progressed(rollout, key),
+            Serving::ProgressiveRollout(rollout) => {
+                Ok(rollout.pick(self.hash.write(key), self.now(&self.scope)?))
+            }
             Serving::IncompleteProgressiveRollout => {
                 Err(EvaluationError::IncompleteProgressiveRollout)
             }
@@ -351,7 +315,7 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
     }
 }
 
-/// A rule that hashes the key needs one, before its query is looked at.
+/// A rule that hashes the key needs one, even if its query does not match.
 #[inline]
 fn check_key<'a>(serving: &Serving, key: &str) -> Result<(), EvaluationError<'a>> {
     let hashes = matches!(
@@ -366,3 +330,6 @@ fn check_key<'a>(serving: &Serving, key: &str) -> Result<(), EvaluationError<'a>
 }
 
 const GOFEATUREFLAG: &str = "gofeatureflag";
+
+/// Attributes that a flag can mention before an evaluation allocates.
+const CELLS: usize = 8;

@@ -1,19 +1,19 @@
-//! What queries can see: attributes, enrichment, and three names that are always there.
+//! What queries can see: attributes, enrichment, and three names that are always visible.
 
 use std::cell::OnceCell;
 
 use serde_json::{Map, Value};
 
 use crate::evaluate::{
-    attributes::{Attribute, Attributes, TARGETING_KEY},
+    attributes::{Attributes, TARGETING_KEY},
     operand::{Fetched, Operand},
 };
 
 /// The context of one evaluation.
 ///
-/// The enrichment wins over attributes of the same name. (Engine semantics:
-/// section "Evaluation context"; upstream `modules/core/utils/` and
-/// `modules/core/ffcontext/`.)
+/// The enrichment wins over attributes of the same name
+/// (docs/engine-semantics.md 5; upstream `modules/core/utils/` and
+/// `modules/core/ffcontext/`).
 #[derive(Debug)]
 pub(crate) struct Scope<'a, A: ?Sized> {
     pub(crate) attributes: &'a A,
@@ -91,7 +91,7 @@ impl Name {
         &self.text
     }
 
-    /// The names that queries see whatever the context holds.
+    /// The names that queries see in every context.
     pub(crate) fn always_visible() -> [Self; 3] {
         [ANONYMOUS, "key", TARGETING_KEY].map(Self::new)
     }
@@ -105,31 +105,19 @@ pub(crate) struct Slot(u16);
 #[derive(Debug, Default)]
 pub(crate) struct NameTable {
     names: Vec<Name>,
-    rereads: bool,
     by_text: hashbrown::HashMap<Box<str>, u16, foldhash::fast::FixedState>,
 }
 
 impl NameTable {
-    /// The slot of a name; `None` when a flag mentions more than 65,536 of them.
+    /// The slot of a name; `None` if a flag mentions more than 65,536 of them.
     pub(crate) fn slot(&mut self, text: &str) -> Option<Slot> {
         if let Some(index) = self.by_text.get(text) {
-            self.rereads = true;
             return Some(Slot(*index));
         }
         let index = u16::try_from(self.names.len()).ok()?;
         self.names.push(Name::new(text));
         self.by_text.insert(text.into(), index);
         Some(Slot(index))
-    }
-
-    /// Notes that values must outlive the condition that reads them.
-    pub(crate) fn keep(&mut self) {
-        self.rereads = true;
-    }
-
-    /// Whether any name was asked for twice, or values are to be kept.
-    pub(crate) fn rereads(&self) -> bool {
-        self.rereads
     }
 
     pub(crate) fn finish(self) -> Vec<Name> {
@@ -142,6 +130,7 @@ impl NameTable {
 pub(crate) struct Slots<'s, 'a, A: ?Sized> {
     pub(crate) scope: Scope<'a, A>,
     pub(crate) names: &'s [Name],
+    /// One for each name.
     pub(crate) cells: &'s [OnceCell<Fetched<'a>>],
 }
 
@@ -159,41 +148,6 @@ impl<'s, 'a: 's, A: Attributes + ?Sized> Slots<'s, 'a, A> {
         cell.get_or_init(|| self.scope.visible(name))
             .operand()
             .ok_or_else(|| Unreadable(name.text.clone()))
-    }
-
-    /// Gives an attribute to a test that keeps nothing of it.
-    #[inline]
-    pub(crate) fn test(
-        &self,
-        slot: Slot,
-        test: impl FnOnce(Operand<'_>) -> bool,
-    ) -> Result<bool, Unreadable> {
-        if !self.cells.is_empty() {
-            return self.get(slot).map(test);
-        }
-        let Some(name) = self.names.get(usize::from(slot.0)) else {
-            return Ok(test(Operand::Null));
-        };
-        // Text that the context lends is the most common case, and needs no more than this.
-        let fetched;
-        let operand = if name.kind == NameKind::Attribute && self.scope.enrichment.is_none() {
-            match self.scope.attributes.attribute(&name.text) {
-                Some(Attribute::Str(text)) => Some(Operand::Str(text)),
-                Some(Attribute::Json(Value::String(text))) => Some(Operand::Str(text)),
-                Some(attribute) => {
-                    fetched = Fetched::from_context(attribute);
-                    fetched.operand()
-                }
-                None => Some(Operand::Null),
-            }
-        } else {
-            fetched = self.scope.visible(name);
-            fetched.operand()
-        };
-        match operand {
-            Some(operand) => Ok(test(operand)),
-            None => Err(Unreadable(name.text.clone())),
-        }
     }
 
     pub(crate) fn name(&self, slot: Slot) -> &'s str {

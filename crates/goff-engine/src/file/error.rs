@@ -1,4 +1,4 @@
-//! What is wrong with a flag file.
+//! Errors of flag files, with positions.
 
 use std::fmt;
 
@@ -48,7 +48,7 @@ impl fmt::Display for FlagProblem {
     }
 }
 
-/// A file that holds no flags that could be loaded.
+/// A file that is not a readable object of flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagFileError {
     position: Position,

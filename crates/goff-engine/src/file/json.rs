@@ -5,41 +5,51 @@ use super::{
     position::Lines,
     tree::{Content, MAX_DEPTH, Tree},
 };
-use crate::configuration::json::{Node, Spanned, parse_spanned};
+use crate::configuration::json::{Node, Reader, SyntaxError};
 
 pub(super) fn parse(text: &str) -> Result<Tree, FlagFileError> {
     let lines = Lines::new(text);
-    let spanned = parse_spanned(text, MAX_DEPTH)
-        .map_err(|error| FlagFileError::new(lines.position(error.offset), error.what))?;
-    Ok(tree(spanned, &lines))
+    // The plain reader finds all mistakes, so that the second pass can rely on the syntax.
+    Node::parse(text, MAX_DEPTH)
+        .and_then(|_| tree(&mut Reader::new(text), &lines))
+        .map_err(|error| FlagFileError::new(lines.position(error.offset), error.what))
 }
 
-fn tree(spanned: Spanned<'_>, lines: &Lines<'_>) -> Tree {
-    let (offset, content) = match spanned {
-        Spanned::Scalar(offset, node) => {
-            let content = match node {
-                Node::Bool(value) => Content::Bool(value),
-                Node::Number(value) => Content::Number(value),
-                Node::String(text) => Content::Text(text.into_owned()),
-                Node::Exact(value) => Content::Exact(value),
-                Node::Null | Node::Array(_) | Node::Object(_) => Content::Null,
-            };
-            (offset, content)
+/// Reads a value with the position of each of its parts.
+fn tree(reader: &mut Reader<'_>, lines: &Lines<'_>) -> Result<Tree, SyntaxError> {
+    reader.white_space();
+    let position = lines.position(reader.at);
+    let content = if reader.take_if(b'[') {
+        let mut elements = Vec::new();
+        reader.white_space();
+        while !reader.take_if(b']') {
+            elements.push(tree(reader, lines)?);
+            reader.white_space();
+            reader.take_if(b',');
         }
-        Spanned::Array(offset, elements) => {
-            let elements = elements.into_iter().map(|element| tree(element, lines));
-            (offset, Content::List(elements.collect()))
+        Content::List(elements)
+    } else if reader.take_if(b'{') {
+        let mut members = Vec::new();
+        reader.white_space();
+        while !reader.take_if(b'}') {
+            reader.white_space();
+            let name = reader.member_name()?.into_owned();
+            members.push((name, tree(reader, lines)?));
+            reader.white_space();
+            reader.take_if(b',');
         }
-        Spanned::Object(offset, members) => {
-            let members = members
-                .into_iter()
-                .map(|(name, value)| (name.into_owned(), tree(value, lines)));
-            (offset, Content::Object(members.collect()))
+        Content::Object(members)
+    } else {
+        match reader.value(0)? {
+            Node::Bool(value) => Content::Bool(value),
+            Node::Number(value) => Content::Number(value),
+            Node::String(text) => Content::Text(text.into_owned()),
+            Node::Null | Node::Array(_) | Node::Object(_) => Content::Null,
         }
     };
-    Tree {
-        position: lines.position(offset),
+    Ok(Tree {
+        position,
         content,
         source: None,
-    }
+    })
 }

@@ -2,6 +2,7 @@
 
 mod error;
 mod json;
+mod json_logic;
 mod position;
 mod scalars;
 mod served;
@@ -10,9 +11,13 @@ mod tree;
 mod validate;
 mod yaml;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use crate::{Flag, FlagSet, configuration::definition::FlagDefinition};
+use crate::{
+    compiled::{body::Body, flag::Flag, flag_set::FlagSet, interner::Interner},
+    configuration::{definition::FlagDefinition, limits},
+    evaluate::evaluation::FlagError,
+};
 
 pub use error::{FlagFileError, FlagProblem};
 
@@ -21,14 +26,14 @@ use position::Position;
 /// A file of flags, loaded and validated.
 ///
 /// The file is an object of flags by name. Each flag is checked as the server
-/// checks it when it loads its configuration; what it finds is a
-/// [`FlagProblem`] with the place in the file. A flag with problems is in the
-/// set all the same, as evaluation does not depend on validation; whether to
-/// serve it is the caller's choice.
+/// checks it when it loads its configuration. Each finding is a [`FlagProblem`]
+/// with its place in the file. A flag with problems is still in the set, because
+/// evaluation does not depend on validation: the caller decides whether to serve
+/// it.
 ///
-/// As in the server, integers in YAML and TOML are exact up to 64 bits, while
-/// JSON has doubles only, and what the server does not know is not in a flag's
-/// [`raw_json`](Flag::raw_json).
+/// As in the server, integers in YAML and TOML are exact up to 64 bits, numbers
+/// in JSON are doubles, and a flag's [`raw_json`](Flag::raw_json) leaves out
+/// members that the server does not know.
 ///
 /// ```
 /// use goff_engine::{FlagFile, FlagFileFormat};
@@ -54,15 +59,17 @@ use position::Position;
 /// # Ok::<(), goff_engine::FlagFileError>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct FlagFile {
     /// All flags of the file.
     pub flags: FlagSet,
-    /// What the server would refuse, in the order of the file.
+    /// What the server would reject, in the order of the file.
     pub problems: Vec<FlagProblem>,
 }
 
-/// How a flag file is written.
+/// The format of a flag file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum FlagFileFormat {
     /// YAML 1.2; `yes` and `no` are text.
     Yaml,
@@ -73,7 +80,7 @@ pub enum FlagFileFormat {
 }
 
 impl FlagFileFormat {
-    /// The format that the extension of a path stands for, in any letter case.
+    /// The format for the extension of a path, in any letter case.
     #[must_use]
     pub fn of_path(path: &Path) -> Option<Self> {
         let extension = path.extension()?.to_str()?.to_ascii_lowercase();
@@ -91,7 +98,7 @@ impl FlagFile {
     ///
     /// # Errors
     ///
-    /// When the text is not of that format, or not an object of flags.
+    /// If the text is not of that format, or not an object of flags.
     pub fn parse(text: &str, format: FlagFileFormat) -> Result<Self, FlagFileError> {
         let tree = match format {
             FlagFileFormat::Yaml => yaml::parse(text)?,
@@ -110,20 +117,26 @@ impl FlagFile {
                 message,
             };
             let node = flag.to_node();
-            match FlagDefinition::decode(&node) {
-                Err(error) => problems.push(problem(flag.member(error.member), error.to_string())),
+            let json = served::to_json(&flag);
+            let body = match FlagDefinition::decode(&node) {
+                Err(error) => {
+                    problems.push(problem(flag.member(error.member), error.to_string()));
+                    Err(FlagError::new(error))
+                }
                 Ok(definition) => {
                     if let Err(invalid) = validate::flag(&definition) {
                         problems.push(problem(flag.locate(&invalid.path), invalid.message));
                     }
+                    let body = limits::check_input(&json, 1)
+                        .map_err(FlagError::new)
+                        .and_then(|()| Body::compile(definition, &mut Interner::default()));
+                    if let Err(error) = &body {
+                        problems.push(problem(flag.position, error.to_string()));
+                    }
+                    body
                 }
-            }
-            let compiled = Flag::from_node(&key, &node, &served::to_json(&flag));
-            // What the decoder accepts and the size limits refuse.
-            if let (Some(error), Ok(_)) = (compiled.error(), FlagDefinition::decode(&node)) {
-                problems.push(problem(flag.position, error.to_string()));
-            }
-            flags.insert(compiled);
+            };
+            flags.insert(Flag::new(&key, &json, Arc::new(body)));
         }
         Ok(Self { flags, problems })
     }

@@ -15,12 +15,12 @@ impl fmt::Display for Position {
     }
 }
 
-/// Where lines begin, to turn byte offsets into positions.
+/// The beginnings of lines, to turn byte offsets into positions.
 pub(super) struct Lines<'t> {
     text: &'t str,
     starts: Vec<usize>,
-    /// How many characters begin before each block of the text. A file may be one long line, and
-    /// every part of it has a position.
+    /// How many characters begin before each block of the text, because a file may be one long line
+    /// with many positions.
     characters: Vec<usize>,
 }
 

@@ -1,8 +1,8 @@
-//! What YAML leaves open and the members of a flag decide.
+//! The types of YAML scalars, which depend on the member of the flag.
 //!
 //! The server decodes YAML into typed members: `version: 1.0` is the text
-//! `1.0`, `variation: true` names a variation, and a date may lack its time.
-//! (Upstream decodes with `gopkg.in/yaml.v3`.)
+//! `1.0`, `variation: true` names a variation, and a date may lack its time
+//! (upstream decodes with `gopkg.in/yaml.v3`).
 
 use super::{
     served,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::configuration::{date::Date, definition::known};
 
-/// What an object of a flag is, which says what its members are.
+/// The objects of a flag.
 #[derive(Clone, Copy)]
 enum Part {
     Flag,
@@ -20,7 +20,7 @@ enum Part {
     Window,
 }
 
-/// Gives the scalars of a flag the types that their members have.
+/// Gives the scalars of a flag the types of their members.
 pub(super) fn settle(flag: &mut Tree) {
     settle_part(flag, Part::Flag);
 }
@@ -62,17 +62,15 @@ fn settle_list(tree: &mut Tree, part: Part) {
 }
 
 fn settle_text(tree: &mut Tree) {
-    if let (
-        Content::Bool(_) | Content::Number(_) | Content::Exact(_) | Content::Text(_),
-        Some(source),
-    ) = (&tree.content, &tree.source)
+    if let (Content::Bool(_) | Content::Number(_) | Content::Text(_), Some(source)) =
+        (&tree.content, &tree.source)
     {
         tree.content = Content::Text(source.clone());
     }
 }
 
-/// A plain scalar that YAML takes for a date, as Go writes it: in a free object it is one.
-/// (Upstream `gopkg.in/yaml.v3`, `resolve.go`.)
+/// The date, as Go writes it, of a plain scalar that YAML takes for one. In an object with free
+/// member names it becomes that date (upstream `gopkg.in/yaml.v3`, `resolve.go`).
 pub(super) fn timestamp(text: &str) -> Option<String> {
     let (day, time) = match text.find(['T', 't', ' ']) {
         None => (text, None),

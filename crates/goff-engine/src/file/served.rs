@@ -1,9 +1,9 @@
 //! A flag of a file as the relay proxy serves it.
 //!
-//! The server decodes a file into typed members and encodes them again: what it
-//! does not know and what is null is gone, members have their usual spelling, and
-//! dates are complete. (Upstream `modules/core/flag/internal_flag.go`, encoded with
-//! Go's `encoding/json`.)
+//! The server decodes a file into typed members and encodes them again. That
+//! drops unknown members and nulls, spells known members in the usual way, and
+//! completes dates (upstream `modules/core/flag/internal_flag.go`, encoded with
+//! Go's `encoding/json`).
 
 use super::tree::{Content, Tree};
 use crate::configuration::definition::known;
@@ -11,10 +11,10 @@ use crate::configuration::definition::known;
 /// A member that the server knows.
 type Member = (&'static str, Shape);
 
-/// What is inside a member.
+/// The shape of a member's value.
 #[derive(Clone, Copy)]
 enum Shape {
-    /// Anything; it is kept as it is.
+    /// Any value, written unchanged.
     Free,
     Date,
     Object(&'static [Member]),
@@ -79,7 +79,7 @@ pub(super) fn encoded(date: &str) -> String {
     let time = time.replace(',', ".");
     let time = match time.split_once('.') {
         Some((whole, fraction)) => {
-            // No more than nanoseconds are read.
+            // Digits after the nanoseconds are dropped.
             let fraction = fraction.get(..9).unwrap_or(fraction);
             format!("{whole}.{fraction}")
                 .trim_end_matches('0')
@@ -115,7 +115,7 @@ const STEP: &[Member] = &[
     ("bucketingKey", Shape::Free),
     ("defaultRule", Shape::Object(RULE)),
     ("experimentation", Shape::Object(WINDOW)),
-    // Steps of steps are read and without effect.
+    // Steps of steps are decoded but have no effect.
     ("scheduledRollout", Shape::Free),
     ("trackEvents", Shape::Free),
     ("disable", Shape::Free),

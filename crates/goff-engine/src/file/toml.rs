@@ -55,7 +55,7 @@ fn tree(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>) -> Result<Tree, FlagFil
             let text = value.as_str().replace('_', "");
             let number = i64::from_str_radix(&text, value.radix())
                 .map_err(|_| FlagFileError::new(position, "integer beyond 64 bits"))?;
-            Content::integer(number.into()).unwrap_or(Content::Number(number as f64))
+            Content::Number(Some(number.into()))
         }
         DeValue::Float(value) => {
             let text = value.as_str().replace('_', "");
@@ -66,7 +66,7 @@ fn tree(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>) -> Result<Tree, FlagFil
                     format!("number `{text}` has no JSON form"),
                 ));
             }
-            Content::Number(number)
+            Content::double(number)
         }
         DeValue::Datetime(date) => Content::Text(date.to_string()),
         DeValue::Array(elements) => Content::List(

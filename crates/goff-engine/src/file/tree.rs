@@ -1,4 +1,4 @@
-//! What the three formats have in common, with positions.
+//! Flag files as values with positions, whatever their format.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use crate::configuration::{
 pub(super) struct Tree {
     pub(super) position: Position,
     pub(super) content: Content,
-    /// A plain scalar as YAML spells it.
+    /// How YAML spells a plain scalar.
     pub(super) source: Option<String>,
 }
 
@@ -22,9 +22,8 @@ pub(super) struct Tree {
 pub(super) enum Content {
     Null,
     Bool(bool),
-    Number(f64),
-    /// An integer that no double holds.
-    Exact(Number),
+    /// `None` is a number of a JSON file that does not fit a double.
+    Number(Option<Number>),
     Text(String),
     List(Vec<Tree>),
     Object(Vec<(String, Tree)>),
@@ -44,17 +43,17 @@ pub(super) enum Step {
 pub(super) const MAX_DEPTH: usize = 256;
 
 impl Content {
-    /// An integer: a double unless that would change it.
+    /// An exact integer of 64 bits.
     pub(super) fn integer(value: i128) -> Option<Self> {
-        let double = value as f64;
-        if double as i128 == value {
-            return Some(Self::Number(double));
-        }
         let number = i64::try_from(value).map(Number::from);
         number
             .or_else(|_| u64::try_from(value).map(Number::from))
             .ok()
-            .map(Self::Exact)
+            .map(|number| Self::Number(Some(number)))
+    }
+
+    pub(super) fn double(value: f64) -> Self {
+        Self::Number(number(value))
     }
 }
 
@@ -75,8 +74,7 @@ impl Tree {
         match &self.content {
             Content::Null => Node::Null,
             Content::Bool(value) => Node::Bool(*value),
-            Content::Number(value) => Node::Number(*value),
-            Content::Exact(value) => Node::Exact(value.clone()),
+            Content::Number(value) => Node::Number(value.clone()),
             Content::Text(text) => Node::String(Cow::Owned(text.clone())),
             Content::List(elements) => Node::Array(elements.iter().map(Self::to_node).collect()),
             Content::Object(members) => Node::Object(
@@ -88,17 +86,14 @@ impl Tree {
         }
     }
 
-    /// Writes the same as JSON.
+    /// Writes the value as JSON.
     pub(super) fn write(&self, text: &mut String) {
         match &self.content {
             Content::Null => text.push_str("null"),
             Content::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
-            Content::Number(value) => match number(*value) {
-                Some(number) => text.push_str(&number.to_string()),
-                // Infinite, for what does not fit: the decoder refuses it where it is read.
-                None => text.push_str("1e999"),
-            },
-            Content::Exact(value) => text.push_str(&value.to_string()),
+            Content::Number(Some(value)) => text.push_str(&value.to_string()),
+            // Any number that does not fit a double either.
+            Content::Number(None) => text.push_str("1e999"),
             Content::Text(value) => {
                 text.push_str(&serde_json::Value::from(value.as_str()).to_string());
             }
@@ -127,7 +122,7 @@ impl Tree {
         }
     }
 
-    /// The position of a part, or of the last part on the way that exists.
+    /// The position of a part, or of the last existing part on the path to it.
     pub(super) fn locate(&self, path: &[Step]) -> Position {
         let mut current = self;
         for step in path {
@@ -156,8 +151,8 @@ impl Tree {
         current.position
     }
 
-    /// The position of the only member of that name anywhere inside; the tree's own if there are
-    /// several.
+    /// The position of the only member of that name at any depth; the position of the tree if there
+    /// are several.
     pub(super) fn member(&self, name: &'static str) -> Position {
         let mut found = Vec::new();
         self.members_called(name, &mut found);

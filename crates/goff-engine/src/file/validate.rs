@@ -1,22 +1,21 @@
-//! The checks that the server makes when it loads flags.
-//!
-//! (Engine semantics: section "Configuration-time validation"; upstream
-//! `modules/core/flag/internal_flag.go` and `rule_validation.go`.)
+//! The checks that the server makes when it loads flags
+//! (docs/engine-semantics.md 19; upstream `modules/core/flag/internal_flag.go`
+//! and `rule_validation.go`).
 
-use std::{
-    borrow::Cow,
-    collections::HashSet,
-    mem::{Discriminant, discriminant},
-};
+use std::{borrow::Cow, collections::HashSet, convert::Infallible, mem::discriminant};
 
-use super::tree::Step;
+use super::{json_logic, tree::Step};
 use crate::{
     configuration::{
         compact_json::CompactJson,
         definition::{FlagDefinition, RolloutEndDefinition, RuleDefinition},
     },
-    evaluate::scope::NameTable,
-    query::{Query, json_logic, trim},
+    evaluate::{operand::Operand, scope::NameTable},
+    query::{
+        Query,
+        rule_language::{End, Program},
+        trim,
+    },
 };
 
 /// The first check that a flag fails.
@@ -48,7 +47,7 @@ pub(super) fn flag(flag: &FlagDefinition<'_>) -> Checked {
         if *value == CompactJson::Null {
             return invalid(format!("nil value for variation: {name}"), path);
         }
-        if kind(value) != kind(first) {
+        if discriminant(value) != discriminant(first) {
             return invalid("all variations should have the same type", path);
         }
     }
@@ -71,13 +70,6 @@ pub(super) fn flag(flag: &FlagDefinition<'_>) -> Checked {
         }
     }
     Ok(())
-}
-
-fn kind(value: &CompactJson) -> Discriminant<CompactJson> {
-    match value {
-        CompactJson::Exact(_) => discriminant(&CompactJson::Number(0.0)),
-        value => discriminant(value),
-    }
 }
 
 /// Checks a targeting rule, or the default rule.
@@ -180,16 +172,22 @@ fn rule(
 
 fn query(query: &str) -> Result<(), String> {
     let trimmed = trim(query);
-    let wrong = || Err(format!("invalid query: `{query}` cannot be evaluated"));
-    match Query::compile(&trimmed, &mut NameTable::default()) {
-        Query::RuleLanguage(program) if program.holds_without_attributes() => Ok(()),
-        Query::RuleLanguage(_) => wrong(),
-        // A query that is too deep for the parser, or JSON's null.
-        Query::Never if &*trimmed == "null" => Ok(()),
-        Query::Never | Query::Always => wrong(),
-        Query::JsonLogic(_) => match json_logic::is_valid(&trimmed) {
-            true => Ok(()),
-            false => Err("invalid jsonlogic query".to_owned()),
-        },
+    let is_valid = match Query::compile(&trimmed, &mut NameTable::default()) {
+        Query::RuleLanguage(program) => !ends_in_error(&program),
+        Query::JsonLogic(_) if json_logic::is_valid(&trimmed) => true,
+        Query::JsonLogic(_) => return Err("invalid jsonlogic query".to_owned()),
+        // JSON's null, unlike a query that is too deep for the parser.
+        Query::Never => &*trimmed == "null",
+        Query::Always => false,
+    };
+    if is_valid {
+        Ok(())
+    } else {
+        Err(format!("invalid query: `{query}` cannot be evaluated"))
     }
+}
+
+/// Whether a program ends in an error if no attribute is there.
+fn ends_in_error(program: &Program) -> bool {
+    program.walk(|condition| Ok::<_, Infallible>(condition.holds(Operand::Null))) == Ok(End::Error)
 }

@@ -11,7 +11,7 @@ use super::{
     tree::{Content, MAX_DEPTH, Tree},
 };
 
-/// Nodes that a file may have once its aliases are replaced.
+/// The most nodes of a file after its aliases are replaced.
 const MAX_NODES: usize = 1_000_000;
 
 /// Reads the first document of a text.
@@ -51,9 +51,9 @@ struct Builder {
 struct Open {
     tree: Tree,
     anchor: usize,
-    /// The name of the member that comes next.
+    /// The name of the next member.
     name: Option<String>,
-    /// Names of members, once there are too many to look through them one by one.
+    /// Names of members, once there are too many for a linear search.
     names: HashSet<String>,
     /// Objects merged with `<<`.
     merged: Vec<(String, Tree)>,
@@ -78,7 +78,7 @@ impl Open {
 const MANY_MEMBERS: usize = 32;
 
 impl Builder {
-    /// Takes an event; true at the end of the document.
+    /// Handles an event; true at the end of the document.
     fn event(&mut self, event: Event<'_>, position: Position) -> Result<bool, FlagFileError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -158,7 +158,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Adds a complete value to what is open; a scalar may be the name of a member.
+    /// Adds a complete value to the innermost open list or object; a scalar may be a member name.
     fn add(
         &mut self,
         tree: Tree,
@@ -216,7 +216,7 @@ impl Builder {
         Ok(())
     }
 
-    /// Counts the nodes of a copy, so that aliases of aliases do not fill the memory.
+    /// Counts the nodes of a copy, so that aliases of aliases do not exhaust the memory.
     fn count(&mut self, tree: &Tree, position: Position) -> Result<(), FlagFileError> {
         let mut pending = vec![tree];
         while let Some(tree) = pending.pop() {
@@ -237,7 +237,7 @@ impl Builder {
     }
 }
 
-/// A plain scalar, by the core schema of YAML 1.2.
+/// A plain scalar in the core schema of YAML 1.2.
 fn plain(text: &str, position: Position) -> Result<Content, FlagFileError> {
     let integer = |digits: &str, radix| {
         let value = i64::from_str_radix(digits, radix).ok()?;
@@ -272,9 +272,9 @@ fn plain(text: &str, position: Position) -> Result<Content, FlagFileError> {
                 {
                     // An integer beyond 64 bits is a float.
                     let exact = text.parse().ok().and_then(Content::integer);
-                    exact.unwrap_or(Content::Number(number))
+                    exact.unwrap_or(Content::double(number))
                 }
-                // The source has it as it is written, for members that are text.
+                // The source keeps the spelling for members that are text.
                 _ => Content::Text(timestamp(text).unwrap_or_else(|| text.to_owned())),
             }
         }

@@ -1,7 +1,8 @@
-//! Targeting queries: which language one is written in, and what it compiles to.
+//! Targeting queries in their two languages.
 
 pub(crate) mod json_logic;
 pub(crate) mod rule_language;
+pub(crate) mod stop;
 
 use std::borrow::Cow;
 
@@ -16,19 +17,18 @@ use crate::{
 /// A compiled query.
 #[derive(Clone, Debug)]
 pub(crate) enum Query {
-    /// Matches everybody.
+    /// Matches every context.
     Always,
-    /// Matches nobody.
+    /// Matches no context.
     Never,
     RuleLanguage(rule_language::Program),
     JsonLogic(json_logic::JsonLogic),
 }
 
 impl Query {
-    /// Compiles a trimmed query. Never fails: what cannot be parsed matches nobody.
-    ///
-    /// (Engine semantics: section "Queries: trimming and choice of language";
-    /// upstream `modules/core/flag/rule.go` and `modules/core/utils/json_check.go`.)
+    /// Compiles a trimmed query. Never fails: a query that cannot be parsed
+    /// matches no context (docs/engine-semantics.md 16; upstream
+    /// `modules/core/flag/rule.go` and `modules/core/utils/json_check.go`).
     pub(crate) fn compile(trimmed: &str, names: &mut NameTable) -> Self {
         if trimmed.is_empty() {
             return Self::Always;
@@ -60,9 +60,8 @@ impl Query {
     }
 }
 
-/// Removes leading spaces from each line and joins the lines with nothing in between.
-///
-/// (Engine semantics: section "Trimming"; upstream `modules/core/utils/str_trim.go`.)
+/// Removes leading spaces from each line and joins the lines with nothing in between
+/// (docs/engine-semantics.md 16.1; upstream `modules/core/utils/str_trim.go`).
 pub(crate) fn trim(query: &str) -> Cow<'_, str> {
     if query.contains('\n') {
         Cow::Owned(

@@ -278,10 +278,7 @@ struct Evaluated {
 
 impl Evaluated {
     fn of(set: &FlagSet, flag_key: &str, context: &Context, default_value: Value) -> Self {
-        let flag_context = FlagContext {
-            default_value,
-            enrichment: set.enrichment.clone(),
-        };
+        let flag_context = FlagContext::new(default_value).with_enrichment(set.enrichment.clone());
         let loaded = set.loaded();
         let now = Timestamp::from(SystemTime::now());
         let evaluation = loaded.flags.evaluate(flag_key, context, &flag_context, now);
@@ -335,10 +332,7 @@ impl From<&Evaluation<'_>> for Evaluated {
 
 /// The flags of a bulk evaluation, sorted by key. Names that do not exist are skipped.
 fn flag_states(set: &FlagSet, context: &Context) -> Vec<(String, Evaluated)> {
-    let flag_context = FlagContext {
-        default_value: Value::Null,
-        enrichment: set.enrichment.clone(),
-    };
+    let flag_context = FlagContext::default().with_enrichment(set.enrichment.clone());
     let loaded = set.loaded();
     let now = Timestamp::from(SystemTime::now());
     let mut flags = Vec::new();

@@ -100,7 +100,9 @@ impl LoadedFlags {
         text: &str,
         format: FlagFileFormat,
     ) -> Result<Self, goff_engine::FlagFileError> {
-        let goff_engine::FlagFile { flags, problems } = goff_engine::FlagFile::parse(text, format)?;
+        let goff_engine::FlagFile {
+            flags, problems, ..
+        } = goff_engine::FlagFile::parse(text, format)?;
         let flags = if problems.is_empty() {
             flags
         } else {

@@ -1,11 +1,17 @@
 //! Rules that need no interpreter: conditions on attributes and literals.
 
-use super::{number, operators::comparable_text};
-use crate::configuration::compact_json::CompactJson;
-use crate::evaluate::{
-    attributes::Attributes,
-    operand::Operand,
-    scope::{NameTable, Slot, Slots, Unreadable},
+use super::{
+    comparison::{less, less_or_equal, loosely_equal, strictly_equal},
+    number,
+};
+use crate::{
+    configuration::compact_json::CompactJson,
+    evaluate::{
+        attributes::Attributes,
+        operand::Operand,
+        scope::{NameTable, Slot, Slots, Unreadable},
+    },
+    query::stop::Stop,
 };
 
 /// A rule whose every part is a boolean.
@@ -14,15 +20,22 @@ pub(crate) enum Expression {
     All(Box<[Expression]>),
     Any(Box<[Expression]>),
     Not(Box<Expression>),
-    Equal(Pair),
-    NotEqual(Pair),
-    StrictlyEqual(Pair),
-    StrictlyNotEqual(Pair),
-    Less(Pair),
-    LessOrEqual(Pair),
+    Compare(Comparison, Pair),
     In(Term, Box<[Scalar]>),
     /// Substring search.
     Within(Pair),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Comparison {
+    Equal,
+    NotEqual,
+    StrictlyEqual,
+    StrictlyNotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
 }
 
 type Pair = Box<(Term, Term)>;
@@ -47,18 +60,6 @@ pub(crate) enum Scalar {
     Bool(bool),
     Number(f64),
     Text(Box<str>),
-}
-
-/// Why an expression has no value.
-enum Halt {
-    Abort,
-    Unreadable(Unreadable),
-}
-
-impl From<Unreadable> for Halt {
-    fn from(unreadable: Unreadable) -> Self {
-        Self::Unreadable(unreadable)
-    }
 }
 
 impl Expression {
@@ -92,36 +93,37 @@ impl Expression {
                         .collect::<Option<_>>()?;
                     Some(Self::In(Term::compile(needle, names)?, elements))
                 }
-                [needle, hay @ CompactJson::Text(_)] => Some(Self::Within(Box::new((
-                    Term::compile(needle, names)?,
-                    Term::compile(hay, names)?,
-                )))),
+                [needle, hay @ CompactJson::Text(_)] => {
+                    Self::pair(needle, hay, names).map(Self::Within)
+                }
                 _ => None,
             },
             (operator, CompactJson::List(list)) => {
                 let [left, right] = &**list else {
                     return None;
                 };
-                let pair = |left, right, names: &mut NameTable| {
-                    Some(Box::new((
-                        Term::compile(left, names)?,
-                        Term::compile(right, names)?,
-                    )))
-                };
-                Some(match operator {
-                    "==" => Self::Equal(pair(left, right, names)?),
-                    "!=" => Self::NotEqual(pair(left, right, names)?),
-                    "===" => Self::StrictlyEqual(pair(left, right, names)?),
-                    "!==" => Self::StrictlyNotEqual(pair(left, right, names)?),
-                    "<" => Self::Less(pair(left, right, names)?),
-                    "<=" => Self::LessOrEqual(pair(left, right, names)?),
-                    ">" => Self::Less(pair(right, left, names)?),
-                    ">=" => Self::LessOrEqual(pair(right, left, names)?),
+                let comparison = match operator {
+                    "==" => Comparison::Equal,
+                    "!=" => Comparison::NotEqual,
+                    "===" => Comparison::StrictlyEqual,
+                    "!==" => Comparison::StrictlyNotEqual,
+                    "<" => Comparison::Less,
+                    "<=" => Comparison::LessOrEqual,
+                    ">" => Comparison::Greater,
+                    ">=" => Comparison::GreaterOrEqual,
                     _ => return None,
-                })
+                };
+                Self::pair(left, right, names).map(|pair| Self::Compare(comparison, pair))
             }
             _ => None,
         }
+    }
+
+    fn pair(left: &CompactJson, right: &CompactJson, names: &mut NameTable) -> Option<Pair> {
+        Some(Box::new((
+            Term::compile(left, names)?,
+            Term::compile(right, names)?,
+        )))
     }
 
     fn several(list: &[CompactJson], names: &mut NameTable) -> Option<Box<[Self]>> {
@@ -133,14 +135,10 @@ impl Expression {
         &self,
         slots: &Slots<'_, 'a, A>,
     ) -> Result<bool, Unreadable> {
-        match self.holds(slots) {
-            Ok(holds) => Ok(holds),
-            Err(Halt::Abort) => Ok(false),
-            Err(Halt::Unreadable(unreadable)) => Err(unreadable),
-        }
+        Stop::resolve(self.holds(slots))
     }
 
-    fn holds<'a, A: Attributes + ?Sized>(&self, slots: &Slots<'_, 'a, A>) -> Result<bool, Halt> {
+    fn holds<'a, A: Attributes + ?Sized>(&self, slots: &Slots<'_, 'a, A>) -> Result<bool, Stop> {
         Ok(match self {
             Self::All(several) => {
                 for one in several {
@@ -159,34 +157,24 @@ impl Expression {
                 false
             }
             Self::Not(inner) => !inner.holds(slots)?,
-            Self::Equal(pair) => {
+            Self::Compare(comparison, pair) => {
                 let (left, right) = values_of(pair, slots)?;
-                loosely_equal(left, right)
-            }
-            Self::NotEqual(pair) => {
-                let (left, right) = values_of(pair, slots)?;
-                !loosely_equal(left, right)
-            }
-            Self::StrictlyEqual(pair) => {
-                let (left, right) = values_of(pair, slots)?;
-                strictly_equal(left, right)
-            }
-            Self::StrictlyNotEqual(pair) => {
-                let (left, right) = values_of(pair, slots)?;
-                !strictly_equal(left, right)
-            }
-            Self::Less(pair) => {
-                let (left, right) = values_of(pair, slots)?;
-                loosely_less(left, right)
-            }
-            Self::LessOrEqual(pair) => {
-                let (left, right) = values_of(pair, slots)?;
-                loosely_less(left, right) || loosely_equal(left, right)
+                let (left, right) = (left.into(), right.into());
+                match comparison {
+                    Comparison::Equal => loosely_equal(left, right),
+                    Comparison::NotEqual => !loosely_equal(left, right),
+                    Comparison::StrictlyEqual => strictly_equal(left, right),
+                    Comparison::StrictlyNotEqual => !strictly_equal(left, right),
+                    Comparison::Less => less(left, right),
+                    Comparison::LessOrEqual => less_or_equal(left, right),
+                    Comparison::Greater => less(right, left),
+                    Comparison::GreaterOrEqual => less_or_equal(right, left),
+                }
             }
             Self::In(needle, elements) => contained(needle.value(slots)?, elements)?,
             Self::Within(pair) => match values_of(pair, slots)? {
                 (Operand::Str(needle), Operand::Str(hay)) => hay.contains(needle),
-                _ => return Err(Halt::Abort),
+                _ => return Err(Stop::Abort),
             },
         })
     }
@@ -275,9 +263,7 @@ impl Scalar {
         Some(match json {
             CompactJson::Null => Self::Null,
             CompactJson::Bool(value) => Self::Bool(*value),
-            CompactJson::Number(value) => Self::Number(*value),
-            #[cfg(feature = "file")]
-            CompactJson::Exact(value) => Self::Number(value.as_f64().unwrap_or(0.0)),
+            CompactJson::Number(value) => Self::Number(value.as_f64()?),
             CompactJson::Text(text) => Self::Text(text.clone()),
             CompactJson::List(_) | CompactJson::Object(_) => return None,
         })
@@ -293,7 +279,7 @@ impl Scalar {
     }
 }
 
-fn contained(needle: Operand<'_>, elements: &[Scalar]) -> Result<bool, Halt> {
+fn contained(needle: Operand<'_>, elements: &[Scalar]) -> Result<bool, Stop> {
     if let Operand::Str(needle) = needle {
         return Ok(elements
             .iter()
@@ -310,7 +296,7 @@ fn contained(needle: Operand<'_>, elements: &[Scalar]) -> Result<bool, Halt> {
             (Some(number), Scalar::Text(text), _) => {
                 number::parse(text).map_or(0.0, |parsed| parsed.value) == number
             }
-            (Some(_), Scalar::Null | Scalar::Bool(_), _) => return Err(Halt::Abort),
+            (Some(_), Scalar::Null | Scalar::Bool(_), _) => return Err(Stop::Abort),
             (None, Scalar::Bool(element), Operand::Bool(needle)) => *element == needle,
             (None, Scalar::Null, Operand::Null) => true,
             _ => false,
@@ -320,45 +306,4 @@ fn contained(needle: Operand<'_>, elements: &[Scalar]) -> Result<bool, Halt> {
         }
     }
     Ok(false)
-}
-
-fn comparable(operand: Operand<'_>) -> f64 {
-    match operand {
-        Operand::Null => 0.0,
-        Operand::Bool(value) => f64::from(u8::from(value)),
-        Operand::Int(value) => value as f64,
-        Operand::Float(value) => value,
-        Operand::Str(text) => comparable_text(text),
-        Operand::List(_) | Operand::Object(_) => f64::NAN,
-    }
-}
-
-#[inline]
-fn loosely_equal(left: Operand<'_>, right: Operand<'_>) -> bool {
-    match (left, right) {
-        (Operand::Str(left), Operand::Str(right)) => left == right,
-        (Operand::Null, Operand::Null) => true,
-        (Operand::Null, _) | (_, Operand::Null) => false,
-        _ => comparable(left) == comparable(right),
-    }
-}
-
-fn strictly_equal(left: Operand<'_>, right: Operand<'_>) -> bool {
-    match (left, right) {
-        (Operand::Null, Operand::Null) => true,
-        (Operand::Bool(left), Operand::Bool(right)) => left == right,
-        (Operand::Str(left), Operand::Str(right)) => left == right,
-        (Operand::Int(_) | Operand::Float(_), Operand::Int(_) | Operand::Float(_)) => {
-            comparable(left) == comparable(right)
-        }
-        _ => false,
-    }
-}
-
-#[inline]
-fn loosely_less(left: Operand<'_>, right: Operand<'_>) -> bool {
-    match (left, right) {
-        (Operand::Str(left), Operand::Str(right)) => left < right,
-        _ => comparable(left) < comparable(right),
-    }
 }

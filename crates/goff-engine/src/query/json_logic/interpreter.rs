@@ -7,31 +7,18 @@ use super::{
     value::{List, Object, Text, Value},
 };
 use crate::{
-    configuration::compact_json::CompactJson,
+    configuration::{compact_json::CompactJson, repeated::keep_last},
     evaluate::{
         attributes::Attributes,
         operand::Fetched,
         scope::{Name, Scope, Unreadable},
     },
+    query::stop::Stop,
 };
-
-/// Why a rule does not have a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// The official engine aborts, or the rule takes too many steps: no match.
-    Abort,
-    Unreadable(Unreadable),
-}
-
-impl From<Unreadable> for Stop {
-    fn from(unreadable: Unreadable) -> Self {
-        Self::Unreadable(unreadable)
-    }
-}
 
 pub(super) type Outcome<'v> = Result<Value<'v>, Stop>;
 
-/// What `var` reads: the query's view of the context, or an element of a list.
+/// What `var` reads: the context as queries see it, or an element of a list.
 #[derive(Clone, Debug)]
 pub(super) enum Data<'v> {
     Root,
@@ -48,16 +35,16 @@ trait Root<'v> {
 pub(super) struct Interpreter<'e, 'v> {
     root: &'e dyn Root<'v>,
     whole: OnceCell<Value<'v>>,
-    /// Attributes that the context makes for each reading, kept after the first.
+    /// Attributes that the context creates for each read, cached after the first.
     made: RefCell<Vec<(Box<str>, Value<'v>)>>,
     steps_left: Cell<usize>,
     depth: Cell<usize>,
 }
 
-/// How much one evaluation may compute: evaluated nodes, visited elements, and blocks of text.
+/// The most steps of one evaluation: evaluated nodes, visited elements, and blocks of text.
 ///
-/// The official engine has no such limit; a rule that exceeds it matches
-/// nobody. It keeps an evaluation well under 10 ms.
+/// The official engine has no such limit. It keeps an evaluation well under
+/// 10 ms; a rule that exceeds it matches no context.
 pub(super) const MAX_STEPS: usize = 60_000;
 
 /// Bytes of text that cost one step.
@@ -81,11 +68,8 @@ impl<'e, 'v> Interpreter<'e, 'v> {
     }
 
     pub(super) fn matches(&self, rule: &'v CompactJson) -> Result<bool, Unreadable> {
-        match self.evaluate(&Value::from(rule), &Data::Root) {
-            Ok(value) => Ok(value.matches()),
-            Err(Stop::Abort) => Ok(false),
-            Err(Stop::Unreadable(unreadable)) => Err(unreadable),
-        }
+        let outcome = self.evaluate(&Value::from(rule), &Data::Root);
+        Stop::resolve(outcome.map(|value| value.matches()))
     }
 
     pub(super) fn spend(&self, steps: usize) -> Result<(), Stop> {
@@ -185,7 +169,7 @@ impl<'e, 'v> Interpreter<'e, 'v> {
                     Some(_) => return Err(Stop::Abort),
                 }
             }
-            // Without data the path is not looked at.
+            // Without data the path does not matter.
             _ if matches!(data, Data::Value(Value::Null)) => return Ok(Value::Null),
             _ => return Err(Stop::Abort),
         };
@@ -263,7 +247,7 @@ impl<'v, A: Attributes + ?Sized> Root<'v> for Scope<'v, A> {
             let visible = value(self.visible(&name), name.text())?;
             members.push((Text::Made(name.text().into()), visible));
         }
-        crate::configuration::repeated::keep_last(&mut members, |(name, _)| name.as_str());
+        keep_last(&mut members, |(name, _)| name.as_str());
         Ok(Value::Object(Object::Made(members.into())))
     }
 }

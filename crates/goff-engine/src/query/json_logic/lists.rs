@@ -3,13 +3,14 @@
 use std::rc::Rc;
 
 use super::{
-    interpreter::{Data, Interpreter, Outcome, Stop},
+    interpreter::{Data, Interpreter, Outcome},
     operators::truncated,
     value::{List, Object, Text, Value},
 };
+use crate::query::stop::Stop;
 
 impl<'v> Interpreter<'_, 'v> {
-    /// The list that a list operator works on: a literal list as it is, an object evaluated.
+    /// The list that a list operator works on: a literal list unevaluated, an object evaluated.
     fn subject(&self, frame: &List<'v>, data: &Data<'v>) -> Outcome<'v> {
         match frame.get(0) {
             Some(Value::List(list)) => Ok(Value::List(list)),
@@ -338,5 +339,5 @@ impl<'v> Interpreter<'_, 'v> {
     }
 }
 
-/// Deepest nesting of a predicate, which a size limit keeps below this.
+/// Deepest nesting of a predicate. The size limits keep rules below this.
 const MAX_PREDICATE_DEPTH: usize = 512;

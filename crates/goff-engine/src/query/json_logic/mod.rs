@@ -1,16 +1,16 @@
-//! JSONLogic, in the dialect of the official engine.
+//! JSONLogic, in the dialect of the official engine
+//! (docs/engine-semantics.md 18; upstream
+//! `github.com/diegoholiveira/jsonlogic`).
 //!
 //! A rule whose operators and operands are all simple is compiled and reads
-//! attributes through the flag's slots; every other rule is interpreted. (Engine
-//! semantics: section "JSONLogic"; upstream `github.com/diegoholiveira/jsonlogic`.)
+//! attributes through the flag's slots. Every other rule is interpreted.
 
+mod comparison;
 mod compiled;
 mod interpreter;
 mod lists;
 mod number;
 mod operators;
-#[cfg(feature = "file")]
-mod validate;
 mod value;
 
 use crate::{
@@ -34,10 +34,7 @@ pub(crate) enum JsonLogic {
 impl JsonLogic {
     pub(crate) fn compile(rule: CompactJson, names: &mut NameTable) -> Self {
         match Expression::compile(&rule, names) {
-            Some(expression) => {
-                names.keep();
-                Self::Compiled(Box::new(expression))
-            }
+            Some(expression) => Self::Compiled(Box::new(expression)),
             None => Self::Interpreted(Box::new(rule)),
         }
     }
@@ -52,16 +49,4 @@ impl JsonLogic {
             Self::Interpreted(rule) => Interpreter::new(&slots.scope).matches(rule),
         }
     }
-}
-
-/// Whether a simple walk over a rule meets known operators only.
-#[cfg(feature = "file")]
-pub(crate) fn is_valid(rule: &str) -> bool {
-    let Ok(node) = crate::configuration::json::Node::parse(
-        rule,
-        crate::configuration::limits::MAX_JSON_LOGIC_NESTING + 1,
-    ) else {
-        return false;
-    };
-    CompactJson::from_node(&node).is_ok_and(|rule| validate::is_valid(&rule))
 }

@@ -45,7 +45,7 @@ pub(super) fn parse(text: &str) -> Option<Parsed> {
             overflow: value.is_infinite(),
         });
     }
-    // What is left of the two grammars' differences: Rust reads no other texts that begin like this.
+    // Of the texts that begin like this, Rust's parser and Go's accept the same.
     let value: f64 = text.parse().ok()?;
     Some(Parsed {
         value,

@@ -1,12 +1,12 @@
 //! Operators on single values: logic, comparison, arithmetic and text.
 
-use std::cmp::Ordering;
-
 use super::{
-    interpreter::{Data, Interpreter, Outcome, Stop},
+    comparison::{less, less_or_equal, loosely_equal, strictly_equal},
+    interpreter::{Data, Interpreter, Outcome},
     number,
     value::{List, Text, Value},
 };
+use crate::query::stop::Stop;
 
 impl<'v> Interpreter<'_, 'v> {
     /// Applies an operator to its raw argument.
@@ -106,27 +106,22 @@ impl<'v> Interpreter<'_, 'v> {
 
     fn equality(&self, list: &List<'v>) -> Result<bool, Stop> {
         match (list.get(0), list.get(1)) {
-            (Some(left), Some(right)) => self.equal(&left, &right),
+            (Some(left), Some(right)) => {
+                self.spend_operands(&left, &right)?;
+                Ok(loosely_equal((&left).into(), (&right).into()))
+            }
             _ => Ok(false),
         }
     }
 
     fn strict_equality(&self, list: Option<&List<'v>>) -> Result<bool, Stop> {
         match list.map(|list| (list.get(0), list.get(1))) {
-            Some((Some(left), Some(right))) => match (&left, &right) {
-                (Value::Null, Value::Null) => Ok(true),
-                (Value::Bool(_), Value::Bool(_))
-                | (Value::Number(_), Value::Number(_))
-                | (Value::Text(_), Value::Text(_)) => self.equal(&left, &right),
-                _ => Ok(false),
-            },
+            Some((Some(left), Some(right))) => {
+                self.spend_operands(&left, &right)?;
+                Ok(strictly_equal((&left).into(), (&right).into()))
+            }
             _ => Ok(false),
         }
-    }
-
-    fn equal(&self, left: &Value<'v>, right: &Value<'v>) -> Result<bool, Stop> {
-        self.spend_operands(left, right)?;
-        Ok(loosely_equal(left, right))
     }
 
     fn order(&self, operator: &str, list: &List<'v>) -> Result<bool, Stop> {
@@ -135,11 +130,12 @@ impl<'v> Interpreter<'_, 'v> {
         };
         let holds = |left: &Value<'v>, right: &Value<'v>| {
             self.spend_operands(left, right)?;
+            let (left, right) = (left.into(), right.into());
             Ok(match operator {
-                "<" => loosely_less(left, right),
-                ">" => loosely_less(right, left),
-                "<=" => loosely_less(left, right) || loosely_equal(left, right),
-                _ => loosely_less(right, left) || loosely_equal(left, right),
+                "<" => less(left, right),
+                ">" => less(right, left),
+                "<=" => less_or_equal(left, right),
+                _ => less_or_equal(right, left),
             })
         };
         match list.get(2) {
@@ -279,7 +275,7 @@ impl<'v> Interpreter<'_, 'v> {
         let to = if length < 0 {
             length.saturating_add(count)
         } else {
-            // The official engine adds without a check, and then cannot take the slice.
+            // The official engine adds unchecked; the overflow makes it abort.
             from.wrapping_add(length)
         };
         let to = to.min(count);
@@ -310,43 +306,5 @@ pub(super) fn truncated(value: f64) -> i64 {
         value as i64
     } else {
         i64::MIN
-    }
-}
-
-/// A value as a number in comparisons.
-fn comparable(value: &Value<'_>) -> f64 {
-    match value {
-        Value::Null => 0.0,
-        Value::Bool(value) => f64::from(u8::from(*value)),
-        Value::Number(value) => *value,
-        Value::Text(text) => comparable_text(text.as_str()),
-        Value::List(_) | Value::Object(_) | Value::ZeroMarker => f64::NAN,
-    }
-}
-
-pub(super) fn comparable_text(text: &str) -> f64 {
-    if text.trim().is_empty() {
-        return 0.0;
-    }
-    match number::parse(text) {
-        Some(parsed) if !parsed.overflow => parsed.value,
-        _ => f64::NAN,
-    }
-}
-
-pub(super) fn loosely_equal(left: &Value<'_>, right: &Value<'_>) -> bool {
-    match (left, right) {
-        (Value::Null, _) | (_, Value::Null) => matches!((left, right), (Value::Null, Value::Null)),
-        (Value::Text(left), Value::Text(right)) => left.as_str() == right.as_str(),
-        _ => comparable(left) == comparable(right),
-    }
-}
-
-pub(super) fn loosely_less(left: &Value<'_>, right: &Value<'_>) -> bool {
-    match (left, right) {
-        (Value::Text(left), Value::Text(right)) => {
-            left.as_str().cmp(right.as_str()) == Ordering::Less
-        }
-        _ => comparable(left) < comparable(right),
     }
 }

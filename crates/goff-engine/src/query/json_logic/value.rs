@@ -1,4 +1,4 @@
-//! Values that a rule computes with.
+//! Values during the interpretation of a rule.
 
 use std::rc::Rc;
 
@@ -16,7 +16,7 @@ pub(super) enum Value<'v> {
     Text(Text<'v>),
     List(List<'v>),
     Object(Object<'v>),
-    /// What `-` and `/` give for nothing: prints as 0, but is no JSON number.
+    /// The result of `-` and `/` without arguments: prints as 0, but is no JSON number.
     ZeroMarker,
 }
 
@@ -54,7 +54,7 @@ impl<'v> Value<'v> {
         Self::List(List::Made(elements.into()))
     }
 
-    /// Truth inside a rule; the final result has a rule of its own.
+    /// Truth inside a rule. The truth of the final result is [`matches`](Self::matches).
     pub(super) fn is_truthy(&self) -> bool {
         match self {
             Self::Null | Self::ZeroMarker => false,
@@ -67,7 +67,7 @@ impl<'v> Value<'v> {
         }
     }
 
-    /// Whether the serialised result matches: not `false`, `null`, `""`, `0` or `[]`.
+    /// Whether the serialized result matches: not `false`, `null`, `""`, `0` or `[]`.
     pub(super) fn matches(&self) -> bool {
         match self {
             Self::Null | Self::ZeroMarker => false,
@@ -99,9 +99,7 @@ impl<'v> From<&'v CompactJson> for Value<'v> {
         match json {
             CompactJson::Null => Self::Null,
             CompactJson::Bool(value) => Self::Bool(*value),
-            CompactJson::Number(value) => Self::Number(*value),
-            #[cfg(feature = "file")]
-            CompactJson::Exact(value) => Self::Number(value.as_f64().unwrap_or(0.0)),
+            CompactJson::Number(value) => Self::Number(value.as_f64().unwrap_or(f64::NAN)),
             CompactJson::Text(text) => Self::lent(text),
             CompactJson::List(elements) => Self::List(List::Rule(elements)),
             CompactJson::Object(members) => Self::Object(Object::Rule(members)),

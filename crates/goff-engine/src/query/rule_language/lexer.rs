@@ -1,6 +1,6 @@
 //! Tokens of the rule language.
 
-/// What a token is. (Engine semantics: section "Tokens".)
+/// The kinds of tokens (docs/engine-semantics.md 17.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Open,
@@ -56,7 +56,7 @@ pub(super) fn tokens(query: &str) -> Vec<Token<'_>> {
             Scan::Token(kind, length) => (Some(kind), length),
             Scan::Dropped(length) => (None, length),
         };
-        // The character that did not fit goes with what was read before it.
+        // The character that does not fit is dropped with what was read before it.
         let length = (length..rest.len())
             .find(|at| rest.is_char_boundary(*at))
             .unwrap_or(rest.len());
@@ -71,7 +71,7 @@ pub(super) fn tokens(query: &str) -> Vec<Token<'_>> {
 
 enum Scan {
     Token(Kind, usize),
-    /// Nothing fits; the length includes the first byte of the character that did not.
+    /// Text that fits no token, and the first byte of the character that does not fit.
     Dropped(usize),
 }
 

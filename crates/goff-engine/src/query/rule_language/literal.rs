@@ -49,9 +49,8 @@ pub(super) enum Search {
     EndsWith,
 }
 
-/// What is asked of an attribute; the literal's type selects the comparison.
-///
-/// (Engine semantics: section "Comparison".)
+/// A test of an attribute. The literal's type selects the comparison
+/// (docs/engine-semantics.md 17.4).
 #[derive(Clone, Debug)]
 pub(super) enum Test {
     Present,
@@ -65,7 +64,7 @@ pub(super) enum Test {
     Double(Comparison, f64),
     DoubleIn(Box<[f64]>),
     Version(Comparison, Box<semver::Version>),
-    /// Always false, but the attribute is read.
+    /// Always false, although the attribute is read.
     Never,
 }
 
@@ -83,7 +82,7 @@ pub(super) enum Literal<'q> {
     DoubleList(Vec<&'q str>),
 }
 
-/// The comparison is a query error: the whole query matches nobody.
+/// The comparison is a query error: the whole query matches no context.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QueryError;
 

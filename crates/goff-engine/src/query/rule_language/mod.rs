@@ -1,9 +1,8 @@
 //! The rule language: `country eq "FR" and age ge 18`.
 //!
-//! GO Feature Flag calls it *nikunjy* after the library it comes from. Its
-//! grammar is small, its error recovery is not: many malformed queries still
-//! decide, and this module repairs them as the official parser does. (Engine
-//! semantics: section "The rule language"; upstream `github.com/nikunjy/rules`.)
+//! Many malformed queries still decide, because the official parser repairs
+//! them. This parser makes the same repairs (docs/engine-semantics.md 17;
+//! upstream `github.com/nikunjy/rules`).
 
 mod lexer;
 mod literal;
@@ -11,4 +10,4 @@ mod parser;
 mod program;
 mod text;
 
-pub(crate) use program::{Program, compile};
+pub(crate) use program::{End, Program, compile};

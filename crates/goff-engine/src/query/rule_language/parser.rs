@@ -1,8 +1,8 @@
 //! The parser of the rule language, with the official parser's error recovery.
 //!
 //! Single-token mistakes are repaired by dropping or inventing a token; after
-//! any other mistake tokens are skipped until one that an open rule may be
-//! followed by. (Engine semantics: section "Malformed queries: recovery".)
+//! any other mistake tokens are skipped until one that may follow an open rule
+//! (docs/engine-semantics.md 17.6).
 
 use super::{
     lexer::{Kind, Operator, Token, tokens},
@@ -18,9 +18,9 @@ pub(super) struct Tree<'q> {
 
 #[derive(Debug)]
 pub(super) enum Node<'q> {
-    /// Not recognised as anything. Alone it is false; inside another node it is as good as broken.
+    /// Not recognized. As the whole query it is false; inside another node it acts as broken.
     Unknown,
-    /// Damaged beyond use: whoever evaluates it learns that the whole query is false.
+    /// Damaged beyond repair: evaluating it makes the whole query false.
     Broken,
     Group {
         negated: bool,
@@ -47,8 +47,7 @@ pub(super) struct TooDeep;
 
 /// Deepest nesting of queries, invented parentheses included.
 ///
-/// The official engine has no such limit but its stack. (Engine semantics:
-/// section "Notes for a Rust implementation".)
+/// The official engine is limited only by its stack (docs/engine-semantics.md 22).
 pub(super) const MAX_DEPTH: usize = 1000;
 
 pub(super) fn parse(query: &str) -> Result<Tree<'_>, TooDeep> {
@@ -89,7 +88,7 @@ struct Taken<'q> {
     tokens: Option<Vec<Token<'q>>>,
 }
 
-/// The innermost rule cannot go on.
+/// The innermost rule cannot continue.
 struct Fail;
 
 struct Parser<'q> {
@@ -119,7 +118,7 @@ impl<'q> Parser<'q> {
         Some(token)
     }
 
-    /// Takes a token of the wanted kind; drops or invents one if that repairs the query.
+    /// Takes a token of the wanted kind. Drops or invents one token if that repairs the query.
     fn expect(&mut self, wanted: Kind, after: impl Fn(&Self, Kind) -> bool) -> Result<(), Fail> {
         if self.look(1) == wanted {
             self.recovering = false;
@@ -142,7 +141,7 @@ impl<'q> Parser<'q> {
         Ok(())
     }
 
-    /// Makes sure that the next token can start what comes next.
+    /// Ensures that the next token can start the next part; drops one token if that helps.
     fn sync(&mut self, start: impl Fn(Kind) -> bool) -> Result<(), Fail> {
         if self.recovering || start(self.look(1)) {
             Ok(())
@@ -214,7 +213,7 @@ impl<'q> Parser<'q> {
         Ok(node)
     }
 
-    /// The first operand of a query: its node so far, and whether the query can go on.
+    /// The first operand of a query: its node so far, and whether the query can continue.
     fn primary(&mut self) -> Result<(usize, Result<(), Fail>), TooDeep> {
         if self.sync(is_first).is_err() {
             return Ok((self.node(Node::Unknown), Err(Fail)));
@@ -256,7 +255,7 @@ impl<'q> Parser<'q> {
             self.matched();
         }
         self.expect(Kind::Open, |_, kind| is_first(kind))?;
-        // A failure here is ignored: what follows looks at the tokens itself.
+        // A failure is ignored, because the code below checks the tokens again.
         let _ignored = self.sync(is_first);
         if self.look(1) == Kind::Space {
             if !is_first(self.look(2)) {

@@ -1,9 +1,12 @@
 //! Compiled queries of the rule language.
 
-use crate::evaluate::{
-    attributes::Attributes,
-    operand::Operand,
-    scope::{NameTable, Slot, Slots, Unreadable},
+use crate::{
+    evaluate::{
+        attributes::Attributes,
+        operand::Operand,
+        scope::{NameTable, Slot, Slots, Unreadable},
+    },
+    query::stop::Stop,
 };
 
 use super::{
@@ -11,11 +14,10 @@ use super::{
     parser::{Node, Tree, parse},
 };
 
-/// A query as a list of conditions, each of which says where to go on.
+/// A query as a list of conditions, each of which names its successors.
 ///
-/// Groups, negations and the logical operators are gone: they decide only
-/// which condition comes next, so that neither evaluating nor dropping a
-/// program recurses.
+/// Groups, negations and logical operators only decide which condition comes
+/// next, so that neither evaluating nor dropping a program recurses.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
     conditions: Box<[Condition]>,
@@ -25,11 +27,20 @@ pub(crate) struct Program {
 }
 
 #[derive(Clone, Debug)]
-struct Condition {
+pub(crate) struct Condition {
     path: Path,
     test: Test,
     yes: u32,
     no: u32,
+}
+
+/// How the evaluation of a query ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Match,
+    NoMatch,
+    /// No match, whatever surrounds it: a query error, or a damaged part.
+    Error,
 }
 
 #[derive(Clone, Debug)]
@@ -39,9 +50,9 @@ enum Path {
     Nested(Box<(Slot, Box<[Box<str>]>)>),
 }
 
+// Successors that end the evaluation.
 const TRUE: u32 = u32::MAX;
 const FALSE: u32 = u32::MAX - 1;
-/// False as well, whatever surrounds it: a query error, or a damaged part.
 const ERROR: u32 = u32::MAX - 2;
 
 /// Compiles a trimmed query; `None` if it cannot match.
@@ -67,9 +78,9 @@ struct Compiler<'n> {
 }
 
 enum Task {
-    /// Compile a node whose outcome goes to these places.
+    /// Compile a node with these successors.
     Node { node: usize, yes: u32, no: u32 },
-    /// Compile a left operand, now that it is known where its right operand begins.
+    /// Compile a left operand, whose right operand has just been compiled.
     Left {
         node: usize,
         and: bool,
@@ -79,7 +90,7 @@ enum Task {
 }
 
 impl Compiler<'_> {
-    /// Works from the end of the query to its beginning, so that every place exists before it is
+    /// Works from the end of the query to its beginning, so that successors exist before they are
     /// referred to.
     fn compile(&mut self, tree: &Tree<'_>) -> Option<u32> {
         let mut entry = FALSE;
@@ -151,7 +162,6 @@ impl Compiler<'_> {
             Path::Name(first)
         } else {
             self.nested = true;
-            self.names.keep();
             Path::Nested(Box::new((
                 first,
                 rest.iter().map(|segment| (*segment).into()).collect(),
@@ -169,19 +179,25 @@ impl Compiler<'_> {
 }
 
 impl Program {
-    /// Whether evaluating it for nobody ends in no error.
-    #[cfg(feature = "file")]
-    pub(crate) fn holds_without_attributes(&self) -> bool {
-        // No attribute is there, so no condition needs the state that leaks between them.
+    /// Walks through the conditions, each of which `holds` or not.
+    #[inline]
+    pub(crate) fn walk<E>(
+        &self,
+        mut holds: impl FnMut(&Condition) -> Result<bool, E>,
+    ) -> Result<End, E> {
         let mut at = self.start;
         while let Some(condition) = self.conditions.get(at as usize) {
-            at = if condition.test.holds(Operand::Null) {
+            at = if holds(condition)? {
                 condition.yes
             } else {
                 condition.no
             };
         }
-        at != ERROR
+        Ok(match at {
+            TRUE => End::Match,
+            ERROR => End::Error,
+            _ => End::NoMatch,
+        })
     }
 
     #[inline]
@@ -192,18 +208,11 @@ impl Program {
         if self.nested {
             return self.matches_nested(slots);
         }
-        let mut at = self.start;
-        while let Some(condition) = self.conditions.get(at as usize) {
-            let Path::Name(slot) = condition.path else {
-                return Ok(false);
-            };
-            at = if slots.test(slot, |operand| condition.test.holds(operand))? {
-                condition.yes
-            } else {
-                condition.no
-            };
-        }
-        Ok(at == TRUE)
+        let end = self.walk(|condition| match condition.path {
+            Path::Name(slot) => slots.get(slot).map(|operand| condition.holds(operand)),
+            Path::Nested(_) => Ok(false),
+        })?;
+        Ok(end == End::Match)
     }
 
     fn matches_nested<'s, 'a: 's, A: Attributes + ?Sized>(
@@ -214,46 +223,45 @@ impl Program {
             left: Operand::Null,
             stack: Vec::new(),
         };
-        let mut at = self.start;
-        while let Some(condition) = self.conditions.get(at as usize) {
-            if state.read(&condition.path, slots)?.is_err() {
-                return Ok(false);
-            }
-            at = if condition.test.holds(state.left) {
-                condition.yes
-            } else {
-                condition.no
-            };
-        }
-        Ok(at == TRUE)
+        let end = self.walk(|condition| {
+            state.read(&condition.path, slots)?;
+            Ok(condition.holds(state.left))
+        });
+        Stop::resolve(end.map(|end| end == End::Match))
     }
 }
 
-/// What the official evaluator carries from one condition to the next.
+impl Condition {
+    /// Whether the condition holds for the value of its attribute.
+    #[inline]
+    pub(crate) fn holds(&self, operand: Operand<'_>) -> bool {
+        self.test.holds(operand)
+    }
+}
+
+/// What the official evaluator carries from one condition to the next
+/// (docs/engine-semantics.md 17.3).
 ///
-/// A path whose parents exist leaves nothing behind. One that stops at a
+/// A path whose parents exist leaves nothing behind. A path that stops at a
 /// missing parent leaves the attribute read before it, and parents on the
-/// stack. (Engine semantics: section "Reading the attribute".)
+/// stack.
 struct State<'s> {
     left: Operand<'s>,
     stack: Vec<Operand<'s>>,
 }
-
-/// A member was read of something that is not an object.
-struct Abort;
 
 impl<'s> State<'s> {
     fn read<'a: 's, A: Attributes + ?Sized>(
         &mut self,
         path: &Path,
         slots: &Slots<'s, 'a, A>,
-    ) -> Result<Result<(), Abort>, Unreadable> {
+    ) -> Result<(), Stop> {
         let (first, rest) = match path {
             Path::Name(slot) => (*slot, &[] as &[Box<str>]),
             Path::Nested(path) => (path.0, &*path.1),
         };
         if !self.stack.is_empty() {
-            return Ok(self.read_from_stack(slots.name(first), rest));
+            return self.read_from_stack(slots.name(first), rest);
         }
         let root = slots.get(first)?;
         let mut current = root;
@@ -266,16 +274,16 @@ impl<'s> State<'s> {
                         index + 1
                     };
                     self.leave_behind(root, rest.get(..left_behind).unwrap_or_default());
-                    return Ok(Ok(()));
+                    return Ok(());
                 }
                 Operand::Object(members) => {
                     current = members.get(&**segment).map_or(Operand::Null, Operand::from);
                 }
-                _ => return Ok(Err(Abort)),
+                _ => return Err(Stop::Abort),
             }
         }
         self.left = current;
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Keeps the values of as many parents as there are segments, beginning with `root`.
@@ -292,7 +300,7 @@ impl<'s> State<'s> {
         }
     }
 
-    fn read_from_stack(&mut self, first: &str, rest: &[Box<str>]) -> Result<(), Abort> {
+    fn read_from_stack(&mut self, first: &str, rest: &[Box<str>]) -> Result<(), Stop> {
         let mut segments = std::iter::once(first).chain(rest.iter().map(|segment| &**segment));
         for segment in segments.by_ref().take(rest.len()) {
             match self.stack.last() {
@@ -301,7 +309,7 @@ impl<'s> State<'s> {
                     self.stack.push(member);
                 }
                 None | Some(Operand::Null) => return Ok(()),
-                Some(_) => return Err(Abort),
+                Some(_) => return Err(Stop::Abort),
             }
         }
         match (self.stack.pop(), segments.next()) {
@@ -311,7 +319,7 @@ impl<'s> State<'s> {
                 Ok(())
             }
             (None | Some(Operand::Null), _) => Ok(()),
-            _ => Err(Abort),
+            _ => Err(Stop::Abort),
         }
     }
 }

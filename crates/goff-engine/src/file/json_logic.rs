@@ -1,26 +1,32 @@
 //! The check of JSONLogic rules that the server makes when it loads flags.
 
-use crate::configuration::compact_json::CompactJson;
+use crate::configuration::{compact_json::CompactJson, json::Node, limits};
 
-/// Walks objects with one member, and lists, and looks at their operators.
-pub(super) fn is_valid(rule: &CompactJson) -> bool {
+/// Whether a simple walk over a rule finds known operators only.
+pub(super) fn is_valid(rule: &str) -> bool {
+    Node::parse(rule, limits::MAX_JSON_LOGIC_NESTING + 1)
+        .ok()
+        .and_then(|node| CompactJson::from_node(&node).ok())
+        .is_some_and(|rule| has_known_operators(&rule))
+}
+
+/// Walks objects with one member, and lists, and checks their operators.
+fn has_known_operators(rule: &CompactJson) -> bool {
     match rule {
         CompactJson::Object(members) => match &**members {
             [(operator, argument)] => {
                 (&**operator == "var" && is_path(argument))
-                    || (OPERATORS.contains(&&**operator) && is_valid(argument))
+                    || (OPERATORS.contains(&&**operator) && has_known_operators(argument))
             }
             [] => false,
             _ => true,
         },
         CompactJson::List(elements) => elements.iter().all(|element| match element {
-            CompactJson::List(_) | CompactJson::Object(_) => is_valid(element),
+            CompactJson::List(_) | CompactJson::Object(_) => has_known_operators(element),
             _ => true,
         }),
         CompactJson::Null => false,
         CompactJson::Bool(_) | CompactJson::Number(_) | CompactJson::Text(_) => true,
-        #[cfg(feature = "file")]
-        CompactJson::Exact(_) => true,
     }
 }
 

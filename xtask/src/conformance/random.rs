@@ -1,62 +1,160 @@
-//! A seeded source of choices.
+//! Random documents, beside the official engine.
 
-/// SplitMix64: small, and the same on every machine.
-#[derive(Debug)]
-pub(super) struct Random {
-    state: u64,
-}
+use std::collections::BTreeMap;
+use std::time::SystemTime;
 
-impl Random {
-    /// The source for one case of a run.
-    pub(super) fn new(seed: u64, case: u64) -> Self {
-        let mut random = Self {
-            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)
-                ^ case.wrapping_mul(0xd1b5_4a32_d192_ed03),
-        };
-        random.next();
-        random
-    }
+use goff_engine::{Timestamp, evaluate_document};
+use goff_generators::{Document, documents};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
+use super::compare::{agree, is_size_limit, outcome};
+use super::oracle::Oracle;
+use super::{Options, Tally};
 
-    /// A number below `bound`; 0 if there is none.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
-        let random = self.next();
-        usize::try_from(random.checked_rem(bound as u64).unwrap_or(0)).unwrap_or(0)
-    }
+/// How many documents are sent to the official engine at once.
+const BATCH: usize = 512;
 
-    /// A number from `low` to `high`, both included.
-    pub(super) fn between(&mut self, low: usize, high: usize) -> usize {
-        low + self.below(high + 1 - low)
-    }
+/// Differences that are shrunk and printed; later ones are only counted.
+const PRINTED: usize = 10;
 
-    /// True in this many of a hundred cases.
-    pub(super) fn percent(&mut self, chance: usize) -> bool {
-        self.below(100) < chance
-    }
+/// How many smaller documents are compared to find the smallest that differs.
+const SHRINKING_STEPS: usize = 4000;
 
-    /// One of several, half of the time one of the first few: so that literals meet attributes.
-    pub(super) fn pick_hot<'c, T: ?Sized>(&mut self, choices: &[&'c T]) -> &'c T {
-        let few = choices.len().min(6);
-        match choices.get(..few) {
-            Some(hot) if self.percent(50) => self.pick(hot),
-            _ => self.pick(choices),
+/// Compares documents of a seed; the same seed gives the same documents.
+pub(super) fn run(options: &Options, tally: &mut Tally) -> Result<(), String> {
+    let now = Timestamp::from(SystemTime::now());
+    let mut oracle = Oracle::start()?;
+    let documents = documents();
+    let mut runner = runner(options.seed);
+    let mut summary = Summary::default();
+    let mut failed = 0_usize;
+    while summary.compared < options.random {
+        let mut batch = Vec::with_capacity(BATCH);
+        while batch.len() < BATCH.min(options.random - summary.compared) {
+            let tree = documents
+                .new_tree(&mut runner)
+                .map_err(|reason| reason.to_string())?;
+            let document = tree.current();
+            let answer = evaluate_document(document.text.as_bytes(), now);
+            if is_size_limit(&answer) {
+                summary.over_a_limit += 1;
+            } else {
+                batch.push((tree, document, answer));
+            }
+        }
+        let lines: Vec<&str> = batch
+            .iter()
+            .map(|(_, document, _)| document.text.as_str())
+            .collect();
+        let expected = oracle.answers(&lines)?;
+        for ((mut tree, document, answer), expected) in batch.into_iter().zip(expected) {
+            summary.count(&document, &expected);
+            if agree(&answer, &expected) {
+                tally.passed += 1;
+            } else if oracle.is_unstable(&document.text, &expected)? {
+                summary.unstable += 1;
+            } else {
+                failed += 1;
+                if failed <= PRINTED {
+                    let smallest = shrink(&mut tree, &mut oracle, now)?;
+                    print(&smallest, options.seed, summary.compared, &mut oracle, now)?;
+                }
+            }
         }
     }
+    tally.failed += failed;
+    println!("seed {}: {failed} differ; {summary}", options.seed);
+    Ok(())
+}
 
-    /// One of several; the choices must not be empty.
-    pub(super) fn pick<'c, T: ?Sized>(&mut self, choices: &[&'c T]) -> &'c T {
-        let index = self.below(choices.len());
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "below() is under the length of what is never empty"
-        )]
-        choices[index]
+fn runner(seed: u64) -> TestRunner {
+    let mut bytes = [0; 16];
+    for (byte, of_seed) in bytes.iter_mut().zip(seed.to_le_bytes()) {
+        *byte = of_seed;
+    }
+    let rng = TestRng::from_seed(RngAlgorithm::XorShift, &bytes);
+    TestRunner::new_with_rng(Config::default(), rng)
+}
+
+/// The smallest document found that still differs.
+fn shrink(
+    tree: &mut impl ValueTree<Value = Document>,
+    oracle: &mut Oracle,
+    now: Timestamp,
+) -> Result<String, String> {
+    let mut smallest = tree.current().text;
+    let mut has_more = tree.simplify();
+    for _ in 0..SHRINKING_STEPS {
+        if !has_more {
+            break;
+        }
+        let text = tree.current().text;
+        let answer = evaluate_document(text.as_bytes(), now);
+        let expected = oracle.answer(&text)?;
+        if agree(&answer, &expected)
+            || is_size_limit(&answer)
+            || oracle.is_unstable(&text, &expected)?
+        {
+            has_more = tree.complicate();
+        } else {
+            smallest = text;
+            has_more = tree.simplify();
+        }
+    }
+    Ok(smallest)
+}
+
+/// Prints a difference as a test.
+fn print(
+    text: &str,
+    seed: u64,
+    case: usize,
+    oracle: &mut Oracle,
+    now: Timestamp,
+) -> Result<(), String> {
+    let expected = oracle.answer(text)?;
+    println!("seed {seed} case {case} differs; for crates/goff-engine/tests/regressions.rs:\n");
+    println!("#[test]\nfn seed_{seed}_case_{case}() {{");
+    println!("    check(\n        r##\"{text}\"##,\n        r##\"{expected}\"##,\n    );\n}}");
+    println!(
+        "\n// answered {}\n",
+        evaluate_document(text.as_bytes(), now)
+    );
+    Ok(())
+}
+
+/// What was compared.
+#[derive(Debug, Default)]
+struct Summary {
+    compared: usize,
+    over_a_limit: usize,
+    unstable: usize,
+    areas: BTreeMap<String, usize>,
+    outcomes: BTreeMap<String, usize>,
+}
+
+impl Summary {
+    fn count(&mut self, document: &Document, expected: &str) {
+        self.compared += 1;
+        *self
+            .areas
+            .entry(format!("{:?}", document.area))
+            .or_default() += 1;
+        *self.outcomes.entry(outcome(expected)).or_default() += 1;
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            formatter,
+            "{} compared; left out: {} over a size limit, {} on which the official engine varies",
+            self.compared, self.over_a_limit, self.unstable
+        )?;
+        for (name, count) in self.areas.iter().chain(&self.outcomes) {
+            write!(formatter, "\n  {count:>9} {name}")?;
+        }
+        Ok(())
     }
 }

@@ -10,7 +10,8 @@ use goff_core::{
     EvaluationType, Event, ExporterMetadata, FLAG_DISABLED, NULL_VALUE, Origin, Outcome, Reason,
     RelayError, Resolution, ResolutionError,
 };
-use goff_hooks::{DataCollectorHook, provider_hooks};
+use goff_hooks::__internal::provider_hooks;
+use goff_hooks::DataCollectorHook;
 use goff_testkit::RecordingSink;
 use open_feature::provider::{FeatureProvider, ProviderMetadata, ResolutionDetails};
 use open_feature::{
@@ -20,7 +21,7 @@ use open_feature::{
 };
 use serde_json::json;
 
-/// A provider that gives what it was told to, and fills the slot with an outcome if it has one.
+/// A provider with a fixed answer. It puts its outcome, if it has one, into the slot.
 struct TestProvider {
     metadata: ProviderMetadata,
     hooks: Vec<HookWrapper>,
@@ -128,7 +129,7 @@ fn user() -> EvaluationContext {
     EvaluationContext::default().with_targeting_key("test_user_key")
 }
 
-/// What a sink recorded, as the collector reads it, without the time of the day.
+/// The JSON of the recorded events without their creation dates.
 fn recorded(sink: &RecordingSink) -> Vec<serde_json::Value> {
     let without_date = |event: &Event| {
         let mut wire = serde_json::to_value(event).unwrap();
@@ -160,7 +161,7 @@ fn failure(error: impl Into<ResolutionError>, origin: Origin) -> Outcome {
     }
 }
 
-/// Fails in the stage that it is told.
+/// Fails in one stage.
 struct FailingHook(&'static str);
 
 #[async_trait]
@@ -205,7 +206,7 @@ impl FailingHook {
     }
 }
 
-/// Evaluates once with the plain form; the events.
+/// The events of one evaluation with the plain form.
 async fn plain(answer: Answer, context: &EvaluationContext) -> Vec<serde_json::Value> {
     let sink = RecordingSink::default();
     let hook = DataCollectorHook::new(Arc::new(sink.clone()));
@@ -214,7 +215,7 @@ async fn plain(answer: Answer, context: &EvaluationContext) -> Vec<serde_json::V
     recorded(&sink)
 }
 
-/// Evaluates once with the hooks of this project's provider; the events.
+/// The events of one evaluation with goff-provider's hooks.
 async fn with_slot(
     answer: Answer,
     outcome: Option<Outcome>,
@@ -242,8 +243,7 @@ fn general() -> Answer {
     Answer::Error(EvaluationErrorCode::General("x".to_owned()))
 }
 
-/// Python row 32, `test_hook_error`.
-/// GOFF-HOOK-005: the error stage.
+/// docs/python-parity.md A.6, row 32; GOFF-HOOK-005: the error stage.
 #[tokio::test]
 async fn plain_form_records_an_error() {
     let context = user().with_custom_field("anonymous", true);
@@ -257,8 +257,7 @@ async fn plain_form_records_an_error() {
     );
 }
 
-/// Python row 35, `test_hook_after_without_anonymous_attribute`; GOFF-COLL-009.
-/// GOFF-HOOK-005: the after stage.
+/// docs/python-parity.md A.6, row 35; GOFF-COLL-009; GOFF-HOOK-005: the after stage.
 #[tokio::test]
 async fn plain_form_records_a_cache_hit() {
     assert_eq!(
@@ -271,7 +270,7 @@ async fn plain_form_records_a_cache_hit() {
     );
 }
 
-/// Python row 36, `test_hook_error_without_anonymous_attribute`.
+/// docs/python-parity.md A.6, row 36.
 #[tokio::test]
 async fn plain_form_records_an_error_of_a_known_user() {
     for code in [
@@ -289,7 +288,7 @@ async fn plain_form_records_an_error_of_a_known_user() {
     }
 }
 
-/// Python A50: the relay proxy records what it evaluates.
+/// docs/python-parity.md A50: the relay proxy records what it evaluates.
 #[tokio::test]
 async fn plain_form_records_no_other_value() {
     for reason in [
@@ -302,9 +301,9 @@ async fn plain_form_records_no_other_value() {
     }
 }
 
-/// Python D2: an `Err` that only leaves the caller its default is no failed evaluation.
+/// docs/python-parity.md D2: the caller gets its default, but the evaluation did not fail.
 #[tokio::test]
-async fn plain_form_does_not_count_disabled_and_null_as_failed() {
+async fn plain_form_skips_disabled_flags_and_null_values() {
     for code in [FLAG_DISABLED, NULL_VALUE] {
         let code = EvaluationErrorCode::General(code.to_owned());
         assert!(plain(Answer::Error(code), &user()).await.is_empty());
@@ -339,7 +338,7 @@ async fn plain_form_carries_values_of_every_type() {
     assert_eq!(events[0]["userKey"], "undefined-targetingKey");
 }
 
-/// Design of the usage data: the outcome decides, not the reason.
+/// The outcome decides, not the reason.
 #[tokio::test]
 async fn provider_form_records_by_the_outcome() {
     let hit = with_slot(cached(), Some(outcome(Origin::Cache)), None).await;
@@ -355,20 +354,20 @@ async fn provider_form_records_by_the_outcome() {
             .await
             .is_empty()
     );
-    let held_back = RelayError::RateLimited {
+    let rate_limited = RelayError::RateLimited {
         remaining: std::time::Duration::ZERO,
     };
-    let refused = failure(held_back, Origin::NotEvaluated);
+    let refused = failure(rate_limited, Origin::NotEvaluated);
     let events = with_slot(general(), Some(refused), None).await;
     assert_eq!(events.len(), 1);
     assert_eq!(events[0]["default"], true);
     assert_eq!(events[0]["value"], json!(null));
 }
 
-/// Python D2, GOFF-HOOK-006: a disabled flag reaches the error stage, and is no failure. Its value
-/// is the caller's, which the SDK does not tell: null.
+/// docs/python-parity.md D2; GOFF-HOOK-006: a disabled flag reaches the error stage without having
+/// failed. Its value is the caller's default, which the SDK does not pass on: null.
 #[tokio::test]
-async fn provider_form_records_a_disabled_hit_as_no_failure() {
+async fn provider_form_records_a_disabled_hit_without_default() {
     let disabled = Outcome {
         result: Ok(Arc::new(Resolution {
             value: json!(false),
@@ -410,7 +409,7 @@ async fn provider_form_records_nothing_of_an_untracked_flag() {
     }
 }
 
-/// `after` and `error` both run when another hook's `after` fails: one event all the same.
+/// Both `after` and `error` run when the `after` stage of another hook fails.
 #[tokio::test]
 async fn provider_form_records_once_when_another_hook_fails() {
     let events = with_slot(
@@ -423,7 +422,7 @@ async fn provider_form_records_once_when_another_hook_fails() {
     assert_eq!(events[0]["default"], false);
 }
 
-/// `error` runs, too, when a `before` hook failed and nothing was evaluated.
+/// `error` also runs when the `before` stage of a hook failed.
 #[tokio::test]
 async fn provider_form_records_nothing_when_nothing_was_evaluated() {
     let failing = Some(FailingHook("before"));
@@ -432,7 +431,7 @@ async fn provider_form_records_nothing_when_nothing_was_evaluated() {
             .await
             .is_empty()
     );
-    // An empty slot: the resolver had nothing to say.
+    // The resolver left no outcome.
     assert!(with_slot(cached(), None, None).await.is_empty());
     assert!(with_slot(general(), None, None).await.is_empty());
     let not_ready = ResolutionError::NotReady { reason: "closed" };
@@ -441,7 +440,7 @@ async fn provider_form_records_nothing_when_nothing_was_evaluated() {
     assert!(with_slot(answer, Some(refused), None).await.is_empty());
 }
 
-/// Without enrichment there is no slot.
+/// Without the enrichment hook there is no slot.
 #[tokio::test]
 async fn provider_form_without_its_attribute_records_nothing() {
     let sink = RecordingSink::default();
@@ -456,7 +455,7 @@ async fn provider_form_without_its_attribute_records_nothing() {
     assert!(sink.events().is_empty());
 }
 
-/// GOFF-HOOK-006: disabled data collection keeps both hooks and records nothing.
+/// GOFF-HOOK-006.
 #[tokio::test]
 async fn disabled_collection_keeps_the_hooks() {
     let hooks = provider_hooks(&ExporterMetadata::default(), None, EvaluationType::Remote);
@@ -468,7 +467,6 @@ async fn disabled_collection_keeps_the_hooks() {
     }
 }
 
-/// In-process mode: what nobody evaluated failed in this process.
 /// GOFF-COLL-010.
 #[tokio::test]
 async fn source_of_a_refusal_follows_the_evaluation_type() {

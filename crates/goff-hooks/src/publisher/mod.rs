@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use goff_core::__internal::{BackgroundTask, NoRuntimeError};
-use goff_core::{Event, EventSink, RelayClient};
+use goff_core::__internal::BackgroundTask;
+use goff_core::{Event, EventSink, NoRuntimeError, RelayClient};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 

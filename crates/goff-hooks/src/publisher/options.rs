@@ -1,10 +1,10 @@
-//! How a publisher delivers: defaults and setters.
+//! The options of the publisher.
 
 use std::time::Duration;
 
 use goff_core::ExporterMetadata;
 
-/// How an [`EventPublisher`](super::EventPublisher) delivers. Setters take and return the options and never fail.
+/// The options of an [`EventPublisher`](super::EventPublisher). Setters never fail.
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct EventPublisherOptions {
@@ -15,7 +15,7 @@ pub struct EventPublisherOptions {
 }
 
 impl EventPublisherOptions {
-    /// What labels this application's events. Default: only the reserved entries.
+    /// Labels this application's events. Default: only the reserved entries.
     pub fn exporter_metadata(mut self, exporter_metadata: ExporterMetadata) -> Self {
         self.exporter_metadata = exporter_metadata;
         self
@@ -27,8 +27,8 @@ impl EventPublisherOptions {
         self
     }
 
-    /// How many buffered events start a delivery by themselves, and at most how many one batch
-    /// has. Twice as many are kept. Default: 10,000; at least 1.
+    /// The number of queued events that starts a delivery, and the largest number of events in a
+    /// batch. The queue and the batch in flight hold twice as many. Default: 10,000; at least 1.
     pub fn max_pending_events(mut self, count: usize) -> Self {
         self.max_pending_events = count.max(1);
         self

@@ -110,15 +110,16 @@ fn limit_includes_the_batch_in_flight() {
 
 #[test]
 fn event_heavier_than_the_limit_drops_no_other() {
+    let largest = with_key_of(1_000, 2);
     let mut buffer = EventBuffer::new(Limits {
         events: 9,
-        weight: 2_000,
+        weight: largest.weight,
     });
     push(&mut buffer, feature(0));
-    buffer.push(with_key_of(2_000, 1));
+    buffer.push(with_key_of(1_001, 1));
     assert_eq!(ids(&buffer.queue), [0]);
     assert_eq!(buffer.counts().dropped, 1);
-    buffer.push(with_key_of(1_800, 2));
+    buffer.push(largest);
     assert_eq!(ids(&buffer.queue), [2]);
 }
 

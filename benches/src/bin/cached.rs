@@ -258,7 +258,7 @@ fn records(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
         (key.into(), Arc::new(resolution()))
     });
     let user_key = KEY.to_owned();
-    let now = goff_hooks::unix_seconds();
+    let now = goff_hooks::__internal::unix_seconds();
     let record = |flag: usize, operations| {
         let Some((flag_key, resolution)) = flags.get(flag) else {
             return;

@@ -7,7 +7,7 @@ use goff_core::__internal::{Projection, project, project_with};
 use goff_core::{
     ContextView, EvaluationType, EventSink, FlagType, Outcome, Reason, Resolution, ResolutionError,
 };
-use goff_hooks::{unix_seconds, usage};
+use goff_hooks::__internal::{UsageDecision, unix_seconds};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -174,7 +174,7 @@ impl<T> TypedRequest<'_, T> {
             Err(_) => None,
         };
         if let Some(sink) = sink {
-            usage(
+            UsageDecision::of(
                 &outcome,
                 self.context,
                 || (self.default_to_json)(&self.default),

@@ -1,7 +1,7 @@
 //! Usage data of native evaluations: each counts once, at the relay proxy or here.
 //!
 //! The scripted relay proxy's requests are what the server would have recorded; its batches are
-//! what this client recorded. Every row of the table in `goff_hooks::usage` that remote evaluation
+//! what this client recorded. Every row of the table in `goff_hooks::__internal::UsageDecision` that remote evaluation
 //! can produce is here.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

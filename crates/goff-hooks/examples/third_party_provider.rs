@@ -1,11 +1,10 @@
-//! Usage data for a provider that is not this project's: its cache hits and failures reach the
-//! relay proxy's data collector.
+//! Usage data for a third-party provider: its cache hits and errors reach the relay proxy's data
+//! collector.
 //!
-//! `cargo run -p goff-hooks --example somebody_elses_provider` needs nothing else: a double on
-//! loopback plays the relay proxy, and what it was sent is printed at the end.
-//! `-- http://localhost:1031 [API key]` after it asks a real one, for the flag
-//! `bool_targeting_match`.
-#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+//! `cargo run -p goff-hooks --example third_party_provider` runs without a relay proxy: a double on
+//! loopback takes its place, and the example prints the requests that it received. With
+//! `-- http://localhost:1031 [API key]` it evaluates the flag `bool_targeting_match` on a real one.
+#![expect(clippy::print_stdout, reason = "the example prints its results")]
 
 use std::collections::HashMap;
 use std::env;
@@ -44,7 +43,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let options = HttpRelayClientOptions::new(endpoint.parse()?).api_key(api_key);
     let relay_proxy: Arc<dyn RelayClient> = Arc::new(HttpRelayClient::new(options)?);
 
-    // What this project adds: one label for all events, a publisher, and two hooks.
+    // What goff-hooks adds: a label for all events, a publisher and two hooks.
     let metadata = ExporterMetadata::new([("service".to_owned(), "checkout".into())])?;
     let publisher = Arc::new(EventPublisher::new(
         Arc::clone(&relay_proxy),
@@ -67,9 +66,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     let text = client.get_string_value(FLAG, Some(&user), None).await;
-    println!("as a text: {:?}", text.map_err(|error| error.code));
+    println!("as a string: {:?}", text.map_err(|error| error.code));
 
-    // The relay proxy recorded the first evaluation by itself; two hits and a failure are ours.
+    // The relay proxy recorded the first evaluation; the client records two hits and an error.
     let report = publisher.shutdown(Duration::from_secs(5)).await;
     println!("{report:?}");
     for request in double.requests() {
@@ -82,7 +81,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Somebody else's provider: it asks a relay proxy and caches by flag and user.
+/// A third-party provider that evaluates on a relay proxy and caches by flag and user.
 struct CachingProvider {
     metadata: ProviderMetadata,
     relay_proxy: Arc<dyn RelayClient>,
@@ -92,7 +91,7 @@ struct CachingProvider {
 impl CachingProvider {
     fn new(relay_proxy: Arc<dyn RelayClient>) -> Self {
         Self {
-            metadata: ProviderMetadata::new("somebody else's"),
+            metadata: ProviderMetadata::new("third party"),
             relay_proxy,
             cache: Mutex::default(),
         }

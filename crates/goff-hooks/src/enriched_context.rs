@@ -1,4 +1,4 @@
-//! Enrichment without a hook: a view over a context.
+//! Enrichment without a hook.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -8,17 +8,17 @@ use goff_core::{
     AttributeRef, ContextError, ContextView, EvaluationContext, ExporterMetadata, GOFEATUREFLAG,
 };
 
-/// A context with this client's exporter metadata in its `gofeatureflag` attribute. Everything is
-/// read from the context beneath; siblings such as `flagList` and `currentDateTime` stay, a
-/// `gofeatureflag` that is no map is replaced (GOFF-CTX-006 to -009).
+/// A view over a context that adds exporter metadata to the `gofeatureflag` attribute. Other
+/// members of the attribute, such as `flagList` and `currentDateTime`, stay; an attribute that is not
+/// a map is replaced (GOFF-CTX-006 to -009).
 #[derive(Clone, Copy)]
-pub struct Enriched<'a> {
+pub struct EnrichedContext<'a> {
     context: &'a dyn ContextView,
     exporter_metadata: &'a ExporterMetadata,
 }
 
-impl<'a> Enriched<'a> {
-    /// Looks at `context` with `exporter_metadata` added.
+impl<'a> EnrichedContext<'a> {
+    /// Creates a view over `context` with `exporter_metadata` added.
     #[must_use]
     pub fn new(context: &'a dyn ContextView, exporter_metadata: &'a ExporterMetadata) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl<'a> Enriched<'a> {
         }
     }
 
-    fn goff(&self, existing: Option<AttributeRef<'a>>) -> AttributeRef<'a> {
+    fn enriched(&self, existing: Option<AttributeRef<'a>>) -> AttributeRef<'a> {
         AttributeRef::GoFeatureFlag(GoFeatureFlagRef {
             siblings: existing.and_then(AttributeRef::into_map),
             exporter_metadata: self.exporter_metadata,
@@ -35,7 +35,7 @@ impl<'a> Enriched<'a> {
     }
 }
 
-impl ContextView for Enriched<'_> {
+impl ContextView for EnrichedContext<'_> {
     fn targeting_key(&self) -> Option<&str> {
         self.context.targeting_key()
     }
@@ -43,7 +43,7 @@ impl ContextView for Enriched<'_> {
     fn attribute(&self, name: &str) -> Option<AttributeRef<'_>> {
         let existing = self.context.attribute(name);
         if name == GOFEATUREFLAG {
-            Some(self.goff(existing))
+            Some(self.enriched(existing))
         } else {
             existing
         }
@@ -62,7 +62,7 @@ impl ContextView for Enriched<'_> {
         })?;
         visitor(
             GOFEATUREFLAG,
-            self.goff(self.context.attribute(GOFEATUREFLAG)),
+            self.enriched(self.context.attribute(GOFEATUREFLAG)),
         )
     }
 
@@ -81,9 +81,9 @@ impl ContextView for Enriched<'_> {
     }
 }
 
-impl fmt::Debug for Enriched<'_> {
+impl fmt::Debug for EnrichedContext<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Enriched")
+        f.debug_struct("EnrichedContext")
             .field("exporter_metadata", &self.exporter_metadata)
             .finish_non_exhaustive()
     }
@@ -129,7 +129,7 @@ mod tests {
                 builder = builder.attribute(GOFEATUREFLAG, existing);
             }
             let context = builder.build();
-            let enriched = Enriched::new(&context, &metadata);
+            let enriched = EnrichedContext::new(&context, &metadata);
             assert_eq!(
                 written(&enriched),
                 json!({"targetingKey": "user-1", "age": 30, "gofeatureflag": expected})
@@ -141,16 +141,16 @@ mod tests {
         }
     }
 
-    /// GOFF-CACHE-004: enriching does not change what makes evaluations the same.
+    /// GOFF-CACHE-004.
     #[test]
-    fn key_of_the_enriched_context_is_that_of_the_context() {
+    fn enrichment_does_not_change_the_cache_key() {
         let metadata = ExporterMetadata::default();
         let context = EvaluationContext::builder()
             .targeting_key("user-1")
             .attribute("age", 30)
             .build();
         let plain = CacheKeyRef::new("flag", &context).unwrap().to_owned_key();
-        let enriched = Enriched::new(&context, &metadata);
+        let enriched = EnrichedContext::new(&context, &metadata);
         let key = CacheKeyRef::new("flag", &enriched).unwrap();
         assert!(key.matches(&plain));
         assert!(
@@ -159,9 +159,10 @@ mod tests {
                 .matches(&key.to_owned_key())
         );
     }
-    /// What the caller's own `gofeatureflag` holds counts through the enrichment too.
+
+    /// The members of the caller's `gofeatureflag` attribute are part of the comparison.
     #[test]
-    fn own_members_decide_through_the_enrichment() {
+    fn members_of_the_callers_attribute_are_compared() {
         let metadata = ExporterMetadata::default();
         let contexts: Vec<_> = [
             json!(null),
@@ -179,15 +180,15 @@ mod tests {
         .collect();
         for (i, left) in contexts.iter().enumerate() {
             for (j, right) in contexts.iter().enumerate() {
-                let right = Unbuilt(Enriched::new(right, &metadata));
+                let right = Unbuilt(EnrichedContext::new(right, &metadata));
                 assert_eq!(left.is_same(&right), i == j, "{left:?} and {right:?}");
             }
         }
     }
 
-    /// A view that has to be read, as one of the SDK's contexts has.
+    /// A view without a shortcut for comparisons, like the SDK's contexts.
     #[derive(Debug)]
-    struct Unbuilt<'a>(Enriched<'a>);
+    struct Unbuilt<'a>(EnrichedContext<'a>);
 
     impl ContextView for Unbuilt<'_> {
         fn targeting_key(&self) -> Option<&str> {

@@ -1,40 +1,35 @@
-//! What runs around a GO Feature Flag evaluation: usage data and context enrichment.
+//! Usage data and context enrichment around GO Feature Flag evaluations.
 //!
-//! **Usage data.** The relay proxy records the evaluations that it makes. What a client answers by
-//! itself, from a cache or in its own process, only the client can record, and it must not record
-//! what the relay proxy did.
+//! **Usage data.** The relay proxy records the evaluations that it makes. Evaluations answered from
+//! a cache or in the application's process are recorded by the client, and only those.
 //!
-//! * [`usage`] decides, from the outcome of an evaluation, whether it is recorded and as what;
-//! * [`DataCollectorHook`] records for any OpenFeature provider, by what the SDK tells a hook;
-//! * [`EventPublisher`] takes events without ever waiting and delivers them through any
-//!   [`RelayClient`](goff_core::RelayClient), goff-http's for example;
-//! * [`tracking_event`] makes an event of something else that happened to a user.
+//! * [`DataCollectorHook`] records the evaluations of any OpenFeature provider.
+//! * [`EventPublisher`] takes events without waiting and delivers them in the background through
+//!   any [`RelayClient`](goff_core::RelayClient), such as goff-http's.
+//! * [`tracking_event`] creates an event for something else that a user did.
 //!
 //! **Enrichment.** The relay proxy attaches the members of `gofeatureflag.exporterMetadata`, an
 //! attribute of the evaluation context, to the usage data that it records.
 //!
-//! * [`Enriched`] puts them there for a native client: a view over any context, nothing copied;
-//! * [`EnrichEvaluationContextHook`] does so for any OpenFeature provider that sends
+//! * [`EnrichEvaluationContextHook`] adds the attribute for any OpenFeature provider that sends
 //!   `serde_json::Value` attributes.
+//! * [`EnrichedContext`] adds it without a hook: a view over any context, which copies nothing.
 //!
-//! It never writes `flagList` or `currentDateTime`; those are the caller's (GOFF-CTX-009).
+//! Both leave `flagList` and `currentDateTime` in that attribute to the caller (GOFF-CTX-009).
 //!
-//! [`provider_hooks`] are both hooks in the form for `goff-provider`, which hands the outcome of
-//! each evaluation to the collector through the enriched attribute.
-//!
-//! What it does not do: evaluate, cache, speak HTTP, or keep events beyond the process.
+//! This crate does not evaluate, cache, speak HTTP or store events on disk.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `open-feature` | yes | the hooks; without it, what a native client calls directly |
+//! | `open-feature` | yes | the hooks; without it the crate does not depend on the OpenFeature SDK |
 //!
 //! # Example
 //!
-//! Another provider that talks to a relay proxy, and has a cache of its own, gets its cache hits
-//! and failures recorded, and everything labelled. A whole program is
-//! `examples/somebody_elses_provider.rs`.
+//! For a third-party provider that talks to a relay proxy and caches its answers, this records cache
+//! hits and errors and labels all usage data. `examples/third_party_provider.rs` is a complete
+//! program.
 //!
 //! ```
 //! # #[cfg(feature = "open-feature")] {
@@ -78,8 +73,16 @@ mod hooks;
 mod publisher;
 mod usage;
 
-pub use enriched_context::Enriched;
+pub use enriched_context::EnrichedContext;
 #[cfg(feature = "open-feature")]
-pub use hooks::{DataCollectorHook, EnrichEvaluationContextHook, provider_hooks};
+pub use hooks::{DataCollectorHook, EnrichEvaluationContextHook};
 pub use publisher::{DeliveryReport, EventPublisher, EventPublisherOptions, UsageStats};
-pub use usage::{Usage, tracking_event, unix_seconds, usage};
+pub use usage::tracking_event;
+
+/// Not covered by semver: for the goff crates only.
+#[doc(hidden)]
+pub mod __internal {
+    #[cfg(feature = "open-feature")]
+    pub use crate::hooks::provider_hooks;
+    pub use crate::usage::{UsageDecision, unix_seconds};
+}

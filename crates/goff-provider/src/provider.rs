@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use goff_client::{GoFeatureFlag, GoFeatureFlagOptions, OptionsError, State};
 use goff_core::__internal::{GoFeatureFlagAttribute, project, resolution_details};
 use goff_core::{FlagType, Outcome};
-use goff_hooks::provider_hooks;
+use goff_hooks::__internal::provider_hooks;
 use open_feature::provider::{
     FeatureProvider, ProviderMetadata, ProviderStatus, ResolutionDetails,
 };

@@ -8,7 +8,7 @@ use goff_core::{
     ContextView, EvaluationType, ExporterMetadata, FlagConfiguration, FlagType, ResolutionError,
 };
 use goff_engine::FlagSetError;
-use goff_hooks::Enriched;
+use goff_hooks::EnrichedContext;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -102,12 +102,12 @@ impl LocalFlags {
         &self,
         context: &dyn ContextView,
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
-        let enriched = Enriched::new(context, self.exporter_metadata());
+        let enriched = EnrichedContext::new(context, self.exporter_metadata());
         self.with_snapshot(|snapshot| snapshot.evaluate_all(&enriched))
     }
 
     fn evaluate_as_requested<T>(&self, request: TypedRequest<'_, T>) -> EvaluationDetails<T> {
-        let enriched = Enriched::new(request.context, self.exporter_metadata());
+        let enriched = EnrichedContext::new(request.context, self.exporter_metadata());
         let outcome = self
             .with_snapshot(|snapshot| snapshot.evaluate(request.flag_key, &enriched).outcome())
             .unwrap_or_else(|error| not_evaluated(request.flag_key, error));

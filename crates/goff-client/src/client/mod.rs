@@ -18,7 +18,8 @@ use goff_core::{
     ContextView, EvaluationType, Event, EventSink, ExporterMetadata, FlagType, InvalidationSink,
     Outcome, RelayError, ResolutionError,
 };
-use goff_hooks::{DeliveryReport, Enriched, tracking_event, unix_seconds};
+use goff_hooks::__internal::unix_seconds;
+use goff_hooks::{DeliveryReport, EnrichedContext, tracking_event};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -214,7 +215,7 @@ impl GoFeatureFlag {
         context: &dyn ContextView,
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
         let session = InFlightGuard::new(self.session()?);
-        let enriched = Enriched::new(context, self.exporter_metadata());
+        let enriched = EnrichedContext::new(context, self.exporter_metadata());
         session
             .until_cut_off(session.evaluator.evaluate_all(&enriched))
             .await
@@ -277,7 +278,7 @@ impl GoFeatureFlag {
             self.lifecycle.not_collected();
             return Ok(());
         };
-        let enriched = Enriched::new(context, self.exporter_metadata());
+        let enriched = EnrichedContext::new(context, self.exporter_metadata());
         let event = tracking_event(name, &enriched, details, unix_seconds())
             .map_err(RelayError::InvalidContext)?;
         sink.record(Event::from(event));
@@ -298,7 +299,7 @@ impl GoFeatureFlag {
     }
 
     async fn evaluate_as_requested<T>(&self, request: TypedRequest<'_, T>) -> EvaluationDetails<T> {
-        let enriched = Enriched::new(request.context, self.exporter_metadata());
+        let enriched = EnrichedContext::new(request.context, self.exporter_metadata());
         let (outcome, _in_flight) = match self.look_up(request.flag_key, &enriched) {
             Ok(outcome) => (outcome, None),
             Err(pending) => {

@@ -5,31 +5,28 @@ use std::sync::Arc;
 
 use goff_core::__internal::GoFeatureFlagAttribute;
 use goff_core::{
-    AttributeRef, ContextView, EvaluationType, EventSink, EventSource, FeatureEvent, NULL_VALUE,
+    AttributeRef, EvaluationType, EventSink, EventSource, FeatureEvent, NULL_VALUE, Outcome,
     Reason, Resolution, is_disabled,
 };
 use open_feature::{
-    EvaluationDetails, EvaluationError, EvaluationErrorCode, EvaluationReason, FlagMetadataValue,
-    Hook, HookContext, HookHints, Value,
+    EvaluationContext, EvaluationDetails, EvaluationError, EvaluationErrorCode, EvaluationReason,
+    FlagMetadataValue, HookContext, Value,
 };
 
-use super::sync_hook::{After, Before, Ends, done};
-#[cfg(doc)]
-use crate::usage::usage;
-use crate::usage::{ANONYMOUS, context_kind, kind_by, record_last, unix_seconds, user_key};
+use super::sync_hook::{SyncHook, implement_hook};
+use crate::usage::{UsageDecision, context_kind, unix_seconds, user_key};
 
-/// Records evaluations that the relay proxy does not record by itself (GOFF-HOOK-005,
-/// GOFF-HOOK-006).
+/// Records the evaluations that the relay proxy does not record (GOFF-HOOK-005, GOFF-HOOK-006).
 ///
-/// [`new`](Self::new) makes the form for any provider. It knows only what the SDK tells a hook:
-/// a result with reason `CACHED` is recorded, and so is every error, except one that only says
-/// that a flag is disabled or null. An error that the relay proxy has recorded too is counted
-/// twice, and so is a hit after which another hook's `after` failed.
+/// [`new`](Self::new) creates the form for any provider. It decides by reason and error alone,
+/// because the SDK gives a hook nothing else: it records each result with reason `CACHED` and each
+/// error, except an error that says that the flag is disabled or its value null. An error that the
+/// relay proxy has recorded too is counted twice, and so is a cache hit after which the `after`
+/// stage of another hook failed.
 ///
-/// `goff-provider` registers the form that [`provider_hooks`](crate::provider_hooks) makes. It
-/// takes the outcome that the resolver left in the context, once, in whichever of `after` and
-/// `error` runs first, and decides by the table of [`usage`]. Without an outcome nothing was
-/// evaluated, and nothing is recorded.
+/// `goff-provider` registers another form. It takes the outcome that the resolver left in the
+/// context, once, in the first of the stages `after` and `error`, and records what the relay proxy
+/// has not. Without an outcome nothing was evaluated, and nothing is recorded.
 pub struct DataCollectorHook {
     sink: Option<Arc<dyn EventSink>>,
     form: Form,
@@ -37,15 +34,15 @@ pub struct DataCollectorHook {
 
 #[derive(Debug, Clone, Copy)]
 enum Form {
-    /// By reason and error.
+    /// For any provider: decides by reason and error.
     Plain,
-    /// By the outcome in the slot.
+    /// For goff-provider: decides by the outcome in the context's slot.
     WithSlot(EvaluationType),
 }
 
 impl DataCollectorHook {
-    /// The form for any provider; `sink` is an [`EventPublisher`](crate::EventPublisher), or
-    /// what you have.
+    /// Creates the form for any provider. `sink` is an [`EventPublisher`](crate::EventPublisher) or
+    /// a custom sink.
     #[must_use]
     pub fn new(sink: Arc<dyn EventSink>) -> Self {
         Self {
@@ -54,9 +51,9 @@ impl DataCollectorHook {
         }
     }
 
-    /// The form of this project's provider. Without a sink, which is disabled data collection, it
-    /// is registered and records nothing.
-    pub(crate) fn with_slot(
+    /// Creates the form for goff-provider. Without a sink data collection is disabled: the hook is
+    /// registered and records nothing.
+    pub(super) fn with_slot(
         sink: Option<Arc<dyn EventSink>>,
         evaluation_type: EvaluationType,
     ) -> Self {
@@ -66,27 +63,29 @@ impl DataCollectorHook {
         }
     }
 
-    /// The one gate of both stages.
-    fn collect(&self, context: &HookContext<'_>, ended: Ended<'_>) {
+    fn collect(
+        &self,
+        context: &HookContext<'_>,
+        result: Result<&EvaluationDetails<Value>, &EvaluationError>,
+    ) {
         let Some(sink) = &self.sink else { return };
         match self.form {
             Form::WithSlot(evaluation_type) => {
                 let context = context.evaluation_context;
-                let outcome = GoFeatureFlagAttribute::find(context)
-                    .and_then(|attribute| attribute.slot().take());
-                if let Some(outcome) = outcome {
-                    // The SDK does not tell the caller's default.
-                    record_last(
-                        outcome,
-                        kind_by(ContextView::attribute(context, ANONYMOUS)),
-                        user_key(context),
+                if let Some(outcome) = take_outcome(context) {
+                    // The SDK does not pass the caller's default to hooks, so it is null.
+                    UsageDecision::of(
+                        &outcome,
+                        context,
+                        || serde_json::Value::Null,
                         evaluation_type,
-                        &**sink,
-                    );
+                        unix_seconds(),
+                    )
+                    .record_in(&**sink);
                 }
             }
             Form::Plain => {
-                if let Some(event) = plain_event(context, ended) {
+                if let Some(event) = plain_event(context, result) {
                     sink.record(event.into());
                 }
             }
@@ -94,25 +93,26 @@ impl DataCollectorHook {
     }
 }
 
-/// How an evaluation ended, as far as the SDK tells.
-enum Ended<'a> {
-    Value(&'a EvaluationDetails<Value>),
-    Error(&'a EvaluationError),
+fn take_outcome(context: &EvaluationContext) -> Option<Outcome> {
+    GoFeatureFlagAttribute::find(context)?.slot().take()
 }
 
-fn plain_event(context: &HookContext<'_>, ended: Ended<'_>) -> Option<FeatureEvent> {
-    let resolution = match ended {
-        Ended::Value(details) if details.reason == Some(EvaluationReason::Cached) => {
+fn plain_event(
+    context: &HookContext<'_>,
+    result: Result<&EvaluationDetails<Value>, &EvaluationError>,
+) -> Option<FeatureEvent> {
+    let resolution = match result {
+        Ok(details) if details.reason == Some(EvaluationReason::Cached) => {
             Some(Arc::new(resolution(details)))
         }
-        Ended::Value(_) => return None,
-        // Neither is a failure, and the relay proxy recorded it (Python D2).
-        Ended::Error(error) if is_disabled(error) || is_null(error) => return None,
-        Ended::Error(_) => None,
+        Ok(_) => return None,
+        // Neither is a failure, and the relay proxy recorded it (docs/python-parity.md D2).
+        Err(error) if is_disabled(error) || is_null(error) => return None,
+        Err(_) => None,
     };
     Some(FeatureEvent {
         context_kind: context_kind(context.evaluation_context),
-        user_key: user_key(context.evaluation_context).into(),
+        user_key: user_key(context.evaluation_context).to_owned(),
         creation_date_seconds: unix_seconds(),
         flag_key: context.flag_key.into(),
         is_default: resolution.is_none(),
@@ -128,13 +128,13 @@ fn is_null(error: &EvaluationError) -> bool {
 
 fn resolution(details: &EvaluationDetails<Value>) -> Resolution {
     Resolution {
-        // NaN and infinities are no JSON; the collector would refuse the whole batch.
+        // JSON has no NaN and no infinities; the collector would refuse the whole batch.
         value: AttributeRef::SdkValue(&details.value)
             .to_json()
             .unwrap_or_default(),
         reason: Reason::Cached,
         variant: details.variant.clone(),
-        // The collector drops an event whose version is no text (GOFF-COLL-009).
+        // The collector drops an event whose version is not a string (GOFF-COLL-009).
         version: match details.flag_metadata.values.get("version") {
             Some(FlagMetadataValue::String(version)) => Some(version.clone()),
             Some(FlagMetadataValue::Int(version)) => Some(version.to_string()),
@@ -145,67 +145,17 @@ fn resolution(details: &EvaluationDetails<Value>) -> Resolution {
     }
 }
 
-impl Hook for DataCollectorHook {
-    fn before<'a, 'life0, 'life1, 'async_trait>(
-        &'life0 self,
-        _context: &'life1 HookContext<'a>,
-        _hints: Option<&'a HookHints>,
-    ) -> Before<'async_trait>
-    where
-        'a: 'async_trait,
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-    {
-        done()
+impl SyncHook for DataCollectorHook {
+    fn after(&self, context: &HookContext<'_>, details: &EvaluationDetails<Value>) {
+        self.collect(context, Ok(details));
     }
 
-    fn after<'a, 'life0, 'life1, 'life2, 'async_trait>(
-        &'life0 self,
-        context: &'life1 HookContext<'a>,
-        details: &'life2 EvaluationDetails<Value>,
-        _hints: Option<&'a HookHints>,
-    ) -> After<'async_trait>
-    where
-        'a: 'async_trait,
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-    {
-        self.collect(context, Ended::Value(details));
-        done()
-    }
-
-    fn error<'a, 'life0, 'life1, 'life2, 'async_trait>(
-        &'life0 self,
-        context: &'life1 HookContext<'a>,
-        error: &'life2 EvaluationError,
-        _hints: Option<&'a HookHints>,
-    ) -> Ends<'async_trait>
-    where
-        'a: 'async_trait,
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-    {
-        self.collect(context, Ended::Error(error));
-        done()
-    }
-
-    fn finally<'a, 'life0, 'life1, 'life2, 'async_trait>(
-        &'life0 self,
-        _context: &'life1 HookContext<'a>,
-        _details: &'life2 EvaluationDetails<Value>,
-        _hints: Option<&'a HookHints>,
-    ) -> Ends<'async_trait>
-    where
-        'a: 'async_trait,
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-    {
-        done()
+    fn error(&self, context: &HookContext<'_>, error: &EvaluationError) {
+        self.collect(context, Err(error));
     }
 }
+
+implement_hook!(DataCollectorHook);
 
 impl fmt::Debug for DataCollectorHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,19 +6,19 @@ use std::sync::Arc;
 use goff_core::__internal::GoFeatureFlagAttribute;
 use goff_core::{EvaluationType, EventSink, ExporterMetadata, GOFEATUREFLAG};
 use open_feature::{
-    EvaluationContext, EvaluationContextFieldValue, EvaluationDetails, EvaluationError, Hook,
-    HookContext, HookHints, HookWrapper, Value,
+    EvaluationContext, EvaluationContextFieldValue, EvaluationDetails, EvaluationError,
+    HookContext, HookWrapper, Value,
 };
 
 use super::data_collector::DataCollectorHook;
-use super::sync_hook::{After, Before, Ends, done};
+use super::sync_hook::{SyncHook, implement_hook};
 
 /// Adds the exporter metadata to the `gofeatureflag` attribute before each evaluation, so that the
 /// relay proxy records it with the evaluation (GOFF-HOOK-003, GOFF-HOOK-004, GOFF-CTX-006 to -009).
 ///
-/// This form is for any provider: the attribute is a plain `serde_json::Value`, shared between
-/// evaluations unless the caller's context has members of its own there. `goff-provider` registers
-/// the form that [`provider_hooks`] makes, by itself.
+/// [`new`](Self::new) creates the form for any provider: the attribute is a `serde_json::Value`.
+/// `goff-provider` registers a form whose attribute also carries the outcome of the evaluation to
+/// the [`DataCollectorHook`].
 #[derive(Debug)]
 pub struct EnrichEvaluationContextHook {
     exporter_metadata: ExporterMetadata,
@@ -27,18 +27,18 @@ pub struct EnrichEvaluationContextHook {
 
 #[derive(Debug)]
 enum Form {
-    /// With the attribute of a context that has none yet, made once.
+    /// For any provider. Contexts without the attribute share this one.
     Plain(Arc<serde_json::Value>),
-    /// With a fresh slot for every evaluation.
+    /// For goff-provider: a new slot for each evaluation.
     WithSlot,
 }
 
-/// The hooks of this project's own provider, in the order in which they are registered
-/// (GOFF-HOOK-001): enrichment, then the data collector. The resolver finds a [`GoFeatureFlagAttribute`] in
-/// the context and fills its slot with the outcome, which the collector takes.
+/// The hooks of goff-provider in their order of registration (GOFF-HOOK-001): enrichment, then the
+/// data collector. The resolver finds a [`GoFeatureFlagAttribute`] in the context and puts the
+/// outcome into its slot; the collector takes it from there.
 ///
-/// Disabled data collection is no `sink`: both hooks are there all the same (GOFF-HOOK-003,
-/// GOFF-HOOK-006). `evaluation_type` is the client's.
+/// Without a `sink` data collection is disabled; both hooks are registered all the same
+/// (GOFF-HOOK-003, GOFF-HOOK-006). `evaluation_type` is the client's.
 #[must_use]
 pub fn provider_hooks(
     exporter_metadata: &ExporterMetadata,
@@ -55,16 +55,17 @@ pub fn provider_hooks(
 }
 
 impl EnrichEvaluationContextHook {
-    /// The form for any provider.
+    /// Creates the form for any provider.
     #[must_use]
     pub fn new(exporter_metadata: &ExporterMetadata) -> Self {
-        let bare = GoFeatureFlagAttribute::new(None, exporter_metadata.clone()).to_json();
+        let shared = GoFeatureFlagAttribute::new(None, exporter_metadata.clone()).to_json();
         Self {
             exporter_metadata: exporter_metadata.clone(),
-            form: Form::Plain(Arc::new(bare)),
+            form: Form::Plain(Arc::new(shared)),
         }
     }
 
+    /// The whole context plus the attribute: the SDK replaces the context by what a hook returns.
     fn enriched(&self, context: &EvaluationContext) -> EvaluationContext {
         let mut enriched = context.clone();
         match enriched.custom_fields.entry(GOFEATUREFLAG.to_owned()) {
@@ -84,7 +85,7 @@ impl EnrichEvaluationContextHook {
         existing: Option<&EvaluationContextFieldValue>,
     ) -> EvaluationContextFieldValue {
         match (&self.form, existing) {
-            (Form::Plain(bare), None) => EvaluationContextFieldValue::Struct(bare.clone()),
+            (Form::Plain(shared), None) => EvaluationContextFieldValue::Struct(shared.clone()),
             (Form::Plain(_), Some(_)) => EvaluationContextFieldValue::new_struct(
                 GoFeatureFlagAttribute::new(existing, self.exporter_metadata.clone()).to_json(),
             ),
@@ -95,71 +96,18 @@ impl EnrichEvaluationContextHook {
     }
 }
 
-impl Hook for EnrichEvaluationContextHook {
-    /// The whole context plus the attribute: what a hook returns replaces what later hooks see.
-    fn before<'a, 'life0, 'life1, 'async_trait>(
-        &'life0 self,
-        context: &'life1 HookContext<'a>,
-        _hints: Option<&'a HookHints>,
-    ) -> Before<'async_trait>
-    where
-        'a: 'async_trait,
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-    {
-        Box::pin(async move { Ok(Some(self.enriched(context.evaluation_context))) })
-    }
-
-    fn after<'a, 'life0, 'life1, 'life2, 'async_trait>(
-        &'life0 self,
-        _context: &'life1 HookContext<'a>,
-        _details: &'life2 EvaluationDetails<Value>,
-        _hints: Option<&'a HookHints>,
-    ) -> After<'async_trait>
-    where
-        'a: 'async_trait,
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-    {
-        done()
-    }
-
-    fn error<'a, 'life0, 'life1, 'life2, 'async_trait>(
-        &'life0 self,
-        _context: &'life1 HookContext<'a>,
-        _error: &'life2 EvaluationError,
-        _hints: Option<&'a HookHints>,
-    ) -> Ends<'async_trait>
-    where
-        'a: 'async_trait,
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-    {
-        done()
-    }
-
-    fn finally<'a, 'life0, 'life1, 'life2, 'async_trait>(
-        &'life0 self,
-        _context: &'life1 HookContext<'a>,
-        _details: &'life2 EvaluationDetails<Value>,
-        _hints: Option<&'a HookHints>,
-    ) -> Ends<'async_trait>
-    where
-        'a: 'async_trait,
-        'life0: 'async_trait,
-        'life1: 'async_trait,
-        'life2: 'async_trait,
-    {
-        done()
+impl SyncHook for EnrichEvaluationContextHook {
+    fn before(&self, context: &HookContext<'_>) -> Option<EvaluationContext> {
+        Some(self.enriched(context.evaluation_context))
     }
 }
+
+implement_hook!(EnrichEvaluationContextHook);
 
 #[cfg(test)]
 mod tests {
     use open_feature::provider::ProviderMetadata;
-    use open_feature::{ClientMetadata, StructValue, Type};
+    use open_feature::{ClientMetadata, Hook, StructValue, Type};
     use serde_json::json;
 
     use super::*;
@@ -191,7 +139,7 @@ mod tests {
         json!({"service": "checkout", "provider": "rust", "openfeature": true})
     }
 
-    /// GOFF-HOOK-004: a new context, with everything the old one had.
+    /// GOFF-HOOK-004: a new context with everything from the old one.
     #[tokio::test]
     async fn context_is_kept_whole() {
         let context = EvaluationContext::default()
@@ -205,9 +153,9 @@ mod tests {
         assert_eq!(*plain(&enriched), json!({"exporterMetadata": exporter()}));
     }
 
-    /// GOFF-CTX-006, GOFF-CTX-008, Python B5.
+    /// docs/python-parity.md B5; GOFF-CTX-006, GOFF-CTX-008.
     #[tokio::test]
-    async fn siblings_are_kept_and_a_non_map_is_replaced() {
+    async fn other_members_are_kept_and_a_non_map_is_replaced() {
         let hook = EnrichEvaluationContextHook::new(&metadata());
         let siblings = StructValue::default().with_field("flagList", vec!["a"]);
         for (existing, expected) in [
@@ -235,10 +183,9 @@ mod tests {
         assert!(std::ptr::eq(plain(&first), plain(&second)));
     }
 
-    /// Design of the usage data: each evaluation has a slot of its own, even when its context
-    /// went through an earlier one.
+    /// Also when the context comes from an earlier evaluation.
     #[tokio::test]
-    async fn provider_form_has_a_fresh_slot_for_every_evaluation() {
+    async fn provider_form_has_a_new_slot_for_each_evaluation() {
         let hooks = provider_hooks(&metadata(), None, EvaluationType::Remote);
         let context = EvaluationContext::default();
         let first = before(&*hooks[0], &context).await;

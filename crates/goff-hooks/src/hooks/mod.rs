@@ -1,4 +1,4 @@
-//! The two OpenFeature hooks.
+//! The two OpenFeature hooks: enrichment of the context, and usage data.
 
 pub use self::data_collector::DataCollectorHook;
 pub use self::enrich_context::{EnrichEvaluationContextHook, provider_hooks};

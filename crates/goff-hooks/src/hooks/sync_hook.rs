@@ -1,83 +1,61 @@
-//! What a hook hands back to the SDK where it has nothing to wait for.
-//!
-//! The SDK calls eight methods of two hooks for each evaluation and wants a boxed future from each.
-//! A box around nothing takes no memory, which the ones that `async_trait` makes do; so the hooks
-//! spell the signatures out that it would write.
+//! Hooks whose stages never wait.
 
-use std::future::Future;
-use std::marker::PhantomData;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use open_feature::{EvaluationContext, EvaluationDetails, EvaluationError, HookContext, Value};
 
-use open_feature::{EvaluationContext, EvaluationError};
-
-type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// What `before` gives.
-pub(crate) type Before<'a> = Boxed<'a, Result<Option<EvaluationContext>, EvaluationError>>;
-/// What `after` gives.
-pub(crate) type After<'a> = Boxed<'a, Result<(), EvaluationError>>;
-/// What `error` and `finally` give.
-pub(crate) type Ends<'a> = Boxed<'a, ()>;
-
-/// A stage that has nothing to say, and is done. It has no size.
-pub(crate) struct Done<T>(PhantomData<fn() -> T>);
-
-/// Boxes a [`Done`], which allocates nothing.
-pub(crate) fn done<'a, T: Nothing + 'a>() -> Boxed<'a, T> {
-    Box::pin(Done(PhantomData))
-}
-
-impl<T: Nothing> Future for Done<T> {
-    type Output = T;
-
-    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
-        Poll::Ready(T::nothing())
+/// The stages of a hook without futures. A stage that is not implemented does nothing.
+pub(super) trait SyncHook {
+    /// Returns the whole context for the evaluation and later hooks, if it changes.
+    fn before(&self, _context: &HookContext<'_>) -> Option<EvaluationContext> {
+        None
     }
+
+    fn after(&self, _context: &HookContext<'_>, _details: &EvaluationDetails<Value>) {}
+
+    fn error(&self, _context: &HookContext<'_>, _error: &EvaluationError) {}
 }
 
-/// What a stage gives that has nothing to say.
-pub(crate) trait Nothing {
-    /// A function: a constant is copied with all of its unused bytes, for which the SDK, reading it
-    /// in pieces of its own, has to wait.
-    fn nothing() -> Self;
+/// Implements the SDK's `Hook` for a type that implements [`SyncHook`]. It is a macro because the
+/// language allows no blanket implementation of another crate's trait.
+macro_rules! implement_hook {
+    ($hook:ty) => {
+        #[async_trait::async_trait]
+        impl open_feature::Hook for $hook {
+            async fn before<'a>(
+                &self,
+                context: &HookContext<'a>,
+                _: Option<&'a open_feature::HookHints>,
+            ) -> Result<Option<EvaluationContext>, EvaluationError> {
+                Ok(SyncHook::before(self, context))
+            }
+
+            async fn after<'a>(
+                &self,
+                context: &HookContext<'a>,
+                details: &EvaluationDetails<Value>,
+                _: Option<&'a open_feature::HookHints>,
+            ) -> Result<(), EvaluationError> {
+                SyncHook::after(self, context, details);
+                Ok(())
+            }
+
+            async fn error<'a>(
+                &self,
+                context: &HookContext<'a>,
+                error: &EvaluationError,
+                _: Option<&'a open_feature::HookHints>,
+            ) {
+                SyncHook::error(self, context, error);
+            }
+
+            async fn finally<'a>(
+                &self,
+                _: &HookContext<'a>,
+                _: &EvaluationDetails<Value>,
+                _: Option<&'a open_feature::HookHints>,
+            ) {
+            }
+        }
+    };
 }
 
-impl Nothing for () {
-    fn nothing() -> Self {}
-}
-
-impl Nothing for Result<(), EvaluationError> {
-    fn nothing() -> Self {
-        Ok(())
-    }
-}
-
-impl Nothing for Result<Option<EvaluationContext>, EvaluationError> {
-    fn nothing() -> Self {
-        Ok(None)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_takes_no_room_and_is_there_at_once() {
-        assert_eq!(size_of::<Done<Result<(), EvaluationError>>>(), 0);
-        let mut context = Context::from_waker(std::task::Waker::noop());
-        let mut before: Before<'_> = done();
-        assert!(matches!(
-            before.as_mut().poll(&mut context),
-            Poll::Ready(Ok(None))
-        ));
-        let mut after: After<'_> = done();
-        assert!(matches!(
-            after.as_mut().poll(&mut context),
-            Poll::Ready(Ok(()))
-        ));
-        let mut ends: Ends<'_> = done();
-        assert!(matches!(ends.as_mut().poll(&mut context), Poll::Ready(())));
-    }
-}
+pub(super) use implement_hook;

@@ -1,20 +1,19 @@
-//! Tracking events: what happened to a user, for experiments to count.
+//! Tracking events, which experiments count.
 
 use std::ops::ControlFlow;
 
 use goff_core::{ContextError, ContextView, TrackingEvent};
 use serde_json::{Map, Value};
 
-use super::decision::{context_kind, user_key};
+use super::fields::{context_kind, user_key};
 
-/// A tracking event (GOFF-TRACK-004, GOFF-TRACK-005).
+/// Creates a tracking event (GOFF-TRACK-004, GOFF-TRACK-005).
 ///
-/// The context is the enriched one, [`Enriched`](crate::Enriched): the collector attaches no
-/// metadata to tracking events, so they come from there. `details` is an object, as the collector
-/// wants it.
+/// Pass an [`EnrichedContext`](crate::EnrichedContext): the collector attaches no exporter metadata
+/// to tracking events, so they carry it in their context. `now_seconds` is Unix time.
 ///
 /// # Errors
-/// An attribute of the context that cannot be read.
+/// [`ContextError`] if an attribute of the context cannot be read.
 pub fn tracking_event(
     name: &str,
     context: &dyn ContextView,
@@ -31,7 +30,7 @@ pub fn tracking_event(
     })
 }
 
-/// The context as one object; the real targeting key wins over an attribute of that name.
+/// The context as one object. The targeting key replaces an attribute of that name.
 fn flat(context: &dyn ContextView) -> Result<Map<String, Value>, ContextError> {
     let mut map = Map::new();
     let mut unreadable = None;
@@ -63,12 +62,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::enriched_context::Enriched;
+    use crate::enriched_context::EnrichedContext;
 
     fn wire(context: &EvaluationContext) -> Value {
         let metadata = ExporterMetadata::new([("service".to_owned(), json!("checkout"))]).unwrap();
         let details = json!({"amount": 12.5}).as_object().unwrap().clone();
-        let enriched = Enriched::new(context, &metadata);
+        let enriched = EnrichedContext::new(context, &metadata);
         let event = tracking_event("paid", &enriched, details, 1_795_333_949).unwrap();
         serde_json::to_value(Event::from(event)).unwrap()
     }
@@ -103,7 +102,7 @@ mod tests {
 
     /// GOFF-COLL-006.
     #[test]
-    fn user_without_targeting_key_is_called_so() {
+    fn missing_targeting_key_is_undefined() {
         let event = wire(&EvaluationContext::default());
         assert_eq!(event["userKey"], "undefined-targetingKey");
         assert!(event["evaluationContext"].get("targetingKey").is_none());
@@ -121,9 +120,8 @@ mod tests {
         );
     }
 
-    /// The decoder's limit of nesting is no limit here.
     #[test]
-    fn deep_attribute_is_carried_whole() {
+    fn deeply_nested_attribute_is_kept() {
         let deep = (0..200).fold(json!(1), |inner, _| json!([inner]));
         let context = EvaluationContext::builder()
             .attribute("deep", deep.clone())

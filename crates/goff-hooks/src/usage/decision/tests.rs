@@ -1,0 +1,329 @@
+use std::sync::Arc;
+
+use goff_core::{
+    ContextError, ErrorCode, EvaluationContext, EvaluationFailure, Reason, RelayError, Resolution,
+    SDK_DEFAULT_VARIANT, Unreadable,
+};
+use goff_testkit::RecordingSink;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+const ORIGINS: [Origin; 9] = [
+    Origin::Relay,
+    Origin::Cache,
+    Origin::Shared,
+    Origin::InProcess,
+    Origin::Fallback(FallbackOrigin::Answered),
+    Origin::Fallback(FallbackOrigin::NotEvaluated),
+    Origin::Fallback(FallbackOrigin::Unknown),
+    Origin::NotEvaluated,
+    Origin::Unknown,
+];
+
+const TYPES: [EvaluationType; 2] = [EvaluationType::Remote, EvaluationType::InProcess];
+
+/// The name of every kind of result.
+const RESULTS: [&str; 7] = [
+    "value", "disabled", "null", "failed", "mismatch", "refused", "notReady",
+];
+
+fn resolution(kind: &str, track_events: bool) -> Arc<Resolution> {
+    let base = Resolution {
+        value: json!("on"),
+        reason: Reason::Static,
+        variant: Some("on-variant".to_owned()),
+        version: Some("1.2.3".to_owned()),
+        track_events,
+        ..Resolution::default()
+    };
+    Arc::new(match kind {
+        "disabled" => Resolution {
+            value: json!(false),
+            reason: Reason::Disabled,
+            variant: Some(SDK_DEFAULT_VARIANT.to_owned()),
+            ..base
+        },
+        "null" => Resolution {
+            value: Value::Null,
+            ..base
+        },
+        "failed" => Resolution {
+            value: Value::Null,
+            reason: Reason::Error,
+            variant: Some(SDK_DEFAULT_VARIANT.to_owned()),
+            ..base
+        },
+        _ => base,
+    })
+}
+
+fn outcome(origin: Origin, kind: &str, track_events: bool) -> Outcome {
+    let resolution = resolution(kind, track_events);
+    let result = match kind {
+        "failed" => Err(RelayError::Evaluation(EvaluationFailure {
+            code: ErrorCode::FlagNotFound,
+            details: String::new(),
+            resolution,
+        })
+        .into()),
+        "mismatch" => Err(ResolutionError::TypeMismatch {
+            flag_key: "flag".to_owned(),
+            wanted: "a boolean",
+            found: "a string".to_owned(),
+            resolution,
+        }),
+        "refused" => Err(RelayError::InvalidContext(ContextError {
+            attribute: "rate".to_owned(),
+            reason: Unreadable::NotFinite,
+        })
+        .into()),
+        "notReady" => Err(ResolutionError::NotReady { reason: "closed" }),
+        _ => Ok(resolution),
+    };
+    Outcome {
+        flag_key: "flag".into(),
+        result: result.map_err(Box::new),
+        origin,
+    }
+}
+
+fn decide(outcome: &Outcome, evaluation_type: EvaluationType) -> UsageDecision {
+    let context = EvaluationContext::builder()
+        .targeting_key("user-1")
+        .attribute("anonymous", true)
+        .build();
+    UsageDecision::of(
+        outcome,
+        &context,
+        || json!("caller's"),
+        evaluation_type,
+        1_795_333_949,
+    )
+}
+
+/// The event's JSON; null if it is skipped, "unknown" if unknown.
+fn wire(origin: Origin, kind: &str, evaluation_type: EvaluationType) -> Value {
+    wire_of(&outcome(origin, kind, true), evaluation_type)
+}
+
+fn wire_of(outcome: &Outcome, evaluation_type: EvaluationType) -> Value {
+    match decide(outcome, evaluation_type) {
+        UsageDecision::Record(event) => serde_json::to_value(event).unwrap(),
+        UsageDecision::Skip => Value::Null,
+        UsageDecision::Unknown => json!("unknown"),
+    }
+}
+
+/// (value, variation, default, source).
+fn brief(wire: &Value) -> (&Value, &str, bool, &str) {
+    (
+        &wire["value"],
+        wire["variation"].as_str().unwrap(),
+        wire["default"].as_bool().unwrap(),
+        wire["source"].as_str().unwrap(),
+    )
+}
+
+/// GOFF-COLL-003 to -010.
+#[test]
+fn event_has_every_field_of_the_wire() {
+    assert_eq!(
+        wire(Origin::Cache, "value", EvaluationType::Remote),
+        json!({
+            "kind": "feature", "contextKind": "anonymousUser", "userKey": "user-1",
+            "creationDate": 1_795_333_949, "key": "flag", "variation": "on-variant",
+            "value": "on", "default": false, "version": "1.2.3", "source": "PROVIDER_CACHE",
+        })
+    );
+}
+
+/// First row; GOFF-COLL-022.
+#[test]
+fn untracked_flag_is_never_recorded() {
+    for origin in ORIGINS {
+        for kind in ["value", "disabled", "null", "failed", "mismatch"] {
+            for evaluation_type in TYPES {
+                assert_eq!(
+                    decide(&outcome(origin, kind, false), evaluation_type),
+                    UsageDecision::Skip,
+                    "{origin:?} {kind}"
+                );
+            }
+        }
+    }
+}
+
+/// GOFF-LIFE-006: before initialization and after shutdown.
+#[test]
+fn client_that_is_not_ready_records_nothing() {
+    for origin in ORIGINS {
+        for evaluation_type in TYPES {
+            assert_eq!(wire(origin, "notReady", evaluation_type), Value::Null);
+        }
+    }
+}
+
+/// Second row; docs/python-parity.md A50; docs/python-parity.md C15; GOFF-COLL-010, GOFF-CACHE-007.
+/// The relay proxy recorded only the caller whose request it answered.
+#[test]
+fn cache_hit_and_follower_are_recorded_as_the_providers_cache() {
+    for origin in [Origin::Cache, Origin::Shared] {
+        for (kind, value, variation, default) in [
+            ("value", json!("on"), "on-variant", false),
+            ("disabled", json!("caller's"), "SdkDefault", false),
+            ("null", json!("caller's"), "on-variant", false),
+            ("failed", json!("caller's"), "SdkDefault", true),
+            ("mismatch", json!("caller's"), "SdkDefault", true),
+            ("refused", json!("caller's"), "SdkDefault", true),
+        ] {
+            let event = wire(origin, kind, EvaluationType::Remote);
+            assert_eq!(
+                brief(&event),
+                (&value, variation, default, "PROVIDER_CACHE"),
+                "{origin:?} {kind}"
+            );
+        }
+    }
+}
+
+/// Third row, first case; docs/python-parity.md C47; GOFF-FALLBACK-006.
+#[test]
+fn fallback_that_was_answered_is_recorded_by_the_relay_proxy() {
+    for kind in RESULTS {
+        assert_eq!(
+            wire(
+                Origin::Fallback(FallbackOrigin::Answered),
+                kind,
+                EvaluationType::InProcess
+            ),
+            Value::Null,
+            "{kind}"
+        );
+    }
+}
+
+/// Third row, second case.
+#[test]
+fn fallback_with_unknown_outcome_is_only_counted() {
+    let origin = Origin::Fallback(FallbackOrigin::Unknown);
+    for kind in ["failed", "refused"] {
+        assert_eq!(wire(origin, kind, EvaluationType::InProcess), "unknown");
+    }
+}
+
+/// Third row, third case.
+#[test]
+fn fallback_that_was_not_evaluated_is_an_in_process_error() {
+    let origin = Origin::Fallback(FallbackOrigin::NotEvaluated);
+    for kind in ["failed", "refused"] {
+        let event = wire(origin, kind, EvaluationType::InProcess);
+        let value = json!("caller's");
+        assert_eq!(brief(&event), (&value, "SdkDefault", true, "INPROCESS"));
+    }
+}
+
+/// Fourth row; docs/python-parity.md A51; docs/python-parity.md C15; GOFF-COLL-023.
+#[test]
+fn evaluation_by_the_relay_proxy_is_not_recorded_again() {
+    for kind in RESULTS {
+        assert_eq!(
+            wire(Origin::Relay, kind, EvaluationType::Remote),
+            Value::Null,
+            "{kind}"
+        );
+    }
+}
+
+/// Fifth row; GOFF-COLL-008, GOFF-COLL-010.
+#[test]
+fn in_process_evaluation_is_recorded() {
+    for (kind, value, variation, default) in [
+        ("value", json!("on"), "on-variant", false),
+        ("disabled", json!("caller's"), "SdkDefault", false),
+        ("null", json!("caller's"), "on-variant", false),
+        ("failed", json!("caller's"), "SdkDefault", true),
+        ("mismatch", json!("caller's"), "SdkDefault", true),
+    ] {
+        let event = wire(Origin::InProcess, kind, EvaluationType::InProcess);
+        assert_eq!(
+            brief(&event),
+            (&value, variation, default, "INPROCESS"),
+            "{kind}"
+        );
+    }
+}
+
+/// Sixth row; GOFF-COLL-021: an unknown flag is tracked.
+#[test]
+fn refused_evaluation_is_recorded_as_a_failure() {
+    let value = json!("caller's");
+    for (evaluation_type, source) in [
+        (EvaluationType::Remote, "PROVIDER_CACHE"),
+        (EvaluationType::InProcess, "INPROCESS"),
+    ] {
+        for kind in ["failed", "refused"] {
+            let event = wire(Origin::NotEvaluated, kind, evaluation_type);
+            assert_eq!(brief(&event), (&value, "SdkDefault", true, source));
+            assert_eq!(event.get("version").is_some(), kind == "failed");
+        }
+    }
+}
+
+/// Seventh row.
+#[test]
+fn unknown_outcome_is_only_counted() {
+    for kind in ["failed", "refused"] {
+        for evaluation_type in TYPES {
+            assert_eq!(wire(Origin::Unknown, kind, evaluation_type), "unknown");
+        }
+    }
+}
+
+#[test]
+fn only_events_to_record_reach_the_sink() {
+    let sink = RecordingSink::default();
+    for origin in [Origin::Cache, Origin::Relay, Origin::Unknown] {
+        decide(&outcome(origin, "value", true), EvaluationType::Remote).record_in(&sink);
+    }
+    assert_eq!(sink.events().len(), 1);
+}
+
+proptest! {
+    /// For any origin and result: the relay proxy records the evaluation, this client does, or it
+    /// is unknown.
+    #[test]
+    fn every_outcome_has_exactly_one_decision(
+        origin in prop::sample::select(&ORIGINS),
+        kind in prop::sample::select(&RESULTS),
+        track_events: bool,
+        evaluation_type in prop::sample::select(&TYPES),
+    ) {
+        let outcome = outcome(origin, kind, track_events);
+        let untracked = !track_events && outcome.resolution().is_some();
+        let server_records = matches!(
+            origin,
+            Origin::Relay | Origin::Fallback(FallbackOrigin::Answered)
+        );
+        let is_unknown = matches!(
+            origin,
+            Origin::Unknown | Origin::Fallback(FallbackOrigin::Unknown)
+        );
+        match decide(&outcome, evaluation_type) {
+            UsageDecision::Skip => {
+                prop_assert!(untracked || kind == "notReady" || server_records);
+            }
+            UsageDecision::Unknown => prop_assert!(
+                is_unknown && !untracked && kind != "notReady" && !server_records
+            ),
+            UsageDecision::Record(event) => {
+                prop_assert!(!untracked && kind != "notReady");
+                prop_assert!(!server_records && !is_unknown);
+                prop_assert!(event.is_default || outcome.result.is_ok());
+                prop_assert_eq!(event.value() == "on", event.default_value.is_none());
+                prop_assert!(!event.is_default || event.default_value.is_some());
+            }
+        }
+    }
+}

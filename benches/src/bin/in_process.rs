@@ -13,9 +13,9 @@ use goff_benches::scaling::two_threads;
 use goff_benches::{
     Budget, Comparison, Measure, Row, Suite, WINDOWS, median, thread_cpu_time, window,
 };
+use goff_client::__internal::EngineContext;
 use goff_client::{
-    ContextView, EngineContext, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, Invalidation,
-    LocalFlags,
+    ContextView, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, Invalidation, LocalFlags,
 };
 use goff_core::{
     ConfigurationUpdate, Etag, EventBatch, FlagConfiguration, RelayClient, RelayError, Resolution,

@@ -1,4 +1,4 @@
-//! What a native evaluation hands to its caller.
+//! The result of a native evaluation.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -11,11 +11,12 @@ use goff_hooks::__internal::{UsageDecision, unix_seconds};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-/// The result of one evaluation: a value in any case, and why it is this one.
+/// The result of one evaluation: a value, and the reason for it.
 ///
-/// The value is the flag's, or the caller's default where the flag is disabled, gave null, or
-/// could not be evaluated; only the last of these has an [`error`](Self::error).
+/// The value is the flag's, or the caller's default if the flag is disabled, has the value null,
+/// or could not be evaluated. Only in the last case there is an [`error`](Self::error).
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct EvaluationDetails<T> {
     /// The value to use.
     pub value: T,
@@ -47,7 +48,7 @@ impl<T> EvaluationDetails<T> {
         }
     }
 
-    /// Why this value: the flag's reason verbatim, or [`Reason::Error`].
+    /// The reason for the value, as the evaluation gave it, or [`Reason::Error`].
     #[must_use]
     pub fn reason(&self) -> &Reason {
         match (&self.error, &self.resolution) {
@@ -56,7 +57,7 @@ impl<T> EvaluationDetails<T> {
         }
     }
 
-    /// The variant that was served; `SdkDefault` for a disabled flag, none on an error.
+    /// The variant that was served; `SdkDefault` for a disabled flag, `None` on an error.
     #[must_use]
     pub fn variant(&self) -> Option<&str> {
         match (&self.error, &self.resolution) {
@@ -65,7 +66,7 @@ impl<T> EvaluationDetails<T> {
         }
     }
 
-    /// Flag metadata, verbatim and whole; empty where the answer had none.
+    /// The metadata of the flag, unchanged; empty if the answer has none.
     #[must_use]
     pub fn metadata(&self) -> &Map<String, Value> {
         static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
@@ -74,19 +75,19 @@ impl<T> EvaluationDetails<T> {
             .map_or(&EMPTY, |resolution| &resolution.metadata)
     }
 
-    /// The flag's version, where the answer carries one.
+    /// The version of the flag, if the answer has one.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
         self.resolution.as_ref()?.version.as_deref()
     }
 
-    /// What went wrong; none for a disabled flag or a null value.
+    /// The error; `None` for a disabled flag or the value null.
     #[must_use]
     pub fn error(&self) -> Option<&ResolutionError> {
         self.error.as_ref()
     }
 
-    /// Whether the flag is switched off, so that the value is the caller's default.
+    /// Whether the flag is disabled, so that the value is the caller's default.
     #[must_use]
     pub fn is_disabled(&self) -> bool {
         *self.reason() == Reason::Disabled
@@ -94,7 +95,7 @@ impl<T> EvaluationDetails<T> {
 }
 
 impl EvaluationDetails<Value> {
-    /// One of many: disabled flags and failed ones have the value null.
+    /// One result of many: disabled and failed flags have the value null.
     pub(crate) fn of_bulk(result: Result<Arc<Resolution>, ResolutionError>) -> Self {
         match result {
             Ok(resolution) => {
@@ -110,17 +111,17 @@ impl EvaluationDetails<Value> {
     }
 }
 
-/// What a caller asks: a flag for a context, as a type of its own, or else its default.
+/// A request to evaluate a flag for a context as type `T`.
 pub(crate) struct TypedRequest<'a, T> {
     pub(crate) flag_key: &'a str,
-    /// As the caller gave it, before it is enriched.
+    /// The context before enrichment.
     pub(crate) context: &'a dyn ContextView,
     default: T,
     project: Project<T>,
     default_to_json: fn(&T) -> Value,
 }
 
-/// Projects a resolution.
+/// Converts a resolution into the requested type.
 type Project<T> = fn(&str, &Arc<Resolution>) -> Result<Projection<T>, ResolutionError>;
 
 impl<'a, T: FlagType> TypedRequest<'a, T> {
@@ -146,7 +147,7 @@ impl<'a, T: DeserializeOwned> TypedRequest<'a, T> {
             context,
             default,
             project: |flag_key, resolution| {
-                project_with(flag_key, resolution, "the asked type", |value| {
+                project_with(flag_key, resolution, "the requested type", |value| {
                     T::deserialize(value)
                         .map_err(|error| Cow::Owned(format!("a value of another shape ({error})")))
                 })
@@ -157,7 +158,7 @@ impl<'a, T: DeserializeOwned> TypedRequest<'a, T> {
 }
 
 impl<T> TypedRequest<'_, T> {
-    /// Gives the outcome its type, and records it.
+    /// Converts the outcome into the requested type, and records it.
     pub(crate) fn conclude(
         self,
         mut outcome: Outcome,

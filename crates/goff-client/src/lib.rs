@@ -1,26 +1,25 @@
 //! The native GO Feature Flag client: [`GoFeatureFlag`].
 //!
-//! It evaluates flags by asking a relay proxy, over HTTP or whatever [`RelayClient`] it is given,
-//! or in this process, with flags that it has from a relay proxy, a file or a text. It hands out
-//! typed values with variant, reason, metadata or error. It knows nothing of the OpenFeature SDK;
-//! `goff-provider` puts one on top of it.
+//! It evaluates flags remotely, by a relay proxy reached over HTTP or through a custom
+//! [`RelayClient`], or in process, with flags loaded from a relay proxy, a file or a text. An
+//! evaluation gives a typed value with variant, reason, metadata or error. The crate does not know
+//! the OpenFeature SDK; `goff-provider` is the adapter to it.
 //!
-//! Remote answers are cached and dropped as soon as the relay proxy announces that their flag
-//! changed; flags that are held here are fetched again then.
-//! What the relay proxy cannot know, such as an evaluation answered from the cache, is recorded
-//! here and delivered in batches; what it recorded itself is never sent again.
+//! Remote answers are cached, and dropped when the relay proxy announces that their flag changed.
+//! In process, an announced change fetches the flags again. Usage data that the relay proxy cannot
+//! record, such as an evaluation answered from the cache, is recorded here and delivered in batches.
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `http` | yes | the relay proxy over HTTP; without it only `with_relay_client` |
-//! | `ws` | yes | announcements of changed flags, over the relay proxy's WebSocket |
-//! | `in-process` | yes | evaluation in this process: `EvaluationType::InProcess`, `LocalFlags` |
+//! | `ws` | yes | the relay proxy's change stream, over a WebSocket |
+//! | `in-process` | yes | in-process evaluation: `EvaluationType::InProcess`, `LocalFlags` |
 //! | `file` | no | `from_file`: flags from a watched YAML, JSON or TOML file |
-//! | `tls-platform-roots` | yes | `https://` endpoints, trusting the platform's authorities |
-//! | `tls-bundled-roots` | no | `https://` endpoints, trusting Mozilla's authorities, built in |
-//! | `tls` | with either | `https://` endpoints, trusting authorities of the caller's own |
+//! | `tls-platform-roots` | yes | `https://` endpoints, trusting the platform's certificate authorities |
+//! | `tls-bundled-roots` | no | `https://` endpoints, trusting Mozilla's certificate authorities, built in |
+//! | `tls` | with either | `https://` endpoints, trusting custom certificate authorities |
 //! | `unix` | yes | `unix:///path` endpoints |
 //!
 //! # Example
@@ -61,8 +60,6 @@ pub use client::GoFeatureFlag;
 #[cfg(feature = "in-process")]
 pub use client::local_flags::{FlagsError, LocalFlags};
 pub use details::EvaluationDetails;
-#[cfg(feature = "in-process")]
-pub use in_process::engine_context::EngineContext;
 pub use options::GoFeatureFlagOptions;
 pub use options::error::{InitializeError, OptionsError};
 pub use status::error::ClientError;
@@ -83,4 +80,6 @@ pub use goff_http::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
 #[doc(hidden)]
 pub mod __internal {
     pub use crate::client::pending::PendingEvaluation;
+    #[cfg(feature = "in-process")]
+    pub use crate::in_process::engine_context::EngineContext;
 }

@@ -36,7 +36,7 @@ fn resolution(value: Value) -> Resolution {
         value,
         reason: Reason::TargetingMatch,
         variant: Some("True".to_owned()),
-        metadata: metadata().into(),
+        metadata: metadata(),
         version: Some("1.2.3".to_owned()),
         cacheable: true,
         ..Resolution::default()

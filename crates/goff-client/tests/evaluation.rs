@@ -35,7 +35,7 @@ fn answer(value: Value, reason: Reason) -> Result<Resolution, RelayError> {
         value,
         reason,
         variant: Some("A".to_owned()),
-        metadata: metadata().into(),
+        metadata: metadata(),
         version: Some("1.2.3".to_owned()),
         ..Resolution::default()
     })

@@ -197,6 +197,10 @@ impl Evaluator {
     }
 
     /// Stops loading flags, and frees them.
+    #[cfg_attr(
+        not(feature = "in-process"),
+        expect(unused_variables, reason = "remote evaluation has nothing to wait for")
+    )]
     pub(crate) async fn stop(&self, end: Instant) {
         match self {
             Self::Remote(_) => {}

@@ -1,4 +1,4 @@
-//! Flags without `async`: evaluation in this process, from any thread.
+//! Flags without `async`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,11 +17,11 @@ use crate::client::pending::not_evaluated;
 use crate::details::{EvaluationDetails, TypedRequest};
 use crate::in_process::snapshot::Snapshot;
 
-/// Flags that are evaluated at once, where the caller is: nothing is spawned or waited for, no
-/// runtime is needed, and the relay proxy is never asked. Clones share the flags.
+/// Flags that are evaluated on the calling thread, without a runtime, without waiting, and without
+/// a fallback to the relay proxy. Clones share the flags.
 ///
-/// [`GoFeatureFlag::local`](crate::GoFeatureFlag::local) gives those of a client, always the
-/// current ones; [`from_flags`](Self::from_flags) needs no client.
+/// [`GoFeatureFlag::local`](crate::GoFeatureFlag::local) gives the current flags of a client at
+/// any time; [`from_flags`](Self::from_flags) needs no client.
 ///
 /// ```
 /// use goff_client::{EvaluationContext, LocalFlags};
@@ -51,11 +51,10 @@ enum Flags {
 
 impl LocalFlags {
     /// Flags from a JSON object of flags by key, as in the member `flags` of the relay proxy's
-    /// configuration. Nothing is recorded.
+    /// configuration. Usage data is not recorded.
     ///
     /// # Errors
-    /// A text that is no object of flags. A flag that cannot be read is an error of its own
-    /// evaluations only.
+    /// The text is not a JSON object of flags. A malformed flag fails its evaluations only.
     pub fn from_flags(text: &str) -> Result<Self, FlagsError> {
         let snapshot = Snapshot::compile(FlagConfiguration {
             flags: Some(text.into()),
@@ -82,7 +81,7 @@ impl LocalFlags {
         self.evaluate_as_requested(TypedRequest::typed(flag_key, context, default))
     }
 
-    /// Evaluates a flag as a type of the caller's own, like
+    /// Evaluates a flag as your own type, like
     /// [`GoFeatureFlag::evaluate_as`](crate::GoFeatureFlag::evaluate_as).
     pub fn evaluate_as<T: DeserializeOwned>(
         &self,
@@ -97,7 +96,7 @@ impl LocalFlags {
     /// [`GoFeatureFlag::evaluate_all`](crate::GoFeatureFlag::evaluate_all).
     ///
     /// # Errors
-    /// When the client is not ready.
+    /// The client is not ready.
     pub fn evaluate_all(
         &self,
         context: &dyn ContextView,
@@ -118,15 +117,15 @@ impl LocalFlags {
         request.conclude(outcome, sink, EvaluationType::InProcess)
     }
 
-    fn with_snapshot<T>(&self, use_it: impl FnOnce(&Snapshot) -> T) -> Result<T, ResolutionError> {
+    fn with_snapshot<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> Result<T, ResolutionError> {
         let lifecycle = match &self.0 {
-            Flags::Fixed { snapshot, .. } => return Ok(use_it(snapshot)),
+            Flags::Fixed { snapshot, .. } => return Ok(read(snapshot)),
             Flags::Client(lifecycle) => lifecycle,
         };
         let session = lifecycle.session();
         session
             .as_ref()
-            .and_then(|session| session.evaluator.in_process()?.with_snapshot(use_it))
+            .and_then(|session| session.evaluator.in_process()?.with_snapshot(read))
             .ok_or_else(|| lifecycle.not_ready())
     }
 

@@ -38,11 +38,11 @@ use crate::status::Status;
 use crate::status::events::Subscription;
 use crate::status::stats::Stats;
 
-/// A client of one relay proxy. Clones are handles to the same client; what two clients do in one
-/// process is never shared.
+/// A client of one relay proxy. Clones are handles to the same client. Two clients in one process
+/// share nothing.
 ///
 /// Shut it down before the process ends: [`shutdown`](Self::shutdown) delivers the usage data that
-/// are still buffered. Dropping the last handle instead loses those and leaves no task behind.
+/// is still buffered. Dropping the last handle instead loses that data, and stops all tasks.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -78,65 +78,67 @@ impl GoFeatureFlag {
         Ok(Self { lifecycle })
     }
 
-    /// Makes the client ready: an empty cache, the change stream and the delivery of usage data.
-    /// Remote evaluation waits for no I/O (Python A22); an unreachable relay proxy is noticed by
-    /// the first evaluation. In-process evaluation ends with the first attempt to load the flags,
-    /// which the option `timeout` bounds (GOFF-LIFE-001); where it fails, [`status`](Self::status)
-    /// is [`Error`](State::Error) and heals by itself (GOFF-EVT-008).
+    /// Starts the client: an empty cache, the change stream and the delivery of usage data.
     ///
-    /// On a client that was started it does nothing, so that one handle can serve several OpenFeature
-    /// domains (GOFF-LIFE-002). After [`shutdown`](Self::shutdown), or when the relay proxy has
-    /// refused the key, it starts afresh, with whatever usage data are still buffered
-    /// (GOFF-LIFE-003).
+    /// With remote evaluation it returns at once, without I/O (docs/python-parity.md A22); an
+    /// unreachable relay proxy fails the first evaluation. With in-process evaluation it returns
+    /// after the first attempt to load the flags, which the option `timeout` bounds
+    /// (GOFF-LIFE-001). If that attempt fails, [`status`](Self::status) is
+    /// [`Error`](State::Error), and loading is retried (GOFF-EVT-008).
+    ///
+    /// On a started client it does nothing, so one handle can serve several OpenFeature domains
+    /// (GOFF-LIFE-002). After [`shutdown`](Self::shutdown), or after the relay proxy refused the
+    /// key, it starts the client again; usage data that is still buffered is kept (GOFF-LIFE-003).
     ///
     /// # Errors
-    /// [`InitializeError::NoRuntime`], outside a tokio runtime, and [`InitializeError::Refused`].
+    /// [`InitializeError::NoRuntime`] outside a tokio runtime, and [`InitializeError::Refused`].
     pub async fn initialize(&self) -> Result<(), InitializeError> {
         self.lifecycle.initialize().await
     }
 
-    /// [`new`](Self::new) and [`initialize`](Self::initialize) in one.
+    /// [`new`](Self::new) and [`initialize`](Self::initialize) in one. It starts tasks; with remote
+    /// evaluation it opens no connection.
     ///
     /// # Errors
-    /// Those of both.
+    /// The errors of both.
     pub async fn connect(options: GoFeatureFlagOptions) -> Result<Self, InitializeError> {
         let client = Self::new(options)?;
         client.initialize().await?;
         Ok(client)
     }
 
-    /// How the client is doing.
+    /// The state of the client, and its last background error.
     #[must_use]
     pub fn status(&self) -> Status {
         self.lifecycle.status()
     }
 
-    /// What the client has done so far.
+    /// Counters since the client was made.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.lifecycle.stats()
     }
 
-    /// Waits until evaluations are answered, at most for `deadline`; tells whether they are. A
-    /// client that the relay proxy has refused is not waited for.
-    pub async fn wait_until_ready(&self, deadline: Duration) -> bool {
-        self.lifecycle.wait_until_ready(deadline).await
+    /// Waits until evaluations are answered, for at most `timeout`, and returns whether they are.
+    /// Returns `false` at once when the relay proxy has refused the key.
+    pub async fn wait_until_ready(&self, timeout: Duration) -> bool {
+        self.lifecycle.wait_until_ready(timeout).await
     }
 
-    /// Events of this client from now on (GOFF-EVT-001).
+    /// The events of this client from now on (GOFF-EVT-001).
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         self.lifecycle.subscribe()
     }
 
-    /// Who evaluates.
+    /// Where flags are evaluated.
     #[must_use]
     pub fn evaluation_type(&self) -> EvaluationType {
         self.lifecycle.evaluation_type()
     }
 
-    /// The same flags without `async`: in-process evaluation only. It shares the life of this
-    /// client and records usage data like it.
+    /// The same flags without `async`; `None` with remote evaluation. They follow the client's
+    /// starts and shutdowns, and record usage data through it.
     #[cfg(feature = "in-process")]
     #[must_use]
     pub fn local(&self) -> Option<LocalFlags> {
@@ -144,32 +146,32 @@ impl GoFeatureFlag {
             .then(|| LocalFlags::of_client(Arc::clone(&self.lifecycle)))
     }
 
-    /// What is sent with every evaluation to label usage data.
+    /// The labels of this application's usage data.
     #[must_use]
     pub fn exporter_metadata(&self) -> &ExporterMetadata {
         self.lifecycle.exporter_metadata()
     }
 
-    /// Where usage data of this client go; none with `disable_data_collection`.
+    /// Takes usage data for delivery by this client; `None` with `disable_data_collection`.
     #[must_use]
     pub fn event_sink(&self) -> Option<Arc<dyn EventSink>> {
         self.lifecycle.event_sink()
     }
 
-    /// Takes changes that the caller has learned of in its own way: the named flags are not served
-    /// from the cache any more, and subscribers hear of it. A `ChangeListener` of goff-ws can be
-    /// started with it. As from one, [`Invalidation::All`](crate::Invalidation::All) before
-    /// [`StreamState::Open`](crate::StreamState::Open) is taken for a connection, not for a
-    /// change. It does nothing while the client is not initialised.
+    /// Takes flag changes from your own source, such as a `ChangeListener` of goff-ws: cached
+    /// answers for the flags are no longer served, and subscribers get an event. As with a
+    /// listener, [`Invalidation::All`](crate::Invalidation::All) before
+    /// [`StreamState::Open`](crate::StreamState::Open) counts as a connection, not as a change. It
+    /// does nothing while the client is not initialized.
     #[must_use]
     pub fn invalidation_sink(&self) -> Arc<dyn InvalidationSink> {
         Lifecycle::invalidation_sink(&self.lifecycle)
     }
 
     /// Evaluates a flag as a `bool`, `i64`, `f64`, `String`, JSON object (`serde_json::Map`) or
-    /// any JSON (`serde_json::Value`). It never fails: the caller's default is the value wherever
-    /// the flag has none, and [`EvaluationDetails`] says why. Nothing is coerced (GOFF-EVAL-003
-    /// to -006).
+    /// any JSON (`serde_json::Value`). It never fails: where the flag gives no value, the result is
+    /// `default`, and [`EvaluationDetails`] says why. Types are not coerced (GOFF-EVAL-003 to
+    /// -006).
     pub async fn evaluate<T: FlagType>(
         &self,
         flag_key: &str,
@@ -180,9 +182,9 @@ impl GoFeatureFlag {
             .await
     }
 
-    /// Evaluates a flag as a type of the caller's own. A value that does not deserialise is
-    /// `TYPE_MISMATCH` with the decoder's words. Where the default is served, usage data have null
-    /// for a value, since the type need not serialise.
+    /// Evaluates a flag as your own type. A value that cannot be deserialized is `TYPE_MISMATCH`
+    /// with the decoder's message. Where the default is served, the usage data has the value null,
+    /// because the type need not serialize.
     ///
     /// ```no_run
     /// # use goff_client::{EvaluationContext, GoFeatureFlag};
@@ -204,12 +206,13 @@ impl GoFeatureFlag {
             .await
     }
 
-    /// Evaluates every flag, or those that the context's `gofeatureflag.flagList` names: in one
-    /// request, or, in process, by the engine alone. Disabled flags and failed ones have the value
-    /// null. It is never cached and makes no usage data, as on the relay proxy.
+    /// Evaluates every flag, or those that the context's `gofeatureflag.flagList` names: remotely in
+    /// one request, in process without a fallback to the relay proxy. Disabled and failed flags
+    /// have the value null. Results are not cached, and usage data is not recorded, as on the relay
+    /// proxy.
     ///
     /// # Errors
-    /// When the request as a whole failed, or the client is not ready.
+    /// The whole request failed, or the client is not ready.
     pub async fn evaluate_all(
         &self,
         context: &dyn ContextView,
@@ -224,8 +227,7 @@ impl GoFeatureFlag {
     }
 
     /// The untyped evaluation beneath [`evaluate`](Self::evaluate) and the OpenFeature provider.
-    /// It takes the context as it is and records nothing: enrichment and usage data are the
-    /// caller's.
+    /// It neither enriches the context nor records usage data; the caller does both.
     pub async fn resolve(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
         match self.look_up(flag_key, context) {
             Ok(outcome) => outcome,
@@ -260,13 +262,12 @@ impl GoFeatureFlag {
         }
     }
 
-    /// Records that something happened to a user, for experiments (GOFF-TRACK-001 to -005). It is
-    /// delivered with the usage data of evaluations. Nothing is recorded with
-    /// `disable_data_collection`. Without a relay proxy nothing is either; that is warned of once
-    /// and counted in [`stats`](Self::stats).
+    /// Records a tracking event for experiments (GOFF-TRACK-001 to -005). It is delivered with the
+    /// usage data of evaluations. Nothing is recorded with `disable_data_collection`, nor without a
+    /// relay proxy, which is logged once and counted in [`stats`](Self::stats).
     ///
     /// # Errors
-    /// A context with an attribute that cannot be read, or a client that is not ready.
+    /// An attribute of the context cannot be read, or the client is not ready.
     pub fn track(
         &self,
         name: &str,

@@ -236,7 +236,7 @@ fn resolution(evaluation: &Evaluation<'_>) -> Resolution {
         value: evaluation.value.clone(),
         reason: evaluation.reason.as_str().into(),
         variant: (!evaluation.variant.is_empty()).then(|| evaluation.variant.to_owned()),
-        metadata: evaluation.metadata_map().into(),
+        metadata: evaluation.metadata_map(),
         version: (!evaluation.version.is_empty()).then(|| evaluation.version.to_owned()),
         track_events: evaluation.track_events,
         cacheable: evaluation.cacheable,

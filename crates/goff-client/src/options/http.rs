@@ -1,4 +1,4 @@
-//! The options of the connection to a relay proxy over HTTP, and what they make.
+//! The options of the connection to a relay proxy over HTTP, and the clients that they make.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::options::error::OptionsError;
 use crate::options::settings::{DEFAULT_TIMEOUT, RelayClients, StreamSource};
 use crate::remote::bounded_relay::BoundedRelay;
 
-/// `None` means that the option was not set.
+/// `None` means that the option is not set.
 #[derive(Clone, Default)]
 pub(crate) struct HttpOptions {
     pub(crate) api_key: Option<String>,
@@ -154,7 +154,7 @@ impl HttpOptions {
             }
             Wire::Connector(connect) => connect,
         };
-        // In process there is no cache to invalidate.
+        // In-process evaluation has no cache to invalidate.
         if self.disable_cache_invalidation == Some(true)
             && evaluation_type == EvaluationType::Remote
         {
@@ -175,15 +175,19 @@ impl HttpOptions {
         if let Some(timeout) = self.timeout {
             options = options.timeout(timeout);
         }
-        // The HTTP client has refused what is no header.
-        let headers = self.custom_headers.iter().filter_map(|(name, value)| {
-            let name = http::HeaderName::from_bytes(name.as_bytes()).ok()?;
-            let mut value = http::HeaderValue::from_bytes(value.as_bytes()).ok()?;
-            value.set_sensitive(true);
-            Some((name, value))
-        });
+        let headers: Result<Vec<_>, http::Error> = self
+            .custom_headers
+            .iter()
+            .map(|(name, value)| {
+                let name = http::HeaderName::from_bytes(name.as_bytes())?;
+                let mut value = http::HeaderValue::from_bytes(value.as_bytes())?;
+                value.set_sensitive(true);
+                Ok((name, value))
+            })
+            .collect();
+        let headers = headers.map_err(|error| OptionsError::caused("custom_header", error))?;
         Ok(Some(StreamSource {
-            options: options.headers(headers.collect::<Vec<_>>()),
+            options: options.headers(headers),
             connect,
         }))
     }
@@ -239,7 +243,7 @@ fn parse(option: &'static str, url: &str) -> Result<Endpoint, OptionsError> {
         .map_err(|error| OptionsError::caused(option, error))
 }
 
-/// Which relay proxy, and which of its flag sets.
+/// Identifies the relay proxy and the flag set.
 #[cfg(feature = "in-process")]
 fn identity(endpoint: &Endpoint, api_key: Option<&ApiKey>) -> Vec<u8> {
     let socket = endpoint.unix_socket().map(|path| path.to_string_lossy());
@@ -260,7 +264,7 @@ impl fmt::Debug for HttpOptions {
             .field("api_key", &self.api_key.as_ref().map(|_| "redacted"))
             .field("remote_protocol", &self.remote_protocol)
             .field("timeout", &self.timeout)
-            // Not even their names, which nobody has checked yet.
+            // Unchecked names may contain secrets too.
             .field("custom_headers", &self.custom_headers.len())
             .field(
                 "data_collector_base_url",

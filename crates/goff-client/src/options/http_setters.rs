@@ -9,57 +9,55 @@ use goff_http::{HttpTransport, RemoteProtocol, TlsOptions};
 use crate::options::GoFeatureFlagOptions;
 
 impl GoFeatureFlagOptions {
-    /// The key that the relay proxy asks for; it selects the flag set there. Sent as
-    /// `Authorization: Bearer`. Default: none; an empty key is none (GOFF-AUTH-001 to -003).
+    /// The API key of the relay proxy, which also selects the flag set. Sent as
+    /// `Authorization: Bearer`. An empty key means none. Default: none (GOFF-AUTH-001 to -003).
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.http.api_key = Some(key.into());
         self
     }
 
-    /// How flags are asked for. Default:
-    /// [`FeatureEval`](RemoteProtocol::FeatureEval).
+    /// The protocol of remote evaluation. Default: [`FeatureEval`](RemoteProtocol::FeatureEval).
     pub fn remote_protocol(mut self, protocol: RemoteProtocol) -> Self {
         self.http.remote_protocol = Some(protocol);
         self
     }
 
-    /// The time that any request may take as a whole: connecting, sending, reading the answer
+    /// The timeout of a whole request: connecting, sending, and reading the answer
     /// (GOFF-REM-006). Default: 10 s.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.http.timeout = Some(timeout);
         self
     }
 
-    /// Where usage data go instead of the endpoint: another base URL, with the same key, headers
-    /// and timeout (GOFF-CFG-006, GOFF-CFG-007). Default: the endpoint.
+    /// Another base URL for usage data, with the same key, headers and timeout (GOFF-CFG-006,
+    /// GOFF-CFG-007). Default: the endpoint.
     pub fn data_collector_base_url(mut self, url: impl Into<String>) -> Self {
         self.http.data_collector_base_url = Some(url.into());
         self
     }
 
-    /// Adds a header to every request, for gateways. The API key wins over an `Authorization`
-    /// header of yours (GOFF-AUTH-004). Default: none.
+    /// Adds a header to every request, for example for a gateway. The API key takes precedence over
+    /// an `Authorization` header (GOFF-AUTH-004). Default: none.
     pub fn custom_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.http.custom_headers.push((name.into(), value.into()));
         self
     }
 
-    /// Whom to trust over TLS, and which certificate to show. Default: the platform's roots, no
-    /// client certificate.
+    /// The trusted certificate authorities, and the client certificate. Default: the platform's
+    /// certificate authorities, no client certificate.
     pub fn tls(mut self, tls: TlsOptions) -> Self {
         self.http.tls = Some(tls);
         self
     }
 
-    /// Opens streams to the endpoint in your own way. Default: TCP, TLS or Unix socket, as the
-    /// endpoint says.
+    /// Your own way to open byte streams to the endpoint. Default: TCP, TLS or Unix socket, by the
+    /// endpoint's scheme.
     pub fn connector(mut self, connector: impl Connect + 'static) -> Self {
         self.http.connector = Some(Arc::new(connector));
         self
     }
 
-    /// Sends requests in your own way: bytes out, bytes back. The change stream is not followed
-    /// then; hand changes to
+    /// Your own way to send HTTP requests. There is no change stream then; report changes to
     /// [`invalidation_sink`](crate::GoFeatureFlag::invalidation_sink). Default: hyper over the
     /// connector.
     pub fn http_transport(mut self, transport: impl HttpTransport + 'static) -> Self {
@@ -70,14 +68,14 @@ impl GoFeatureFlagOptions {
 
 #[cfg(feature = "ws")]
 impl GoFeatureFlagOptions {
-    /// The longest pause between two attempts to open the change stream; the first ones come
-    /// sooner. Default: 60 s.
+    /// The longest pause between two attempts to open the change stream; the first pauses are
+    /// shorter. Default: 60 s.
     pub fn reconnect_interval(mut self, longest: Duration) -> Self {
         self.http.reconnect_interval = Some(longest);
         self
     }
 
-    /// Opens no change stream: the time limit of the cache alone bounds staleness. Remote
+    /// Opens no change stream; only [`cache_ttl`](Self::cache_ttl) bounds staleness. Remote
     /// evaluation. Default: `false`.
     pub fn disable_cache_invalidation(mut self, disable: bool) -> Self {
         self.http.disable_cache_invalidation = Some(disable);

@@ -30,12 +30,12 @@ use crate::options::in_process::InProcessOptions;
 use crate::options::settings::{Collection, Mode, RelayClients, Settings};
 use crate::remote::cache::CacheLimits;
 
-/// How to reach a relay proxy and what to tell it. Setters take and return the options, never
-/// fail and send nothing; [`GoFeatureFlag::new`](crate::GoFeatureFlag::new) and
-/// [`connect`](crate::GoFeatureFlag::connect) check them. No environment variable is read
-/// (GOFF-CFG-005).
+/// The options of a client. Setters never fail and send nothing;
+/// [`GoFeatureFlag::new`](crate::GoFeatureFlag::new) and
+/// [`connect`](crate::GoFeatureFlag::connect) check the options. Environment variables are not
+/// read (GOFF-CFG-005).
 ///
-/// `Debug` shows neither keys nor header values nor the endpoint.
+/// `Debug` hides keys, headers and the endpoint.
 #[derive(Clone)]
 #[must_use]
 pub struct GoFeatureFlagOptions {
@@ -73,15 +73,15 @@ impl GoFeatureFlagOptions {
         Self::with_source(Source::RelayProxy(endpoint.into()))
     }
 
-    /// Options for a relay proxy behind a transport of your own. Endpoint, key, header, protocol
-    /// and transport options do not go with it.
+    /// Options for a relay proxy behind your own client. Options of the endpoint, key, headers,
+    /// protocol and transport cannot be combined with it.
     pub fn with_relay_client(client: Arc<dyn RelayClient>) -> Self {
         Self::with_source(Source::RelayClient(client))
     }
 
     /// Options for flags without a relay proxy, from a JSON object of flags by key, such as one
-    /// that is built into the binary. They are evaluated in process and never change; usage data
-    /// are not collected. Options of a relay proxy or of the delivery of usage data do not go with
+    /// that is built into the binary. The flags are evaluated in process and never change. Usage
+    /// data is not collected. Options of a relay proxy or of data delivery cannot be combined with
     /// it.
     ///
     /// ```
@@ -102,17 +102,17 @@ impl GoFeatureFlagOptions {
         Self::with_source(Source::Flags(text.into()))
     }
 
-    /// Options for flags without a relay proxy, from a file in YAML, JSON or TOML, as its extension
-    /// says, of at most 256 MiB. They are evaluated in process; usage data are not collected.
-    /// Options of a relay proxy or of the delivery of usage data do not go with it.
+    /// Options for flags without a relay proxy, from a file in YAML, JSON or TOML (by its
+    /// extension) of at most 256 MiB. The flags are evaluated in process. Usage data is not
+    /// collected. Options of a relay proxy or of data delivery cannot be combined with it.
     ///
-    /// The file is watched: writing to it, replacing it, Kubernetes' swap of a mounted ConfigMap,
-    /// deleting it and creating it again are noticed within a fraction of a second, or within
-    /// 5 s on file systems without events. While it is absent or cannot be loaded, the flags
-    /// loaded before stay and the status is [`Stale`](crate::State::Stale); if there are none,
-    /// it is [`Error`](crate::State::Error) until there are. Replace it atomically, by renaming,
-    /// so that no half of it is taken for the whole. As on the relay proxy, flags that fail
-    /// validation are left out, with a warning.
+    /// The file is watched: a write, a replacement, Kubernetes' swap of a mounted ConfigMap, and a
+    /// deletion with re-creation take effect within a fraction of a second, or within a second on
+    /// file systems without events. While the file is absent or cannot be loaded, the flags loaded
+    /// before stay, and the state is [`Stale`](crate::State::Stale); without such flags it is
+    /// [`Error`](crate::State::Error). Replace the file atomically, by renaming, so that no
+    /// half-written file is loaded. As on the relay proxy, flags that fail validation are left out,
+    /// with a warning.
     #[cfg(feature = "file")]
     pub fn from_file(path: impl Into<std::path::PathBuf>) -> Self {
         Self::with_source(Source::File(path.into()))
@@ -136,31 +136,31 @@ impl GoFeatureFlagOptions {
         }
     }
 
-    /// Adds an entry to the metadata that label this application's usage data: a string, boolean
-    /// or finite number. `provider: "rust"` and `openfeature: true` are always there and cannot
-    /// be changed. Default: no other entries.
+    /// Adds an entry to the labels of this application's usage data: a string, boolean or finite
+    /// number. `provider: "rust"` and `openfeature: true` are always present and cannot be changed.
+    /// Default: no other entries.
     pub fn exporter_metadata(mut self, key: impl Into<String>, value: impl Into<Value>) -> Self {
         self.exporter_metadata.push((key.into(), value.into()));
         self
     }
 
-    /// How many evaluations the cache holds; the least recently used goes first
+    /// The number of evaluations that the cache holds; the least recently used is dropped first
     /// (GOFF-CACHE-001). Remote evaluation. Default: 10,000.
     pub fn cache_size(mut self, evaluations: u64) -> Self {
         self.cache_size = evaluations;
         self
     }
 
-    /// How long the cache may serve an answer; `None` for as long as no change of its flag is
-    /// announced (GOFF-CACHE-002). With several relay proxies behind a balancer this, not the
-    /// announcement, bounds staleness. Remote evaluation. Default: 60 s.
+    /// How long the cache may serve an answer; `None` means until a change of its flag is announced
+    /// (GOFF-CACHE-002). With several relay proxies behind a load balancer only this limit bounds
+    /// staleness, because an evaluation may reach an instance that lags behind the announcement.
+    /// Remote evaluation. Default: 60 s.
     pub fn cache_ttl(mut self, ttl: impl Into<Option<Duration>>) -> Self {
         self.cache_ttl = ttl.into();
         self
     }
 
-    /// Makes every evaluation a request of its own (GOFF-CACHE-003). Remote evaluation.
-    /// Default: `false`.
+    /// Sends a request for every evaluation (GOFF-CACHE-003). Remote evaluation. Default: `false`.
     pub fn disable_cache(mut self, disable: bool) -> Self {
         self.disable_cache = disable;
         self
@@ -172,22 +172,23 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// How often buffered usage data are delivered (GOFF-COLL-014). Default: 60 s.
+    /// The interval between deliveries of usage data (GOFF-COLL-014). Default: 60 s.
     pub fn data_flush_interval(mut self, interval: Duration) -> Self {
         self.data_flush_interval = Some(interval);
         self
     }
 
-    /// How many buffered events are delivered without waiting for the interval. The buffer holds
-    /// twice as many; beyond, the oldest are dropped and counted (GOFF-COLL-014, GOFF-COLL-019).
-    /// Default: 10,000.
+    /// The number of buffered events that starts a delivery before the interval is over. The buffer
+    /// holds twice as many; further events replace the oldest, which are counted as dropped
+    /// (GOFF-COLL-014, GOFF-COLL-019). Default: 10,000.
     pub fn max_pending_events(mut self, events: usize) -> Self {
         self.max_pending_events = Some(events);
         self
     }
 
-    /// Whether this client's own diagnostics (requests with status and duration, stream events,
-    /// deliveries) come at INFO instead of DEBUG. Default: `false`.
+    /// Logs this client's diagnostics (requests with status and duration, stream events,
+    /// deliveries) at INFO instead of DEBUG. A subscriber's filter can do the same; the option
+    /// exists for parity with the other providers. Default: `false`.
     pub fn debug(mut self, debug: bool) -> Self {
         self.debug = debug;
         self

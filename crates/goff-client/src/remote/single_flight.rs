@@ -1,6 +1,6 @@
 //! One request for all concurrent evaluations of the same flag for the same context.
 //!
-//! The request runs in a task of its own, so a caller that gives up takes nothing from the others.
+//! The request runs in a separate task, so a caller that gives up takes nothing from the others.
 //! The first caller that still waits for the answer is the one whose evaluation the relay proxy
 //! recorded; the others are followers. A request that started before its flag was invalidated is
 //! not joined.

@@ -1,4 +1,4 @@
-//! How evaluations were answered, through all lives of a client.
+//! The counters of a client across its sessions.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;

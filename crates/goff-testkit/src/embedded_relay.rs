@@ -6,8 +6,10 @@ mod builder;
 mod change_stream;
 mod collector;
 mod configuration;
+mod context;
 mod date;
 mod evaluation;
+mod event;
 mod faults;
 mod flag_set;
 mod request_json;
@@ -29,31 +31,30 @@ pub use builder::{EmbeddedRelayBuilder, FlagSetOptions};
 pub use collector::{CollectedEvent, CollectedKind};
 pub use faults::{Fault, RelayEndpoint};
 
+use answer::VERSION;
 use flag_set::Source;
 use server::{Address, Server};
 use service::Service;
 
-/// The release of the relay proxy whose answers these are, marked as not being it.
-const VERSION: &str = "1.55.2+embedded";
-
-/// A relay proxy on a free port of 127.0.0.1: the real one's protocol, the engine of
-/// `goff-engine`, and the flags of a file or a text.
+/// A relay proxy on a free port of 127.0.0.1: it speaks the protocol of a real one, evaluates with
+/// `goff-engine`, and serves the flags of a file or a text.
 ///
-/// What a GO Feature Flag provider asks of a relay proxy is there: single and bulk evaluation
+/// It has all that a GO Feature Flag provider needs of a relay proxy: single and bulk evaluation
 /// in both protocols, the flag configuration with its ETag, the hashes of changes, the data
 /// collector, the change stream at both addresses, keys, flag sets, enrichment, and the error
-/// answers of each. The same requests are sent to it and to the real relay proxy, and the
-/// answers compared; it differs in this, on purpose:
+/// answers of each. The tests of this project send the same requests to it and to a real relay
+/// proxy and compare status, shape, codes and values. These differences are intended:
 ///
-/// * no server-sent events, manifest, metrics or Swagger pages; bodies in JSON only;
-/// * it never writes into the metadata of a disabled flag that is asked for over OFREP, so that
-///   no change is announced which nobody made;
-/// * the hashes and ETags are other ones, as members are written in another order.
+/// * no server-sent events, manifest, metrics, Swagger pages, CORS or `?pretty`; bodies in JSON only;
+/// * other words for malformed JSON, which may be nested 128 deep and hold no lone surrogates;
+/// * an OFREP evaluation never changes the metadata of a disabled flag, so no such change is
+///   announced;
+/// * other hashes and ETags, since members are written in another order.
 ///
-/// It runs on a thread of its own with a runtime of its own, so it can be used from any test,
-/// synchronous or not, on any runtime and with a paused clock. Its methods block for as long as
-/// that thread takes to obey, which is far below a millisecond. Dropping it closes the port and
-/// every connection, and ends the thread.
+/// It runs on a dedicated thread with a dedicated runtime, so it can be used from any test,
+/// synchronous or not, on any runtime and with a paused clock. Its methods block until that thread
+/// has acted, which takes far less than a millisecond. Dropping it closes the port and every
+/// connection, and ends the thread.
 ///
 /// ```
 /// use std::io::{Read as _, Write as _};
@@ -82,12 +83,12 @@ const VERSION: &str = "1.55.2+embedded";
 /// stream.read_to_string(&mut answer)?;
 /// assert!(answer.contains(r#""reason":"TARGETING_MATCH""#) && answer.contains(r#""value":true"#));
 ///
-/// // The relay proxy recorded that evaluation, as the real one's exporter would.
+/// // The relay proxy recorded that evaluation, as the exporter of a real one would.
 /// let events = relay.feature_events();
 /// assert_eq!(events[0]["userKey"], "user-1");
 /// assert_eq!(events[0]["source"], "SERVER");
 ///
-/// // A change is announced to every connected client at once.
+/// // Every connected client is notified of a change at once.
 /// relay.set_flags("new-checkout: {variations: {on: true}, defaultRule: {variation: on}}")?;
 /// # drop(endpoint);
 /// # Ok::<(), std::io::Error>(())
@@ -96,18 +97,16 @@ const VERSION: &str = "1.55.2+embedded";
 pub struct EmbeddedRelay {
     address: Address,
     service: Arc<Service>,
-    /// Last, so that what it serves is there until it has ended.
     server: Server,
 }
 
 impl EmbeddedRelay {
-    /// A relay proxy to set up: without anything set it has no flags and asks for no key.
+    /// Settings for a relay proxy: without flags and keys at first.
     pub fn builder() -> EmbeddedRelayBuilder {
         EmbeddedRelayBuilder::new()
     }
 
-    /// What a client is configured with: `http://127.0.0.1:PORT` with the path prefix, or
-    /// `unix:///PATH`.
+    /// The endpoint for a client: `http://127.0.0.1:PORT` with the path prefix, or `unix:///PATH`.
     #[must_use]
     pub fn endpoint(&self) -> String {
         match &self.address {
@@ -117,7 +116,7 @@ impl EmbeddedRelay {
         }
     }
 
-    /// Where it listens; none if on a Unix socket.
+    /// The address at which it listens; `None` for a Unix socket.
     #[must_use]
     pub fn socket_address(&self) -> Option<SocketAddr> {
         match self.address {
@@ -127,19 +126,19 @@ impl EmbeddedRelay {
         }
     }
 
-    /// The release of the relay proxy whose protocol this is, as the header
-    /// `X-Gofeatureflag-Version` says it.
+    /// The release of the relay proxy whose protocol it speaks, as in the header
+    /// `X-Gofeatureflag-Version`.
     #[must_use]
     pub fn version(&self) -> &'static str {
         VERSION
     }
 
-    /// Replaces the flags, and announces what changed before this returns. Where flags come from
-    /// a file, the file is replaced as a whole.
+    /// Replaces the flags, and announces the changes before it returns. Where flags come from a
+    /// file, the file is replaced atomically.
     ///
     /// # Errors
-    /// Flags that cannot be loaded, which leaves the flags as they were; a file that cannot be
-    /// written; more than one flag set.
+    /// The flags cannot be loaded, which leaves the earlier ones in place; the file cannot be
+    /// written; there is more than one flag set.
     pub fn set_flags(&self, text: &str) -> io::Result<()> {
         let [set] = self.service.flag_sets.as_slice() else {
             return Err(io::Error::other("there is more than one flag set"));
@@ -151,116 +150,116 @@ impl EmbeddedRelay {
         self.reload()
     }
 
-    /// Reads the flags again now, and announces what changed before this returns.
+    /// Reads the flags again, and announces the changes before it returns.
     ///
     /// # Errors
-    /// Flags that cannot be loaded, which leaves the flags as they were.
+    /// The flags cannot be loaded, which leaves the earlier ones in place.
     pub fn reload(&self) -> io::Result<()> {
         self.service.reload().map_err(io::Error::other)
     }
 
-    /// Why the last load failed, if it did. The flags of the load before are served.
+    /// The error of the last load, if it failed. The earlier flags are then served.
     #[must_use]
     pub fn load_error(&self) -> Option<String> {
         let error = self.service.load_error.lock();
         error.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The flags that are not served because the relay proxy finds them invalid, and why.
+    /// Why flags are not served: one message for each invalid flag.
     #[must_use]
     pub fn flag_problems(&self) -> Vec<String> {
         let sets = self.service.flag_sets.iter();
         sets.flat_map(flag_set::FlagSet::problems).collect()
     }
 
-    /// What was collected so far, in order: what clients sent to the data collector, and
-    /// evaluations that this relay proxy recorded itself.
+    /// The events so far, in order: those that clients sent to the data collector, and those of
+    /// evaluations by this relay proxy.
     #[must_use]
     pub fn events(&self) -> Vec<CollectedEvent> {
         self.service.collected.all()
     }
 
-    /// The feature events among them, as an exporter would write them.
+    /// The feature events so far, as an exporter would write them.
     #[must_use]
     pub fn feature_events(&self) -> Vec<Value> {
         self.events_of(CollectedKind::Feature)
     }
 
-    /// The tracking events among them, as an exporter would write them.
+    /// The tracking events so far, as an exporter would write them.
     #[must_use]
     pub fn tracking_events(&self) -> Vec<Value> {
         self.events_of(CollectedKind::Tracking)
     }
 
-    /// Waits until that many events were collected since the start or the last
-    /// [`clear_events`](Self::clear_events); for as long as it takes.
+    /// Waits, without a limit, until `count` events have been collected since the start or the last
+    /// [`clear_events`](Self::clear_events).
     pub async fn wait_for_events(&self, count: usize) {
         let mut seen = self.service.collected.count();
-        // The sender is in `self`, so the channel is open.
+        // The channel stays open: `self` holds its sender.
         let _ = seen.wait_for(|seen| *seen >= count).await;
     }
 
-    /// Forgets what was collected.
+    /// Removes the events so far.
     pub fn clear_events(&self) {
         self.service.collected.clear();
     }
 
-    /// How many change streams are open.
+    /// The number of open change streams.
     #[must_use]
     pub fn change_streams(&self) -> usize {
         self.service.streams.count()
     }
 
-    /// Sends a message of the test's own on every open change stream, be it malformed.
+    /// Sends any message, even a malformed one, on every open change stream.
     pub fn announce(&self, message: &str) {
-        self.service.streams.tell(&message.into());
+        self.service.streams.send(&message.into());
     }
 
-    /// While silent, open change streams neither ping nor tell changes, and answer no ping: the
-    /// connection looks open and is dead. What changed meanwhile is told afterwards.
+    /// Makes the change streams silent, or ends the silence. A silent stream looks open and is dead:
+    /// it sends neither pings nor changes, and answers no ping. Changes during the silence are sent
+    /// after it.
     pub fn silence_change_streams(&self, silent: bool) {
         self.service.streams.set_silent(silent);
     }
 
-    /// Puts a fault in force.
+    /// Activates a fault.
     pub fn inject(&self, fault: Fault) {
         self.service.faults.add(fault);
     }
 
-    /// Takes every fault out of force. A request that is kept silent stays so.
+    /// Deactivates every fault. A request without an answer stays without one.
     pub fn clear_faults(&self) {
         self.service.faults.clear();
     }
 
-    /// Closes the listener and every connection, as when the process is killed: connecting is
-    /// refused until [`start`](Self::start). What was collected stays.
+    /// Closes the listener and every connection, as if the process was killed: connections are
+    /// refused until [`start`](Self::start). The collected events stay.
     ///
     /// # Errors
-    /// Only if the server's thread has panicked.
+    /// The server's thread has panicked.
     pub fn stop(&self) -> io::Result<()> {
         self.server.stop()
     }
 
-    /// Listens again, at the same address, with freshly loaded flags. Started already, it first
-    /// stops.
+    /// Loads the flags and listens again at the same address. A running relay proxy stops first.
     ///
     /// # Errors
-    /// Flags that cannot be loaded; an address that somebody else has taken meanwhile.
+    /// The flags cannot be loaded, or the address is in use.
     pub fn start(&self) -> io::Result<()> {
         self.reload()?;
         self.server.start(self.address.clone()).map(drop)
     }
 
-    /// Stands still, as a suspended process does: connections are accepted and stay open, and
-    /// nothing is answered, sent or read until [`resume`](Self::resume).
+    /// Acts like a suspended process until [`resume`](Self::resume): the system accepts connections,
+    /// and nothing is read or sent.
     ///
     /// # Errors
-    /// Only if the server's thread has panicked.
+    /// The server's thread has panicked.
     pub fn pause(&self) -> io::Result<()> {
         self.server.pause()
     }
 
-    /// Goes on after a [`pause`](Self::pause), with everything that came meanwhile.
+    /// Ends a [`pause`](Self::pause) and answers the requests that arrived during it.
     pub fn resume(&self) {
         self.server.resume();
     }
@@ -274,7 +273,7 @@ impl EmbeddedRelay {
     }
 }
 
-/// Replaces a file as a whole, so that nobody reads half of one.
+/// Replaces a file atomically.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");

@@ -1,4 +1,4 @@
-//! [`FaultyServer`]: an HTTP server on loopback that answers as it is told, faults included.
+//! [`FaultyServer`]: an HTTP server on loopback with scripted answers, faults included.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,11 +13,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
-/// An HTTP/1.1 server on a free port of 127.0.0.1 whose answers are scripted, byte for byte if
-/// need be: what a client meets when a gateway, or the network before it, is in trouble.
+/// An HTTP/1.1 server on a free port of 127.0.0.1 with scripted answers, byte for byte where
+/// needed: for tests of what a client does when a gateway or the network fails.
 ///
-/// Each request takes the next [`Answer`]; the last one repeats. The server keeps what it was
-/// asked, and stops, with every connection, when it is dropped.
+/// Each request takes the next [`Answer`]; the last one repeats. The server records the requests.
+/// Dropping it closes the port and every connection.
 ///
 /// ```
 /// use goff_testkit::{Answer, FaultyServer};
@@ -44,10 +44,10 @@ pub struct FaultyServer {
 }
 
 impl FaultyServer {
-    /// Starts a server with these answers. Without any, it accepts and stays silent.
+    /// Starts a server with these answers. Without answers it reads requests and stays silent.
     ///
     /// # Errors
-    /// No free port on 127.0.0.1.
+    /// There is no free port on 127.0.0.1.
     pub async fn start(answers: impl IntoIterator<Item = Answer>) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
@@ -64,10 +64,10 @@ impl FaultyServer {
         })
     }
 
-    /// The URL of a port on 127.0.0.1 at which nobody listens any more: connecting is refused.
+    /// The URL of a port on 127.0.0.1 without a listener: connections are refused.
     ///
     /// # Errors
-    /// No free port on 127.0.0.1.
+    /// There is no free port on 127.0.0.1.
     pub async fn refusing_url() -> io::Result<String> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         Ok(format!("http://{}", listener.local_addr()?))
@@ -90,31 +90,31 @@ impl FaultyServer {
         self.shared.answers().push_back(answer);
     }
 
-    /// Lets one answer that is [held](Answer::held) go, now or when it comes to it.
+    /// Sends one [held](Answer::held) answer: the one that waits, or the next one to wait.
     pub fn release(&self) {
         self.shared.released.add_permits(1);
     }
 
-    /// How many connections were accepted so far.
+    /// The number of connections accepted so far.
     #[must_use]
     pub fn connections(&self) -> usize {
         self.shared.seen.borrow().connections
     }
 
-    /// The whole requests that came so far, in order.
+    /// The complete requests so far, in order.
     #[must_use]
     pub fn requests(&self) -> Vec<SeenRequest> {
         self.shared.seen.borrow().requests.clone()
     }
 
-    /// Waits until that many whole requests have come.
+    /// Waits until `count` complete requests have arrived.
     pub async fn wait_for_requests(&self, count: usize) {
-        // The sender is in `self`, so the channel is open.
+        // The channel stays open: `self` holds its sender.
         let mut seen = self.shared.seen.subscribe();
         let _ = seen.wait_for(|seen| seen.requests.len() >= count).await;
     }
 
-    /// Waits until that many connections have ended, from either side.
+    /// Waits until `count` connections have ended, from either side.
     pub async fn wait_for_ended_connections(&self, count: usize) {
         let mut seen = self.shared.seen.subscribe();
         let _ = seen.wait_for(|seen| seen.ended >= count).await;
@@ -123,12 +123,12 @@ impl FaultyServer {
 
 impl Drop for FaultyServer {
     fn drop(&mut self) {
-        // The task owns the connections' tasks, which end with it.
+        // The task owns the tasks of the connections, which end with it.
         self.accepting.abort();
     }
 }
 
-/// What a [`FaultyServer`] does with one request: bytes, then perhaps many more, then an end.
+/// What a [`FaultyServer`] does with one request: the bytes it writes, and what follows them.
 #[derive(Clone)]
 #[must_use]
 pub struct Answer {
@@ -149,20 +149,20 @@ enum End {
 }
 
 impl Answer {
-    /// A whole response with that body, after which the connection is kept.
+    /// A complete response with this body. The connection stays open.
     pub fn new(status: u16, body: impl AsRef<[u8]>) -> Self {
         Self::with_headers(status, &[("content-type", "application/json")], body)
     }
 
-    /// A whole response with these headers (and its `content-length`) and that body, after which
-    /// the connection is kept.
+    /// A complete response with these headers, its `content-length` and this body. The connection
+    /// stays open.
     pub fn with_headers(status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Self {
         let body = body.as_ref();
         let mut head = format!("HTTP/1.1 {status} \r\n");
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
-        // A 204 or 304 has no body and says so by itself.
+        // These statuses imply that there is no body.
         if !matches!(status, 100..=199 | 204 | 304) {
             head.push_str(&format!("content-length: {}\r\n", body.len()));
         }
@@ -172,7 +172,7 @@ impl Answer {
         Self::raw(bytes)
     }
 
-    /// These bytes and no others: half a head, a body shorter than announced, no HTTP at all.
+    /// Exactly these bytes: half a head, a body shorter than announced, no HTTP at all.
     pub fn raw(bytes: impl Into<Vec<u8>>) -> Self {
         Self {
             bytes: bytes.into(),
@@ -184,12 +184,12 @@ impl Answer {
         }
     }
 
-    /// Not a byte.
+    /// No bytes.
     pub fn nothing() -> Self {
         Self::raw([])
     }
 
-    /// Then `piece` again and again, `total` bytes in all; `u64::MAX` never ends.
+    /// Repeats `piece` afterwards, for `total` bytes; `u64::MAX` never ends.
     pub fn filled_with(mut self, piece: impl Into<Vec<u8>>, total: u64) -> Self {
         self.filler = Some((piece.into(), total));
         self
@@ -207,19 +207,19 @@ impl Answer {
         self
     }
 
-    /// Says nothing afterwards, and leaves the connection open until the client closes it.
+    /// Sends nothing afterwards, and leaves the connection open until the client closes it.
     pub fn then_silence(mut self) -> Self {
         self.end = End::Silence;
         self
     }
 
-    /// Answers as soon as there is a connection, without reading a request.
+    /// Answers when a client connects, without reading a request.
     pub fn on_connect(mut self) -> Self {
         self.on_connect = true;
         self
     }
 
-    /// Waits that long before the first byte.
+    /// Waits before the first byte.
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
@@ -241,7 +241,7 @@ impl fmt::Debug for Answer {
     }
 }
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SeenRequest {
@@ -249,7 +249,7 @@ pub struct SeenRequest {
     pub method: String,
     /// The request target, undecoded.
     pub path: String,
-    /// Names as they were spelled, and values.
+    /// Names as the client spelled them, and values.
     pub headers: Vec<(String, String)>,
     /// The body, as long as its `content-length`.
     pub body: Vec<u8>,
@@ -258,7 +258,7 @@ pub struct SeenRequest {
 }
 
 impl SeenRequest {
-    /// The first header of that name, whatever its case.
+    /// The first header of this name, in any letter case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers
@@ -271,7 +271,7 @@ impl SeenRequest {
 #[derive(Debug)]
 struct Shared {
     answers: Mutex<VecDeque<Answer>>,
-    /// One permit lets one held answer go.
+    /// Each permit sends one held answer.
     released: Semaphore,
     seen: watch::Sender<Seen>,
 }
@@ -297,7 +297,7 @@ impl Shared {
         }
     }
 
-    /// The next answer, if it does not wait for a request.
+    /// The next answer, if it needs no request.
     fn answer_to_connect(&self) -> Option<Answer> {
         let is_due = self.answers().front()?.on_connect;
         if is_due { self.next_answer() } else { None }
@@ -315,7 +315,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         });
         let shared = Arc::clone(&shared);
         connections.spawn(async move {
-            // An error means that the client went away, as clients do.
+            // An error means that the client went away.
             let _ = serve(stream, connection, &shared).await;
             shared.seen.send_modify(|seen| seen.ended += 1);
         });
@@ -371,7 +371,7 @@ async fn write(stream: &mut TcpStream, answer: Answer, shared: &Shared) -> io::R
     Ok(answer.end)
 }
 
-/// The next whole request; `None` when the client closed the connection between two.
+/// The next complete request; `None` when the client closed the connection between two requests.
 async fn read_request(
     stream: &mut TcpStream,
     buffer: &mut Vec<u8>,
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_in_order_and_remembers_the_requests() {
+    async fn answers_come_in_order_and_requests_are_recorded() {
         let server =
             FaultyServer::start([Answer::new(200, "one"), Answer::new(204, "").then_close()])
                 .await
@@ -453,20 +453,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn last_answer_repeats_and_pushed_ones_follow() {
+    async fn the_last_answer_repeats_and_pushed_ones_follow() {
         let server = FaultyServer::start([Answer::raw("a").then_close()])
             .await
             .unwrap();
         for expected in ["a", "a"] {
-            assert_eq!(ask(&server).await.unwrap(), expected);
+            assert_eq!(exchange(&server).await.unwrap(), expected);
         }
         server.push(Answer::raw("b").then_close());
         for expected in ["a", "b", "b"] {
-            assert_eq!(ask(&server).await.unwrap(), expected);
+            assert_eq!(exchange(&server).await.unwrap(), expected);
         }
     }
 
-    async fn ask(server: &FaultyServer) -> io::Result<String> {
+    async fn exchange(server: &FaultyServer) -> io::Result<String> {
         let mut stream = connected(server).await;
         stream.write_all(REQUEST).await?;
         let mut answer = String::new();
@@ -475,7 +475,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn resets_and_fills_and_answers_unasked() {
+    async fn an_answer_can_reset_fill_and_come_without_a_request() {
         let server = FaultyServer::start([
             Answer::nothing().then_reset(),
             Answer::raw("x").filled_with("abc", 7).then_close(),
@@ -483,18 +483,18 @@ mod tests {
         ])
         .await
         .unwrap();
-        let error = ask(&server).await.unwrap_err();
+        let error = exchange(&server).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
-        assert_eq!(ask(&server).await.unwrap(), "xabcabca");
-        let mut unasked = String::new();
+        assert_eq!(exchange(&server).await.unwrap(), "xabcabca");
+        let mut early = String::new();
         let mut stream = connected(&server).await;
-        stream.read_to_string(&mut unasked).await.unwrap();
-        assert_eq!(unasked, "now");
+        stream.read_to_string(&mut early).await.unwrap();
+        assert_eq!(early, "now");
         assert_eq!(server.requests().len(), 2);
     }
 
     #[tokio::test]
-    async fn held_answer_waits_and_dropping_ends_everything() {
+    async fn a_held_answer_waits_and_dropping_the_server_ends_everything() {
         let server = FaultyServer::start([Answer::raw("a").held().then_close(), Answer::nothing()])
             .await
             .unwrap();
@@ -516,7 +516,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn refusing_url_refuses() {
+    async fn connections_to_the_refusing_url_are_refused() {
         let url = FaultyServer::refusing_url().await.unwrap();
         let address = url.strip_prefix("http://").unwrap();
         let error = TcpStream::connect(address).await.unwrap_err();

@@ -1,12 +1,12 @@
-//! Relay proxies and doubles for tests: this project's own, and its users'.
+//! Relay proxies and doubles for tests of this project and of its users.
 //!
 //! * [`EmbeddedRelay`]: a whole relay proxy on a port of 127.0.0.1, with faults on demand;
 //! * [`TestFlags`]: flags in memory that a test sets one by one;
-//! * [`ScriptedRelay`]: a relay proxy in memory, above the wire;
-//! * [`RecordingSink`]: remembers events and invalidations;
-//! * [`FaultyServer`]: an HTTP server on loopback that answers as it is told, faults included.
+//! * [`ScriptedRelay`]: a relay proxy in memory with scripted answers, above the wire;
+//! * [`RecordingSink`]: records events and invalidations;
+//! * [`FaultyServer`]: an HTTP server on loopback with scripted answers, faults included.
 //!
-//! Nothing here is needed at run time by anything.
+//! For tests only: no other crate needs it at run time.
 
 mod embedded_relay;
 mod faulty_server;

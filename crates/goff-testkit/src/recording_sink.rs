@@ -1,10 +1,10 @@
-//! Remembers the events and invalidations it is given.
+//! [`RecordingSink`]: records events and invalidations.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use goff_core::{Event, EventSink, Invalidation, InvalidationSink, StreamState};
 
-/// An [`EventSink`] and [`InvalidationSink`] that a test reads back. Clones share one record.
+/// An [`EventSink`] and [`InvalidationSink`] that records for a test. Clones share one record.
 #[derive(Debug, Clone, Default)]
 pub struct RecordingSink(Arc<Mutex<Record>>);
 
@@ -16,19 +16,19 @@ struct Record {
 }
 
 impl RecordingSink {
-    /// Every event so far, in order.
+    /// The events so far, in order.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         self.lock().events.clone()
     }
 
-    /// Every invalidation so far, in order.
+    /// The invalidations so far, in order.
     #[must_use]
     pub fn invalidations(&self) -> Vec<Invalidation> {
         self.lock().invalidations.clone()
     }
 
-    /// Every state of the stream so far, in order.
+    /// The states of the change stream so far, in order.
     #[must_use]
     pub fn stream_states(&self) -> Vec<StreamState> {
         self.lock().stream_states.clone()
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn remembers_in_order() {
+    fn everything_is_recorded_in_order() {
         let sink = RecordingSink::default();
         let event = |name: &str| {
             Event::from(TrackingEvent {

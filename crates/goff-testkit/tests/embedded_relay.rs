@@ -1,5 +1,5 @@
-//! The embedded relay proxy under faults, and its life: what only it can do. That its answers are those of the
-//! real relay proxy is shown in tests-integration.
+//! What only the embedded relay proxy has: faults, starting and stopping. tests-integration compares its answers
+//! with those of a real one.
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
@@ -22,7 +22,7 @@ fn address(relay: &EmbeddedRelay) -> SocketAddr {
     relay.socket_address().unwrap()
 }
 
-/// Everything that comes for one request, until the connection ends.
+/// Sends one request and reads until the connection ends.
 fn exchange(address: SocketAddr, method: &str, path: &str, body: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_millis(500)))?;
@@ -41,20 +41,20 @@ fn evaluate(relay: &EmbeddedRelay) -> io::Result<String> {
     exchange(address(relay), "POST", "/v1/feature/flag/eval", CONTEXT)
 }
 
-fn is_good(answer: &io::Result<String>) -> bool {
+fn is_value(answer: &io::Result<String>) -> bool {
     answer
         .as_ref()
         .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("\"value\":true"))
 }
 
 #[test]
-fn faults_are_what_they_say_and_end() {
+fn each_fault_takes_effect_and_ends() {
     let relay = relay();
-    assert!(is_good(&evaluate(&relay)));
+    assert!(is_value(&evaluate(&relay)));
 
     relay.inject(Fault::status(503).times(1));
     assert!(evaluate(&relay).unwrap().starts_with("HTTP/1.1 503"));
-    assert!(is_good(&evaluate(&relay)));
+    assert!(is_value(&evaluate(&relay)));
 
     relay.inject(Fault::rate_limited(Duration::from_millis(1500)).times(1));
     let limited = evaluate(&relay).unwrap();
@@ -78,29 +78,29 @@ fn faults_are_what_they_say_and_end() {
     let delay = Duration::from_millis(100);
     relay.inject(Fault::delay(delay).times(1));
     let start = Instant::now();
-    assert!(is_good(&evaluate(&relay)));
+    assert!(is_value(&evaluate(&relay)));
     assert!(start.elapsed() >= delay);
 
     relay.inject(Fault::reset());
     evaluate(&relay).unwrap_err();
     relay.clear_faults();
-    assert!(is_good(&evaluate(&relay)));
+    assert!(is_value(&evaluate(&relay)));
 }
 
 #[test]
-fn a_fault_is_met_where_it_was_put_only() {
+fn a_fault_applies_to_its_endpoint_only() {
     let relay = relay();
     relay.inject(Fault::status(500).on(RelayEndpoint::Collector));
-    assert!(is_good(&evaluate(&relay)));
+    assert!(is_value(&evaluate(&relay)));
     let batch = r#"{"events":[]}"#;
     let answer = exchange(address(&relay), "POST", "/v1/data/collector", batch).unwrap();
     assert!(answer.starts_with("HTTP/1.1 500"), "{answer}");
 }
 
 #[test]
-fn a_stopped_one_refuses_and_starts_again_where_it_was() {
+fn a_stopped_relay_refuses_connections_and_starts_again_at_its_address() {
     let relay = relay();
-    assert!(is_good(&evaluate(&relay)));
+    assert!(is_value(&evaluate(&relay)));
     let mut idle = TcpStream::connect(address(&relay)).unwrap();
     idle.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     for _ in 0..3 {
@@ -108,9 +108,9 @@ fn a_stopped_one_refuses_and_starts_again_where_it_was() {
         let refused = TcpStream::connect(address(&relay)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
         relay.start().unwrap();
-        assert!(is_good(&evaluate(&relay)));
+        assert!(is_value(&evaluate(&relay)));
     }
-    // The connection from before was cut.
+    // The earlier connection is closed.
     assert!(matches!(idle.read(&mut [0]), Ok(0) | Err(_)));
     assert_eq!(relay.feature_events().len(), 4);
     let address = address(&relay);
@@ -119,7 +119,7 @@ fn a_stopped_one_refuses_and_starts_again_where_it_was() {
 }
 
 #[test]
-fn a_paused_one_accepts_and_answers_when_it_goes_on() {
+fn a_paused_relay_accepts_connections_and_answers_when_it_resumes() {
     let relay = relay();
     relay.pause().unwrap();
     let silence = evaluate(&relay).unwrap_err();
@@ -128,8 +128,8 @@ fn a_paused_one_accepts_and_answers_when_it_goes_on() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut
     ));
     relay.resume();
-    assert!(is_good(&evaluate(&relay)));
-    // Whoever pauses need not resume before it is stopped or dropped.
+    assert!(is_value(&evaluate(&relay)));
+    // A paused relay can be stopped and dropped.
     relay.pause().unwrap();
     relay.stop().unwrap();
     relay.start().unwrap();
@@ -137,7 +137,7 @@ fn a_paused_one_accepts_and_answers_when_it_goes_on() {
 }
 
 #[test]
-fn a_path_prefix_is_a_gateway_s() {
+fn everything_is_served_below_the_path_prefix() {
     let relay = EmbeddedRelay::builder()
         .flags(FLAGS)
         .path_prefix("/a/b/")
@@ -145,12 +145,12 @@ fn a_path_prefix_is_a_gateway_s() {
         .unwrap();
     assert!(relay.endpoint().ends_with("/a/b"));
     let path = "/a/b/v1/feature/flag/eval";
-    assert!(is_good(&exchange(address(&relay), "POST", path, CONTEXT)));
+    assert!(is_value(&exchange(address(&relay), "POST", path, CONTEXT)));
     assert!(evaluate(&relay).unwrap().starts_with("HTTP/1.1 404"));
 }
 
 #[test]
-fn a_file_is_followed_and_a_bad_one_is_not() {
+fn a_changed_file_is_loaded_and_a_malformed_one_is_not() {
     let directory = std::env::temp_dir().join(format!("goff-testkit-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let path = directory.join("flags.json");
@@ -180,14 +180,14 @@ fn a_file_is_followed_and_a_bad_one_is_not() {
     std::fs::write(&path, json.replace('1', "2")).unwrap();
     until(&|| value_is("2"));
     assert_eq!(relay.load_error(), None);
-    // At once, and in the file.
+    // Takes effect at once, and changes the file.
     relay.set_flags(&json.replace('1', "3")).unwrap();
     assert!(value_is("3"));
     assert!(std::fs::read_to_string(&path).unwrap().contains('3'));
     std::fs::remove_dir_all(directory).unwrap();
 }
 
-/// Section 12 of the protocol notes: it is no time of a change.
+/// docs/relay-protocol.md 12: it is not the time of a change.
 #[test]
 fn the_time_of_the_last_load_advances_without_a_change() {
     let relay = EmbeddedRelay::builder()
@@ -207,7 +207,7 @@ fn the_time_of_the_last_load_advances_without_a_change() {
 }
 
 #[test]
-fn flags_that_cannot_be_loaded_are_an_error_at_the_start() {
+fn flags_that_cannot_be_loaded_are_an_error_of_start() {
     let error = EmbeddedRelay::builder().flags("flag: [").start();
     assert!(error.unwrap_err().to_string().contains("cannot be loaded"));
     let sets = EmbeddedRelay::builder()
@@ -244,7 +244,7 @@ async fn stream(
 }
 
 #[tokio::test]
-async fn a_silent_change_stream_is_open_and_dead() {
+async fn a_silent_change_stream_stays_open_and_sends_nothing() {
     let relay = EmbeddedRelay::builder()
         .flags(FLAGS)
         .ping_interval(Duration::from_millis(5))
@@ -254,7 +254,7 @@ async fn a_silent_change_stream_is_open_and_dead() {
     assert!(matches!(stream.next().await, Some(Ok(Message::Ping(_)))));
     relay.silence_change_streams(true);
     relay.set_flags("{}").unwrap();
-    // What was sent before it fell silent may still come; then nothing does.
+    // Messages from before the silence may still arrive.
     let quiet = Duration::from_millis(100);
     while let Ok(received) = tokio::time::timeout(quiet, stream.next()).await {
         assert!(
@@ -266,10 +266,10 @@ async fn a_silent_change_stream_is_open_and_dead() {
     loop {
         match stream.next().await.unwrap().unwrap() {
             Message::Ping(_) => {}
-            Message::Text(told) => {
+            Message::Text(text) => {
                 assert!(
-                    told.starts_with(r#"{"added":{},"deleted":{"flag":{"#),
-                    "{told}"
+                    text.starts_with(r#"{"added":{},"deleted":{"flag":{"#),
+                    "{text}"
                 );
                 break;
             }
@@ -277,55 +277,54 @@ async fn a_silent_change_stream_is_open_and_dead() {
         }
     }
     relay.announce("no JSON");
-    let told = loop {
-        if let Message::Text(told) = stream.next().await.unwrap().unwrap() {
-            break told;
+    let text = loop {
+        if let Message::Text(text) = stream.next().await.unwrap().unwrap() {
+            break text;
         }
     };
-    assert_eq!(told, "no JSON");
+    assert_eq!(text, "no JSON");
     relay.stop().unwrap();
     while let Some(Ok(received)) = stream.next().await {
         assert!(
             matches!(received, Message::Ping(_)),
-            "it ends without a closing frame"
+            "the stream ends without a close frame"
         );
     }
 }
 
 #[tokio::test]
-async fn a_large_message_comes_in_fragments() {
+async fn a_large_message_arrives_in_fragments() {
     let relay = relay();
     let mut stream = stream(&relay).await;
     for size in [10, 5_000, 100_000] {
-        let text = "x".repeat(size);
-        relay.announce(&text);
-        let told = loop {
-            if let Message::Text(told) = stream.next().await.unwrap().unwrap() {
-                break told;
+        relay.announce(&"x".repeat(size));
+        let text = loop {
+            if let Message::Text(text) = stream.next().await.unwrap().unwrap() {
+                break text;
             }
         };
-        assert_eq!(told.len(), size);
+        assert_eq!(text.len(), size);
     }
 }
 
 #[tokio::test]
-async fn collected_events_can_be_waited_for() {
+async fn a_test_can_wait_for_collected_events() {
     let relay = relay();
     let address = address(&relay);
-    let asking = tokio::task::spawn_blocking(move || {
+    let evaluations = tokio::task::spawn_blocking(move || {
         for _ in 0..3 {
             exchange(address, "POST", "/v1/feature/flag/eval", CONTEXT).unwrap();
         }
     });
     relay.wait_for_events(3).await;
-    asking.await.unwrap();
+    evaluations.await.unwrap();
     assert_eq!(relay.events().len(), 3);
     relay.clear_events();
     assert!(relay.feature_events().is_empty());
 }
 
 #[test]
-fn of_more_events_than_it_keeps_the_oldest_go() {
+fn beyond_its_capacity_the_oldest_events_are_dropped() {
     let relay = EmbeddedRelay::builder()
         .flags(FLAGS)
         .keep_events(2)

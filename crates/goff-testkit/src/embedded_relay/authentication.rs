@@ -1,36 +1,37 @@
-//! Who may ask, and for which flags.
+//! API keys: which requests are refused, and which flag set a key selects.
 
 use hyper::HeaderMap;
 use hyper::header::AUTHORIZATION;
+use percent_encoding::percent_decode_str;
 
 use super::answer::Answer;
 
-/// The keys that the relay proxy accepts (section 3 of the protocol).
+/// The keys that the relay proxy accepts (docs/relay-protocol.md 3).
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    /// Evaluation keys, those of flag sets included.
+    /// Evaluation keys, including those of the flag sets.
     pub(super) evaluation: Vec<String>,
-    /// Accepted wherever an evaluation key is.
+    /// Admin keys, which are evaluation keys too.
     pub(super) admin: Vec<String>,
 }
 
 impl Keys {
-    /// Admin keys alone do not switch authentication on.
-    fn are_asked_for(&self) -> bool {
+    /// Admin keys alone do not require a key for evaluation.
+    fn are_required(&self) -> bool {
         !self.evaluation.is_empty()
     }
 
-    fn hold(&self, key: &str) -> bool {
+    fn contain(&self, key: &str) -> bool {
         self.evaluation
             .iter()
             .chain(&self.admin)
             .any(|known| known == key)
     }
 
-    /// Refuses a request for evaluation, configuration or collection without a good key.
+    /// Refuses a request for evaluation, configuration or collection without a valid key.
     pub(super) fn check_headers(&self, headers: &HeaderMap) -> Result<(), Answer> {
-        if self.are_asked_for() {
-            check(headers, |key| self.hold(key))
+        if self.are_required() {
+            check(headers, |key| self.contain(key))
         } else {
             Ok(())
         }
@@ -41,19 +42,19 @@ impl Keys {
         check(headers, |key| self.admin.iter().any(|known| known == key))
     }
 
-    /// Refuses a stream without a good key in its query.
+    /// Refuses a stream without a valid key in its query.
     pub(super) fn check_query(&self, query: &str) -> Result<(), Answer> {
         let key = query_value(query, "apiKey").unwrap_or_default();
-        if self.are_asked_for() && !self.hold(&key) {
+        if self.are_required() && !self.contain(&key) {
             return Err(Answer::failure(401, "Unauthorized"));
         }
         Ok(())
     }
 }
 
-fn check(headers: &HeaderMap, is_good: impl Fn(&str) -> bool) -> Result<(), Answer> {
+fn check(headers: &HeaderMap, is_valid: impl Fn(&str) -> bool) -> Result<(), Answer> {
     if let Some(key) = x_api_key(headers) {
-        return if is_good(key) {
+        return if is_valid(key) {
             Ok(())
         } else {
             Err(refused("code=401, message=Unauthorized"))
@@ -64,7 +65,7 @@ fn check(headers: &HeaderMap, is_good: impl Fn(&str) -> bool) -> Result<(), Answ
     };
     match value.to_str().ok().and_then(bearer) {
         None | Some("") => Err(refused("invalid key in the request header")),
-        Some(key) if is_good(key) => Ok(()),
+        Some(key) if is_valid(key) => Ok(()),
         Some(_) => Err(refused("invalid key")),
     }
 }
@@ -73,7 +74,7 @@ fn refused(message: &str) -> Answer {
     Answer::failure(401, message)
 }
 
-/// The key that selects the flag set; empty without one.
+/// The key that selects the flag set; empty if there is none.
 pub(super) fn selecting_key(headers: &HeaderMap) -> &str {
     if let Some(key) = x_api_key(headers) {
         return key;
@@ -90,7 +91,7 @@ fn x_api_key(headers: &HeaderMap) -> Option<&str> {
     (!value.is_empty()).then_some(value)
 }
 
-/// What follows the scheme, which may be in any letter case.
+/// What follows the scheme, which matches in any letter case.
 fn bearer(value: &str) -> Option<&str> {
     const SCHEME: &str = "Bearer ";
     let (scheme, key) = value.split_at_checked(SCHEME.len())?;
@@ -99,27 +100,14 @@ fn bearer(value: &str) -> Option<&str> {
 
 /// The first value of that name in a query, decoded.
 fn query_value(query: &str, name: &str) -> Option<String> {
+    let decoded = |text: &str| {
+        let text = text.replace('+', " ");
+        percent_decode_str(&text).decode_utf8_lossy().into_owned()
+    };
     query.split('&').find_map(|pair| {
         let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decoded(key).as_deref() == Some(name)).then(|| decoded(value))?
+        (decoded(key) == name).then(|| decoded(value))
     })
-}
-
-/// A part of a query: `+` is a space, `%XX` a byte. None if it is malformed.
-fn decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        bytes.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let mut digit = || char::from(rest.next()?).to_digit(16);
-                u8::try_from(digit()? * 16 + digit()?).ok()?
-            }
-            byte => byte,
-        });
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -133,7 +121,6 @@ mod tests {
         let query = "a=b&apiKey=a%2Bb%26c+d%23e/=%252F?~";
         assert_eq!(query_value(query, "apiKey").unwrap(), "a+b&c d#e/=%2F?~");
         assert_eq!(query_value("apikey=x", "apiKey"), None);
-        assert_eq!(query_value("apiKey=%4", "apiKey"), None);
     }
 
     #[test]
@@ -143,7 +130,7 @@ mod tests {
             headers.insert(AUTHORIZATION, HeaderValue::from_static(value));
             check(&headers, |key| key == "k").is_ok()
         };
-        for (value, is_good) in [
+        for (value, is_valid) in [
             ("Bearer k", true),
             ("bEARER k", true),
             ("Bearer  k", false),
@@ -151,7 +138,7 @@ mod tests {
             ("Basic k", false),
             ("Bearer", false),
         ] {
-            assert_eq!(key(value), is_good, "{value}");
+            assert_eq!(key(value), is_valid, "{value}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How an [`EmbeddedRelay`] is set up.
+//! The settings of an [`EmbeddedRelay`].
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -62,46 +62,49 @@ impl EmbeddedRelayBuilder {
         }
     }
 
-    /// Flags from a text in YAML, or JSON that is YAML too. Default: no flags.
+    /// Flags as text, in YAML or JSON. Default: no flags.
     pub fn flags(mut self, text: impl Into<String>) -> Self {
         self.flags = self.flags.flags(text);
         self
     }
 
-    /// Flags from a file: YAML, or by its extension JSON or TOML. It is read again at every
-    /// [poll](Self::poll_interval), and what changed is told on the change streams.
+    /// Flags from a file: YAML, or by its extension JSON or TOML. It is read again at each
+    /// [poll](Self::poll_interval), and changes are sent on the change streams.
     pub fn flag_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.flags = self.flags.flag_file(path);
         self
     }
 
-    /// An attribute that is added to every evaluation context and wins over the caller's
-    /// (`evaluationContextEnrichment`).
+    /// An attribute that is added to every evaluation context and overrides the caller's
+    /// (`evaluationContextEnrichment`). Default: none.
     pub fn enrichment(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.flags = self.flags.enrichment(name, value);
         self
     }
 
-    /// A flag set, chosen by its keys. With any, the flags and the enrichment above are unused.
+    /// A flag set, which its keys select. With flag sets, [`flags`](Self::flags),
+    /// [`flag_file`](Self::flag_file) and [`enrichment`](Self::enrichment) have no effect.
+    /// Default: none.
     pub fn flag_set(mut self, flag_set: FlagSetOptions) -> Self {
         self.flag_sets.push(flag_set);
         self
     }
 
-    /// A key that evaluation asks for (`authorizedKeys.evaluation`). Default: no key is asked for.
+    /// A key for evaluation (`authorizedKeys.evaluation`). Default: none, and no key is required.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.keys.evaluation.push(key.into());
         self
     }
 
-    /// A key for `POST /admin/v1/retriever/refresh`, good for evaluation too
-    /// (`authorizedKeys.admin`).
+    /// A key for `POST /admin/v1/retriever/refresh` and for evaluation (`authorizedKeys.admin`).
+    /// Default: none.
     pub fn admin_key(mut self, key: impl Into<String>) -> Self {
         self.keys.admin.push(key.into());
         self
     }
 
-    /// Serves everything below this path, as a gateway would: `/flags`. Default: at the root.
+    /// A path such as `/flags` below which everything is served, as a gateway would. Default: the
+    /// root.
     pub fn path_prefix(mut self, prefix: impl Into<String>) -> Self {
         let prefix = prefix.into();
         let prefix = prefix.trim_matches('/');
@@ -112,38 +115,39 @@ impl EmbeddedRelayBuilder {
         self
     }
 
-    /// Where to listen. Default: a free port of 127.0.0.1.
+    /// The address to listen at. Default: a free port of 127.0.0.1.
     pub fn listen_at(mut self, address: SocketAddr) -> Self {
         self.address = Address::Tcp(address);
         self
     }
 
-    /// Listens on a Unix socket at this path instead; what is there is replaced.
+    /// Listens on a Unix socket at this path, and replaces what is there.
     #[cfg(unix)]
     pub fn listen_at_socket(mut self, path: impl Into<PathBuf>) -> Self {
         self.address = Address::Unix(path.into());
         self
     }
 
-    /// How often flag files are read again. Default: 50 ms.
+    /// The interval at which flag files are read again. Default: 50 ms; at least 1 ms.
     pub fn poll_interval(mut self, interval: Duration) -> Self {
         self.poll_interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// How often the change streams are pinged. Default: 1 s, as the relay proxy does.
+    /// The interval of the pings on change streams. Default: 1 s, as in the real relay proxy; at
+    /// least 1 ms.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
         self.ping_interval = interval.max(Duration::from_millis(1));
         self
     }
 
-    /// How many events to keep; of more, the oldest go. Default: 100 000.
+    /// The number of events to keep; beyond it the oldest are dropped. Default: 100,000.
     pub fn keep_events(mut self, count: usize) -> Self {
         self.kept_events = count;
         self
     }
 
-    /// Indents every body and says more in errors, as a relay proxy at log level debug does.
+    /// Indents every body and adds details to errors, as a relay proxy at log level debug does.
     /// Default: false.
     pub fn debug(mut self, debug: bool) -> Self {
         self.is_debug = debug;
@@ -153,7 +157,7 @@ impl EmbeddedRelayBuilder {
     /// Loads the flags, starts the thread and listens.
     ///
     /// # Errors
-    /// Flags that cannot be loaded; an address that cannot be bound.
+    /// The flags cannot be loaded, or the address cannot be bound.
     pub fn start(self) -> io::Result<EmbeddedRelay> {
         let mut keys = self.keys;
         let flag_sets: Vec<FlagSet> = if self.flag_sets.is_empty() {
@@ -207,7 +211,7 @@ impl FlagSetOptions {
         }
     }
 
-    /// A key that selects the set.
+    /// A key that selects the set. It is a key for evaluation too.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.api_keys.push(key.into());
         self

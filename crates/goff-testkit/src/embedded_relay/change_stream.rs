@@ -1,4 +1,4 @@
-//! The change stream (section 15 of the protocol).
+//! The change streams (docs/relay-protocol.md 15).
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,11 +24,11 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::answer::Answer;
 
-/// The open streams. Every one is told every change, whatever key it was opened with.
+/// The open streams. Each gets every change, whatever its key.
 #[derive(Debug)]
 pub(super) struct ChangeStreams {
     open: Mutex<Vec<mpsc::UnboundedSender<Arc<str>>>>,
-    /// Whether they neither ping, read nor tell.
+    /// Whether the streams neither read nor write.
     silent: watch::Sender<bool>,
     ping_interval: Duration,
 }
@@ -42,8 +42,8 @@ impl ChangeStreams {
         }
     }
 
-    /// Tells every open stream.
-    pub(super) fn tell(&self, message: &Arc<str>) {
+    /// Sends a message on every open stream.
+    pub(super) fn send(&self, message: &Arc<str>) {
         self.lock()
             .retain(|stream| stream.send(Arc::clone(message)).is_ok());
     }
@@ -52,7 +52,7 @@ impl ChangeStreams {
         self.silent.send_replace(silent);
     }
 
-    /// How many are open.
+    /// The number of open streams.
     pub(super) fn count(&self) -> usize {
         let mut open = self.lock();
         open.retain(|stream| !stream.is_closed());
@@ -70,15 +70,14 @@ impl ChangeStreams {
     }
 }
 
-/// Grants the upgrade, or says why not. `is_old` is whether it was asked for at the old address,
-/// which says so in a refusal only.
+/// Grants the upgrade or refuses it. Only a refusal shows that the address is deprecated.
 pub(super) fn handshake(
     request: &mut Request<Incoming>,
-    is_old: bool,
+    is_deprecated: bool,
 ) -> Result<(Response<Full<Bytes>>, OnUpgrade), Answer> {
     let Some(key) = websocket_key(request.headers()) else {
         let mut refusal = Answer::text(400, "Bad Request\n").with(SEC_WEBSOCKET_VERSION, "13");
-        if is_old {
+        if is_deprecated {
             refusal = refusal
                 .with(HeaderName::from_static("deprecation"), "true")
                 .with(
@@ -98,7 +97,7 @@ pub(super) fn handshake(
     Ok((accepted, hyper::upgrade::on(request)))
 }
 
-/// The key of a good handshake.
+/// The key of a valid handshake.
 fn websocket_key(headers: &HeaderMap) -> Option<&str> {
     let has = |name: HeaderName, token: &str| {
         let values = headers.get_all(name);
@@ -108,23 +107,23 @@ fn websocket_key(headers: &HeaderMap) -> Option<&str> {
             .flat_map(|value| value.split(','));
         tokens.any(|found| found.trim().eq_ignore_ascii_case(token))
     };
-    let is_good =
+    let is_valid =
         has(CONNECTION, "upgrade") && has(UPGRADE, "websocket") && has(SEC_WEBSOCKET_VERSION, "13");
     let key = headers.get(SEC_WEBSOCKET_KEY)?.to_str().ok()?;
-    // 16 bytes in base 64.
-    (is_good && key.len() == 24 && key.ends_with("==")).then_some(key)
+    // 16 bytes in base64.
+    (is_valid && key.len() == 24 && key.ends_with("==")).then_some(key)
 }
 
-/// How long a peer may leave pings unanswered.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time without a pong after which a connection is closed.
+const PONG_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Serves one stream until either side ends it.
 pub(super) async fn serve(upgrade: OnUpgrade, streams: Arc<ChangeStreams>) {
     let Ok(upgraded) = upgrade.await else { return };
-    // Registered from the first moment, as nothing is told of the time before.
+    // Registered first: earlier changes are not announced.
     let messages = streams.register();
     let socket = WebSocketStream::from_raw_socket(TokioIo::new(upgraded), Role::Server, None).await;
-    // A failure is the end of the connection, as with the relay proxy: without a closing frame.
+    // As with the real relay proxy, a connection ends without a close frame.
     let _ = serve_open(socket, messages, &streams).await;
 }
 
@@ -139,26 +138,26 @@ async fn serve_open(
         streams.ping_interval,
     );
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut deadline = Instant::now() + PATIENCE;
+    let mut deadline = Instant::now() + PONG_TIMEOUT;
     loop {
         if *silent.borrow_and_update() {
-            // The sender lives as long as the streams.
+            // `streams` holds the sender.
             let _ = silent.changed().await;
             continue;
         }
         tokio::select! {
-            // In this order: once silent, nothing that comes after is told.
+            // Silence comes first, so that no later change is sent.
             biased;
             _ = silent.changed() => {}
             _ = pings.tick() => socket.send(Message::Ping(Bytes::new())).await?,
             message = messages.recv() => {
                 let Some(message) = message else { return Ok(()) };
-                tell(&mut socket, &message).await?;
+                send(&mut socket, &message).await?;
             }
             received = socket.next() => match received.transpose()? {
                 None => return Ok(()),
-                Some(Message::Pong(_)) => deadline = Instant::now() + PATIENCE,
-                // Whatever a client says is read and thrown away.
+                Some(Message::Pong(_)) => deadline = Instant::now() + PONG_TIMEOUT,
+                // Messages of clients are ignored.
                 Some(_) => {}
             },
             () = sleep_until(deadline) => return Ok(()),
@@ -166,9 +165,9 @@ async fn serve_open(
     }
 }
 
-/// Sends a message; one that does not fit the relay proxy's write buffer comes in fragments, the
-/// last of which may be empty.
-async fn tell(socket: &mut WebSocketStream<TokioIo<Upgraded>>, message: &str) -> Result<(), Error> {
+/// Sends a message. As from the real relay proxy, one beyond the write buffer comes in two
+/// fragments, the last of which may be empty.
+async fn send(socket: &mut WebSocketStream<TokioIo<Upgraded>>, message: &str) -> Result<(), Error> {
     const BUFFER: usize = 4096;
     if message.len() <= BUFFER {
         return socket.send(Message::text(message)).await;

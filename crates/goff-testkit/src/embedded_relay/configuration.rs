@@ -1,34 +1,27 @@
-//! The flag configuration and its hashes (sections 12 and 13 of the protocol).
+//! The flag configuration and its hashes.
 
 use hyper::header::LAST_MODIFIED;
 use serde_json::{Map, Value, json};
 
-use super::answer::Answer;
+use super::answer::{Answer, hash};
 use super::date::last_modified;
 use super::flag_set::FlagSet;
-use super::request_json::{BodyError, Node, Place};
+use super::request_json::{BodyError, Members};
 
-/// The flags that a request for the configuration names; none means all.
-pub(super) fn requested_flags(
-    body: Result<Option<Node>, BodyError>,
-) -> Result<Vec<String>, Answer> {
-    let decode = |body: Node| {
-        Place::decode(
-            &body,
-            "controller.FlagConfigurationRequest",
-            |members, place| members.texts("flags", place),
-        )
-    };
-    body.and_then(|body| body.map_or(Ok(None), decode))
-        .map(Option::unwrap_or_default)
-        .map_err(|error| {
-            let details = format!("impossible to read request body: {error}");
-            let body = json!({"errorCode": "INVALID_REQUEST", "errorDetails": details});
-            Answer::json(400, body)
-        })
+/// The flags that a request for the configuration names; empty means all.
+pub(super) fn requested_flags(body: Result<Members<'_>, BodyError>) -> Result<Vec<String>, Answer> {
+    let flags: Result<Option<Vec<Option<String>>>, _> = body.and_then(|body| body.get("flags"));
+    let flags = flags.map_err(|error| {
+        let details = format!("impossible to read request body: {error}");
+        let body = json!({"errorCode": "INVALID_REQUEST", "errorDetails": details});
+        Answer::json(400, body)
+    })?;
+    // Go reads a null name as an empty one.
+    let names = flags.unwrap_or_default().into_iter();
+    Ok(names.map(Option::unwrap_or_default).collect())
 }
 
-/// Section 12.
+/// The flag configuration (docs/relay-protocol.md 12).
 pub(super) fn configuration(set: &FlagSet, requested: &[String]) -> Answer {
     let loaded = set.loaded();
     let flags: Map<String, Value> = loaded
@@ -37,7 +30,7 @@ pub(super) fn configuration(set: &FlagSet, requested: &[String]) -> Answer {
         .filter(|(key, _)| requested.is_empty() || requested.contains(key))
         .map(|(key, flag)| (key.clone(), flag.clone()))
         .collect();
-    // Both are left out when empty.
+    // Both members are left out when empty.
     let mut body = Map::new();
     if !flags.is_empty() {
         body.insert("flags".to_owned(), flags.into());
@@ -46,33 +39,25 @@ pub(super) fn configuration(set: &FlagSet, requested: &[String]) -> Answer {
         let enrichment = set.enrichment.clone();
         body.insert("evaluationContextEnrichment".to_owned(), enrichment.into());
     }
-    Answer::json(200, body)
+    Answer::json(200, body.into())
         .with(LAST_MODIFIED, last_modified(set.loaded_at()))
-        .validated()
+        .with_etag()
 }
 
-/// Section 13. The hashes are as good as the relay proxy's and not the same: members are in
-/// another order here.
+/// The hashes of the flags (docs/relay-protocol.md 13). Their numbers differ from those of a real
+/// relay proxy.
 pub(super) fn hashes(set: &FlagSet) -> Answer {
     let loaded = set.loaded();
-    let mut all = HASH_OF_NOTHING;
+    let mut all = String::new();
     let flags: Map<String, Value> = loaded
         .served
         .iter()
         .map(|(key, flag)| {
             let text = flag.to_string();
-            all = hash(hash(all, key), &text);
-            (key.clone(), hash(HASH_OF_NOTHING, &text).into())
+            all += key;
+            all += &text;
+            (key.clone(), hash(&text).into())
         })
         .collect();
-    Answer::json(200, json!({"hash": all, "flags": flags})).validated()
-}
-
-const HASH_OF_NOTHING: u32 = 2_166_136_261;
-
-/// FNV-1a, continued.
-fn hash(before: u32, text: &str) -> u32 {
-    text.bytes().fold(before, |hash, byte| {
-        (hash ^ u32::from(byte)).wrapping_mul(16_777_619)
-    })
+    Answer::json(200, json!({"hash": hash(&all), "flags": flags})).with_etag()
 }

@@ -1,145 +1,76 @@
-//! The four endpoints that evaluate (sections 6 to 10 of the protocol).
+//! The four endpoints that evaluate.
 
 use std::time::SystemTime;
 
-use goff_engine::{
-    Attribute, Attributes, ErrorCode, Evaluation, FlagContext, Reason, SDK_DEFAULT, Timestamp,
-};
+use goff_engine::{ErrorCode, Evaluation, FlagContext, Reason, SDK_DEFAULT, Timestamp};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, ofrep_error};
-use super::collector::server_event;
+use super::context::Context;
 use super::date::unix_seconds;
+use super::event::server_event;
 use super::flag_set::FlagSet;
-use super::request_json::{self, Members, Node, Place};
-
-/// A context as the engine reads it.
-#[derive(Debug, Default)]
-pub(super) struct Context {
-    key: String,
-    attributes: Map<String, Value>,
-}
-
-impl Context {
-    fn new(key: Option<String>, attributes: Option<Map<String, Value>>) -> Self {
-        Self {
-            key: key.unwrap_or_default(),
-            attributes: attributes.unwrap_or_default(),
-        }
-    }
-
-    pub(super) fn key(&self) -> &str {
-        &self.key
-    }
-
-    pub(super) fn is_anonymous(&self) -> bool {
-        self.attributes.get("anonymous") == Some(&Value::Bool(true))
-    }
-
-    fn specifics(&self, name: &str) -> Option<&Value> {
-        self.attributes.get("gofeatureflag")?.as_object()?.get(name)
-    }
-
-    pub(super) fn exporter_metadata(&self) -> Option<&Map<String, Value>> {
-        self.specifics("exporterMetadata")?.as_object()
-    }
-
-    /// The flags that a bulk evaluation is restricted to, if it is.
-    fn flag_list(&self) -> Option<Vec<&str>> {
-        let list = self.specifics("flagList")?.as_array()?;
-        let list: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
-        (!list.is_empty()).then_some(list)
-    }
-}
-
-impl Attributes for Context {
-    fn targeting_key(&self) -> Option<&str> {
-        Some(&self.key)
-    }
-
-    fn attribute(&self, name: &str) -> Option<Attribute<'_>> {
-        if name == "targetingKey" {
-            return Some(Attribute::Str(&self.key));
-        }
-        self.attributes.get(name).map(Attribute::Json)
-    }
-
-    fn for_each<'s>(&'s self, visit: &mut dyn FnMut(&'s str, Attribute<'s>)) {
-        visit("targetingKey", Attribute::Str(&self.key));
-        for (name, value) in &self.attributes {
-            if name != "targetingKey" {
-                visit(name, Attribute::Json(value));
-            }
-        }
-    }
-}
+use super::request_json::{BodyError, Members};
 
 /// The body of the `/v1` endpoints.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct GoffRequest {
-    context: Option<Context>,
+    context: Context,
     default_value: Value,
 }
 
 impl GoffRequest {
-    /// The body of an evaluation of one flag, which in Go's words has that of all flags inside.
-    pub(super) fn of_one_flag(body: Option<&Node>) -> Result<Self, Answer> {
-        Self::read(body, "model.EvalFlagRequest", |members, place| Self {
-            context: place.inside(ALL_FLAG_REQUEST, |place| Self::context(members, place)),
-            default_value: members.any("defaultValue", place),
-        })
+    /// The body of an evaluation of one flag.
+    pub(super) fn of_one_flag(body: Result<Members<'_>, BodyError>) -> Result<Self, Answer> {
+        let read = |body: Members<'_>| {
+            let default_value = body.get("defaultValue")?.unwrap_or_default();
+            Ok((Self::context(&body)?, default_value))
+        };
+        Self::new(body.and_then(read))
     }
 
     /// The body of an evaluation of all flags.
-    pub(super) fn of_all_flags(body: Option<&Node>) -> Result<Self, Answer> {
-        Self::read(body, "model.AllFlagRequest", |members, place| Self {
-            context: Self::context(members, place),
-            default_value: Value::Null,
-        })
+    pub(super) fn of_all_flags(body: Result<Members<'_>, BodyError>) -> Result<Self, Answer> {
+        Self::new(body.and_then(|body| Ok((Self::context(&body)?, Value::Null))))
     }
 
-    fn read(
-        body: Option<&Node>,
-        type_name: &'static str,
-        decode: impl FnOnce(&Members<'_>, &mut Place) -> Self,
-    ) -> Result<Self, Answer> {
-        let request = match body {
-            None => Self::default(),
-            Some(body) => Place::decode(body, type_name, decode)
-                .map_err(|error| Answer::unreadable(&error))?,
-        };
-        if request.context.is_none() {
-            let message = "assertRequest: impossible to find user in request";
-            return Err(Answer::failure(400, message));
+    fn new(read: Result<(Option<Context>, Value), BodyError>) -> Result<Self, Answer> {
+        match read {
+            Err(error) => Err(Answer::failure(error.status(), error.message())),
+            Ok((None, _)) => {
+                let message = "assertRequest: impossible to find user in request";
+                Err(Answer::failure(400, message))
+            }
+            Ok((Some(context), default_value)) => Ok(Self {
+                context,
+                default_value,
+            }),
         }
-        Ok(request)
     }
 
-    fn context(members: &Members<'_>, place: &mut Place) -> Option<Context> {
-        let user = members.structure("user", "model.UserRequest", place, |user, place| {
-            let key = user.text("key", place);
-            let anonymous = user.boolean("anonymous", place).unwrap_or_default();
-            let mut custom = user.object("custom", place).unwrap_or_default();
+    /// The context in its current form, else in its old one. Both must be well-formed.
+    fn context(body: &Members<'_>) -> Result<Option<Context>, BodyError> {
+        let mut context = None;
+        if let Some(user) = body.object("user")? {
+            let anonymous: bool = user.get("anonymous")?.unwrap_or_default();
+            let mut custom: Map<String, Value> = user.get("custom")?.unwrap_or_default();
             custom.insert("anonymous".to_owned(), anonymous.into());
-            Context::new(key, Some(custom))
-        });
-        let type_name = "model.EvaluationContextRequest";
-        let context = members.structure("evaluationContext", type_name, place, |context, place| {
-            Context::new(context.text("key", place), context.object("custom", place))
-        });
-        context.or(user)
+            context = Some(Context::new(user.get("key")?, Some(custom)));
+        }
+        if let Some(current) = body.object("evaluationContext")? {
+            context = Some(Context::new(current.get("key")?, current.get("custom")?));
+        }
+        Ok(context)
     }
 }
 
-const ALL_FLAG_REQUEST: &str = "AllFlagRequest";
-
-/// Section 7: one flag, with the caller's default. Gives the event to record too.
+/// One flag, with the caller's default; and the event to record (docs/relay-protocol.md 7).
 pub(super) fn evaluate(
     set: &FlagSet,
     flag_key: &str,
     request: GoffRequest,
 ) -> (Answer, Option<Value>) {
-    let context = request.context.unwrap_or_default();
+    let context = request.context;
     let evaluated = Evaluated::of(set, flag_key, &context, request.default_value);
     let mut body = json!({
         "trackEvents": evaluated.track_events,
@@ -156,10 +87,9 @@ pub(super) fn evaluate(
     (Answer::json(200, body), evaluated.event(flag_key, &context))
 }
 
-/// Section 8: all flags.
+/// All flags (docs/relay-protocol.md 8).
 pub(super) fn evaluate_all(set: &FlagSet, request: GoffRequest) -> Answer {
-    let context = request.context.unwrap_or_default();
-    let states = flag_states(set, &context);
+    let states = flag_states(set, &request.context);
     let now = unix_seconds(SystemTime::now());
     let is_valid = states.iter().all(|(_, state)| !state.is_failed());
     let flags: Map<String, Value> = states
@@ -183,7 +113,7 @@ pub(super) fn evaluate_all(set: &FlagSet, request: GoffRequest) -> Answer {
     Answer::json(200, body)
 }
 
-/// Section 9: one flag over OFREP. Gives the event to record too.
+/// One flag over OFREP, and the event to record (docs/relay-protocol.md 9).
 pub(super) fn evaluate_ofrep(
     set: &FlagSet,
     flag_key: &str,
@@ -210,7 +140,7 @@ pub(super) fn evaluate_ofrep(
     (Answer::json(200, body), event)
 }
 
-/// Section 10: all flags over OFREP.
+/// All flags over OFREP (docs/relay-protocol.md 10).
 pub(super) fn evaluate_all_ofrep(set: &FlagSet, context: &Context) -> Answer {
     let flags: Vec<Value> = flag_states(set, context)
         .into_iter()
@@ -222,7 +152,7 @@ pub(super) fn evaluate_all_ofrep(set: &FlagSet, context: &Context) -> Answer {
             flag
         })
         .collect();
-    Answer::json(200, json!({"flags": flags})).validated()
+    Answer::json(200, json!({"flags": flags})).with_etag()
 }
 
 fn ofrep_success(key: String, evaluated: Evaluated) -> Value {
@@ -236,33 +166,25 @@ fn ofrep_success(key: String, evaluated: Evaluated) -> Value {
     body
 }
 
-/// The context of an OFREP request; `flag_key` is what its errors name.
+/// The context of an OFREP request. Errors name `flag_key`.
 pub(super) fn ofrep_context(
-    body: Result<Option<Node>, request_json::BodyError>,
+    body: Result<Members<'_>, BodyError>,
     flag_key: Option<&str>,
 ) -> Result<Context, Answer> {
     let invalid = |details: &str| {
         let code = ErrorCode::InvalidContext.as_str();
         Answer::json(400, ofrep_error(code, details, flag_key))
     };
-    let decode = |body: Node| {
-        Place::decode(&body, "model.OFREPEvalFlagRequest", |members, place| {
-            members.object("context", place)
-        })
-    };
-    let attributes = body
-        .and_then(|body| body.map_or(Ok(None), decode))
+    let attributes: Option<Map<String, Value>> = body
+        .and_then(|body| body.get("context"))
         .map_err(|error| invalid(&error.to_string()))?;
-    let Some(attributes) = attributes else {
-        return Err(invalid(
-            "GO Feature Flag requires an evaluation context in the request.",
-        ));
-    };
+    let attributes = attributes
+        .ok_or_else(|| invalid("GO Feature Flag requires an evaluation context in the request."))?;
     let key = attributes.get("targetingKey").and_then(Value::as_str);
     Ok(Context::new(key.map(ToOwned::to_owned), Some(attributes)))
 }
 
-/// What the engine says, in the words of the wire.
+/// The result of an evaluation in the words of the wire.
 #[derive(Debug)]
 struct Evaluated {
     value: Value,
@@ -289,7 +211,7 @@ impl Evaluated {
         !self.error_code.is_empty()
     }
 
-    /// What the relay proxy records for an evaluation that it answered (section 19).
+    /// The event that the relay proxy records for this evaluation, if it does.
     fn event(&self, flag_key: &str, context: &Context) -> Option<Value> {
         self.track_events.then(|| {
             let mut event = json!({
@@ -309,7 +231,7 @@ impl From<&Evaluation<'_>> for Evaluated {
     fn from(evaluation: &Evaluation<'_>) -> Self {
         let (code, details) = match &evaluation.error {
             None => ("", String::new()),
-            // The server does not look further for a flag that is not there.
+            // The relay proxy gives no details for an unknown flag.
             Some(error) if error.code() == ErrorCode::FlagNotFound => {
                 (error.code().as_str(), String::new())
             }
@@ -321,7 +243,7 @@ impl From<&Evaluation<'_>> for Evaluated {
             reason: evaluation.reason.as_str(),
             error_code: code.to_owned(),
             error_details: details,
-            // Of a flag that is not there the server records every evaluation.
+            // The relay proxy records every evaluation of an unknown flag.
             track_events: evaluation.track_events || code == ErrorCode::FlagNotFound.as_str(),
             version: evaluation.version.to_owned(),
             cacheable: evaluation.cacheable,
@@ -330,7 +252,7 @@ impl From<&Evaluation<'_>> for Evaluated {
     }
 }
 
-/// The flags of a bulk evaluation, sorted by key. Names that do not exist are skipped.
+/// The flags of a bulk evaluation, sorted by key. Unknown names are skipped.
 fn flag_states(set: &FlagSet, context: &Context) -> Vec<(String, Evaluated)> {
     let flag_context = FlagContext::default().with_enrichment(set.enrichment.clone());
     let loaded = set.loaded();
@@ -354,8 +276,8 @@ fn flag_states(set: &FlagSet, context: &Context) -> Vec<(String, Evaluated)> {
     flags
 }
 
-/// How bulk evaluations show a flag that is disabled or in error, and a value of a type that
-/// they do not know: null, or an integer beyond 64 bits with a sign.
+/// The form of a flag in a bulk evaluation. A disabled flag and a flag in error have no value. A
+/// value of a type that bulk evaluations do not know (null, an integer beyond `i64`) is an error.
 fn bulk_state(mut state: Evaluated) -> Evaluated {
     if state.reason == Reason::Disabled.as_str() || state.reason == Reason::Error.as_str() {
         state.value = Value::Null;

@@ -1,15 +1,15 @@
-//! Faults on demand: what a gateway or a network in trouble does to requests.
+//! Faults on demand, as gateways and networks cause them.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What an [`EmbeddedRelay`](crate::EmbeddedRelay) does with a request instead of answering it,
-/// or before.
+/// What an [`EmbeddedRelay`](crate::EmbeddedRelay) does with a request before or instead of
+/// answering it.
 ///
-/// It goes for every request until [`clear_faults`](crate::EmbeddedRelay::clear_faults), unless
-/// it is restricted to an [endpoint](Self::on) or to a [number of requests](Self::times). Of
-/// several that apply the one that was added first is taken.
+/// A fault applies to every request until [`clear_faults`](crate::EmbeddedRelay::clear_faults),
+/// unless it is restricted to an [endpoint](Self::on) or to a [number of requests](Self::times).
+/// Of several faults that apply, the one injected first takes effect.
 ///
 /// ```
 /// use std::time::Duration;
@@ -26,21 +26,21 @@ pub struct Fault {
     remaining: Option<usize>,
 }
 
-/// The groups of requests that a [`Fault`] can be restricted to.
+/// The groups of requests to which a [`Fault`] can be restricted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum RelayEndpoint {
-    /// One flag, by either protocol.
+    /// The evaluation of one flag, in either protocol.
     Evaluation,
-    /// All flags, by either protocol.
+    /// The evaluation of all flags, in either protocol.
     BulkEvaluation,
     /// The flag configuration, and its hashes.
     Configuration,
     /// The data collector.
     Collector,
-    /// The handshake of the change stream, at either address.
+    /// The handshake of a change stream, at either address.
     ChangeStream,
-    /// `/health`, `/info` and whatever is none of the others.
+    /// `/health`, `/info` and any other path.
     Other,
 }
 
@@ -70,12 +70,12 @@ impl fmt::Debug for Effect {
 }
 
 impl Fault {
-    /// The answer comes that much later.
+    /// Answers after a delay.
     pub fn delay(delay: Duration) -> Self {
         Self::new(Effect::Delay(delay))
     }
 
-    /// Another answer, as a gateway gives it: this status, and a line of text.
+    /// Answers as a gateway would: with this status and a line of HTML.
     pub fn status(status: u16) -> Self {
         Self::new(Effect::Answer {
             status,
@@ -84,7 +84,7 @@ impl Fault {
         })
     }
 
-    /// 429, to come back after so many seconds; parts of a second are rounded up.
+    /// Answers 429 with a `Retry-After` in seconds; a fraction is rounded up.
     pub fn rate_limited(retry_after: Duration) -> Self {
         let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
         Self::new(Effect::Answer {
@@ -94,7 +94,7 @@ impl Fault {
         })
     }
 
-    /// The connection is reset in place of an answer.
+    /// Resets the connection instead of answering.
     pub fn reset() -> Self {
         Self::new(Effect::Reset)
     }
@@ -104,12 +104,12 @@ impl Fault {
         Self::new(Effect::Garbage(bytes.into()))
     }
 
-    /// No answer ever comes; the connection stays open.
+    /// Never answers; the connection stays open.
     pub fn silence() -> Self {
         Self::new(Effect::Silence)
     }
 
-    /// Only for requests of this group.
+    /// Restricts the fault to requests of this group.
     pub fn on(self, endpoint: RelayEndpoint) -> Self {
         Self {
             endpoint: Some(endpoint),
@@ -117,7 +117,7 @@ impl Fault {
         }
     }
 
-    /// Only for so many requests.
+    /// Restricts the fault to so many requests.
     pub fn times(self, count: usize) -> Self {
         Self {
             remaining: Some(count),
@@ -134,7 +134,7 @@ impl Fault {
     }
 }
 
-/// The faults in force.
+/// The active faults.
 #[derive(Debug, Default)]
 pub(super) struct Faults(Mutex<Vec<Fault>>);
 
@@ -147,7 +147,7 @@ impl Faults {
         self.lock().clear();
     }
 
-    /// The fault that this request meets.
+    /// The fault for a request to this endpoint.
     pub(super) fn next(&self, endpoint: RelayEndpoint) -> Option<Effect> {
         let mut faults = self.lock();
         faults.retain(|fault| fault.remaining != Some(0));
@@ -168,14 +168,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn faults_are_met_in_order_where_and_as_often_as_said() {
+    fn faults_apply_in_order_at_their_endpoint_and_as_often_as_configured() {
         let faults = Faults::default();
         faults.add(Fault::reset().on(RelayEndpoint::Collector).times(1));
         faults.add(Fault::status(503).times(2));
-        let met = |endpoint| faults.next(endpoint).map(|effect| format!("{effect:?}"));
-        assert_eq!(met(RelayEndpoint::Evaluation).unwrap(), "status 503");
-        assert_eq!(met(RelayEndpoint::Collector).unwrap(), "reset");
-        assert_eq!(met(RelayEndpoint::Collector).unwrap(), "status 503");
-        assert_eq!(met(RelayEndpoint::Collector), None);
+        let next = |endpoint| faults.next(endpoint).map(|effect| format!("{effect:?}"));
+        assert_eq!(next(RelayEndpoint::Evaluation).unwrap(), "status 503");
+        assert_eq!(next(RelayEndpoint::Collector).unwrap(), "reset");
+        assert_eq!(next(RelayEndpoint::Collector).unwrap(), "status 503");
+        assert_eq!(next(RelayEndpoint::Collector), None);
     }
 }

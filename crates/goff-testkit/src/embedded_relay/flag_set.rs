@@ -1,5 +1,4 @@
-//! The flags that a key gives access to: where they come from, what was loaded, and what a new
-//! load changes.
+//! A flag set: the source of its flags, the loaded flags, and the changes of a new load.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,17 +14,17 @@ use serde_json::{Map, Value, json};
 /// A flag set: its own flags, keys and enrichment.
 #[derive(Debug)]
 pub(super) struct FlagSet {
-    /// None for the only one of a relay proxy without flag sets.
+    /// `None` for the only set of a relay proxy without flag sets.
     pub(super) name: Option<String>,
     pub(super) api_keys: Vec<String>,
     pub(super) enrichment: Map<String, Value>,
     source: Mutex<Source>,
     loaded: Mutex<Arc<Loaded>>,
-    /// When flags were last loaded, changed or not; none before the first load.
+    /// The time of the last load, changes or not; `None` before the first load.
     loaded_at: Mutex<Option<SystemTime>>,
 }
 
-/// Where flags come from.
+/// The source of flags.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// A file, read again at every poll.
@@ -37,15 +36,15 @@ pub(super) enum Source {
 #[derive(Debug, Default)]
 pub(super) struct Loaded {
     pub(super) flags: Flags,
-    /// Each flag as the configuration endpoint serves it.
+    /// Each flag in the form of the configuration endpoint.
     pub(super) served: BTreeMap<String, Value>,
-    /// The text it was loaded from.
+    /// The text from which they were loaded.
     text: String,
-    /// Flags of the file that are not served.
+    /// Why flags of the source are not served.
     problems: Vec<String>,
 }
 
-/// Why flags could not be loaded; the flags of the load before stay.
+/// Why flags could not be loaded. The earlier flags stay.
 #[derive(Debug)]
 pub(super) struct LoadError(String);
 
@@ -79,12 +78,13 @@ impl FlagSet {
         Arc::clone(&lock(&self.loaded))
     }
 
-    /// When flags were last loaded, changed or not.
-    pub(super) fn loaded_at(&self) -> Option<SystemTime> {
-        *lock(&self.loaded_at)
+    /// The time of the last load, changes or not.
+    pub(super) fn loaded_at(&self) -> SystemTime {
+        // The relay proxy starts with a load.
+        lock(&self.loaded_at).unwrap_or(SystemTime::UNIX_EPOCH)
     }
 
-    /// The flags that the last load left out, and why.
+    /// Why flags of the source are not served.
     pub(super) fn problems(&self) -> Vec<String> {
         self.loaded().problems.clone()
     }
@@ -101,16 +101,16 @@ impl FlagSet {
         *lock(&self.source) = source;
     }
 
-    /// Loads the flags again; gives the change message if that changes anything.
+    /// Loads the flags again. Returns the change message if something changed.
     pub(super) fn load(&self) -> Result<Option<Arc<str>>, LoadError> {
-        // Held throughout, so that loads follow each other.
+        // The lock is held throughout, so that loads do not overlap.
         let source = lock(&self.source);
         let (text, format) = match &*source {
             Source::Text(text, format) => (Cow::Borrowed(text.as_str()), *format),
             Source::File(path) => (Cow::Owned(read(path)?), format_of(path)),
         };
         let before = self.loaded();
-        let is_first = self.loaded_at().is_none();
+        let is_first = lock(&self.loaded_at).is_none();
         if !is_first && before.text == text {
             *lock(&self.loaded_at) = Some(SystemTime::now());
             return Ok(None);
@@ -124,8 +124,8 @@ impl FlagSet {
 }
 
 impl Loaded {
-    /// The flags that the server would serve. It refuses a file with a flag that it cannot
-    /// decode, and leaves out flags that it finds invalid.
+    /// Parses flags as the relay proxy does: a flag that cannot be decoded refuses the whole text;
+    /// an invalid flag is left out.
     fn parse(text: String, format: FlagFileFormat) -> Result<Self, LoadError> {
         let file = FlagFile::parse(&text, format).map_err(|error| LoadError(error.to_string()))?;
         let undecodable = |problem: &&goff_engine::FlagProblem| {
@@ -157,7 +157,7 @@ impl Loaded {
     }
 }
 
-/// What the relay proxy tells on its streams about a load; none if nothing changed.
+/// The message for the change streams; `None` if nothing changed.
 fn change_message(
     before: &BTreeMap<String, Value>,
     after: &BTreeMap<String, Value>,
@@ -187,7 +187,7 @@ fn read(path: &Path) -> Result<String, LoadError> {
     fs::read_to_string(path).map_err(|error| LoadError(format!("{}: {error}", path.display())))
 }
 
-/// YAML unless the name says otherwise.
+/// The format by the extension; YAML if it is unknown.
 fn format_of(path: &Path) -> FlagFileFormat {
     FlagFileFormat::of_path(path).unwrap_or(FlagFileFormat::Yaml)
 }
@@ -211,9 +211,12 @@ b: {variations: {x: 1}, defaultRule: {variation: x}}
     }
 
     #[test]
-    fn a_load_tells_what_it_changed() {
+    fn a_load_announces_its_changes() {
         let set = set(FLAGS);
-        assert!(set.load().unwrap().is_none(), "the first one tells nothing");
+        assert!(
+            set.load().unwrap().is_none(),
+            "the first load announces nothing"
+        );
         assert!(set.load().unwrap().is_none());
         let text = FLAGS
             .replace("b:", "c:")
@@ -234,7 +237,7 @@ b: {variations: {x: 1}, defaultRule: {variation: x}}
     }
 
     #[test]
-    fn a_bad_file_leaves_the_flags_and_an_invalid_flag_is_left_out() {
+    fn a_malformed_file_changes_nothing_and_an_invalid_flag_is_left_out() {
         let set = set(FLAGS);
         set.load().unwrap();
         for bad in ["a: [", "a: {variations: 7}"] {
@@ -246,7 +249,7 @@ b: {variations: {x: 1}, defaultRule: {variation: x}}
         set.set_source(Source::Text(text, FlagFileFormat::Yaml));
         assert!(
             set.load().unwrap().is_none(),
-            "nothing that is served changed"
+            "the served flags are the same"
         );
         assert_eq!(set.loaded().flags.len(), 2);
         assert_eq!(set.problems().len(), 1, "{:?}", set.problems());

@@ -1,12 +1,11 @@
-//! From a request to the endpoint that answers it, with the relay proxy's way of reading paths.
-
-use std::fmt::Write as _;
+//! The endpoint and the key that a request's method and path call for.
 
 use hyper::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 use super::faults::RelayEndpoint;
 
-/// What a request is for.
+/// The endpoint of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Route<'p> {
     Evaluate(&'p str),
@@ -16,22 +15,21 @@ pub(super) enum Route<'p> {
     Configuration,
     Hashes,
     Collector,
-    /// The change stream, and whether at its old address.
+    /// The change stream; it has a deprecated address too.
     ChangeStream {
-        is_old: bool,
+        is_deprecated: bool,
     },
     Health,
     Info,
     Refresh,
-    /// Nothing is there.
-    Nothing,
-    /// Something is there, for another method.
-    OtherMethod,
+    NotFound,
+    MethodNotAllowed,
 }
 
-/// Whose key a request needs.
+/// The key that a request needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Gate {
+    /// None.
     Open,
     /// A key in a header.
     Evaluation,
@@ -54,146 +52,109 @@ impl Route<'_> {
     }
 }
 
-/// Finds the route for a path that has been [read](routed_path). Groups check their key for any
-/// path below them, and know no "other method" (section 2.6 of the protocol).
+/// Finds the route for a [decoded](routed_path) path. Groups check their key for every path below
+/// them and answer 404 to a wrong method; other paths answer 405 (docs/relay-protocol.md 2.6).
 pub(super) fn route<'p>(method: &Method, path: &'p str) -> (Gate, Route<'p>) {
-    let get = |route| {
-        if method == Method::GET {
-            route
-        } else {
-            Route::Nothing
-        }
+    let is_below = |group: &str| {
+        let rest = path.strip_prefix(group);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let post = |route| {
-        if method == Method::POST {
-            route
-        } else {
-            Route::Nothing
-        }
-    };
-    let only_get = |route| {
-        if method == Method::GET {
-            route
-        } else {
-            Route::OtherMethod
-        }
-    };
-    match path {
-        "/health" => return (Gate::Open, only_get(Route::Health)),
-        "/info" => return (Gate::Open, only_get(Route::Info)),
-        "/ws/v1/flag/change" => {
-            let route = only_get(Route::ChangeStream { is_old: true });
-            let gate = if route == Route::OtherMethod {
-                Gate::Open
-            } else {
-                Gate::Stream
-            };
-            return (gate, route);
-        }
-        _ => {}
-    }
-    let below = |group: &str| {
-        let rest = path.strip_prefix(group)?;
-        (rest.is_empty() || rest.starts_with('/')).then_some(rest)
-    };
-    if let Some(rest) = below("/v1") {
-        let route = match rest {
-            "/allflags" => post(Route::EvaluateAll),
-            "/data/collector" => post(Route::Collector),
-            "/flag/configuration" => post(Route::Configuration),
-            "/flag/change" => get(Route::Hashes),
-            _ => match rest
-                .strip_prefix("/feature/")
-                .and_then(|rest| rest.split_once('/'))
-            {
-                Some((key, "eval")) => post(Route::Evaluate(key)),
-                _ => Route::Nothing,
-            },
-        };
-        (Gate::Evaluation, route)
-    } else if let Some(rest) = below("/ofrep/v1") {
-        let route = match rest.strip_prefix("/evaluate/flags") {
-            Some("") => post(Route::EvaluateAllOfrep),
-            // The last parameter takes the rest of the path, slashes included.
-            Some(key) => match key.strip_prefix('/').filter(|key| !key.is_empty()) {
-                Some(key) => post(Route::EvaluateOfrep(key)),
-                None => Route::Nothing,
-            },
-            None => Route::Nothing,
-        };
-        (Gate::Evaluation, route)
-    } else if let Some(rest) = below("/stream/v1") {
-        let route = match rest {
-            "/ws/flag/change" => get(Route::ChangeStream { is_old: false }),
-            _ => Route::Nothing,
-        };
-        (Gate::Stream, route)
-    } else if let Some(rest) = below("/admin/v1") {
-        let route = match rest {
-            "/retriever/refresh" => post(Route::Refresh),
-            _ => Route::Nothing,
-        };
-        (Gate::Admin, route)
+    let gate = if is_below("/v1") || is_below("/ofrep/v1") {
+        Gate::Evaluation
+    } else if is_below("/admin/v1") {
+        Gate::Admin
+    } else if is_below("/stream/v1") || (path == DEPRECATED_STREAM && method == Method::GET) {
+        Gate::Stream
     } else {
-        (Gate::Open, Route::Nothing)
+        Gate::Open
+    };
+    let (allowed, route) = match path {
+        "/health" => (Method::GET, Route::Health),
+        "/info" => (Method::GET, Route::Info),
+        "/v1/allflags" => (Method::POST, Route::EvaluateAll),
+        "/v1/data/collector" => (Method::POST, Route::Collector),
+        "/v1/flag/configuration" => (Method::POST, Route::Configuration),
+        "/v1/flag/change" => (Method::GET, Route::Hashes),
+        "/ofrep/v1/evaluate/flags" => (Method::POST, Route::EvaluateAllOfrep),
+        "/stream/v1/ws/flag/change" => (
+            Method::GET,
+            Route::ChangeStream {
+                is_deprecated: false,
+            },
+        ),
+        DEPRECATED_STREAM => (
+            Method::GET,
+            Route::ChangeStream {
+                is_deprecated: true,
+            },
+        ),
+        "/admin/v1/retriever/refresh" => (Method::POST, Route::Refresh),
+        _ => (
+            Method::POST,
+            evaluation_of_one_flag(path).unwrap_or(Route::NotFound),
+        ),
+    };
+    if *method == allowed || route == Route::NotFound {
+        (gate, route)
+    } else if gate == Gate::Open {
+        (gate, Route::MethodNotAllowed)
+    } else {
+        (gate, Route::NotFound)
     }
 }
 
-/// The path that routes and flag keys are read from: decoded if it is escaped exactly as Go
-/// would escape it, else as it is (section 5 of the protocol). None if it cannot be decoded.
+const DEPRECATED_STREAM: &str = "/ws/v1/flag/change";
+
+fn evaluation_of_one_flag(path: &str) -> Option<Route<'_>> {
+    if let Some(rest) = path.strip_prefix("/v1/feature/") {
+        let key = rest.strip_suffix("/eval")?;
+        return (!key.contains('/')).then_some(Route::Evaluate(key));
+    }
+    // The last parameter takes the rest of the path, slashes included.
+    let key = path.strip_prefix("/ofrep/v1/evaluate/flags/")?;
+    (!key.is_empty()).then_some(Route::EvaluateOfrep(key))
+}
+
+/// The path from which routes and flag keys are read: decoded if Go would escape it the same way,
+/// else unchanged (docs/relay-protocol.md 5). `None` if an escape is malformed. Invalid UTF-8 is
+/// replaced.
 pub(super) fn routed_path(path: &str) -> Option<String> {
-    let decoded = decoded(path)?;
-    if escaped(&decoded) == path {
-        let mut text = String::with_capacity(decoded.len());
-        for chunk in decoded.utf8_chunks() {
-            text.push_str(chunk.valid());
-            for byte in chunk.invalid() {
-                // Writing to a string does not fail.
-                let _ = write!(text, "{NOT_UTF_8}{byte:02x}");
-            }
-        }
-        return Some(text);
+    let is_escape = |rest: &str| {
+        let digits = rest.as_bytes().first_chunk::<2>();
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !path.split('%').skip(1).all(is_escape) {
+        return None;
+    }
+    let decoded: Vec<u8> = percent_decode_str(path).collect();
+    if percent_encode(&decoded, ESCAPED_BY_GO).to_string() == path {
+        return Some(String::from_utf8_lossy(&decoded).into_owned());
     }
     Some(path.to_owned())
 }
 
-/// Before the hexadecimal digits of a byte that is not UTF-8; a noncharacter, which no flag key has.
-pub(super) const NOT_UTF_8: &str = "\u{ffff}";
-
-fn decoded(path: &str) -> Option<Vec<u8>> {
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path.bytes();
-    while let Some(byte) = rest.next() {
-        decoded.push(if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            u8::try_from(digit()? * 16 + digit()?).ok()?
-        } else {
-            byte
-        });
-    }
-    Some(decoded)
-}
-
-fn escaped(path: &[u8]) -> String {
-    let mut escaped = String::with_capacity(path.len());
-    for &byte in path {
-        if byte.is_ascii_alphanumeric() || b"-._~$&+,/:;=@".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            // Writing to a string does not fail.
-            let _ = write!(escaped, "%{byte:02X}");
-        }
-    }
-    escaped
-}
+const ESCAPED_BY_GO: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b'/')
+    .remove(b':')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b'@');
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The table of section 5, for the key that the handler sees.
+    /// The table of docs/relay-protocol.md 5, for the key that the handler sees.
     #[test]
-    fn a_key_is_read_only_as_go_escapes_it() {
+    fn a_key_is_decoded_only_if_go_escapes_it_the_same_way() {
         for (sent, seen) in [
             ("my-flag_v1.2~x", "my-flag_v1.2~x"),
             ("my%2Dflag", "my%2Dflag"),
@@ -220,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn unknown_paths_and_methods_are_found_to_be_so() {
+    fn unknown_paths_and_wrong_methods_have_their_routes() {
         let (get, post) = (Method::GET, Method::POST);
         for (method, path, gate, expected) in [
-            (&post, "/v1", Gate::Evaluation, Route::Nothing),
-            (&post, "/v1x", Gate::Open, Route::Nothing),
-            (&get, "/v1/allflags", Gate::Evaluation, Route::Nothing),
-            (&post, "/v1/allflags/", Gate::Evaluation, Route::Nothing),
+            (&post, "/v1", Gate::Evaluation, Route::NotFound),
+            (&post, "/v1x", Gate::Open, Route::NotFound),
+            (&get, "/v1/allflags", Gate::Evaluation, Route::NotFound),
+            (&post, "/v1/allflags/", Gate::Evaluation, Route::NotFound),
             (
                 &post,
                 "/v1/feature//eval",
@@ -237,13 +198,13 @@ mod tests {
                 &post,
                 "/v1/feature/a/b/eval",
                 Gate::Evaluation,
-                Route::Nothing,
+                Route::NotFound,
             ),
             (
                 &post,
                 "/ofrep/v1/evaluate/flags/",
                 Gate::Evaluation,
-                Route::Nothing,
+                Route::NotFound,
             ),
             (
                 &post,
@@ -255,17 +216,22 @@ mod tests {
                 &get,
                 "/ofrep/v1/configuration",
                 Gate::Evaluation,
-                Route::Nothing,
+                Route::NotFound,
             ),
             (
                 &post,
                 "/stream/v1/ws/flag/change",
                 Gate::Stream,
-                Route::Nothing,
+                Route::NotFound,
             ),
-            (&post, "/ws/v1/flag/change", Gate::Open, Route::OtherMethod),
-            (&post, "/health", Gate::Open, Route::OtherMethod),
-            (&get, "/", Gate::Open, Route::Nothing),
+            (
+                &post,
+                "/ws/v1/flag/change",
+                Gate::Open,
+                Route::MethodNotAllowed,
+            ),
+            (&post, "/health", Gate::Open, Route::MethodNotAllowed),
+            (&get, "/", Gate::Open, Route::NotFound),
         ] {
             assert_eq!(route(method, path), (gate, expected), "{method} {path}");
         }

@@ -1,4 +1,4 @@
-//! The thread that a relay proxy runs on, and the commands it takes.
+//! The thread of an embedded relay proxy, and its commands.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 use super::service::{Service, Tasks, spawn};
 use super::socket::{Socket, Stream};
 
-/// Where to listen.
+/// The address to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Address {
     Tcp(SocketAddr),
@@ -29,13 +29,13 @@ pub(super) enum Address {
     Unix(PathBuf),
 }
 
-/// A thread of its own, with a runtime of its own: whatever the test does with its threads and
-/// its clock, the relay proxy goes on.
+/// A dedicated thread with a dedicated runtime: a test that blocks its threads or pauses its clock
+/// does not affect the relay proxy.
 #[derive(Debug)]
 pub(super) struct Server {
     commands: mpsc::UnboundedSender<Command>,
     thread: Option<JoinHandle<()>>,
-    /// Ends a pause when it is dropped.
+    /// Dropping the sender ends a pause.
     paused: Mutex<Option<blocking::Sender<()>>>,
 }
 
@@ -48,9 +48,6 @@ enum Command {
     Pause(blocking::Receiver<()>, Reply<()>),
 }
 
-/// Deep requests are read by recursion.
-const STACK_SIZE: usize = 64 << 20;
-
 impl Server {
     pub(super) fn new(service: Arc<Service>, poll_interval: Duration) -> io::Result<Self> {
         let (commands, receiver) = mpsc::unbounded_channel();
@@ -60,7 +57,6 @@ impl Server {
             .build()?;
         let thread = thread::Builder::new()
             .name("embedded-relay".to_owned())
-            .stack_size(STACK_SIZE)
             .spawn(move || runtime.block_on(serve(service, poll_interval, receiver)))?;
         Ok(Self {
             commands,
@@ -69,20 +65,20 @@ impl Server {
         })
     }
 
-    /// Listens; gives the address that was bound.
+    /// Listens. Returns the bound address.
     pub(super) fn start(&self, address: Address) -> io::Result<Address> {
-        self.ask(|reply| Command::Start(address, reply))?
+        self.request(|reply| Command::Start(address, reply))?
     }
 
     /// Closes the listener and every connection.
     pub(super) fn stop(&self) -> io::Result<()> {
-        self.ask(Command::Stop)
+        self.request(Command::Stop)
     }
 
-    /// Stands still until [`resume`](Self::resume).
+    /// Blocks the thread until [`resume`](Self::resume).
     pub(super) fn pause(&self) -> io::Result<()> {
         let (resume, resumed) = blocking::channel();
-        self.ask(|reply| Command::Pause(resumed, reply))?;
+        self.request(|reply| Command::Pause(resumed, reply))?;
         *self.lock_paused() = Some(resume);
         Ok(())
     }
@@ -91,7 +87,7 @@ impl Server {
         *self.lock_paused() = None;
     }
 
-    fn ask<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> io::Result<T> {
+    fn request<T>(&self, command: impl FnOnce(Reply<T>) -> Command) -> io::Result<T> {
         self.resume();
         let gone = || io::Error::other("the thread of the embedded relay proxy has ended");
         let (reply, answer) = blocking::sync_channel(1);
@@ -107,11 +103,11 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.resume();
-        // Without a sender the thread ends, and its connections with it.
+        // Without a sender the thread ends, and so do its connections.
         let (closed, _) = mpsc::unbounded_channel();
         self.commands = closed;
         if let Some(thread) = self.thread.take() {
-            // If it panicked, that has been printed.
+            // A panic has been printed.
             let _ = thread.join();
         }
     }
@@ -142,7 +138,7 @@ async fn serve(
             }
             Command::Pause(resumed, reply) => {
                 let _ = reply.send(());
-                // Nothing is sent: it ends when the sender is dropped.
+                // Returns when the sender is dropped.
                 let _ = resumed.recv();
             }
         }
@@ -164,7 +160,7 @@ async fn end(tasks: &Tasks) {
     }
 }
 
-/// Reads flag files again and again. What cannot be loaded is kept for whoever asks.
+/// Reloads the flags at an interval. The service keeps the error of a failed load.
 async fn poll(service: Arc<Service>, interval: Duration) {
     loop {
         tokio::time::sleep(interval).await;
@@ -189,7 +185,7 @@ impl Listener {
             }
             #[cfg(unix)]
             Address::Unix(path) => {
-                // Left there by the one before.
+                // An earlier listener leaves its socket behind.
                 let _ = std::fs::remove_file(&path);
                 Ok((Self::Unix(UnixListener::bind(&path)?), Address::Unix(path)))
             }
@@ -212,7 +208,7 @@ impl Listener {
 async fn accept(listener: Listener, service: Arc<Service>, tasks: Tasks) {
     loop {
         let Ok(socket) = listener.accept().await else {
-            // The peer is gone already, or the process is out of file descriptors for a moment.
+            // The peer has gone, or the process is out of file descriptors for the moment.
             tokio::time::sleep(Duration::from_millis(1)).await;
             continue;
         };
@@ -228,7 +224,7 @@ async fn accept(listener: Listener, service: Arc<Service>, tasks: Tasks) {
             .serve_connection(TokioIo::new(socket), answer)
             .with_upgrades();
         spawn(&tasks, async move {
-            // A connection that breaks is its client's affair.
+            // An error means that the client went away.
             let _ = connection.await;
         });
     }

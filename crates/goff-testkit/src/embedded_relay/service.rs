@@ -1,13 +1,14 @@
-//! Answers requests: the meeting place of routes, keys, faults and endpoints.
+//! Answers requests: route, fault, key, endpoint.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
-use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use hyper::{HeaderMap, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{HeaderMap, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -20,30 +21,30 @@ use super::date::rfc_3339;
 use super::evaluation::{self, GoffRequest};
 use super::faults::{Effect, Faults};
 use super::flag_set::{FlagSet, LoadError};
-use super::request_json::{self, BodyError, Node};
-use super::routes::{Gate, NOT_UTF_8, Route, route, routed_path};
+use super::request_json::{BodyError, Members};
+use super::routes::{Gate, Route, route, routed_path};
 use super::socket::SocketEnd;
 
-/// Everything that requests are answered from.
+/// The state from which requests are answered.
 #[derive(Debug)]
 pub(super) struct Service {
     pub(super) keys: Keys,
-    /// One without a name, or all with one.
+    /// Either one set without a name, or sets with names.
     pub(super) flag_sets: Vec<FlagSet>,
-    /// Begins with a slash, or is empty.
+    /// Empty, or with a slash at its start.
     pub(super) path_prefix: String,
     pub(super) is_debug: bool,
     pub(super) collected: Collected,
     pub(super) streams: Arc<ChangeStreams>,
     pub(super) faults: Faults,
-    /// Why the last load failed, if it did.
+    /// The error of the last load, if it failed.
     pub(super) load_error: Mutex<Option<String>>,
 }
 
-/// The tasks of the connections: they end when the server stops.
+/// The tasks of the connections. They end when the server stops.
 pub(super) type Tasks = Arc<Mutex<JoinSet<()>>>;
 
-/// Adds a task, and forgets those that have ended.
+/// Adds a task, and removes those that have ended.
 pub(super) fn spawn(tasks: &Tasks, task: impl Future<Output = ()> + Send + 'static) {
     let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
     while tasks.try_join_next().is_some() {}
@@ -51,13 +52,13 @@ pub(super) fn spawn(tasks: &Tasks, task: impl Future<Output = ()> + Send + 'stat
 }
 
 impl Service {
-    /// Loads the flags of every set again, and tells the streams what changed.
+    /// Loads the flags of every set again, and announces the changes.
     pub(super) fn reload(&self) -> Result<(), LoadError> {
         let mut outcome = Ok(());
         for set in &self.flag_sets {
             match set.load() {
                 Ok(None) => {}
-                Ok(Some(message)) => self.streams.tell(&message),
+                Ok(Some(message)) => self.streams.send(&message),
                 Err(error) => outcome = Err(error),
             }
         }
@@ -76,15 +77,13 @@ impl Service {
         end: SocketEnd,
         tasks: Tasks,
     ) -> Response<Full<Bytes>> {
-        let is_indented = self.is_debug || has_parameter(&request, "pretty");
-        let path = request.uri().path().to_owned();
-        let path = path.strip_prefix(&self.path_prefix).unwrap_or("");
+        let path = request.uri().path();
+        let path = path.strip_prefix(&self.path_prefix).unwrap_or_default();
         let Some(path) = routed_path(path) else {
             let answer = Answer::text(400, "400 Bad Request");
-            return answer.into_response(request.headers(), false, false);
+            return answer.into_response(request.headers(), self.is_debug);
         };
-        let method = request.method().clone();
-        let (gate, route) = route(&method, &path);
+        let (gate, route) = route(request.method(), &path);
         match self.faults.next(route.endpoint()) {
             None => {}
             Some(Effect::Delay(delay)) => tokio::time::sleep(delay).await,
@@ -106,36 +105,31 @@ impl Service {
                 return faulty(status, retry_after.as_deref(), body);
             }
         }
-        let answer = match self.check(gate, &request) {
-            _ if method == Method::OPTIONS => {
-                let answer = Answer::nothing(204);
-                match route {
-                    Route::OtherMethod => answer.with(ALLOW, "OPTIONS, GET"),
-                    _ => answer,
+        let answer = match (self.check(gate, &request), route) {
+            (Err(refusal), _) => refusal,
+            (Ok(()), Route::ChangeStream { is_deprecated }) => {
+                match change_stream::handshake(&mut request, is_deprecated) {
+                    Ok((response, upgrade)) => {
+                        let streams = Arc::clone(&self.streams);
+                        spawn(&tasks, change_stream::serve(upgrade, streams));
+                        return response;
+                    }
+                    Err(refusal) => refusal,
                 }
             }
-            Err(refusal) => refusal,
-            Ok(()) => match route {
-                Route::ChangeStream { is_old } => {
-                    match change_stream::handshake(&mut request, is_old) {
-                        Ok((response, upgrade)) => {
-                            let streams = Arc::clone(&self.streams);
-                            spawn(&tasks, change_stream::serve(upgrade, streams));
-                            return response;
-                        }
-                        Err(refusal) => refusal,
-                    }
-                }
-                route => return self.answer_route(route, request, is_indented).await,
-            },
+            (Ok(()), route) => {
+                let (head, body) = request.into_parts();
+                let body = match body.collect().await {
+                    Ok(body) => body.to_bytes(),
+                    Err(_) => Bytes::new(),
+                };
+                let headers = &head.headers;
+                let answer = self.answer_to(route, headers, &body);
+                let answer = answer.unwrap_or_else(|refusal| refusal);
+                return answer.into_response(headers, self.is_debug);
+            }
         };
-        let origin = request.headers().contains_key("origin");
-        let answer = if origin {
-            answer.with(ANY_ORIGIN, "*")
-        } else {
-            answer
-        };
-        answer.into_response(request.headers(), is_indented, self.is_debug)
+        answer.into_response(request.headers(), self.is_debug)
     }
 
     fn check(&self, gate: Gate, request: &Request<Incoming>) -> Result<(), Answer> {
@@ -149,57 +143,34 @@ impl Service {
         }
     }
 
-    async fn answer_route(
-        &self,
-        route: Route<'_>,
-        request: Request<Incoming>,
-        is_indented: bool,
-    ) -> Response<Full<Bytes>> {
-        let (head, body) = request.into_parts();
-        // A request without a body is an empty one, whatever its type.
-        let is_empty = body.size_hint().exact() == Some(0);
-        let bytes = match body.collect().await {
-            Ok(body) => body.to_bytes(),
-            Err(_) => Bytes::new(),
-        };
-        let headers = &head.headers;
-        let body = || parsed(&bytes, is_empty, headers);
-        let answer = self.answer_to(route, headers, body);
-        let answer = answer.unwrap_or_else(|refusal| refusal);
-        let origin = headers.contains_key("origin");
-        let answer = if origin {
-            answer.with(ANY_ORIGIN, "*")
-        } else {
-            answer
-        };
-        answer.into_response(headers, is_indented, self.is_debug)
-    }
-
     fn answer_to(
         &self,
         route: Route<'_>,
         headers: &HeaderMap,
-        body: impl Fn() -> Result<Option<Node>, BodyError>,
+        body: &[u8],
     ) -> Result<Answer, Answer> {
-        let goff_body = || body().map_err(|error| Answer::unreadable(&error));
+        let text = String::from_utf8_lossy(body);
+        let body = || match text.is_empty() || is_json(headers) {
+            true => Members::of_body(&text),
+            false => Err(BodyError::ContentType),
+        };
         Ok(match route {
             Route::Evaluate("") => Answer::internal("impossible to find the flag key in the URL"),
-            Route::Evaluate(key) | Route::EvaluateOfrep(key) if key.contains(NOT_UTF_8) => {
-                // There is a metric for each key, which such a key breaks.
-                let key = key.replace(NOT_UTF_8, "\\x");
-                Answer::internal(&format!(
-                    "label flag_name: value \"{key}\" is not valid UTF-8"
-                ))
+            Route::Evaluate(key) | Route::EvaluateOfrep(key)
+                if key.contains(char::REPLACEMENT_CHARACTER) =>
+            {
+                // The relay proxy fails to count the evaluation in its metrics.
+                Answer::internal("the flag key is not valid UTF-8")
             }
             Route::Evaluate(flag_key) => {
-                let request = GoffRequest::of_one_flag(goff_body()?.as_ref())?;
+                let request = GoffRequest::of_one_flag(body())?;
                 let set = self.flag_set(headers)?;
                 let (answer, event) = evaluation::evaluate(set, flag_key, request);
                 self.record(set, event);
                 answer
             }
             Route::EvaluateAll => {
-                let request = GoffRequest::of_all_flags(goff_body()?.as_ref())?;
+                let request = GoffRequest::of_all_flags(body())?;
                 evaluation::evaluate_all(self.flag_set(headers)?, request)
             }
             Route::EvaluateOfrep(flag_key) => {
@@ -231,14 +202,14 @@ impl Service {
                 self.flag_set(headers)?;
                 Answer::json(200, json!({"refreshed": self.reload().is_ok()}))
             }
-            Route::OtherMethod => {
+            Route::MethodNotAllowed => {
                 Answer::failure(405, "Method Not Allowed").with(ALLOW, "OPTIONS, GET")
             }
-            Route::Nothing | Route::ChangeStream { .. } => Answer::not_found(),
+            Route::NotFound | Route::ChangeStream { .. } => Answer::not_found(),
         })
     }
 
-    /// The flag set that the key of a request selects (section 4 of the protocol).
+    /// The flag set that the key of a request selects (docs/relay-protocol.md 4).
     fn flag_set(&self, headers: &HeaderMap) -> Result<&FlagSet, Answer> {
         let missing =
             |what: &str| Answer::failure(400, format!("error while getting flagset: {what}"));
@@ -264,48 +235,31 @@ impl Service {
     }
 
     fn info(&self) -> Answer {
-        let times: Vec<_> = self
+        let latest = self.flag_sets.iter().map(FlagSet::loaded_at).max();
+        let latest = rfc_3339(latest.unwrap_or(SystemTime::UNIX_EPOCH));
+        let named: BTreeMap<&str, String> = self
             .flag_sets
             .iter()
-            .map(|set| (set.name.as_deref(), set.loaded_at()))
+            .filter_map(|set| Some((set.name.as_deref()?, rfc_3339(set.loaded_at()))))
             .collect();
-        let latest = times.iter().map(|(_, at)| *at).max().flatten();
-        let mut body = json!({"cacheRefresh": rfc_3339(latest)});
-        let named: BTreeMap<&str, String> = times
-            .into_iter()
-            .filter_map(|(name, at)| Some((name?, rfc_3339(at))))
-            .collect();
-        if let (false, Some(body)) = (named.is_empty(), body.as_object_mut()) {
-            body.insert("flagsets".to_owned(), json!(named));
-        }
-        Answer::json(200, body)
+        Answer::json(
+            200,
+            match named.is_empty() {
+                true => json!({"cacheRefresh": latest}),
+                false => json!({"cacheRefresh": latest, "flagsets": named}),
+            },
+        )
     }
 }
 
-const ANY_ORIGIN: HeaderName = HeaderName::from_static("access-control-allow-origin");
-
-fn has_parameter(request: &Request<Incoming>, name: &str) -> bool {
-    let query = request.uri().query().unwrap_or_default();
-    query
-        .split('&')
-        .any(|pair| pair.split('=').next() == Some(name))
-}
-
-fn parsed(bytes: &[u8], is_empty: bool, headers: &HeaderMap) -> Result<Option<Node>, BodyError> {
-    if is_empty {
-        return Ok(None);
-    }
-    let content_type = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
     let media_type = content_type.unwrap_or_default().split(';').next();
-    if media_type.map(str::trim) != Some("application/json") {
-        return Err(BodyError::ContentType);
-    }
-    request_json::read(bytes).map(Some)
+    media_type.map(str::trim) == Some("application/json")
 }
 
-/// An answer that is not the relay proxy's.
+/// An answer of a gateway.
 fn faulty(status: StatusCode, retry_after: Option<&str>, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;

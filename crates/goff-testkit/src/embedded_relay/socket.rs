@@ -1,4 +1,4 @@
-//! One connection, which can be made to end badly.
+//! A connection that can end with a fault instead of an answer.
 
 use std::io;
 use std::pin::Pin;
@@ -26,29 +26,29 @@ pub(super) enum Stream {
     Unix(UnixStream),
 }
 
-/// How a connection is to end, for whoever answers its requests.
+/// The fault with which a connection ends, set by the code that answers its requests.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SocketEnd(Arc<Mutex<Option<BadEnd>>>);
+pub(super) struct SocketEnd(Arc<Mutex<Option<EndFault>>>);
 
 #[derive(Debug)]
-enum BadEnd {
+enum EndFault {
     Reset,
-    /// These bytes in place of what is written; then nothing.
+    /// These bytes replace whatever is written.
     Garbage(Vec<u8>),
 }
 
 impl SocketEnd {
     /// The next write resets the connection.
     pub(super) fn reset(&self) {
-        self.set(BadEnd::Reset);
+        self.set(EndFault::Reset);
     }
 
-    /// The next write sends these bytes instead, and nothing follows them.
+    /// The next write sends these bytes instead; later writes send nothing.
     pub(super) fn garbage(&self, bytes: Vec<u8>) {
-        self.set(BadEnd::Garbage(bytes));
+        self.set(EndFault::Garbage(bytes));
     }
 
-    fn set(&self, end: BadEnd) {
+    fn set(&self, end: EndFault) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     }
 }
@@ -99,14 +99,14 @@ impl AsyncWrite for Socket {
         let Self { stream, end } = &mut *self;
         match &mut *end.0.lock().unwrap_or_else(PoisonError::into_inner) {
             None => stream.write(context, bytes),
-            Some(BadEnd::Reset) => {
+            Some(EndFault::Reset) => {
                 if let Stream::Tcp(stream) = stream {
-                    // Without it the peer would see an orderly end.
+                    // A linger time of zero sends RST instead of FIN.
                     SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?;
                 }
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
-            Some(BadEnd::Garbage(garbage)) => {
+            Some(EndFault::Garbage(garbage)) => {
                 while !garbage.is_empty() {
                     match stream.write(context, garbage) {
                         Poll::Ready(Ok(written)) => drop(garbage.drain(..written)),

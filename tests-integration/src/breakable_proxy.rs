@@ -1,4 +1,4 @@
-//! A loopback TCP proxy in front of a relay proxy that can be made to refuse connections.
+//! A loopback TCP proxy in front of a relay proxy. A test can make it refuse connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,8 +9,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::{Address, RelayProxy};
 
-/// Forwards bytes to a relay proxy, until [`break_off`](Self::break_off) and again from
-/// [`repair`](Self::repair) on. Stops when dropped; lives in the runtime of the test that started it.
+/// Forwards bytes to a relay proxy until [`break_off`](Self::break_off), and again after [`repair`](Self::repair).
+/// Stops when dropped. Runs on the runtime of the test.
 #[derive(Debug)]
 pub struct BreakableProxy {
     address: SocketAddr,
@@ -23,7 +23,7 @@ impl BreakableProxy {
     ///
     /// # Errors
     ///
-    /// If no port can be bound, or the relay proxy has none.
+    /// No port can be bound, or the relay proxy listens on a Unix socket.
     pub async fn start(relay: &RelayProxy) -> io::Result<Self> {
         let Address::Tcp(relay) = *relay.address() else {
             return Err(io::Error::other("the relay proxy has no port"));
@@ -36,16 +36,16 @@ impl BreakableProxy {
         })
     }
 
-    /// What a client is configured with: `http://127.0.0.1:PORT`.
+    /// The endpoint for a client: `http://127.0.0.1:PORT`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// Cuts every connection; new ones are refused from when this returns.
+    /// Closes every connection. New ones are refused when this returns.
     pub async fn break_off(&mut self) {
         if let Some(accepting) = self.accepting.take() {
             accepting.abort();
-            // Once it has ended, the listener and the connections are closed.
+            // The listener and the connections are closed once the task has ended.
             let _ = accepting.await;
         }
     }
@@ -54,7 +54,7 @@ impl BreakableProxy {
     ///
     /// # Errors
     ///
-    /// If somebody else has taken the port.
+    /// The port is in use.
     pub async fn repair(&mut self) -> io::Result<()> {
         self.break_off().await;
         let listener = TcpListener::bind(self.address).await?;
@@ -72,7 +72,7 @@ impl Drop for BreakableProxy {
 }
 
 async fn accept(listener: TcpListener, relay: SocketAddr) {
-    // Dropped, and its tasks aborted, with this function.
+    // Dropping it with this function aborts its tasks.
     let mut connections = JoinSet::new();
     // Ends at the first failure to accept; the test then sees its requests refused.
     while let Ok((mut stream, _)) = listener.accept().await {

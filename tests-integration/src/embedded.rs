@@ -1,9 +1,8 @@
-//! The embedded relay proxy of goff-testkit in the place of a real one, with the settings of `relay/*.yaml`.
+//! The embedded relay proxy of goff-testkit in place of a real one, with the settings of `relay/*.yaml`.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use goff_testkit::{EmbeddedRelay, EmbeddedRelayBuilder, FlagSetOptions};
@@ -12,6 +11,7 @@ use crate::relay_config::{
     ADMIN_KEY, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, FLAG_FILES, KEY_WITHOUT_FLAG_SET,
     TEAM_A_KEY, TEAM_B_KEY,
 };
+use crate::relay_directory::SocketDirectory;
 use crate::{Address, Instance};
 
 /// An embedded relay proxy and its flags; stopped when dropped.
@@ -19,7 +19,7 @@ use crate::{Address, Instance};
 pub(crate) struct Embedded {
     relay: Arc<EmbeddedRelay>,
     flags: Mutex<String>,
-    /// Holds its socket, if it has one; after it, so that it is removed last.
+    /// Holds the socket, if there is one. Declared last, so that it is removed last.
     _directory: Option<SocketDirectory>,
 }
 
@@ -35,7 +35,7 @@ impl Embedded {
             .listen_at(port.unwrap_or(free_port))
             .admin_key(ADMIN_KEY)
             .flags(flags)
-            // It shares its memory with the tests that watch theirs.
+            // Few, because tests measure the memory of this process.
             .keep_events(20_000)
             .enrichment("environment", "integration-test");
         let mut directory = None;
@@ -83,7 +83,7 @@ impl Embedded {
         Ok(())
     }
 
-    /// Does what the signal would do to a process.
+    /// Imitates the effect of a signal on a process.
     pub(crate) fn signal(&self, name: &str) -> io::Result<()> {
         match name {
             "STOP" => self.relay.pause(),
@@ -99,7 +99,7 @@ impl Embedded {
 
 impl Drop for Embedded {
     fn drop(&mut self) {
-        // Recorded events may hold the relay proxy for longer. It fails only if its thread has ended.
+        // Recorded events may keep the relay proxy alive. Stopping fails only if its thread has ended.
         let _ = self.relay.stop();
     }
 }
@@ -124,37 +124,4 @@ pub(crate) const EXPORTING_FLAG_SET: &str = "team-a";
 fn file(name: &str) -> &'static str {
     let found = FLAG_FILES.iter().find(|(known, _)| *known == name);
     found.map_or("", |(_, text)| text)
-}
-
-/// A directory that a shell removes when this process ends, however it does.
-#[derive(Debug)]
-struct SocketDirectory {
-    path: PathBuf,
-    remover: Child,
-    lifeline: Option<ChildStdin>,
-}
-
-impl SocketDirectory {
-    fn new() -> io::Result<Self> {
-        let path = crate::relay_process::new_directory()?;
-        let mut remover = Command::new("sh")
-            .args(["-c", "read -r _; rm -rf -- \"$1\"", "remover"])
-            .arg(&path)
-            .stdin(Stdio::piped())
-            .spawn()?;
-        let lifeline = remover.stdin.take();
-        Ok(Self {
-            path,
-            remover,
-            lifeline,
-        })
-    }
-}
-
-impl Drop for SocketDirectory {
-    fn drop(&mut self) {
-        self.lifeline.take();
-        // If it cannot be waited for it is gone already.
-        let _ = self.remover.wait();
-    }
 }

@@ -1,12 +1,12 @@
-//! How much the tests do that have a long form: `cargo xtask soak` tells them.
+//! The length of tests that have a long form, from the environment that `cargo xtask soak` sets.
 
 use std::env;
 
-/// A number that the environment holds under this name, if it holds any.
+/// The number in an environment variable, if it is set.
 ///
 /// # Panics
 ///
-/// If it holds something else.
+/// The variable is no number.
 #[expect(
     clippy::panic,
     reason = "a long run must not silently become a short one"

@@ -1,4 +1,4 @@
-//! What a relay proxy's exporters have written: one JSON document an event.
+//! The events that a relay proxy's exporters have written.
 
 use std::fs;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use crate::embedded::EXPORTING_FLAG_SET;
 pub enum EventKind {
     /// Evaluations.
     Feature,
-    /// Tracking.
+    /// Tracking events.
     Tracking,
 }
 
@@ -45,17 +45,17 @@ impl RecordedEvents {
         Self(Place::File(path))
     }
 
-    /// What an embedded relay proxy has collected.
+    /// The events that an embedded relay proxy has collected.
     pub(crate) fn in_memory(relay: Arc<EmbeddedRelay>, kind: EventKind) -> Self {
         Self(Place::Memory(relay, kind))
     }
 
-    /// Everything written so far.
+    /// The events so far.
     pub fn read(&self) -> Vec<Value> {
         match &self.0 {
             Place::File(path) => {
                 let text = fs::read_to_string(path).unwrap_or_default();
-                // The last line may be half written.
+                // The last line may be incomplete.
                 let complete = text.rsplit_once('\n').map_or("", |(complete, _)| complete);
                 complete
                     .lines()
@@ -76,13 +76,13 @@ impl RecordedEvents {
         }
     }
 
-    /// The events of one user, as soon as there are `count`, or what there is after ten seconds.
+    /// The events of one user, once there are `count` or ten seconds have passed.
     pub async fn of_user(&self, user_key: &str, count: usize) -> Vec<Value> {
         self.wait_for(count, |event| event["userKey"] == user_key)
             .await
     }
 
-    /// The events that `wanted` picks, as soon as there are `count`, or what there is after ten seconds.
+    /// The `wanted` events, once there are `count` or ten seconds have passed.
     pub async fn wait_for(&self, count: usize, wanted: impl Fn(&Value) -> bool) -> Vec<Value> {
         let give_up = Instant::now() + Duration::from_secs(10);
         loop {
@@ -91,7 +91,7 @@ impl RecordedEvents {
             if events.len() >= count || Instant::now() > give_up {
                 return events;
             }
-            // Another process may write them, so there is nothing to wait on but time.
+            // Another process writes the file, so there is nothing else to wait for.
             sleep(Duration::from_millis(20)).await;
         }
     }

@@ -1,35 +1,35 @@
-//! The kinds of relay proxy that tests ask for, and the keys that they accept.
+//! The configurations of relay proxies for tests, and their keys.
 //!
-//! Each kind is one configuration file in `relay/`; the files are also what `docker compose up` serves.
+//! Each is a file in `relay/`. `docker compose up` serves the same files.
 
 use std::fmt;
 
 /// A relay proxy configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instance {
-    /// Asks for no key.
+    /// Requires no key.
     Open,
     /// Accepts [`EVALUATION_KEY`] and [`EVALUATION_KEY_TO_ESCAPE`].
     Authenticated,
-    /// Two flag sets, chosen by [`TEAM_A_KEY`] and [`TEAM_B_KEY`]; [`KEY_WITHOUT_FLAG_SET`] has none.
+    /// Has two flag sets, selected by [`TEAM_A_KEY`] and [`TEAM_B_KEY`]; [`KEY_WITHOUT_FLAG_SET`] has none.
     FlagSets,
-    /// Asks for no key and indents every body.
+    /// Requires no key and indents every body.
     Debug,
-    /// Asks for no key and listens on a Unix socket.
+    /// Requires no key and listens on a Unix socket.
     UnixSocket,
 }
 
 /// Accepted by the authenticated relay proxy.
 pub const EVALUATION_KEY: &str = "authorized_token";
-/// Accepted by the authenticated relay proxy; nearly every character has to be escaped in a URL.
+/// Accepted by the authenticated relay proxy. Most of its characters must be escaped in a URL.
 pub const EVALUATION_KEY_TO_ESCAPE: &str = "a+b&c d#e/=%2F?~";
 /// Selects the flag set in `flags-team-a.yaml`.
 pub const TEAM_A_KEY: &str = "team_a_token";
 /// Selects the flag set in `flags-team-b.yaml`.
 pub const TEAM_B_KEY: &str = "team_b_token";
-/// Authenticates with the relay proxy that has flag sets, but selects none.
+/// Accepted by the relay proxy with flag sets. Selects none.
 pub const KEY_WITHOUT_FLAG_SET: &str = "no_set_token";
-/// Lets a test force a reload of the flag files, on every relay proxy.
+/// Accepted by every relay proxy. Lets a test force a reload of the flag files.
 pub const ADMIN_KEY: &str = "admin_token";
 
 impl Instance {
@@ -63,7 +63,7 @@ impl fmt::Display for Instance {
     }
 }
 
-/// The flag files that the configurations name.
+/// The flag files of the configurations.
 pub(crate) const FLAG_FILES: [(&str, &str); 3] = [
     ("flags.yaml", include_str!("../relay/flags.yaml")),
     (

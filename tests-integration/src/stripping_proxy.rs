@@ -1,4 +1,4 @@
-//! A gateway in front of a relay proxy: serves it below a path prefix, which it strips.
+//! A gateway that serves a relay proxy below a path prefix, which it strips.
 
 use std::convert::Infallible;
 use std::io;
@@ -19,8 +19,8 @@ use tokio::task::AbortHandle;
 
 use crate::{Address, RelayProxy, wire};
 
-/// Forwards `PREFIX/…` to `/…` of a relay proxy and answers 404, with HTML, to everything else. Stops when
-/// dropped; lives in the runtime of the test that started it.
+/// Forwards `PREFIX/…` to `/…` of a relay proxy, and answers 404 with HTML to everything else. Stops when dropped.
+/// Runs on the runtime of the test.
 #[derive(Debug)]
 pub struct StrippingProxy {
     endpoint: String,
@@ -32,7 +32,7 @@ impl StrippingProxy {
     ///
     /// # Errors
     ///
-    /// If no port can be bound.
+    /// No port can be bound.
     pub async fn start(relay: &RelayProxy, prefix: &'static str) -> io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let endpoint = format!("http://{}{prefix}", listener.local_addr()?);
@@ -53,7 +53,7 @@ impl StrippingProxy {
         })
     }
 
-    /// What a client is configured with: `http://127.0.0.1:PORT/PREFIX`.
+    /// The endpoint for a client: `http://127.0.0.1:PORT/PREFIX`.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
@@ -108,21 +108,21 @@ async fn forward(
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = answer.status;
     *response.headers_mut() = answer.headers;
-    // Both belong to the other connection; hyper writes its own.
+    // These belong to the other connection; hyper writes new ones.
     for name in [CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING] {
         response.headers_mut().remove(name);
     }
     Ok(response)
 }
 
-/// Forwards a request for another protocol, and what follows in both directions if it is granted.
+/// Forwards a request for an upgrade, and the bytes in both directions if it is granted.
 async fn tunnel(
     relay: Address,
     uri: Uri,
     mut request: Request<Incoming>,
 ) -> io::Result<Response<Full<Bytes>>> {
     let Address::Tcp(address) = relay else {
-        return Err(io::Error::other("a gateway to a port"));
+        return Err(io::Error::other("the gateway has no Unix sockets"));
     };
     let to_client = hyper::upgrade::on(&mut request);
     let (mut head, _) = request.into_parts();

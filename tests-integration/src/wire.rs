@@ -1,6 +1,8 @@
-//! One request, byte for byte as the test says, to see what a relay proxy answers without our client.
+//! Single requests to a relay proxy, without this project's client.
 
 use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -12,9 +14,16 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::Address;
+/// The address of a relay proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
 
-/// What came back.
+/// An answer as received.
 #[derive(Debug)]
 pub struct Answer {
     /// The status.
@@ -32,12 +41,12 @@ impl Answer {
     }
 }
 
-/// Sends one request on a connection of its own: a POST of `body`, or a GET if there is none. `target` goes into
-/// the request line untouched; `headers` follow `Host` and `Content-Type`.
+/// Sends one request on a new connection: a POST of `body`, or a GET without one. `target` goes into the request line
+/// unchanged; `headers` follow `Host` and `Content-Type`.
 ///
 /// # Errors
 ///
-/// If the request cannot be built, sent or answered.
+/// The request cannot be built or sent, or is not answered.
 pub async fn request(
     address: &Address,
     target: &str,
@@ -60,11 +69,11 @@ pub async fn request(
     send(address, request).await
 }
 
-/// Sends one request on a connection of its own, with nothing but `Host` added to what the test says.
+/// Sends one request on a new connection, with only `Host` added.
 ///
 /// # Errors
 ///
-/// If the request cannot be built, sent or answered.
+/// The request cannot be built or sent, or is not answered.
 pub async fn raw_request(
     address: &Address,
     method: &str,
@@ -83,7 +92,7 @@ pub async fn raw_request(
     send(address, request.body(body).map_err(io::Error::other)?).await
 }
 
-/// Sends a request as it is.
+/// Sends a request unchanged.
 pub(crate) async fn send(address: &Address, request: Request<Full<Bytes>>) -> io::Result<Answer> {
     match address {
         Address::Tcp(address) => send_over(TcpStream::connect(address).await?, request).await,

@@ -13,30 +13,56 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     run_against(&options.relay.resolve()?, &options.test_arguments)
 }
 
-/// Runs the tests; `Relay::Auto` must have been resolved.
+/// Runs the tests that the relay proxy suits; `Relay::Auto` must have been resolved.
 pub(crate) fn run_against(relay: &Relay, test_arguments: &[String]) -> Result<(), Failure> {
     let directory = program::root().join(".relay");
     fs::create_dir_all(&directory)?;
     let report = directory.join("report.txt");
     // Absent unless there was an earlier run.
     let _ = fs::remove_file(&report);
+    let mut arguments = test_arguments.splitn(2, |argument| argument == "--");
+    let (of_cargo, of_tests) = (arguments.next(), arguments.next());
+    let skipped = relay.unsuitable().iter().flat_map(|name| ["--skip", name]);
     let tests = tests(relay)?
         .args(["--no-fail-fast"])
-        .args(test_arguments)
+        .args(of_cargo.unwrap_or_default())
+        .args(["--", "--include-ignored"])
+        .args(skipped)
+        .args(of_tests.unwrap_or_default())
         .env("GOFF_RELAY_REPORT", &report);
     let server = relay.to_string();
     println!("Integration tests against {server}.");
     let outcome = tests.run();
-    print_summary(&fs::read_to_string(report).unwrap_or_default(), &server);
+    print_left_out(relay)?;
+    print_versions(&fs::read_to_string(report).unwrap_or_default(), &server);
     outcome
+}
+
+/// Lists the tests that the relay proxy does not suit.
+fn print_left_out(relay: &Relay) -> Result<(), Failure> {
+    let unsuitable = relay.unsuitable();
+    if unsuitable.is_empty() {
+        return Ok(());
+    }
+    let listed = tests(relay)?
+        .args(["--quiet", "--tests", "--", "--list", "--ignored"])
+        .args(unsuitable)
+        .output()?;
+    let left_out = listed
+        .lines()
+        .filter_map(|line| line.strip_suffix(": test"));
+    let left_out: Vec<&str> = left_out.collect();
+    println!("{} tests were left out:", left_out.len());
+    for name in left_out {
+        println!("  {name}");
+    }
+    Ok(())
 }
 
 /// `cargo test` of the integration tests with the relay proxy at hand; `Relay::Auto` must have been resolved.
 pub(crate) fn tests(relay: &Relay) -> Result<Program, Failure> {
-    // A relay proxy configured by hand must not take the place of the one asked for. With CI set, a test that
-    // finds none fails.
-    let mut tests =
-        Program::cargo(["test", "--package", "goff-tests-integration"]).env("CI", "true");
+    // Variables of the caller must not choose another relay proxy.
+    let mut tests = Program::cargo(["test", "--package", "goff-tests-integration"]);
     for name in [
         "GOFF_RELAY_BINARY",
         "GOFF_RELAY_COMPOSE_FILE",
@@ -73,25 +99,9 @@ pub(crate) fn tests(relay: &Relay) -> Result<Program, Failure> {
     })
 }
 
-/// What the tests reported: which version answered, and which of them did not run.
-fn print_summary(report: &str, server: &str) {
-    let lines = |kind: &str| -> Vec<&str> {
-        report
-            .lines()
-            .filter_map(|line| line.strip_prefix(kind))
-            .collect()
-    };
-    let left_out = lines("left out: ");
-    if !left_out.is_empty() {
-        println!(
-            "{} tests were left out, and counted as passed above:",
-            left_out.len()
-        );
-        for line in left_out {
-            println!("  {line}");
-        }
-    }
-    let mut versions = lines("server: ");
+/// Prints the versions of the relay proxies that the tests reported.
+fn print_versions(report: &str, server: &str) {
+    let mut versions: Vec<&str> = report.lines().collect();
     versions.sort_unstable();
     versions.dedup();
     println!(
@@ -134,6 +144,15 @@ impl fmt::Display for Relay {
 }
 
 impl Relay {
+    /// The modules of tests-integration whose tests need another relay proxy.
+    fn unsuitable(&self) -> &'static [&'static str] {
+        match self {
+            Self::Auto | Self::Docker | Self::Go | Self::Binary(_) => &[],
+            Self::Embedded => &["real_relay::"],
+            Self::Endpoint(_) => &["started_relay::", "real_relay::"],
+        }
+    }
+
     pub(crate) fn resolve(self) -> Result<Self, Failure> {
         if self != Self::Auto {
             return Ok(self);

@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 /// Many tasks against a relay proxy that is killed, stopped, restarted and edited.
 fn stress(options: &Options) -> Result<(), Failure> {
     let tests = integration::tests(&Relay::Auto.resolve()?)?
-        .args(["--test", "stress", "--", "--nocapture"])
+        .args(["--test", "stress", "--", "--nocapture", "--include-ignored"])
         .env("GOFF_STRESS_SECONDS", (options.minutes * 60).to_string());
     options.seeded(tests).run()
 }
@@ -67,6 +67,7 @@ fn restarts(options: &Options) -> Result<(), Failure> {
             "in_process_restarts",
             "--",
             "--nocapture",
+            "--include-ignored",
         ])
         .env("GOFF_RESTARTS", (options.minutes * EACH_MINUTE).to_string())
         .run()

@@ -1,4 +1,4 @@
-//! Counting what was recorded of a user, on both sides.
+//! Counts the events of a user that the relay proxy and the client recorded.
 
 use std::time::Duration;
 
@@ -8,11 +8,10 @@ use serde_json::{Value, json};
 
 use crate::surfaces::User;
 
-/// Events by variation and `default`, in order.
+/// Variation and `default` of each event, in order.
 pub(crate) type Recorded<'a> = &'a [(&'a str, bool)];
 
-/// Delivers what the client has, and compares what both sides recorded of the user with what they should have.
-/// Returns the client's events.
+/// Flushes the client, and compares the events of both sides with the expected ones. Returns those of the client.
 pub(crate) async fn check(
     place: &str,
     goff: &GoFeatureFlag,
@@ -23,7 +22,7 @@ pub(crate) async fn check(
 ) -> Vec<Value> {
     let report = goff.flush(Duration::from_secs(10)).await;
     assert_eq!(report.pending, 0, "{place}: {report:?}");
-    // The exporter writes in order, so everything is there once this is.
+    // The exporter writes in order, so this event is the last.
     let last = format!("{} is done", user.key());
     let event = json!({"events": [{"kind": "feature", "key": "done", "userKey": last}]});
     let answer = request(exporter.address(), "/v1/data/collector", &[], Some(&event))

@@ -1,4 +1,4 @@
-//! A hook of the application that fails beside ours.
+//! An application's hook that fails.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use open_feature::{
     HookHints,
 };
 
-/// A hook of the application whose `after` fails, so that the SDK runs every `error` too; counts those.
+/// A hook whose `after` fails, so that the SDK runs every `error`. Counts the runs of its `error`.
 #[derive(Clone, Default)]
 pub(crate) struct Failing(pub(crate) Arc<AtomicUsize>);
 

@@ -1,11 +1,11 @@
-//! Waiting, with a deadline, for what a client learns from its change stream.
+//! Waits, with a limit, for the events of a client's change stream.
 
 use std::time::Duration;
 
 use goff_provider::{ChangedFlags, ClientEvent, GoFeatureFlag, StreamState, Subscription};
 use tokio::time::{Instant, sleep, timeout};
 
-/// Returns once the client's change stream is open and has been opened again `reconnects` times or more.
+/// Waits until the client's change stream is open and has reconnected at least `reconnects` times.
 pub(crate) async fn stream_opens(goff: &GoFeatureFlag, reconnects: u64) {
     let give_up = Instant::now() + PATIENCE;
     loop {
@@ -22,7 +22,7 @@ pub(crate) async fn stream_opens(goff: &GoFeatureFlag, reconnects: u64) {
     }
 }
 
-/// Returns once the client's change stream is down.
+/// Waits until the client's change stream is down.
 pub(crate) async fn stream_breaks(goff: &GoFeatureFlag) {
     let give_up = Instant::now() + PATIENCE;
     while goff.stats().stream == StreamState::Open {
@@ -31,8 +31,8 @@ pub(crate) async fn stream_breaks(goff: &GoFeatureFlag) {
     }
 }
 
-/// Returns once no value from before a change of this flag is served. Others may be announced before: relay proxies
-/// announce changes that never were.
+/// Waits until a change of this flag is announced; from then on no earlier value is served. Other changes may come
+/// first: relay proxies announce changes that did not happen.
 pub(crate) async fn change_of(flag: &str, subscription: &mut Subscription) {
     let announced = async {
         while let Some(event) = subscription.next().await {
@@ -80,7 +80,7 @@ pub(crate) async fn event(
     timeout(PATIENCE, event).await.expect("no such event")
 }
 
-/// Long enough for a machine that is compiling beside the tests.
+/// Enough for a machine that also compiles.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// The state of a stream cannot be waited on, only asked for.
+/// The state of a stream can only be polled.
 const PAUSE: Duration = Duration::from_millis(10);

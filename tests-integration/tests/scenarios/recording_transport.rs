@@ -1,4 +1,4 @@
-//! A transport that shows what the client asked for and what it got, and can change the latter on its way.
+//! A transport that records the client's requests for the flag configuration and can alter the answers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use hyper::{HeaderMap, Uri};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-/// One request for the flag configuration, and its answer.
+/// A request for the flag configuration, and its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Exchange {
     pub(crate) body: String,
@@ -22,7 +22,7 @@ pub(crate) struct Exchange {
     pub(crate) etag: Option<String>,
 }
 
-/// Sends requests like the client's own transport, each to where its URL says. Clones share what was recorded.
+/// Sends requests as the client's default transport does, and to any host. Clones share the record.
 #[derive(Clone, Debug)]
 pub(crate) struct RecordingTransport {
     alter: fn(Value) -> Value,
@@ -31,7 +31,7 @@ pub(crate) struct RecordingTransport {
 }
 
 impl RecordingTransport {
-    /// With `alter`, the relay proxy's flag configurations arrive as another one might write them.
+    /// `alter` changes each flag configuration.
     pub(crate) fn new(alter: fn(Value) -> Value) -> Self {
         Self {
             alter,
@@ -51,7 +51,7 @@ impl RecordingTransport {
         Arc::clone(transport)
     }
 
-    /// The exchanges so far, as soon as one after the first `seen` is `wanted`, with that one last.
+    /// Waits for a `wanted` exchange after the first `seen`. Returns the exchanges up to it.
     pub(crate) async fn until(
         &self,
         seen: usize,
@@ -66,7 +66,7 @@ impl RecordingTransport {
                 return exchanges;
             }
             assert!(Instant::now() < give_up, "{exchanges:#?}");
-            // A relay proxy is polled here; nobody tells when.
+            // The times of the polls are not known.
             sleep(Duration::from_millis(10)).await;
         }
     }
@@ -99,5 +99,5 @@ impl HttpTransport for RecordingTransport {
     }
 }
 
-/// Long enough for a machine that is compiling beside the tests.
+/// Enough for a machine that also compiles.
 const PATIENCE: Duration = Duration::from_secs(20);

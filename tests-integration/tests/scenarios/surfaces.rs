@@ -1,20 +1,19 @@
-//! The ways in which scenarios are asked: natively and through OpenFeature, over both protocols and in process, and
-//! there without `async` too; one form of question and answer for all of them.
+//! The APIs through which scenarios evaluate: natively and through OpenFeature, over both protocols and in process,
+//! there also without `async`; with one form of request and answer for all of them.
 //!
-//! Every scenario runs on all [`surfaces`], but for those that say why not. What differs in process:
+//! Scenarios run on all [`surfaces`], unless they say why not. In process there are these differences:
 //!
-//! * Nothing is cached, so a repeated answer keeps its reason, and what is about the cache is left to
-//!   [`remote_surfaces`].
-//! * The client records every evaluation by itself and the relay proxy none, so usage data are there only once they
-//!   are delivered: [`Surface::events`] sees to that.
-//! * Flags are asked for once, not at each evaluation: a wrong key, endpoint or flag set shows when the client
-//!   starts, and the evaluations of one that has no flags are PROVIDER_NOT_READY.
-//! * Every flag key works, also those that no URL can hold.
-//! * Integers beyond 2^53 are rounded, since the official engine reads JSON numbers as doubles.
-//! * The text of an error is the engine's, and null is no error in the bulk evaluation either.
+//! * Nothing is cached, so a repeated answer keeps its reason. Scenarios about the cache use [`remote_surfaces`].
+//! * The client records every evaluation and the relay proxy none, so events exist once the client has delivered
+//!   them: [`Surface::events`] flushes.
+//! * The client fetches flags when it starts: a wrong key, endpoint or flag set shows then, and without flags every
+//!   evaluation is PROVIDER_NOT_READY.
+//! * Every flag key works, including those that no URL can hold.
+//! * Integers beyond 2^53 are rounded, because the engine reads JSON numbers as doubles.
+//! * Error texts are those of the engine, and null is no error in the bulk evaluation.
 
 mod answer;
-mod question;
+mod request;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -31,11 +30,11 @@ use serde_json::{Value, json};
 
 pub(crate) use answer::Seen;
 use answer::{json_of, seen, seen_with};
-pub(crate) use question::{Asked, User};
+pub(crate) use request::{Typed, User};
 
-/// A connected client, asked natively or through OpenFeature.
+/// A connected client and the API for evaluations.
 pub(crate) struct Surface {
-    /// For messages, and to tell the surfaces' users apart.
+    /// For messages and for the keys of users.
     pub(crate) name: String,
     pub(crate) goff: GoFeatureFlag,
     api: Api,
@@ -44,14 +43,14 @@ pub(crate) struct Surface {
 enum Api {
     Native,
     Local(LocalFlags),
-    /// The registry owns the provider, so it lives as long as its client.
+    /// The registry owns the provider, so it must outlive the client.
     OpenFeature {
         _registry: OpenFeature,
         client: Client,
     },
 }
 
-/// Connects all to an endpoint; `adjust` adds options.
+/// Connects every surface to an endpoint. `adjust` adds options.
 pub(crate) async fn surfaces(
     endpoint: &str,
     adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
@@ -61,7 +60,7 @@ pub(crate) async fn surfaces(
     surfaces
 }
 
-/// Those whose flags the relay proxy evaluates.
+/// The surfaces with remote evaluation.
 pub(crate) async fn remote_surfaces(
     endpoint: &str,
     adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
@@ -75,7 +74,7 @@ pub(crate) async fn remote_surfaces(
     surfaces
 }
 
-/// Those whose flags are evaluated here.
+/// The surfaces with in-process evaluation.
 pub(crate) async fn in_process_surfaces(
     endpoint: &str,
     adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
@@ -90,7 +89,7 @@ pub(crate) async fn in_process_surfaces(
         .collect()
 }
 
-/// The same, and how their start went.
+/// The surfaces with in-process evaluation, and the results of their initialization.
 pub(crate) async fn started_in_process(
     endpoint: &str,
     adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
@@ -130,7 +129,7 @@ async fn open_feature(
     options: GoFeatureFlagOptions,
 ) -> (Surface, Result<(), InitializeError>) {
     let (goff, started) = start(options).await;
-    // Its own registry, since the tests of one process run side by side.
+    // A separate registry, because the tests of a process run concurrently.
     let mut registry = OpenFeature::default();
     registry
         .set_provider(GoFeatureFlagProvider::from(&goff))
@@ -159,7 +158,12 @@ pub(crate) fn plain(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
 }
 
 impl Surface {
-    /// Asked without the SDK.
+    /// A user for one test on this surface. Tests share the relay proxy and tell its events apart by user.
+    pub(crate) fn user(&self, test: &str) -> User {
+        User::new(format!("{test}: {}", self.name))
+    }
+
+    /// Whether it evaluates without the SDK.
     pub(crate) fn is_native(&self) -> bool {
         !matches!(self.api, Api::OpenFeature { .. })
     }
@@ -168,30 +172,78 @@ impl Surface {
         self.goff.evaluation_type() == EvaluationType::InProcess
     }
 
-    pub(crate) async fn ask(&self, flag: &str, asked: Asked, user: &User) -> Seen {
+    pub(crate) async fn evaluate(&self, flag: &str, default: Typed, user: &User) -> Seen {
         match &self.api {
             Api::OpenFeature { client, .. } => {
-                ask_client(client, flag, asked, &user.open_feature()).await
+                evaluate_with_client(client, flag, default, &user.open_feature()).await
             }
-            Api::Native | Api::Local(_) => self.ask_native(flag, asked, &user.native()).await,
+            Api::Native | Api::Local(_) => {
+                self.evaluate_native(flag, default, &user.native()).await
+            }
         }
     }
 
-    /// Without any context, which only OpenFeature can express; natively an empty one.
-    pub(crate) async fn ask_without_context(&self, flag: &str, default: &'static str) -> Seen {
+    /// Evaluates, and checks that the answer is this value.
+    pub(crate) async fn expect(
+        &self,
+        flag: &str,
+        default: Typed,
+        user: &User,
+        value: impl Into<Value>,
+    ) -> Seen {
+        let seen = self.evaluate(flag, default, user).await;
+        let place = format!("{}: `{flag}`: {seen:?}", self.name);
+        assert_eq!(
+            (seen.outcome(), &seen.value),
+            ("ok", &value.into()),
+            "{place}"
+        );
+        seen
+    }
+
+    /// Evaluates to text, and checks value and reason.
+    pub(crate) async fn expect_reason(
+        &self,
+        flag: &str,
+        user: &User,
+        value: &str,
+        reason: &str,
+    ) -> Seen {
+        let seen = self.expect(flag, Typed::Text("default"), user, value).await;
+        assert_eq!(seen.reason, reason, "{}: `{flag}`: {seen:?}", self.name);
+        seen
+    }
+
+    /// Evaluates, and checks that the answer is this error with the caller's default.
+    pub(crate) async fn expect_error(
+        &self,
+        flag: &str,
+        default: Typed,
+        user: &User,
+        code: &str,
+    ) -> Seen {
+        let value = default.to_json();
+        let seen = self.evaluate(flag, default, user).await;
+        let place = format!("{}: `{flag}`: {seen:?}", self.name);
+        assert_eq!((seen.outcome(), &seen.value), (code, &value), "{place}");
+        seen
+    }
+
+    /// Evaluates without a context, natively with an empty one.
+    pub(crate) async fn evaluate_without_context(&self, flag: &str, default: &'static str) -> Seen {
         match &self.api {
             Api::OpenFeature { client, .. } => {
                 let default = json!(default);
                 seen(client.get_string_details(flag, None, None).await, default)
             }
             Api::Native | Api::Local(_) => {
-                self.ask_native(flag, Asked::Text(default), &User::nobody().native())
+                self.evaluate_native(flag, Typed::Text(default), &User::without_key().native())
                     .await
             }
         }
     }
 
-    /// The reason of an answer that is asked for again.
+    /// The reason of a repeated answer.
     pub(crate) fn again(&self, reason: &'static str) -> &'static str {
         match self.is_in_process() {
             true => reason,
@@ -199,8 +251,8 @@ impl Surface {
         }
     }
 
-    /// Natively, also where OpenFeature is what is otherwise asked, which has no such thing.
-    pub(crate) async fn ask_as<T: DeserializeOwned>(
+    /// Evaluates natively, because OpenFeature has no such method.
+    pub(crate) async fn evaluate_as<T: DeserializeOwned>(
         &self,
         flag: &str,
         default: T,
@@ -212,8 +264,8 @@ impl Surface {
         }
     }
 
-    /// The bulk evaluation, natively as [`ask_as`](Self::ask_as).
-    pub(crate) async fn ask_all(
+    /// Evaluates all flags, natively as [`evaluate_as`](Self::evaluate_as).
+    pub(crate) async fn evaluate_all(
         &self,
         user: &User,
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
@@ -223,7 +275,7 @@ impl Surface {
         }
     }
 
-    /// What the relay proxy's exporter has of a user's evaluations, as soon as there are `count` events.
+    /// The exported events of a user's evaluations, once there are `count`.
     pub(crate) async fn events(&self, relay: &RelayProxy, user: &User, count: usize) -> Vec<Value> {
         if self.is_in_process() {
             self.goff.flush(Duration::from_secs(10)).await;
@@ -232,17 +284,22 @@ impl Surface {
         events.of_user(user.key(), count).await
     }
 
-    async fn ask_native(&self, flag: &str, asked: Asked, context: &EvaluationContext) -> Seen {
-        match asked {
-            Asked::Bool(default) => self.ask_for(flag, context, default).await,
-            Asked::Int(default) => self.ask_for(flag, context, default).await,
-            Asked::Float(default) => self.ask_for(flag, context, default).await,
-            Asked::Text(default) => self.ask_for(flag, context, default.to_owned()).await,
-            Asked::Object(default) => self.ask_for(flag, context, default).await,
+    async fn evaluate_native(
+        &self,
+        flag: &str,
+        default: Typed,
+        context: &EvaluationContext,
+    ) -> Seen {
+        match default {
+            Typed::Bool(default) => self.evaluate_for(flag, context, default).await,
+            Typed::Int(default) => self.evaluate_for(flag, context, default).await,
+            Typed::Float(default) => self.evaluate_for(flag, context, default).await,
+            Typed::Text(default) => self.evaluate_for(flag, context, default.to_owned()).await,
+            Typed::Object(default) => self.evaluate_for(flag, context, default).await,
         }
     }
 
-    async fn ask_for<T: goff_provider::FlagType + Serialize>(
+    async fn evaluate_for<T: goff_provider::FlagType + Serialize>(
         &self,
         flag: &str,
         context: &EvaluationContext,
@@ -255,27 +312,24 @@ impl Surface {
     }
 }
 
-async fn ask_client(
+async fn evaluate_with_client(
     client: &Client,
     flag: &str,
-    asked: Asked,
+    default: Typed,
     context: &open_feature::EvaluationContext,
 ) -> Seen {
     let context = Some(context);
-    let default = asked.default_value();
-    match asked {
-        Asked::Bool(_) => seen(client.get_bool_details(flag, context, None).await, default),
-        Asked::Int(_) => seen(client.get_int_details(flag, context, None).await, default),
-        Asked::Float(_) => seen(client.get_float_details(flag, context, None).await, default),
-        Asked::Text(_) => seen(
-            client.get_string_details(flag, context, None).await,
-            default,
-        ),
-        Asked::Object(_) => {
+    let value = default.to_json();
+    match default {
+        Typed::Bool(_) => seen(client.get_bool_details(flag, context, None).await, value),
+        Typed::Int(_) => seen(client.get_int_details(flag, context, None).await, value),
+        Typed::Float(_) => seen(client.get_float_details(flag, context, None).await, value),
+        Typed::Text(_) => seen(client.get_string_details(flag, context, None).await, value),
+        Typed::Object(_) => {
             let details = client
                 .get_struct_details::<StructValue>(flag, context, None)
                 .await;
-            seen_with(details, default, |object| {
+            seen_with(details, value, |object| {
                 json_of(&open_feature::Value::Struct(object))
             })
         }

@@ -1,4 +1,4 @@
-//! What happens to the relay proxy.
+//! The faults of the relay proxy.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,19 +8,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use goff_tests_integration::{Instance, RelayProxy, RelaySource};
+use goff_tests_integration::{Instance, RelayProxy};
 
 use crate::history::{FLAGS, History};
 use crate::random::Random;
 
-/// How often each thing happened.
-pub(crate) type Deeds = BTreeMap<&'static str, u32>;
+/// The number of faults of each kind.
+pub(crate) type FaultCounts = BTreeMap<&'static str, u32>;
 
 pub(crate) fn flag_key(flag: usize) -> String {
     format!("stress-{flag}")
 }
 
-/// The flag file of what was written last.
+/// The flag file with the latest values.
 pub(crate) fn flags(history: &History) -> String {
     let mut text = String::new();
     for flag in 0..FLAGS {
@@ -34,30 +34,29 @@ pub(crate) fn flags(history: &History) -> String {
     text
 }
 
-/// Treats the relay proxy badly until told to end, and leaves it running.
-pub(crate) fn treat_badly(
+/// Causes faults until `end` is set. Returns the relay proxy, running.
+pub(crate) fn cause_faults(
     mut relay: RelayProxy,
     port: SocketAddr,
-    source: &RelaySource,
     history: &History,
     mut random: Random,
     end: &Arc<AtomicBool>,
-) -> (RelayProxy, Deeds) {
-    let mut deeds = Deeds::new();
-    let mut done = |deed| *deeds.entry(deed).or_default() += 1;
+) -> (RelayProxy, FaultCounts) {
+    let mut counts = FaultCounts::new();
+    let mut done = |fault| *counts.entry(fault).or_default() += 1;
     while !end.load(Ordering::Relaxed) {
         match random.below(10) {
             0 => {
                 done("killed");
                 relay.signal("KILL").unwrap();
-                relay = restart(relay, port, source, history, &mut random);
+                relay = restart(relay, port, history, &mut random);
             }
             1 => {
-                done("ended");
-                relay = restart(relay, port, source, history, &mut random);
+                done("terminated");
+                relay = restart(relay, port, history, &mut random);
             }
             2 | 3 => {
-                done("stopped");
+                done("suspended");
                 relay.signal("STOP").unwrap();
                 if random.below(2) == 0 {
                     edit(&relay, history, &mut random);
@@ -72,7 +71,7 @@ pub(crate) fn treat_badly(
         }
         thread::sleep(random.milliseconds(50..700));
     }
-    (relay, deeds)
+    (relay, counts)
 }
 
 fn edit(relay: &RelayProxy, history: &History, random: &mut Random) {
@@ -85,7 +84,6 @@ fn edit(relay: &RelayProxy, history: &History, random: &mut Random) {
 fn restart(
     relay: RelayProxy,
     port: SocketAddr,
-    source: &RelaySource,
     history: &History,
     random: &mut Random,
 ) -> RelayProxy {
@@ -94,11 +92,11 @@ fn restart(
     if random.below(2) == 0 {
         history.write(random.below(FLAGS as u64) as usize);
     }
-    // The port may be in use for a moment by a connection that is going away.
+    // A closing connection may hold the port for a moment.
     let give_up = Instant::now() + Duration::from_secs(60);
     loop {
         let flags = flags(history);
-        match RelayProxy::start_at_with_flags(port, Instance::Open, source, &flags) {
+        match RelayProxy::start_at_with_flags(port, Instance::Open, &flags) {
             Ok(relay) => return relay,
             Err(error) => assert!(Instant::now() < give_up, "{error}"),
         }

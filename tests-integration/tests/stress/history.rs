@@ -1,18 +1,17 @@
-//! Which value of a flag was right when.
+//! The times at which each value of a flag was right.
 //!
-//! The value of a flag is the number of its edit. An edit is loaded some time after it was written, which nobody
-//! sees; so an observer asks the relay proxy itself again and again, and an edit may be loaded from when it was
-//! written until the observer first sees a later one. A relay proxy that is stopped or dead is not seen, and what
-//! it had loaded last stays right, as it should.
+//! The value of a flag is the number of its edit. The relay proxy loads an edit at an unknown time after it was written,
+//! so an observer polls the relay proxy: an edit is right from the time it was written until the observer first sees a
+//! later one. While the relay proxy is down or suspended the observer sees nothing, and the last value stays right.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How many flags are edited and asked for.
+/// The number of flags.
 pub(crate) const FLAGS: usize = 8;
 
-/// How long before a request a value may have been replaced: `cache_ttl`, a poll of the relay proxy, and the
-/// reconnection; in process, a refresh that a stopped relay proxy lets run out, and the next one.
+/// The time before a request by which a value may have been replaced: `cache_ttl`, a poll by the relay proxy and a
+/// reconnect; in process, a refresh that times out and the next one.
 const AGE: Duration = Duration::from_secs(4);
 
 #[derive(Debug, Default)]
@@ -20,14 +19,14 @@ pub(crate) struct History(Mutex<[Flag; FLAGS]>);
 
 #[derive(Debug, Default)]
 struct Flag {
-    /// When each edit was written; the position is the value.
+    /// The time at which each edit was written; the index is the value.
     written: Vec<Instant>,
-    /// When each edit, or a later one, was first seen.
+    /// The time at which each edit, or a later one, was first seen.
     seen: Vec<Option<Instant>>,
 }
 
 impl History {
-    /// Everything has the value 0.
+    /// Every flag has the value 0.
     pub(crate) fn new() -> Self {
         let history = Self::default();
         for flag in 0..FLAGS {
@@ -36,7 +35,7 @@ impl History {
         history
     }
 
-    /// Notes that a flag is about to be edited, and returns its new value.
+    /// Notes an edit before it is written, and returns the new value.
     pub(crate) fn write(&self, flag: usize) -> usize {
         self.with(flag, |flag| {
             flag.written.push(Instant::now());
@@ -49,7 +48,7 @@ impl History {
         self.with(flag, |flag| flag.written.len() - 1)
     }
 
-    /// Notes that the relay proxy itself answered with this value.
+    /// Notes that the observer saw this value.
     pub(crate) fn see(&self, flag: usize, value: usize) {
         let now = Instant::now();
         self.with(flag, |flag| {
@@ -62,14 +61,14 @@ impl History {
         });
     }
 
-    /// How many edits were seen to be loaded.
+    /// The number of edits that the observer saw.
     pub(crate) fn loaded(&self) -> usize {
         (0..FLAGS)
             .map(|flag| self.with(flag, |flag| flag.seen.iter().flatten().count()))
             .sum()
     }
 
-    /// Whether a request that began then may be answered now with this value; if not, why.
+    /// Checks an answer that arrived now to a request that began at `began`. The error says why it is wrong.
     pub(crate) fn judge(&self, flag: usize, value: i64, began: Instant) -> Result<(), String> {
         let answered = Instant::now();
         self.with(flag, |flag| {

@@ -1,8 +1,8 @@
-//! Many tasks evaluate, remotely and in process, while their relay proxy is killed, stopped, restarted and its flags
-//! edited at random: no wrong value, no evaluation that takes too long, no event uncounted, no memory lost.
+//! Many tasks evaluate, remotely and in process, while their relay proxy is killed, suspended and restarted and its flags
+//! change at random. No value is wrong, no evaluation takes too long, every event is counted, memory stays bounded.
 //!
-//! `cargo xtask soak stress [--minutes N] [--seed S]` is the long form. `GOFF_STRESS_SECONDS` says how long, 10 s
-//! unless told; `GOFF_SEED` repeats a run's decisions.
+//! `cargo xtask soak stress [--minutes N] [--seed S]` is the long form. `GOFF_STRESS_SECONDS` is the duration, by default
+//! 10 s; `GOFF_SEED` repeats the decisions of a run.
 
 #[cfg(test)]
 mod chaos;
@@ -11,4 +11,4 @@ mod history;
 #[cfg(test)]
 mod random;
 #[cfg(test)]
-mod stress;
+mod started_relay;

@@ -1,4 +1,4 @@
-//! Numbers that look random and come again with the same seed (SplitMix64).
+//! Pseudorandom numbers from a seed (SplitMix64).
 
 use std::ops::Range;
 use std::time::Duration;
@@ -18,7 +18,7 @@ impl Random {
         mixed ^ (mixed >> 31)
     }
 
-    /// Below `end`; nearly even.
+    /// A number below `end`, nearly uniform.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end
     }

@@ -1,15 +1,15 @@
-//! One form of answer for every API.
+//! One form of answer for all APIs.
 
 use open_feature::{EvaluationDetails, EvaluationError, FlagMetadataValue};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-/// What an evaluation gave.
+/// The answer of an evaluation.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Seen {
-    /// What the caller ends up with: OpenFeature callers use their default where there is an error.
+    /// The value for the caller: its default if OpenFeature has an error.
     pub(crate) value: Value,
-    /// Through OpenFeature, `ERROR` where there is an error: its error carries no reason.
+    /// `ERROR` if OpenFeature has an error, which carries no reason.
     pub(crate) reason: String,
     pub(crate) variant: Option<String>,
     pub(crate) metadata: Map<String, Value>,

@@ -1,0 +1,266 @@
+//! A relay proxy for tests: in a process, embedded, or external.
+
+use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::embedded::Embedded;
+use crate::relay_config::FLAG_FILES;
+use crate::relay_directory::new_directory;
+use crate::relay_process::{RelayProcess, get};
+use crate::{Address, EventKind, Instance, RecordedEvents, RelaySource, StartError};
+
+/// A running relay proxy. Dropping it stops it, unless it is external.
+#[derive(Debug)]
+pub struct RelayProxy {
+    endpoint: String,
+    address: Address,
+    version: String,
+    server: Server,
+}
+
+/// The server behind it.
+#[derive(Debug)]
+enum Server {
+    Process(RelayProcess),
+    Embedded(Embedded),
+    /// Started by other means, at the endpoint of `--relay endpoint=URL`.
+    External,
+}
+
+impl RelayProxy {
+    /// Starts a relay proxy, and returns once it has loaded its flags.
+    ///
+    /// # Errors
+    ///
+    /// It has not loaded them in three attempts on three ports; the error shows its log. `source` is an
+    /// endpoint.
+    pub fn start(instance: Instance, source: &RelaySource) -> Result<Self, StartError> {
+        const ATTEMPTS: usize = 3;
+        let mut failure = None;
+        for _ in 0..ATTEMPTS {
+            // The relay proxy cannot bind port 0. A port that is free now may be in use when it binds.
+            match Self::start_once(instance, source, None, None) {
+                Ok(started) => return Ok(started),
+                Err(error) => failure = Some(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| StartError::new("no attempt was made", String::new())))
+    }
+
+    /// Starts a relay proxy of the configured source at the port of a stopped one.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start), after one attempt; no source is configured.
+    pub fn start_at(port: SocketAddr, instance: Instance) -> Result<Self, StartError> {
+        Self::start_once(instance, &RelaySource::configured()?, Some(port), None)
+    }
+
+    /// As [`start_at`](Self::start_at), with other flags.
+    ///
+    /// # Errors
+    ///
+    /// As [`start_at`](Self::start_at).
+    pub fn start_at_with_flags(
+        port: SocketAddr,
+        instance: Instance,
+        flags: &str,
+    ) -> Result<Self, StartError> {
+        Self::start_once(
+            instance,
+            &RelaySource::configured()?,
+            Some(port),
+            Some(flags),
+        )
+    }
+
+    /// The relay proxy at an `http:` URL.
+    ///
+    /// # Errors
+    ///
+    /// The URL has another form, or no relay proxy answers there.
+    pub fn external(url: &str) -> Result<Self, StartError> {
+        let refused = |reason: &str| StartError::new(format!("`{url}`: {reason}"), String::new());
+        let authority = url
+            .strip_prefix("http://")
+            .map(|rest| rest.trim_end_matches('/'))
+            .filter(|authority| !authority.contains('/'))
+            .ok_or_else(|| refused("expected http://HOST:PORT"))?;
+        let address = authority
+            .to_socket_addrs()
+            .map_err(|error| refused(&error.to_string()))?
+            .next()
+            .ok_or_else(|| refused("the host has no address"))?;
+        let address = Address::Tcp(address);
+        let info = get(&address, "/info").map_err(|error| refused(&error.to_string()))?;
+        Ok(Self {
+            endpoint: format!("http://{authority}"),
+            address,
+            version: info.version(),
+            server: Server::External,
+        })
+    }
+
+    /// The endpoint for a client: `http://127.0.0.1:PORT` or `unix:///PATH`.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The address at which it listens.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// The port at which it listens.
+    ///
+    /// # Panics
+    ///
+    /// It listens on a Unix socket.
+    #[expect(clippy::panic, reason = "the test chose an instance without a port")]
+    pub fn port(&self) -> SocketAddr {
+        match self.address {
+            Address::Tcp(port) => port,
+            Address::Unix(_) => panic!("{} is no port", self.endpoint),
+        }
+    }
+
+    /// The version in its answers; empty if they have none.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The events of one kind that it has written so far; none for an external one.
+    pub fn recorded_events(&self, kind: EventKind) -> RecordedEvents {
+        match &self.server {
+            Server::Process(process) => {
+                RecordedEvents::in_file(process.directory.join("events").join(kind.file_name()))
+            }
+            Server::Embedded(embedded) => {
+                RecordedEvents::in_memory(Arc::clone(embedded.relay()), kind)
+            }
+            Server::External => RecordedEvents::in_file(PathBuf::new()),
+        }
+    }
+
+    /// Replaces its flag file atomically. A process reads it at its next poll, at most a second later; the embedded
+    /// one has the new flags when this returns.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written, or the relay proxy is external.
+    pub fn set_flags(&self, flags: &str) -> io::Result<()> {
+        match &self.server {
+            Server::Process(process) => {
+                let beside = process.directory.join("flags.yaml.new");
+                fs::write(&beside, flags)?;
+                fs::rename(beside, process.directory.join(FLAGS_FILE))
+            }
+            Server::Embedded(embedded) => embedded.set_flags(flags),
+            Server::External => Err(external()),
+        }
+    }
+
+    /// Replaces a part of its flag file that occurs once.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_flags`](Self::set_flags); the part does not occur exactly once.
+    pub fn edit_flags(&self, from: &str, to: &str) -> io::Result<()> {
+        let flags = match &self.server {
+            Server::Process(process) => fs::read_to_string(process.directory.join(FLAGS_FILE))?,
+            Server::Embedded(embedded) => embedded.flags(),
+            Server::External => return Err(external()),
+        };
+        if flags.matches(from).count() != 1 {
+            let reason = format!("the flag file does not hold this once:\n{from}");
+            return Err(io::Error::other(reason));
+        }
+        self.set_flags(&flags.replace(from, to))
+    }
+
+    /// Sends it a signal, named as for `kill`: `STOP`, `CONT`, `KILL`. The embedded one imitates the effect.
+    ///
+    /// # Errors
+    ///
+    /// It does not run, or it is external.
+    pub fn signal(&self, name: &str) -> io::Result<()> {
+        match &self.server {
+            Server::Process(process) => process.signal(name),
+            Server::Embedded(embedded) => embedded.signal(name),
+            Server::External => Err(external()),
+        }
+    }
+
+    fn start_once(
+        instance: Instance,
+        source: &RelaySource,
+        port: Option<SocketAddr>,
+        flags: Option<&str>,
+    ) -> Result<Self, StartError> {
+        let failed = |error: io::Error| StartError::new(error.to_string(), String::new());
+        if *source == RelaySource::Embedded {
+            let embedded = Embedded::start(instance, port, flags).map_err(failed)?;
+            return Ok(Self {
+                endpoint: embedded.relay().endpoint(),
+                address: embedded.address(),
+                version: embedded.relay().version().to_owned(),
+                server: Server::Embedded(embedded),
+            });
+        }
+        let directory = new_directory().map_err(failed)?;
+        let (name, text) = instance.configuration();
+        for (name, text) in FLAG_FILES.iter().chain(&[(name, text)]) {
+            let text = flags.filter(|_| *name == FLAGS_FILE).unwrap_or(text);
+            fs::write(directory.join(name), text).map_err(failed)?;
+        }
+        fs::create_dir(directory.join("events")).map_err(failed)?;
+
+        let (address, endpoint) = if instance == Instance::UnixSocket {
+            let path = directory.join("relay.sock");
+            let endpoint = format!("unix://{}", path.display());
+            (Address::Unix(path), endpoint)
+        } else {
+            let address = port.map_or_else(free_port, Ok).map_err(failed)?;
+            (Address::Tcp(address), format!("http://{address}"))
+        };
+        let process = RelayProcess::spawn(source, directory, name, &address).map_err(failed)?;
+        let version = process.wait_until_loaded(&address)?.version();
+        Ok(Self {
+            endpoint,
+            address,
+            version,
+            server: Server::Process(process),
+        })
+    }
+}
+
+fn external() -> io::Error {
+    io::Error::other("the relay proxy is external: the tests have no control of it")
+}
+
+/// The flag file that every configuration reads, except the one with flag sets.
+const FLAGS_FILE: &str = "flags.yaml";
+
+fn free_port() -> io::Result<SocketAddr> {
+    TcpListener::bind(("127.0.0.1", 0))?.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_external_url_is_refused_unless_it_is_plain_http_without_a_path() {
+        let check = |url: &str| {
+            let error = RelayProxy::external(url).unwrap_err().to_string();
+            assert!(error.contains(url), "{error}");
+        };
+        check("https://127.0.0.1:1");
+        check("http://127.0.0.1:1/prefix");
+        check("http://127.0.0.1:1");
+        check("127.0.0.1:1031");
+    }
+}

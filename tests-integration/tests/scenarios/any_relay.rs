@@ -1,0 +1,12 @@
+//! Scenarios for any relay proxy that serves `relay/flags.yaml` and requires no key.
+
+mod authentication;
+mod bulk;
+mod cache;
+mod context;
+mod flag_keys;
+mod instances;
+mod load;
+mod path_prefix;
+mod types;
+mod values;

@@ -1,0 +1,200 @@
+//! Scenario 3: values at the edge of a type, as a real server writes them.
+
+use goff_tests_integration::{Instance, relay};
+use serde_json::{Value, json};
+
+use crate::surfaces::{Typed, User, plain, surfaces};
+
+const TEXT: Typed = Typed::Text("default");
+
+/// GOFF-EVAL-003.
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn a_whole_number_is_an_integer_and_a_float() {
+    let john = User::john();
+    for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
+        // The file has 100.0, the relay proxy writes 100.
+        let float = Typed::Float(0.5);
+        surface
+            .expect("whole_float_key", float.clone(), &john, 100.0)
+            .await;
+        surface
+            .expect("whole_float_key", Typed::Int(1), &john, 100)
+            .await;
+        surface.expect("integer_key", float, &john, 100.0).await;
+    }
+}
+
+/// GOFF-EVAL-005.
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn an_integer_is_exact_or_a_mismatch() {
+    let john = User::john();
+    for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
+        // Beyond the integers that a double holds.
+        let (beyond_f64, beyond_i64) = match surface.is_in_process() {
+            true => (9_007_199_254_740_992_i64, json!(2_f64.powi(64))),
+            false => (9_007_199_254_740_993, json!(u64::MAX)),
+        };
+        surface
+            .expect("beyond_f64_key", Typed::Int(1), &john, beyond_f64)
+            .await;
+        surface
+            .expect_error("beyond_i64_key", Typed::Int(1), &john, "TYPE_MISMATCH")
+            .await;
+        if surface.is_native() {
+            let any = Typed::Object(Value::Null);
+            surface
+                .expect("beyond_i64_key", any, &john, beyond_i64)
+                .await;
+        }
+    }
+}
+
+/// docs/python-parity.md A.6, row 27. The SDK's struct cannot be a list.
+/// GOFF-EVAL-002.
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn a_list_is_a_value_natively_and_a_mismatch_through_open_feature() {
+    let (john, object) = (User::john(), Typed::Object(json!({})));
+    for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
+        if surface.is_native() {
+            let list = json!(["test", "test1", "test2", "false", "test3"]);
+            surface
+                .expect("list_key", object.clone(), &john, list)
+                .await;
+        } else {
+            surface
+                .expect_error("list_key", object.clone(), &john, "TYPE_MISMATCH")
+                .await;
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn an_empty_string_is_a_value() {
+    for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
+        surface
+            .expect("empty_string_key", TEXT, &User::john(), "")
+            .await;
+    }
+}
+
+/// GOFF-EVAL-006.
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn null_leaves_the_caller_its_default() {
+    let john = User::john();
+    for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
+        for default in [
+            Typed::Bool(true),
+            Typed::Int(7),
+            TEXT,
+            Typed::Object(json!({"a": 1})),
+        ] {
+            let flag = "null_value_key";
+            if surface.is_native() {
+                let value = default.to_json();
+                let seen = surface.expect(flag, default, &john, value).await;
+                assert_eq!(seen.reason, "STATIC", "{}", surface.name);
+                assert_eq!(seen.variant.as_deref(), Some("absent"), "{}", surface.name);
+                let description = &seen.metadata["description"];
+                assert_eq!(description, "this is a test", "{}", surface.name);
+            } else {
+                surface
+                    .expect_error(flag, default, &john, "NULL_VALUE")
+                    .await;
+            }
+        }
+    }
+}
+
+/// GOFF-EVAL-009.
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn metadata_keep_their_types_and_natively_their_depth() {
+    for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
+        let seen = surface
+            .evaluate("nested_metadata_key", TEXT, &User::john())
+            .await;
+        for (name, value) in [
+            ("text", json!("words")),
+            ("whole", json!(3)),
+            ("fraction", json!(0.5)),
+            ("truth", json!(true)),
+        ] {
+            assert_eq!(seen.metadata[name], value, "{}: {name}", surface.name);
+        }
+        let nested = json!({"team": "checkout", "channels": ["a", "b"]});
+        let expected = surface.is_native().then_some(&nested);
+        assert_eq!(seen.metadata.get("owner"), expected, "{}", surface.name);
+    }
+}
+
+/// GOFF-EVAL-007.
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn every_way_of_choosing_has_its_reason() {
+    let tester = User::john().with("group", "testers");
+    for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
+        for (flag, user, reason) in [
+            ("static_key", &User::john(), "STATIC"),
+            ("default_key", &User::john(), "DEFAULT"),
+            ("default_key", &User::new("special-user"), "TARGETING_MATCH"),
+            ("split_key", &User::john(), "SPLIT"),
+            ("targeting_split_key", &tester, "TARGETING_MATCH_SPLIT"),
+            ("scheduled_key", &User::john(), "STATIC"),
+            ("experiment_key", &User::john(), "STATIC"),
+        ] {
+            let seen = surface.evaluate(flag, TEXT, user).await;
+            let place = format!("{}: {flag}", surface.name);
+            assert_eq!((seen.outcome(), &*seen.reason), ("ok", reason), "{place}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn nested_attributes_reach_the_rules() {
+    let small = User::new("small").with("company_info", json!({"size": 3}));
+    for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
+        surface.expect("labels_key", TEXT, &User::john(), "b").await;
+        surface.expect("labels_key", TEXT, &small, "a").await;
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn an_object_becomes_a_custom_type() {
+    #[derive(Debug, PartialEq, serde::Deserialize)]
+    struct Fixture {
+        test: String,
+        test2: bool,
+        test3: f64,
+        test4: i32,
+        test5: Option<String>,
+    }
+    let fixture = |test: &str| Fixture {
+        test: test.to_owned(),
+        test2: false,
+        test3: 123.3,
+        test4: 1,
+        test5: None,
+    };
+    let john = User::john();
+    for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
+        let details = surface
+            .evaluate_as("object_key", fixture("default"), &john)
+            .await;
+        assert_eq!(details.value, fixture("test1"), "{}", surface.name);
+        let details = surface
+            .evaluate_as("string_key", fixture("default"), &john)
+            .await;
+        assert_eq!(details.value, fixture("default"), "{}", surface.name);
+        let code = details
+            .error()
+            .map(|error| error.code().as_str().to_owned());
+        assert_eq!(code.as_deref(), Some("TYPE_MISMATCH"), "{}", surface.name);
+    }
+}

@@ -1,0 +1,4 @@
+//! Scenarios that the embedded relay proxy cannot replace.
+
+mod engine_limits;
+mod parity;

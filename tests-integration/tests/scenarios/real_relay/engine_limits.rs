@@ -1,0 +1,61 @@
+//! Flags beyond the limits of the engine, which a real relay proxy evaluates. The embedded one has the same engine.
+
+use std::time::Duration;
+
+use goff_tests_integration::{Instance, own_relay, request};
+use serde_json::json;
+
+use crate::counting::{Recorded, check};
+use crate::surfaces::{Typed, in_process_surfaces, plain};
+
+/// A query of more than 64 levels, which the engine of providers refuses and the relay proxy's does not.
+/// GOFF-FALLBACK-001, GOFF-FALLBACK-002, GOFF-FALLBACK-006.
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn a_flag_beyond_the_engine_s_limits_is_evaluated_by_the_relay_proxy() {
+    let relay = own_relay(Instance::Open);
+    let query = format!("{}anonymous eq true{}", "(".repeat(65), ")".repeat(65));
+    let rule = "- name: anonymous visitors\n      query: anonymous eq true\n";
+    let deep = rule.replace("anonymous eq true", &query);
+    relay.edit_flags(rule, &deep).unwrap();
+    // Wait until the configuration has the changed flag.
+    let give_up = tokio::time::Instant::now() + Duration::from_secs(20);
+    loop {
+        let all = json!({});
+        let answer = request(relay.address(), "/v1/flag/configuration", &[], Some(&all)).await;
+        let flags = answer.unwrap().json();
+        if flags["flags"]["named_rule_key"]["targeting"][0]["query"] == query.as_str() {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < give_up, "{flags:#}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    for surface in in_process_surfaces(relay.endpoint(), plain).await {
+        // `LocalFlags` never falls back.
+        let falls_back = !surface.name.ends_with("LocalFlags");
+        for (anonymous, value, variation) in [(true, "b", "B"), (false, "a", "A")] {
+            let user = surface
+                .user(&format!("beyond the limits, {anonymous}"))
+                .with("anonymous", anonymous);
+            let seen = surface
+                .evaluate("named_rule_key", Typed::Text("default"), &user)
+                .await;
+            let (server, client): (Recorded<'_>, Recorded<'_>) = match falls_back {
+                true => (&[(variation, false)], &[]),
+                false => (&[], &[("SdkDefault", true)]),
+            };
+            let expected = match falls_back {
+                true => ("ok", value),
+                false => ("PARSE_ERROR", "default"),
+            };
+            assert_eq!(
+                (seen.outcome(), seen.value.as_str().unwrap()),
+                expected,
+                "{}: {}",
+                surface.name,
+                seen.message
+            );
+            check(&surface.name, &surface.goff, &relay, &user, server, client).await;
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Scenario 10: a changed flag file is announced, and the changed flags leave the cache.
+
+use goff_tests_integration::{Instance, own_relay};
+
+use crate::following::{change_of, stream_opens};
+use crate::surfaces::{Typed, User, plain, remote_surfaces};
+
+const STATIC_KEY: &str = "static_key:
+  variations:
+    A: a
+    B: b
+  defaultRule:
+    variation: A
+  version: 1.2.3
+";
+
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn only_the_changed_flag_misses() {
+    let relay = own_relay(Instance::Open);
+    let surfaces = remote_surfaces(relay.endpoint(), plain).await;
+    let john = User::john();
+    let mut subscriptions = Vec::new();
+    for surface in &surfaces {
+        stream_opens(&surface.goff, 0).await;
+        for (flag, reason) in [("static_key", "STATIC"), ("default_key", "DEFAULT")] {
+            for reason in [reason, "CACHED"] {
+                surface.expect_reason(flag, &john, "a", reason).await;
+            }
+        }
+        subscriptions.push(surface.goff.subscribe());
+    }
+
+    let changed = STATIC_KEY.replace("variation: A", "variation: B");
+    relay.edit_flags(STATIC_KEY, &changed).unwrap();
+    for (surface, subscription) in surfaces.iter().zip(&mut subscriptions) {
+        change_of("static_key", subscription).await;
+        let misses = surface.goff.stats().misses;
+        surface
+            .expect_reason("static_key", &john, "b", "STATIC")
+            .await;
+        surface
+            .expect_reason("default_key", &john, "a", "CACHED")
+            .await;
+        assert_eq!(surface.goff.stats().misses, misses + 1, "{}", surface.name);
+    }
+}
+
+/// docs/python-parity.md A.6, row 41: 0.5 clears the whole cache at each message. Here only the changed flag leaves it.
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn a_flag_is_disabled_and_restored() {
+    const STRING_KEY: &str = "\nstring_key:\n";
+    const BOOL_KEY: &str = "bool_targeting_match";
+    let relay = own_relay(Instance::Open);
+    let (john, text, bool) = (User::john(), Typed::Text("default"), Typed::Bool(false));
+    for surface in remote_surfaces(relay.endpoint(), plain).await {
+        stream_opens(&surface.goff, 0).await;
+        for reason in ["TARGETING_MATCH", "CACHED"] {
+            let seen = surface.expect(BOOL_KEY, bool.clone(), &john, true).await;
+            assert_eq!(
+                (seen.variant.as_deref(), &*seen.reason),
+                (Some("True"), reason),
+                "{}",
+                surface.name
+            );
+            assert_eq!(seen.metadata["description"], "this is a test");
+            let link = "https://github.com/thomaspoignant/go-feature-flag/pull/916";
+            assert_eq!(seen.metadata["pr_link"], link);
+        }
+        let unknown = "nonexistent-flag-key";
+        surface
+            .expect_error(unknown, bool.clone(), &john, "FLAG_NOT_FOUND")
+            .await;
+        surface
+            .expect("string_key", text.clone(), &john, "CC0000")
+            .await;
+
+        let mut subscription = surface.goff.subscribe();
+        let disabled = format!("{STRING_KEY}  disable: true\n");
+        relay.edit_flags(STRING_KEY, &disabled).unwrap();
+        change_of("string_key", &mut subscription).await;
+        let seen = surface.evaluate("string_key", text.clone(), &john).await;
+        assert_eq!(seen.value, "default", "{}", surface.name);
+        relay.edit_flags(&disabled, STRING_KEY).unwrap();
+        change_of("string_key", &mut subscription).await;
+        surface
+            .expect_reason("string_key", &john, "CC0000", "TARGETING_MATCH")
+            .await;
+        let seen = surface.expect(BOOL_KEY, bool.clone(), &john, true).await;
+        assert_eq!(seen.reason, "CACHED", "{}", surface.name);
+    }
+}

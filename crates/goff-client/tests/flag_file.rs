@@ -1,4 +1,4 @@
-//! Flags without a relay proxy: from a file that is watched, and from a text.
+//! Flags without a relay proxy: from a watched file, and from a text.
 #![cfg(feature = "file")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,14 +19,14 @@ use tokio::time::timeout;
 
 use test_directory::TestDirectory;
 
-/// What a busy machine may take; usually it is a fraction of a second.
+/// The longest wait on a busy machine; a fraction of a second is usual.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn yaml(value: i64) -> String {
     format!("flag:\n  variations: {{A: {value}}}\n  defaultRule: {{variation: A}}\n")
 }
 
-/// Puts another file in the place of one, so that nobody sees half of it.
+/// Renames another file over one, so that no reader sees half of it.
 fn replace(path: &Path, content: &str) {
     let temporary = path.with_extension("tmp");
     fs::write(&temporary, content).unwrap();
@@ -58,7 +58,7 @@ fn updated(flag: &str) -> ClientEvent {
 }
 
 #[tokio::test]
-async fn flags_are_those_of_the_file_at_any_time() {
+async fn flags_follow_the_file() {
     let directory = TestDirectory::new();
     let path = directory.path("flags.yaml");
     fs::write(&path, yaml(1)).unwrap();
@@ -78,7 +78,7 @@ async fn flags_are_those_of_the_file_at_any_time() {
     let context = EvaluationContext::builder().build();
     assert_eq!(local.evaluate("flag", &context, -1_i64).value, 2);
 
-    // What cannot be loaded changes nothing but the status.
+    // An unusable file changes the status only.
     replace(&path, "flag:\n  a: 1\n  a: 2\n");
     let ClientEvent::Error(error) = next(&mut events).await else {
         unreachable!("an error comes first");
@@ -98,7 +98,7 @@ async fn flags_are_those_of_the_file_at_any_time() {
     assert!(matches!(next(&mut events).await, ClientEvent::Error(_)));
     assert_eq!(next(&mut events).await, ClientEvent::Stale);
     assert_eq!(evaluate(&goff).await.value, 3);
-    // The same again is no change.
+    // The same content is no change.
     replace(&path, &yaml(3));
     assert_eq!(next(&mut events).await, ClientEvent::Ready);
     goff.shutdown(PATIENCE).await;
@@ -110,7 +110,7 @@ async fn flags_are_those_of_the_file_at_any_time() {
 
 /// GOFF-EVT-008.
 #[tokio::test]
-async fn file_that_comes_later_heals_the_client() {
+async fn file_that_appears_later_makes_the_client_ready() {
     let directory = TestDirectory::new();
     let path = directory.path("flags.toml");
     let options = GoFeatureFlagOptions::from_file(&path);
@@ -133,7 +133,7 @@ async fn file_that_comes_later_heals_the_client() {
     assert_eq!(evaluate(&goff).await.value, 1);
 }
 
-/// GOFF-LIFE-003: what happened in between is loaded, and nothing of it was before.
+/// GOFF-LIFE-003: a change in between is loaded at the second start, and not before.
 #[tokio::test]
 async fn client_can_be_started_again() {
     let directory = TestDirectory::new();
@@ -147,7 +147,7 @@ async fn client_can_be_started_again() {
     assert_eq!(evaluate(&goff).await.value, -1);
     goff.initialize().await.unwrap();
     assert_eq!(evaluate(&goff).await.value, 2);
-    // The watcher of the first life would tell of a change twice.
+    // A watcher of the first session would report the change twice.
     let mut events = goff.subscribe();
     replace(&path, &yaml(3));
     assert_eq!(next(&mut events).await, updated("flag"));
@@ -156,7 +156,7 @@ async fn client_can_be_started_again() {
     assert_eq!(evaluate(&goff).await.value, 4);
 }
 
-/// Relay-protocol 12: flags that fail the server's validation are not served.
+/// docs/relay-protocol.md 12: the server does not serve flags that fail its validation.
 #[tokio::test]
 async fn flags_that_fail_validation_are_not_found() {
     let directory = TestDirectory::new();
@@ -178,9 +178,8 @@ async fn flags_that_fail_validation_are_not_found() {
     assert_eq!(goff.evaluate("good", &context, -1_i64).await.value, 1);
 }
 
-/// There is nobody to deliver usage data to, or to ask where the engine gives up.
 #[tokio::test]
-async fn without_a_relay_proxy_nothing_is_collected_or_asked() {
+async fn without_a_relay_proxy_nothing_is_collected_and_nothing_falls_back() {
     let flags = json!({
         "flag": {"variations": {"A": 1}, "defaultRule": {"variation": "A"}},
         "broken": {"disable": "yes"},
@@ -210,7 +209,7 @@ async fn without_a_relay_proxy_nothing_is_collected_or_asked() {
 }
 
 #[test]
-fn options_that_cannot_be_used_are_refused() {
+fn invalid_options_are_refused() {
     let check = |options: GoFeatureFlagOptions, message: &str| {
         let error = GoFeatureFlag::new(options).unwrap_err();
         assert_eq!(error.to_string(), message);

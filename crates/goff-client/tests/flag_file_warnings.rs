@@ -1,6 +1,6 @@
-//! What is warned of when a flag file is not as it should be, and how often.
+//! Warnings about a flag file with mistakes.
 //!
-//! A test binary of its own, because warnings come from other threads than the test's.
+//! A separate test binary: the warnings come from other threads than the test's.
 #![cfg(feature = "file")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -19,7 +19,7 @@ use tracing::Level;
 use log::Log;
 use test_directory::TestDirectory;
 
-/// The warnings that nobody has seen yet.
+/// The warnings since the last call.
 fn new_warnings(log: &Log, seen: &mut usize) -> Vec<String> {
     let lines = log.lines();
     let warnings = lines.into_iter().filter(|(level, _)| *level <= Level::WARN);
@@ -28,7 +28,7 @@ fn new_warnings(log: &Log, seen: &mut usize) -> Vec<String> {
     new
 }
 
-/// How many threads wait for the system to tell of changes.
+/// The threads that wait for file-system events.
 #[cfg(target_os = "linux")]
 fn watchers() -> usize {
     let threads = fs::read_dir("/proc/self/task").unwrap().flatten();
@@ -38,7 +38,7 @@ fn watchers() -> usize {
         .count()
 }
 
-/// The system takes a moment to forget a thread that has ended.
+/// Waits until their threads have ended, which takes the system a moment.
 #[cfg(target_os = "linux")]
 async fn gone() {
     let start = std::time::Instant::now();
@@ -49,7 +49,7 @@ async fn gone() {
 }
 
 #[tokio::test]
-async fn each_mistake_is_warned_of_once_with_its_place() {
+async fn each_mistake_causes_one_warning_with_its_place() {
     let warnings = Log::default();
     let mut seen = 0;
     tracing::subscriber::set_global_default(warnings.clone()).unwrap();
@@ -69,7 +69,7 @@ async fn each_mistake_is_warned_of_once_with_its_place() {
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     let mut events = goff.subscribe();
 
-    // One warning for all flags of a load; a dozen need not all be named.
+    // One warning for all flags of a load, which names ten of the dozen.
     let first = new_warnings(&warnings, &mut seen);
     assert_eq!(first.len(), 1, "{first:?}");
     for part in [
@@ -82,7 +82,7 @@ async fn each_mistake_is_warned_of_once_with_its_place() {
     }
     assert!(!first[0].contains("bad-10"), "{}", first[0]);
 
-    // The same mistake again, in another file of the same bytes, is no news.
+    // Another file of the same bytes causes no second warning.
     for _ in 0..3 {
         replace("a: [");
     }
@@ -106,7 +106,7 @@ async fn each_mistake_is_warned_of_once_with_its_place() {
         assert!(broken[0].contains(part), "{part} in {}", broken[0]);
     }
 
-    // Without a relay proxy there is nobody to tell.
+    // Without a relay proxy there is no collector.
     let context = EvaluationContext::builder().targeting_key("user-1").build();
     for _ in 0..3 {
         goff.track("checkout", &context, Map::new()).unwrap();
@@ -114,7 +114,7 @@ async fn each_mistake_is_warned_of_once_with_its_place() {
     let tracking = new_warnings(&warnings, &mut seen);
     assert_eq!(tracking.len(), 1, "{tracking:?}");
 
-    // Shutdown leaves nothing running, and nor does dropping a client.
+    // Shutdown and dropping a client leave nothing running.
     #[cfg(target_os = "linux")]
     assert_eq!(watchers(), 1);
     goff.shutdown(Duration::from_secs(20)).await;

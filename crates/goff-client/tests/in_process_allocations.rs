@@ -1,4 +1,4 @@
-//! How often an evaluation in process allocates: never, for the kinds of flag that most are.
+//! Evaluating a static, targeted or split flag in process allocates nothing.
 #![cfg(feature = "in-process")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -14,11 +14,11 @@ use goff_testkit::ScriptedRelay;
 use serde_json::json;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-/// Counts for the whole process, in which nothing else runs.
+/// Counts for the whole process, so this test has its process alone.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Polled by hand, since a runtime would allocate what it likes; in process nothing waits.
+/// Polls by hand, because a runtime allocates too; in-process evaluation never waits.
 fn at_once<T>(future: impl Future<Output = T>) -> T {
     let mut context = Context::from_waker(Waker::noop());
     match pin!(future).poll(&mut context) {
@@ -73,7 +73,7 @@ fn evaluation_in_process_allocates_nothing() {
         ("rule", Reason::TargetingMatch),
         ("split", Reason::Split),
     ] {
-        // Once unmeasured: what is made lazily is made then.
+        // Once unmeasured, for everything that is made lazily.
         assert_eq!(
             at_once(goff.evaluate(flag, &context, false)).reason(),
             &reason

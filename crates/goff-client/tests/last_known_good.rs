@@ -1,4 +1,4 @@
-//! Starting without the relay proxy, from flags that an earlier run kept.
+//! Starting from the last-known-good file while the relay proxy is down.
 #![cfg(feature = "in-process")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -49,7 +49,7 @@ fn options(relay: &ScriptedRelay, path: &Path) -> GoFeatureFlagOptions {
         .last_known_good_file(path)
 }
 
-/// Runs a client for long enough to keep its flags.
+/// Runs a client until its flags are in the file.
 async fn keep(relay: &ScriptedRelay, path: &Path) {
     let goff = GoFeatureFlag::connect(options(relay, path)).await.unwrap();
     goff.shutdown(DEADLINE).await;
@@ -74,10 +74,9 @@ fn assert_state(goff: &GoFeatureFlag, state: State) {
     assert_eq!(goff.status().state, state, "{:?}", goff.status());
 }
 
-/// Flags, enrichment and ETag are those of the earlier run, and the relay proxy takes over once it
-/// answers.
+/// Flags, enrichment and ETag are those of the earlier run until the relay proxy answers.
 #[tokio::test(start_paused = true)]
-async fn start_without_the_relay_proxy_serves_what_was_kept() {
+async fn start_without_the_relay_proxy_serves_the_last_known_good_flags() {
     let directory = TestDirectory::new();
     let path = directory.path("flags");
     keep(&relay(7), &path).await;
@@ -104,7 +103,7 @@ async fn start_without_the_relay_proxy_serves_what_was_kept() {
     ));
     assert_eq!(events.next().await.unwrap(), ClientEvent::Stale);
 
-    // However long it takes.
+    // For as long as it takes.
     tokio::time::sleep(Duration::from_secs(3_600)).await;
     assert_state(&goff, State::Stale);
     assert_eq!(evaluate(&goff).await.value, 7);
@@ -112,7 +111,7 @@ async fn start_without_the_relay_proxy_serves_what_was_kept() {
     let asked = relay.configuration_requests().len();
     relay.wait_for_configuration_requests(asked + 1).await;
     tokio::time::sleep(Duration::from_secs(1)).await;
-    // The ETag was kept too, and so it is "not modified".
+    // The file keeps the ETag, so the answer is "not modified".
     let held = relay.configuration_requests().pop().unwrap().held;
     assert_eq!(held, Etag::from_bytes(b"W/\"1-\xe9\""));
     assert_state(&goff, State::Ready);
@@ -120,9 +119,8 @@ async fn start_without_the_relay_proxy_serves_what_was_kept() {
     goff.shutdown(DEADLINE).await;
 }
 
-/// What is kept is what was loaded last.
 #[tokio::test(start_paused = true)]
-async fn each_load_is_kept() {
+async fn each_load_is_written() {
     let directory = TestDirectory::new();
     let path = directory.path("flags");
     let first = relay(7);
@@ -143,7 +141,7 @@ async fn each_load_is_kept() {
     assert_eq!(evaluate(&goff).await.value, 9);
 }
 
-/// The flags of a client that runs for longer than the age limit have not become too old.
+/// A client that runs for longer than the age limit leaves a file that is not too old.
 #[tokio::test(start_paused = true)]
 async fn date_is_renewed_while_the_flags_are_current() {
     let directory = TestDirectory::new();
@@ -162,7 +160,7 @@ async fn date_is_renewed_while_the_flags_are_current() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn file_that_cannot_be_trusted_is_no_file() {
+async fn invalid_file_is_not_used() {
     let check = async |change: &dyn Fn(&Path), options: &dyn Fn(GoFeatureFlagOptions) -> _| {
         let directory = TestDirectory::new();
         let path = directory.path("flags");
@@ -174,7 +172,7 @@ async fn file_that_cannot_be_trusted_is_no_file() {
         let goff = GoFeatureFlag::connect(options).await.unwrap();
         assert_state(&goff, State::Error);
         assert_eq!(evaluate(&goff).await.value, -1);
-        // It heals all the same.
+        // The client recovers with the relay proxy.
         relay.set_configuration_failure(None);
         assert!(goff.wait_until_ready(Duration::from_secs(600)).await);
         assert_state(&goff, State::Ready);
@@ -214,9 +212,9 @@ async fn file_that_cannot_be_trusted_is_no_file() {
     .await;
 }
 
-/// GOFF-EVT-007: whoever is refused gets nothing, not even what was kept.
+/// GOFF-EVT-007: a refused key gets no flags, from the file neither.
 #[tokio::test(start_paused = true)]
-async fn refused_key_is_fatal_all_the_same() {
+async fn refused_key_is_fatal_despite_the_file() {
     let directory = TestDirectory::new();
     let path = directory.path("flags");
     keep(&relay(7), &path).await;
@@ -229,9 +227,9 @@ async fn refused_key_is_fatal_all_the_same() {
     assert_eq!(evaluate(&goff).await.value, -1);
 }
 
-/// A disk that fails costs only the next start.
+/// A disk failure affects only the next start.
 #[tokio::test(start_paused = true)]
-async fn file_that_cannot_be_written_disturbs_nothing() {
+async fn unwritable_file_does_not_affect_evaluation() {
     let directory = TestDirectory::new();
     let relay = relay(7);
     let options = options(&relay, &directory.path("absent/flags"));
@@ -244,7 +242,7 @@ async fn file_that_cannot_be_written_disturbs_nothing() {
 }
 
 #[test]
-fn options_that_cannot_be_used_are_refused() {
+fn invalid_options_are_refused() {
     let relay = relay(7);
     let in_process = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()))
         .evaluation_type(EvaluationType::InProcess);
@@ -276,7 +274,7 @@ mod over_http {
 
     use super::*;
 
-    /// Answers every request the same.
+    /// Gives every request the same answer.
     #[derive(Debug)]
     struct Canned(StatusCode, Value);
 
@@ -296,9 +294,9 @@ mod over_http {
         GoFeatureFlag::connect(options).await.unwrap()
     }
 
-    /// GOFF-AUTH-001: a key selects a flag set; nobody is served another one's.
+    /// GOFF-AUTH-001: a key selects a flag set, so another key's file must not be used.
     #[tokio::test(start_paused = true)]
-    async fn file_of_another_key_or_endpoint_is_no_file() {
+    async fn file_of_another_key_or_endpoint_is_not_used() {
         let directory = TestDirectory::new();
         let path = directory.path("flags");
         let flags = json!({"flags": {

@@ -1,5 +1,5 @@
-//! Memory held after many refreshes is that after a few: nothing of a configuration that was
-//! replaced stays. `GOFF_REFRESHES` sets how many are made (`cargo xtask soak refreshes`).
+//! Memory after many refreshes is that after a few: a replaced configuration is freed completely.
+//! `GOFF_REFRESHES` sets their number (`cargo xtask soak refreshes`).
 #![cfg(feature = "in-process")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -16,25 +16,25 @@ use goff_core::{ConfigurationUpdate, Etag, EventBatch, FlagConfiguration};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::sync::watch;
 
-/// Counts for the whole process, in which nothing else runs.
+/// Counts for the whole process, so this test has its process alone.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 const FLAGS: usize = 1_000;
 
-/// Has one configuration at a time, and counts how often it was asked for. Unlike a scripted relay
-/// it remembers nothing.
+/// Serves one configuration at a time and counts the requests. Unlike `ScriptedRelay` it stores no
+/// requests.
 #[derive(Debug)]
 struct ForgetfulRelay {
     configuration: Mutex<FlagConfiguration>,
-    asked: watch::Sender<usize>,
+    requests: watch::Sender<usize>,
 }
 
 impl ForgetfulRelay {
     fn new() -> Self {
         Self {
             configuration: Mutex::new(configuration(0)),
-            asked: watch::Sender::new(0),
+            requests: watch::Sender::new(0),
         }
     }
 
@@ -43,13 +43,13 @@ impl ForgetfulRelay {
         *self.configuration.lock().unwrap() = next;
     }
 
-    async fn asked_again(&self, since: usize) -> usize {
-        let mut asked = self.asked.subscribe();
-        *asked.wait_for(|asked| *asked > since).await.unwrap()
+    async fn requested_again(&self, since: usize) -> usize {
+        let mut requests = self.requests.subscribe();
+        *requests.wait_for(|requests| *requests > since).await.unwrap()
     }
 
-    fn asked(&self) -> usize {
-        *self.asked.borrow()
+    fn requests(&self) -> usize {
+        *self.requests.borrow()
     }
 }
 
@@ -64,7 +64,7 @@ impl RelayClient for ForgetfulRelay {
         _: &[String],
         held: Option<&Etag>,
     ) -> Result<ConfigurationUpdate, RelayError> {
-        self.asked.send_modify(|asked| *asked += 1);
+        self.requests.send_modify(|requests| *requests += 1);
         let current = self.configuration.lock().unwrap();
         Ok(if held.is_some() && held == current.etag.as_ref() {
             ConfigurationUpdate::NotModified
@@ -78,7 +78,7 @@ impl RelayClient for ForgetfulRelay {
     }
 }
 
-/// Of the same size in every round; a tenth of the flags differ from those of the round before.
+/// The same size in each round; a tenth of the flags differ from the round before.
 fn configuration(round: usize) -> FlagConfiguration {
     let mut text = String::from("{");
     for flag in 0..FLAGS {
@@ -110,7 +110,7 @@ async fn memory_after_many_refreshes_is_that_after_a_few() {
     let relay = Arc::new(ForgetfulRelay::new());
     let options = GoFeatureFlagOptions::with_relay_client(Arc::clone(&relay) as _)
         .evaluation_type(EvaluationType::InProcess)
-        // Events that wait for their delivery are no matter of refreshes.
+        // Buffered events would count as memory.
         .disable_data_collection(true);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     let sink = goff.invalidation_sink();
@@ -124,12 +124,12 @@ async fn memory_after_many_refreshes_is_that_after_a_few() {
     let mut after_a_few = None;
     for round in 1..=refreshes {
         relay.serve(round);
-        // The first fetch loads. The second gets "not modified"; that it begins says that the
-        // first has ended, and what it replaced is freed.
+        // The first fetch loads. The second gets "not modified"; it begins only after the first has
+        // ended and the replaced configuration is freed.
         for _ in 0..2 {
-            let asked = relay.asked();
+            let requests = relay.requests();
             sink.invalidate(Invalidation::All);
-            relay.asked_again(asked).await;
+            relay.requested_again(requests).await;
         }
         assert_eq!(goff.stats().refreshes, 1 + round as u64);
         for key in &keys {

@@ -1,4 +1,4 @@
-//! What an evaluation in process gives.
+//! Results of in-process evaluation.
 
 use goff_client::{Attribute, Reason};
 use serde_json::Map;
@@ -8,7 +8,7 @@ use crate::*;
 /// GOFF-EVAL-001 to -006, -008, -010, GOFF-IP-014: values keep their types; a disabled flag and a
 /// null value give the caller's default with the engine's reason, variant and metadata.
 #[tokio::test(start_paused = true)]
-async fn values_have_their_types_and_never_turn_into_others() {
+async fn values_are_never_coerced() {
     let relay = ScriptedRelay::new();
     let mut disabled = giving(true);
     disabled["disable"] = json!(true);
@@ -67,9 +67,9 @@ async fn values_have_their_types_and_never_turn_into_others() {
 }
 
 /// GOFF-CTX-004 to -007, GOFF-IP-004: enrichment wins over the caller's attributes, exporter
-/// metadata are nested, and whole floats count as integers.
+/// metadata is nested, and whole floats count as integers.
 #[tokio::test(start_paused = true)]
-async fn context_is_enriched_and_normalised() {
+async fn context_is_enriched_and_normalized() {
     let targeted = |query: &str| {
         json!({
             "variations": {"yes": true, "no": false},
@@ -103,9 +103,9 @@ async fn context_is_enriched_and_normalised() {
     }
 }
 
-/// GOFF-IP-012, GOFF-COLL-021, GOFF-CTX-003, and what cannot be read is never "no match".
+/// GOFF-IP-012, GOFF-COLL-021, GOFF-CTX-003; an unreadable attribute never means "no match".
 #[tokio::test(start_paused = true)]
-async fn failures_are_named() {
+async fn each_failure_has_its_code() {
     let relay = ScriptedRelay::new();
     relay.set_flags(
         &json!({
@@ -149,7 +149,7 @@ async fn failures_are_named() {
             assert!(error.to_string().contains("`rate`"), "{error}");
         }
     }
-    // An attribute that nobody reads does no harm (GOFF-FALLBACK-003: none of these falls back).
+    // An unreadable attribute that no rule reads has no effect (GOFF-FALLBACK-003: no fallback).
     assert_eq!(
         goff.evaluate("split", &unreadable, 0_i64)
             .await
@@ -160,7 +160,7 @@ async fn failures_are_named() {
     assert_eq!(relay.request_count(), 0);
 }
 
-/// Keys that no URL can carry are keys like others here.
+/// In process, keys that no URL can carry work.
 #[tokio::test(start_paused = true)]
 async fn any_key_can_be_evaluated() {
     let keys = ["a/b", ".", "..", "é ü", "%2F", "", "\"", "\u{1F600}"];
@@ -179,8 +179,8 @@ async fn any_key_can_be_evaluated() {
     }
 }
 
-/// GOFF-IP-016, GOFF-IP-017: large and deep values come as they were sent, unknown members of a
-/// flag do no harm.
+/// GOFF-IP-016, GOFF-IP-017: large and deep values arrive unchanged, unknown members of a flag are
+/// ignored.
 #[tokio::test(start_paused = true)]
 async fn long_lists_deep_values_and_unknown_members() {
     let long: Vec<u32> = (0..10_000).collect();
@@ -203,7 +203,7 @@ async fn long_lists_deep_values_and_unknown_members() {
     }
 }
 
-/// Every kind of attribute that the native context can hold is seen by a query.
+/// Queries see every kind of attribute of the native context.
 #[tokio::test(start_paused = true)]
 async fn attributes_of_every_kind_are_read() {
     #[derive(serde::Serialize)]
@@ -240,9 +240,9 @@ async fn attributes_of_every_kind_are_read() {
     assert!(goff.evaluate("flag", &context, false).await.value);
 }
 
-/// Every flag, or those of the list; without a request and without usage data.
+/// Without a request and without usage data.
 #[tokio::test(start_paused = true)]
-async fn all_flags_are_evaluated_here() {
+async fn all_flags_are_evaluated_in_process() {
     let relay = ScriptedRelay::new();
     let mut disabled = giving(true);
     disabled["disable"] = json!(true);
@@ -265,9 +265,9 @@ async fn all_flags_are_evaluated_here() {
     assert_eq!(goff.stats().usage.recorded, 0);
 }
 
-/// `gofeatureflag.currentDateTime` is the caller's (GOFF-CTX-009).
+/// GOFF-CTX-009.
 #[tokio::test(start_paused = true)]
-async fn time_is_the_clocks_unless_the_context_says_otherwise() {
+async fn context_can_set_the_time() {
     let relay = ScriptedRelay::new();
     relay.set_flags(
         &json!({"flag": {

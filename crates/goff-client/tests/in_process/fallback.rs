@@ -1,12 +1,11 @@
-//! The relay proxy, asked where the engine gives up.
+//! The fallback to the relay proxy where the engine fails.
 
 use goff_client::{Reason, Resolution};
 use goff_core::{EvaluationFailure, Origin};
 
 use crate::*;
 
-/// A relay proxy whose flag `broken` the engine refuses with `PARSE_ERROR`, and which evaluates it
-/// by itself as `answer`.
+/// A relay proxy that evaluates the flag `broken` as `answer`; the engine gives `PARSE_ERROR`.
 fn with_broken(answer: Result<Resolution, RelayError>) -> ScriptedRelay {
     let relay = ScriptedRelay::new().with_answer("broken", answer);
     relay.set_flags(
@@ -34,10 +33,10 @@ fn failure(code: &str) -> RelayError {
     })
 }
 
-/// GOFF-FALLBACK-001, -004, -006, -007: at every occurrence, never cached, marked, and recorded by
-/// the relay proxy alone.
+/// GOFF-FALLBACK-001, -004, -006, -007: each time, never cached, marked, and recorded by the relay
+/// proxy alone.
 #[tokio::test(start_paused = true)]
-async fn engine_that_gives_up_hands_over_to_the_relay_proxy() {
+async fn parse_error_falls_back() {
     let relay = with_broken(Ok(answer()));
     let goff = goff(&relay).await;
     for round in 1..=3 {
@@ -49,12 +48,12 @@ async fn engine_that_gives_up_hands_over_to_the_relay_proxy() {
         assert_eq!(goff.stats().fallbacks, round as u64);
     }
     assert_eq!(goff.stats().usage.recorded, 0);
-    // Others stay here.
+    // Other flags are evaluated in process.
     assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
     assert_eq!(relay.request_count(), 3);
 }
 
-/// GOFF-FALLBACK-002, -003: what the engine decided is not asked again.
+/// GOFF-FALLBACK-002, -003.
 #[tokio::test(start_paused = true)]
 async fn other_failures_do_not_fall_back() {
     let relay = ScriptedRelay::new();
@@ -70,14 +69,14 @@ async fn other_failures_do_not_fall_back() {
     assert_eq!(relay.request_count(), 0);
 }
 
-/// GOFF-FALLBACK-005, -006: the original error is what the caller gets, and what is recorded
-/// depends on what the relay proxy did.
+/// GOFF-FALLBACK-005, -006: the caller gets the original error; what is recorded depends on what the
+/// relay proxy did.
 #[tokio::test(start_paused = true)]
 async fn failed_fallback_gives_the_original_error() {
     for (remote, recorded, unknown) in [
         // Answered, with an error: the relay proxy recorded it.
         (failure("FLAG_NOT_FOUND"), 0, 0),
-        // Perhaps evaluated.
+        // May have been evaluated.
         (status(503), 0, 1),
         // Certainly not evaluated.
         (status(404), 1, 0),
@@ -114,18 +113,18 @@ async fn failed_fallback_gives_the_original_error() {
     }
 }
 
-/// GOFF-FALLBACK-001, -002: `GENERAL` falls back too.
+/// GOFF-FALLBACK-001, -002.
 #[tokio::test(start_paused = true)]
 async fn general_falls_back() {
     let relay = ScriptedRelay::new().with_answer("general", Ok(answer()));
-    // A scheduled step that changes a rule which is not there.
+    // A scheduled step that changes a missing rule.
     relay.set_flags(
         &json!({"general": {
             "variations": {"A": 1},
             "defaultRule": {"variation": "A"},
             "scheduledRollout": [{
                 "date": "2020-01-01T00:00:00Z",
-                "targeting": [{"name": "nobody", "query": "a eq 1", "variation": "A"}],
+                "targeting": [{"name": "never", "query": "a eq 1", "variation": "A"}],
                 "defaultRule": {"percentage": {"A": 100}},
             }, {
                 "date": "2020-01-02T00:00:00Z",
@@ -143,9 +142,9 @@ async fn general_falls_back() {
     );
 }
 
-/// Through `resolve`, which the OpenFeature provider uses, the origin says who answered.
+/// The OpenFeature provider reads the origin from `resolve`.
 #[tokio::test(start_paused = true)]
-async fn origin_tells_who_answered() {
+async fn origin_names_the_evaluator() {
     let relay = with_broken(Ok(answer()));
     let goff = goff(&relay).await;
     let broken = goff.resolve("broken", &context()).await;
@@ -154,7 +153,7 @@ async fn origin_tells_who_answered() {
     assert_eq!(flag.origin, Origin::InProcess);
 }
 
-/// GOFF-FALLBACK-009: bounded by the timeout even where the relay client keeps to no bound.
+/// GOFF-FALLBACK-009: `timeout` bounds it even if the relay client never answers.
 #[tokio::test(start_paused = true)]
 async fn fallback_is_bounded() {
     let relay = with_broken(Ok(answer())).manual();
@@ -166,7 +165,7 @@ async fn fallback_is_bounded() {
     assert_eq!(goff.stats().usage.unknown, 1);
 }
 
-/// Shutdown waits for a fallback under way, and cuts it off at its deadline.
+/// Shutdown waits for a running fallback up to its timeout.
 #[tokio::test(start_paused = true)]
 async fn shutdown_bounds_a_fallback() {
     let relay = with_broken(Ok(answer())).manual();

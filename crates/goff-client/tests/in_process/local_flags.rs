@@ -4,7 +4,6 @@ use goff_client::{LocalFlags, ResolutionError};
 
 use crate::*;
 
-/// Without client or runtime.
 #[test]
 fn flags_of_a_text_need_no_runtime() {
     let text = json!({"flag": giving(7), "broken": {"disable": "yes"}}).to_string();
@@ -23,9 +22,9 @@ fn flags_of_a_text_need_no_runtime() {
     assert!(error.to_string().contains("byte 0"), "{error}");
 }
 
-/// From any thread, always the current flags, recorded as usage of the client.
+/// From any thread; recorded as usage of the client.
 #[tokio::test(start_paused = true)]
-async fn flags_of_a_client_are_always_the_current_ones() {
+async fn flags_of_a_client_are_always_current() {
     let relay = relay(1);
     let goff = goff(&relay).await;
     let local = goff.local().unwrap();
@@ -43,10 +42,9 @@ async fn flags_of_a_client_are_always_the_current_ones() {
     assert_eq!(local.evaluate_all(&context()).unwrap().len(), 1);
 }
 
-/// It never asks the relay proxy, whatever the engine says; and it is not ready when the client is
-/// not.
+/// `LocalFlags` never falls back, and it is ready only while the client is.
 #[tokio::test(start_paused = true)]
-async fn local_flags_never_ask_and_end_with_the_client() {
+async fn local_flags_never_fall_back_and_end_with_the_client() {
     let relay = ScriptedRelay::new().with_value("broken", 9);
     relay.set_flags(&json!({"broken": {"disable": "yes"}}), None);
     relay.set_configuration_failure(Some(unavailable()));

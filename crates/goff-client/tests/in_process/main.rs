@@ -33,14 +33,14 @@ async fn goff(relay: &ScriptedRelay) -> GoFeatureFlag {
     GoFeatureFlag::connect(options(relay)).await.unwrap()
 }
 
-/// A relay proxy with one flag, `flag`, that gives `value` to everybody.
+/// A relay proxy with one flag, `flag`, whose value is always `value`.
 fn relay(value: impl Into<Value>) -> ScriptedRelay {
     let relay = ScriptedRelay::new();
     relay.set_flags(&json!({"flag": giving(value)}), Some("\"1\""));
     relay
 }
 
-/// A flag that gives `value` to everybody.
+/// A flag whose value is always `value`.
 fn giving(value: impl Into<Value>) -> Value {
     json!({"variations": {"A": value.into()}, "defaultRule": {"variation": "A"}})
 }
@@ -71,7 +71,7 @@ fn status(status: u16) -> RelayError {
     }
 }
 
-/// The next event that is not a mere error.
+/// The next event that is no error.
 async fn next_event(subscription: &mut Subscription) -> ClientEvent {
     loop {
         match subscription.next().await.unwrap() {
@@ -81,7 +81,7 @@ async fn next_event(subscription: &mut Subscription) -> ClientEvent {
     }
 }
 
-/// Lets an hour pass, so that whatever is to happen by itself has happened.
+/// Advances the paused clock by an hour, so that every timer has fired.
 async fn an_hour() {
     tokio::time::sleep(Duration::from_secs(3600)).await;
 }

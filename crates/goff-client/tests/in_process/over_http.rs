@@ -1,4 +1,4 @@
-//! What answers over HTTP do to the configuration that is held: the traps of other providers.
+//! The effect of HTTP answers on the held configuration, with the mistakes of other providers.
 
 use goff_client::Invalidation;
 use goff_http::{HttpRelayClient, HttpRelayClientOptions};
@@ -19,7 +19,7 @@ async fn client(server: &FaultyServer, api_key: &str) -> GoFeatureFlag {
     GoFeatureFlag::connect(options).await.unwrap()
 }
 
-/// After `answer`: the value that is served, and the ETag that the next request names.
+/// The served value after `answer`, and the ETag of the next request.
 async fn after(answer: Answer) -> (i64, Option<String>) {
     let server = FaultyServer::start([
         Answer::with_headers(200, &[("etag", "\"1\"")], configuration(1)),
@@ -34,7 +34,7 @@ async fn after(answer: Answer) -> (i64, Option<String>) {
         sink.invalidate(Invalidation::All);
         server.wait_for_requests(requests).await;
     }
-    // The third request is on its way, so the second is done with.
+    // The third request has arrived, so the second one is complete.
     let value = evaluate(&goff, 0_i64).await.value;
     assert_state(&goff, State::Ready);
     let requests = server.requests();
@@ -48,7 +48,7 @@ async fn after(answer: Answer) -> (i64, Option<String>) {
 
 /// GOFF-IP-005, GOFF-IP-007, GOFF-IP-008, GOFF-IP-009, GOFF-IP-015.
 #[tokio::test]
-async fn only_a_whole_configuration_changes_anything() {
+async fn only_a_complete_configuration_has_an_effect() {
     let with =
         |status, headers: &[(&str, &str)], body: &str| Answer::with_headers(status, headers, body);
     let whole = configuration(2);
@@ -93,7 +93,7 @@ async fn only_a_whole_configuration_changes_anything() {
     }
 }
 
-/// GOFF-IP-005: dates are not looked at, and a configuration needs neither them nor a tag.
+/// GOFF-IP-005: dates are ignored, and an ETag is optional.
 #[tokio::test]
 async fn configuration_needs_neither_etag_nor_date() {
     for (headers, tag) in [
@@ -115,7 +115,7 @@ async fn configuration_needs_neither_etag_nor_date() {
     }
 }
 
-/// A new key never sends the old key's ETag: it may see other flags.
+/// A new key may see other flags, so it never sends the old key's ETag.
 #[tokio::test]
 async fn new_key_sends_no_old_etag() {
     let server = FaultyServer::start([Answer::with_headers(

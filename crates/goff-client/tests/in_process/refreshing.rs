@@ -1,4 +1,4 @@
-//! Keeping flags current: polling, announcements, failures, what counts as a change.
+//! Refreshing flags: polling, announcements, failures, and what counts as a change.
 
 use std::collections::BTreeSet;
 
@@ -28,12 +28,12 @@ fn changed(added: &[&str], updated: &[&str], removed: &[&str], enrichment: bool)
 async fn polled(relay: &ScriptedRelay) {
     let before = relay.configuration_requests().len();
     relay.wait_for_configuration_requests(before + 1).await;
-    // The answer is there at once; a moment lets it arrive.
+    // Lets the immediate answer arrive.
     tokio::time::sleep(Duration::from_millis(10)).await;
 }
 
 /// GOFF-IP-005, GOFF-IP-006, GOFF-IP-007, GOFF-EVT-002, GOFF-EVT-004, GOFF-CFG-003: polled every
-/// 120 s by default, with the ETag that is held; only content that differs is a change.
+/// 120 s by default, with the held ETag; only different content is a change.
 #[tokio::test(start_paused = true)]
 async fn polling_finds_changes() {
     let relay = relay(1);
@@ -45,10 +45,10 @@ async fn polling_finds_changes() {
     assert!((108..=132).contains(&waited.as_secs()), "{waited:?}");
     let held = relay.configuration_requests()[1].held.clone();
     assert_eq!(held, Etag::from_bytes(b"\"1\""));
-    // 304: nothing is a change, nothing was loaded.
+    // 304: no change, no load.
     assert_eq!(goff.stats().refreshes, 1);
 
-    // Another ETag, the same content: no change, though the new tag is held from now on.
+    // Another ETag with the same content: no change, but the new ETag is held.
     relay.set_flags(&json!({"flag": giving(1)}), Some("\"2\""));
     polled(&relay).await;
     assert_eq!(goff.stats().refreshes, 2);
@@ -76,7 +76,7 @@ async fn polling_finds_changes() {
     assert_eq!(code(&gone), Some(ErrorCode::FlagNotFound));
 }
 
-/// GOFF-EVT-004: another layout of the same JSON is no change; a change of enrichment alone is.
+/// GOFF-EVT-004: another layout of the same JSON is no change; other enrichment alone is one.
 #[tokio::test(start_paused = true)]
 async fn content_decides_what_is_a_change() {
     let relay = relay(1);
@@ -101,12 +101,12 @@ async fn content_decides_what_is_a_change() {
     polled(&relay).await;
     assert_eq!(next_event(&mut events).await, changed(&[], &[], &[], true));
     assert_eq!(goff.stats().refreshes, 3);
-    // Without an ETag the next request names none.
+    // Without an ETag the next request has none.
     polled(&relay).await;
     assert_eq!(relay.configuration_requests().last().unwrap().held, None);
 }
 
-/// GOFF-CFG-008: sent with every request.
+/// GOFF-CFG-008.
 #[tokio::test(start_paused = true)]
 async fn flag_list_is_sent_with_every_request() {
     let relay = relay(1);
@@ -117,7 +117,7 @@ async fn flag_list_is_sent_with_every_request() {
     for request in relay.configuration_requests() {
         assert_eq!(request.flags, ["flag", "é"]);
     }
-    // A change of others is not fetched.
+    // A change of other flags is not fetched.
     let sink = goff.invalidation_sink();
     sink.invalidate(named(&["other"]));
     tokio::time::sleep(Duration::from_secs(30)).await;
@@ -127,8 +127,7 @@ async fn flag_list_is_sent_with_every_request() {
     assert_eq!(relay.configuration_requests().len(), 4);
 }
 
-/// A change that is announced is fetched at once; the event comes with the change, not with the
-/// announcement.
+/// The event comes with the change, not with the announcement.
 #[tokio::test(start_paused = true)]
 async fn announced_change_is_fetched_at_once() {
     let relay = relay(1);
@@ -151,7 +150,7 @@ async fn announced_change_is_fetched_at_once() {
     }
 }
 
-/// A change announced during a fetch causes another after it.
+/// A change announced during a fetch causes another fetch after it.
 #[tokio::test(start_paused = true)]
 async fn change_announced_during_a_fetch_is_not_lost() {
     let relay = relay(1);
@@ -160,7 +159,7 @@ async fn change_announced_during_a_fetch_is_not_lost() {
     relay.set_configuration_delay(Some(Duration::from_secs(1)));
     sink.invalidate(named(&["flag"]));
     relay.wait_for_configuration_requests(2).await;
-    // The answer on its way is the old one.
+    // The pending answer is the old one.
     relay.set_flags(&json!({"flag": giving(2)}), Some("\"2\""));
     for _ in 0..3 {
         sink.invalidate(named(&["flag"]));
@@ -170,10 +169,10 @@ async fn change_announced_during_a_fetch_is_not_lost() {
     assert_eq!(relay.configuration_requests().len(), 3);
 }
 
-/// "Not modified" right after a change of a flag of ours was announced comes from an instance that
-/// lags behind: it is asked again after 1, 5 and 15 s, until there is something new.
+/// "Not modified" right after an announced change of a known flag comes from an instance that lags
+/// behind: the fetch is repeated after 1, 5 and 15 s until a configuration arrives.
 #[tokio::test(start_paused = true)]
-async fn lagging_instance_is_asked_again() {
+async fn fetch_from_a_lagging_instance_is_repeated() {
     let relay = relay(1);
     let goff = goff(&relay).await;
     let sink = goff.invalidation_sink();
@@ -182,7 +181,7 @@ async fn lagging_instance_is_asked_again() {
     relay.wait_for_configuration_requests(2).await;
     let begun = tokio::time::Instant::now();
     for (count, after) in [(3, 1), (4, 6), (5, 21)] {
-        // A second announcement begins no second schedule.
+        // A second announcement starts no second schedule.
         relay.wait_for_configuration_requests(count).await;
         assert_eq!(begun.elapsed().as_secs(), after);
     }
@@ -197,12 +196,12 @@ async fn lagging_instance_is_asked_again() {
     assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
     let requests = relay.configuration_requests().len();
     tokio::time::sleep(Duration::from_secs(20)).await;
-    // A 200 has ended the schedule; a poll may have come.
+    // The 200 has ended the schedule; a poll may have happened.
     assert!(relay.configuration_requests().len() <= requests + 1);
 }
 
-/// GOFF-EVT-005, GOFF-EVT-006, GOFF-IP-010, GOFF-ERR-005: failures keep what is held; the third in
-/// a row is stale, and a 304 is recovery enough.
+/// GOFF-EVT-005, GOFF-EVT-006, GOFF-IP-010, GOFF-ERR-005: failures keep the held flags; the third in
+/// a row makes the client stale, and a 304 is a recovery.
 #[tokio::test(start_paused = true)]
 async fn failed_refreshes_keep_the_flags_and_end_in_stale() {
     let relay = relay(1);
@@ -234,8 +233,8 @@ async fn failed_refreshes_keep_the_flags_and_end_in_stale() {
     assert_eq!(goff.stats().failed_refreshes, 5);
 }
 
-/// GOFF-IP-008, GOFF-IP-009: what is no configuration, or has no flags, changes neither flags nor
-/// ETag.
+/// GOFF-IP-008, GOFF-IP-009: an invalid configuration, or one without flags, changes neither flags
+/// nor ETag.
 #[tokio::test(start_paused = true)]
 async fn unusable_answers_are_failed_refreshes() {
     let relay = relay(1);
@@ -256,8 +255,8 @@ async fn unusable_answers_are_failed_refreshes() {
     }
 }
 
-/// GOFF-IP-009: at the first load absent flags are an empty configuration, since that is what a
-/// relay proxy without flags sends.
+/// GOFF-IP-009: a relay proxy without flags leaves the member out, so at the first load that is an
+/// empty configuration.
 #[tokio::test(start_paused = true)]
 async fn configuration_without_flags_is_empty_at_first() {
     let relay = ScriptedRelay::new();
@@ -268,9 +267,9 @@ async fn configuration_without_flags_is_empty_at_first() {
     assert_eq!(code(&unknown), Some(ErrorCode::FlagNotFound));
 }
 
-/// Traps of other providers: answers without an ETag, 304s that never were asked for by name.
+/// Mistakes of other providers: answers without an ETag, and a 304 to a request without one.
 #[tokio::test(start_paused = true)]
-async fn answers_without_an_etag_are_configurations_like_others() {
+async fn answer_without_an_etag_is_a_configuration() {
     let relay = ScriptedRelay::new();
     for value in 1..4 {
         relay.set_flags(&json!({"flag": giving(value)}), None);
@@ -290,7 +289,7 @@ async fn answers_without_an_etag_are_configurations_like_others() {
     assert_eq!(relay.configuration_requests().last().unwrap().held, None);
 }
 
-/// A new key is a new client, which holds nothing of the old one.
+/// A new key means a new client, which holds nothing of the old one.
 #[tokio::test(start_paused = true)]
 async fn new_client_sends_no_old_etag() {
     let relay = relay(1);
@@ -308,9 +307,9 @@ async fn new_client_sends_no_old_etag() {
     drop(second);
 }
 
-/// A failed fetch of an announced change is made up for soon, not at the next poll.
+/// A failed fetch of an announced change is repeated with the backoff, not at the next poll.
 #[tokio::test(start_paused = true)]
-async fn announced_change_that_could_not_be_fetched_is_tried_again() {
+async fn failed_fetch_of_an_announced_change_is_repeated() {
     let relay = relay(1);
     let options = options(&relay).flag_change_polling_interval(Duration::from_secs(3600));
     let goff = GoFeatureFlag::connect(options).await.unwrap();
@@ -323,9 +322,9 @@ async fn announced_change_that_could_not_be_fetched_is_tried_again() {
     assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
 }
 
-/// GOFF-IP-010: a relay client that breaks its promise never to panic ends no polling.
+/// GOFF-IP-010: a panic in the relay client does not stop polling.
 #[tokio::test(start_paused = true)]
-async fn panic_of_the_relay_client_ends_no_polling() {
+async fn panic_of_the_relay_client_does_not_stop_polling() {
     let panicking = Arc::new(Panicking(relay(1)));
     let options = GoFeatureFlagOptions::with_relay_client(panicking.clone())
         .evaluation_type(EvaluationType::InProcess);
@@ -335,7 +334,7 @@ async fn panic_of_the_relay_client_ends_no_polling() {
     assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
 }
 
-/// Panics when it is asked for the first time.
+/// Panics at the first configuration request.
 #[derive(Debug)]
 struct Panicking(ScriptedRelay);
 

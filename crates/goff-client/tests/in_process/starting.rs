@@ -1,11 +1,11 @@
-//! The first load: ready, error that heals, refused.
+//! The first load: ready, failed and retried, or refused.
 
 use goff_client::{InitializeError, ResolutionError};
 
 use crate::*;
 
-/// GOFF-LIFE-001, GOFF-EVT-003, GOFF-IP-002: initialisation ends with flags, and its events say
-/// ready and nothing of a change.
+/// GOFF-LIFE-001, GOFF-EVT-003, GOFF-IP-002: initialization ends with flags; its event is ready and
+/// no change.
 #[tokio::test(start_paused = true)]
 async fn client_is_ready_once_flags_are_loaded() {
     let relay = relay(true);
@@ -25,10 +25,10 @@ async fn client_is_ready_once_flags_are_loaded() {
     assert_eq!(requests[0].held, None);
 }
 
-/// GOFF-LIFE-006: until flags are loaded it is "not ready", never "not found"; GOFF-EVT-008: and
-/// it heals by itself.
+/// GOFF-LIFE-006: until flags are loaded the code is "not ready", never "not found". GOFF-EVT-008:
+/// the load is retried.
 #[tokio::test(start_paused = true)]
-async fn failed_load_is_an_error_that_heals() {
+async fn failed_load_is_an_error_until_a_retry_succeeds() {
     let relay = relay(true);
     relay.set_configuration_failure(Some(unavailable()));
     let goff = goff(&relay).await;
@@ -60,7 +60,7 @@ async fn failed_load_is_an_error_that_heals() {
     assert!(stats.failed_refreshes >= 1);
 }
 
-/// Retries come with growing pauses, at most the polling interval apart.
+/// Pauses between retries grow up to the polling interval.
 #[tokio::test(start_paused = true)]
 async fn retries_are_neither_rare_nor_many() {
     let relay = relay(true);
@@ -68,14 +68,14 @@ async fn retries_are_neither_rare_nor_many() {
     let options = options(&relay).flag_change_polling_interval(Duration::from_secs(1));
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     an_hour().await;
-    // Pauses are at most 1 s, and half that on average.
+    // Pauses are at most 1 s, half of it on average.
     let requests = relay.configuration_requests().len();
     assert!((3_600..20_000).contains(&requests), "{requests}");
     assert_state(&goff, State::Error);
 }
 
-/// GOFF-EVT-007, GOFF-LIFE-003: refused is fatal, is told, and is not tried again until somebody
-/// initialises again.
+/// GOFF-EVT-007, GOFF-LIFE-003: a refusal is fatal and reported, and only another initialization
+/// tries again.
 #[tokio::test(start_paused = true)]
 async fn refused_key_is_fatal() {
     for refusal in [401, 403] {
@@ -101,9 +101,9 @@ async fn refused_key_is_fatal() {
     }
 }
 
-/// GOFF-EVT-007: also while it is being tried again; once flags are held it is a failed refresh.
+/// GOFF-EVT-007: a refusal ends retries too; once flags are held it is a failed refresh.
 #[tokio::test(start_paused = true)]
-async fn refusal_stops_retries_but_no_polling() {
+async fn refusal_stops_retries_but_not_polling() {
     let relay = relay(true);
     relay.set_configuration_failure(Some(unavailable()));
     let goff = goff(&relay).await;
@@ -122,9 +122,9 @@ async fn refusal_stops_retries_but_no_polling() {
     assert_state(&goff, State::Ready);
 }
 
-/// GOFF-LIFE-002: a second initialisation starts no second poller; both wait for the flags.
+/// GOFF-LIFE-002: a second initialization starts no second poller; both wait for the flags.
 #[tokio::test(start_paused = true)]
-async fn initialisation_may_be_repeated() {
+async fn initialization_may_be_repeated() {
     let relay = relay(true);
     relay.set_configuration_delay(Some(Duration::from_secs(1)));
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
@@ -139,9 +139,9 @@ async fn initialisation_may_be_repeated() {
     assert!((10..=12).contains(&requests), "{requests}");
 }
 
-/// The option `timeout` bounds initialisation even where the relay client keeps to no bound.
+/// `timeout` bounds it even if the relay client never answers.
 #[tokio::test(start_paused = true)]
-async fn initialisation_is_bounded() {
+async fn initialization_is_bounded() {
     let relay = relay(true);
     relay.set_configuration_delay(Some(Duration::from_secs(86_400)));
     let begun = tokio::time::Instant::now();
@@ -150,9 +150,9 @@ async fn initialisation_is_bounded() {
     assert_state(&goff, State::Error);
 }
 
-/// GOFF-LIFE-004, GOFF-LIFE-005: shutdown ends a load under way, and with it initialisation.
+/// GOFF-LIFE-004, GOFF-LIFE-005: shutdown ends a running load, and with it initialization.
 #[tokio::test(start_paused = true)]
-async fn shutdown_ends_a_load_under_way() {
+async fn shutdown_ends_a_running_load() {
     let relay = relay(true);
     relay.set_configuration_delay(Some(Duration::from_secs(5)));
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
@@ -168,11 +168,11 @@ async fn shutdown_ends_a_load_under_way() {
     assert_eq!(relay.configuration_requests().len(), 1);
     relay.set_configuration_delay(None);
     goff.initialize().await.unwrap();
-    // What was held before shutdown is not sent again.
+    // The ETag from before shutdown is not sent again.
     assert_eq!(relay.configuration_requests()[1].held, None);
 }
 
-/// GOFF-CFG-003, GOFF-CFG-002: the default is remote, on purpose.
+/// GOFF-CFG-003, GOFF-CFG-002.
 #[tokio::test(start_paused = true)]
 async fn default_mode_is_remote() {
     let relay = relay(true);

@@ -1,6 +1,6 @@
-//! Many updates that nobody is told of.
+//! Many updates without a subscriber.
 //!
-//! `cargo xtask soak updates [--minutes N]` is the long form; `GOFF_UPDATES` says how many, 300 unless told.
+//! `cargo xtask soak updates` is the long form; `GOFF_UPDATES` sets their number, 300 by default.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use goff_client::{ChangedFlags, Invalidation};
 
 use crate::*;
 
-/// GOFF-EVT-001, GOFF-EVT-002: whether anybody has subscribed, or reads what it has subscribed to, is nothing to the
-/// updates; whoever subscribes later is told of what happens from then on.
+/// GOFF-EVT-001, GOFF-EVT-002: updates do not depend on subscribers, or on their reading. A later
+/// subscriber gets the events from then on.
 #[tokio::test(start_paused = true)]
 async fn updates_need_no_subscriber() {
     let updates = std::env::var("GOFF_UPDATES").map_or(300, |number| number.parse().unwrap());

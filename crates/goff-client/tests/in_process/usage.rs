@@ -16,8 +16,8 @@ async fn events(goff: &GoFeatureFlag, relay: &ScriptedRelay) -> Vec<Value> {
         .collect()
 }
 
-/// GOFF-COLL-010, -020, -021, -022: each evaluation once, as `INPROCESS`; `default` only on an
-/// error; nothing of a flag that is not tracked.
+/// GOFF-COLL-010, -020, -021, -022: each evaluation once, as `INPROCESS`; `default` only for an error;
+/// no event of an untracked flag.
 #[tokio::test(start_paused = true)]
 async fn evaluations_are_recorded_as_in_process() {
     let relay = ScriptedRelay::new();
@@ -70,9 +70,9 @@ async fn evaluations_are_recorded_as_in_process() {
     assert_eq!(events[0]["version"], "1.2.3");
 }
 
-/// GOFF-COLL-022, GOFF-IP-016: of a flag that cannot be read this much is.
+/// GOFF-COLL-022, GOFF-IP-016: `trackEvents` counts in a malformed flag too.
 #[tokio::test(start_paused = true)]
-async fn untracked_flag_that_cannot_be_read_stays_untracked() {
+async fn malformed_untracked_flag_stays_untracked() {
     let relay = ScriptedRelay::new()
         .with_answer("off", Err(status(404)))
         .with_answer("on", Err(status(404)));
@@ -90,7 +90,7 @@ async fn untracked_flag_that_cannot_be_read_stays_untracked() {
     assert_eq!(events[0]["key"], "on");
 }
 
-/// GOFF-TRACK-002, GOFF-TRACK-003; nothing is recorded before there are flags.
+/// GOFF-TRACK-002, GOFF-TRACK-003; nothing is recorded before the flags are loaded.
 #[tokio::test(start_paused = true)]
 async fn tracking_works_in_process() {
     let relay = relay(1);

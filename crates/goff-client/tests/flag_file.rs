@@ -2,9 +2,6 @@
 #![cfg(feature = "file")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../src/in_process/test_directory.rs"]
-mod test_directory;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -16,8 +13,6 @@ use goff_client::{
 };
 use serde_json::{Map, json};
 use tokio::time::timeout;
-
-use test_directory::TestDirectory;
 
 /// The longest wait on a busy machine; a fraction of a second is usual.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -59,8 +54,8 @@ fn updated(flag: &str) -> ClientEvent {
 
 #[tokio::test]
 async fn flags_follow_the_file() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
     fs::write(&path, yaml(1)).unwrap();
     let goff = GoFeatureFlag::new(GoFeatureFlagOptions::from_file(&path)).unwrap();
     let mut events = goff.subscribe();
@@ -105,14 +100,14 @@ async fn flags_follow_the_file() {
     assert_eq!(next(&mut events).await, ClientEvent::Closed);
     let stats = goff.stats();
     assert_eq!((stats.refreshes, stats.failed_refreshes), (4, 2));
-    assert_eq!(directory.names(), ["flags.yaml"]);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }
 
 /// GOFF-EVT-008.
 #[tokio::test]
 async fn file_that_appears_later_makes_the_client_ready() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.toml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.toml");
     let options = GoFeatureFlagOptions::from_file(&path);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     assert_state(&goff, State::Error);
@@ -136,8 +131,8 @@ async fn file_that_appears_later_makes_the_client_ready() {
 /// GOFF-LIFE-003: a change in between is loaded at the second start, and not before.
 #[tokio::test]
 async fn client_can_be_started_again() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
     fs::write(&path, yaml(1)).unwrap();
     let options = GoFeatureFlagOptions::from_file(&path);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
@@ -159,8 +154,8 @@ async fn client_can_be_started_again() {
 /// docs/relay-protocol.md 12: the server does not serve flags that fail its validation.
 #[tokio::test]
 async fn flags_that_fail_validation_are_not_found() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
     let flag = |value: i64, variation: &str| {
         format!("{{variations: {{A: {value}}}, defaultRule: {{variation: {variation}}}}}")
     };

@@ -5,8 +5,6 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod log;
-#[path = "../src/in_process/test_directory.rs"]
-mod test_directory;
 
 use std::fs;
 use std::time::Duration;
@@ -17,7 +15,6 @@ use tokio::time::timeout;
 use tracing::Level;
 
 use log::Log;
-use test_directory::TestDirectory;
 
 /// The warnings since the last call.
 fn new_warnings(log: &Log, seen: &mut usize) -> Vec<String> {
@@ -53,11 +50,11 @@ async fn each_mistake_causes_one_warning_with_its_place() {
     let warnings = Log::default();
     let mut seen = 0;
     tracing::subscriber::set_global_default(warnings.clone()).unwrap();
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
     let replace = |content: &str| {
-        fs::write(directory.path("new"), content).unwrap();
-        fs::rename(directory.path("new"), &path).unwrap();
+        fs::write(directory.path().join("new"), content).unwrap();
+        fs::rename(directory.path().join("new"), &path).unwrap();
     };
     let invalid: String = (0..12)
         .map(|index| {
@@ -126,5 +123,5 @@ async fn each_mistake_causes_one_warning_with_its_place() {
     drop((goff, events));
     #[cfg(target_os = "linux")]
     gone().await;
-    assert_eq!(directory.names(), ["flags.yaml"]);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 }

@@ -50,7 +50,7 @@ async fn background_failures_are_logged() {
     let relay = ScriptedRelay::new();
     relay.set_flags(&json!({"broken": {"disable": "yes"}}), Some("\"1\""));
     let goff = goff(&relay).await;
-    let refresh = "could not be refreshed";
+    let refresh = "refresh failed";
     for outage in 1..=2 {
         relay.set_configuration_failure(Some(unavailable()));
         tokio::time::sleep(Duration::from_secs(1000)).await;
@@ -58,7 +58,7 @@ async fn background_failures_are_logged() {
         relay.set_configuration_failure(None);
         tokio::time::sleep(Duration::from_secs(1000)).await;
     }
-    assert!(lines(&log, Level::DEBUG, "still not be refreshed") >= 10);
+    assert!(lines(&log, Level::DEBUG, "refresh still failing") >= 10);
 
     let context = EvaluationContext::default();
     for round in 1..=3 {

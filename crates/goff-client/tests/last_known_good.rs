@@ -2,9 +2,6 @@
 #![cfg(feature = "in-process")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../src/in_process/test_directory.rs"]
-mod test_directory;
-
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,8 +14,6 @@ use goff_client::{
 use goff_core::{Etag, FlagConfiguration};
 use goff_testkit::ScriptedRelay;
 use serde_json::{Map, json};
-
-use test_directory::TestDirectory;
 
 const DEADLINE: Duration = Duration::from_secs(5);
 
@@ -77,10 +72,10 @@ fn assert_state(goff: &GoFeatureFlag, state: State) {
 /// Flags, enrichment and ETag are those of the earlier run until the relay proxy answers.
 #[tokio::test(start_paused = true)]
 async fn start_without_the_relay_proxy_serves_the_last_known_good_flags() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags");
     keep(&relay(7), &path).await;
-    assert_eq!(directory.names(), ["flags"]);
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
 
     let relay = relay(8);
     relay.set_configuration_failure(Some(status(503)));
@@ -121,8 +116,8 @@ async fn start_without_the_relay_proxy_serves_the_last_known_good_flags() {
 
 #[tokio::test(start_paused = true)]
 async fn each_load_is_written() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags");
     let first = relay(7);
     let goff = GoFeatureFlag::connect(options(&first, &path))
         .await
@@ -144,8 +139,8 @@ async fn each_load_is_written() {
 /// A client that runs for longer than the age limit leaves a file that is not too old.
 #[tokio::test(start_paused = true)]
 async fn date_is_renewed_while_the_flags_are_current() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags");
     let relay = relay(7);
     let options = options(&relay, &path).last_known_good_max_age(Duration::from_secs(3_600));
     let goff = GoFeatureFlag::connect(options).await.unwrap();
@@ -162,8 +157,8 @@ async fn date_is_renewed_while_the_flags_are_current() {
 #[tokio::test(start_paused = true)]
 async fn invalid_file_is_not_used() {
     let check = async |change: &dyn Fn(&Path), options: &dyn Fn(GoFeatureFlagOptions) -> _| {
-        let directory = TestDirectory::new();
-        let path = directory.path("flags");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("flags");
         keep(&relay(7), &path).await;
         change(&path);
         let relay = relay(8);
@@ -215,8 +210,8 @@ async fn invalid_file_is_not_used() {
 /// GOFF-EVT-007: a refused key gets no flags, from the file neither.
 #[tokio::test(start_paused = true)]
 async fn refused_key_is_fatal_despite_the_file() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags");
     keep(&relay(7), &path).await;
     let relay = relay(8);
     relay.set_configuration_failure(Some(status(401)));
@@ -230,15 +225,15 @@ async fn refused_key_is_fatal_despite_the_file() {
 /// A disk failure affects only the next start.
 #[tokio::test(start_paused = true)]
 async fn unwritable_file_does_not_affect_evaluation() {
-    let directory = TestDirectory::new();
+    let directory = tempfile::tempdir().unwrap();
     let relay = relay(7);
-    let options = options(&relay, &directory.path("absent/flags"));
+    let options = options(&relay, &directory.path().join("absent/flags"));
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     tokio::time::sleep(Duration::from_secs(3_600)).await;
     assert_state(&goff, State::Ready);
     assert_eq!(evaluate(&goff).await.value, 7);
     goff.shutdown(DEADLINE).await;
-    assert_eq!(directory.names(), Vec::<String>::new());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
 }
 
 #[test]
@@ -297,8 +292,8 @@ mod over_http {
     /// GOFF-AUTH-001: a key selects a flag set, so another key's file must not be used.
     #[tokio::test(start_paused = true)]
     async fn file_of_another_key_or_endpoint_is_not_used() {
-        let directory = TestDirectory::new();
-        let path = directory.path("flags");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("flags");
         let flags = json!({"flags": {
             "fläg/1": {"variations": {"A": 7}, "defaultRule": {"variation": "A"}},
         }});

@@ -45,7 +45,10 @@ impl ForgetfulRelay {
 
     async fn requested_again(&self, since: usize) -> usize {
         let mut requests = self.requests.subscribe();
-        *requests.wait_for(|requests| *requests > since).await.unwrap()
+        *requests
+            .wait_for(|requests| *requests > since)
+            .await
+            .unwrap()
     }
 
     fn requests(&self) -> usize {

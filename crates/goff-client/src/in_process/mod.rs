@@ -8,8 +8,6 @@ pub(crate) mod last_known_good;
 pub(crate) mod mode;
 pub(crate) mod snapshot;
 pub(crate) mod source;
-#[cfg(test)]
-pub(crate) mod test_directory;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, LazyLock, OnceLock};
-use std::time::SystemTime;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use goff_core::{
     AttributeRef, ContextError, ContextView, ErrorCode, Etag, EvaluationFailure, FlagConfiguration,
@@ -320,6 +321,17 @@ fn error(code: ErrorCode, details: String) -> ResolutionError {
     })
 }
 
+/// Frees a configuration where that delays no evaluation: waits up to 100 ms for its readers. Blocks.
+pub(crate) fn retire(snapshot: Arc<Snapshot>) {
+    for _ in 0..100 {
+        if Arc::strong_count(&snapshot) == 1 {
+            break;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    drop(snapshot);
+}
+
 static NO_RESOLUTION: LazyLock<Arc<Resolution>> = LazyLock::new(|| {
     Arc::new(Resolution {
         reason: Reason::Error,
@@ -440,7 +452,7 @@ mod tests {
             })
             .collect();
         let snapshot = snapshot(&Value::Object(flags));
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             for thread in 0..4 {
                 let snapshot = &snapshot;
                 scope.spawn(move || {

@@ -230,14 +230,13 @@ const MAX_NAMED: usize = 10;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::in_process::test_directory::TestDirectory;
 
     const VALID: &str = "variations: {on: true, off: false}\n  defaultRule: {variation: on}\n";
 
     /// The error text of a file with this name and content.
     fn error(name: &str, content: &[u8]) -> String {
-        let directory = TestDirectory::new();
-        let path = directory.path(name);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join(name);
         fs::write(&path, content).unwrap();
         let file = FlagFile::at(&path).unwrap();
         let error = file.parse(&file.read().unwrap()).unwrap_err();
@@ -263,7 +262,7 @@ mod tests {
 
     #[test]
     fn each_format_is_read() {
-        let directory = TestDirectory::new();
+        let directory = tempfile::tempdir().unwrap();
         for (name, content) in [
             ("a.yaml", format!("fläg:\n  {VALID}")),
             (
@@ -277,8 +276,8 @@ mod tests {
                     .to_owned(),
             ),
         ] {
-            fs::write(directory.path(name), content).unwrap();
-            let file = FlagFile::at(&directory.path(name)).unwrap();
+            fs::write(directory.path().join(name), content).unwrap();
+            let file = FlagFile::at(&directory.path().join(name)).unwrap();
             let loaded = file.parse(&file.read().unwrap()).unwrap();
             assert!(loaded.flags.get("fläg").is_some(), "{name}");
             assert_eq!(loaded.left_out, []);
@@ -321,9 +320,9 @@ mod tests {
 
     #[test]
     fn unreadable_file_is_an_error_with_advice() {
-        let directory = TestDirectory::new();
-        fs::create_dir(directory.path("directory.yaml")).unwrap();
-        fs::write(directory.path("file"), "").unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("directory.yaml")).unwrap();
+        fs::write(directory.path().join("file"), "").unwrap();
         for (name, end) in [
             (
                 "absent.yaml",
@@ -335,7 +334,7 @@ mod tests {
             ),
             ("directory.yaml", "is not a regular file; correct the path"),
         ] {
-            let file = FlagFile::at(&directory.path(name)).unwrap();
+            let file = FlagFile::at(&directory.path().join(name)).unwrap();
             let error = file.read().unwrap_err().to_string();
             assert_eq!(
                 error,
@@ -346,8 +345,8 @@ mod tests {
 
     #[test]
     fn file_is_read_up_to_its_largest_size() {
-        let directory = TestDirectory::new();
-        let path = directory.path("large.yaml");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("large.yaml");
         // A sparse file takes no space on the disk.
         let file = File::create(&path).unwrap();
         file.set_len(MAX_FLAG_FILE_SIZE + 1).unwrap();

@@ -1,5 +1,5 @@
 //! Flags from a watched file.
 
 pub(crate) mod flag_file;
-pub(crate) mod follower;
+pub(crate) mod source;
 mod watcher;

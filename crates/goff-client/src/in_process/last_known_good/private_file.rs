@@ -179,9 +179,18 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::in_process::test_directory::TestDirectory;
 
     const LIMIT: u64 = 1_000;
+
+    /// The names in a folder, sorted.
+    fn names(folder: &tempfile::TempDir) -> Vec<String> {
+        let entries = fs::read_dir(folder.path()).unwrap();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
 
     fn refusal(path: &Path) -> String {
         read(path, LIMIT).unwrap_err().to_string()
@@ -189,19 +198,19 @@ mod tests {
 
     #[test]
     fn new_content_replaces_the_old_without_leftovers() {
-        let directory = TestDirectory::new();
-        let path = directory.path("file");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
         for content in [&b"one"[..], b"", b"three"] {
             replace(&path, &[content, b"!"]).unwrap();
             assert_eq!(read(&path, LIMIT).unwrap(), [content, b"!"].concat());
-            assert_eq!(directory.names(), ["file"]);
+            assert_eq!(names(&directory), ["file"]);
         }
     }
 
     #[test]
     fn file_beyond_the_size_limit_is_refused() {
-        let directory = TestDirectory::new();
-        let path = directory.path("file");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
         replace(&path, &[&[b'x'; LIMIT as usize]]).unwrap();
         assert_eq!(read(&path, LIMIT).unwrap().len(), LIMIT as usize);
         replace(&path, &[&[b'x'; LIMIT as usize + 1]]).unwrap();
@@ -210,32 +219,32 @@ mod tests {
 
     #[test]
     fn failure_keeps_the_old_file_without_leftovers() {
-        let directory = TestDirectory::new();
-        let path = directory.path("taken");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("taken");
         fs::create_dir(&path).unwrap();
         replace(&path, &[b"content"]).unwrap_err();
-        assert_eq!(directory.names(), ["taken"]);
+        assert_eq!(names(&directory), ["taken"]);
         assert_eq!(refusal(&path), "not a regular file");
-        replace(&directory.path("absent/file"), &[b"content"]).unwrap_err();
+        replace(&directory.path().join("absent/file"), &[b"content"]).unwrap_err();
         replace(Path::new("/"), &[b"content"]).unwrap_err();
-        assert_eq!(directory.names(), ["taken"]);
+        assert_eq!(names(&directory), ["taken"]);
     }
 
     #[test]
     fn leftovers_of_killed_processes_are_removed_and_other_files_stay() {
-        let directory = TestDirectory::new();
+        let directory = tempfile::tempdir().unwrap();
         let long_ago = SystemTime::now() - 2 * LEFTOVER_AGE;
         for (name, modified) in [
             (".file.1-0.tmp", long_ago),
             (".file.2-0.tmp", SystemTime::now()),
             (".other.1-0.tmp", long_ago),
         ] {
-            let file = File::create(directory.path(name)).unwrap();
+            let file = File::create(directory.path().join(name)).unwrap();
             file.set_modified(modified).unwrap();
         }
-        replace(&directory.path("file"), &[b"content"]).unwrap();
+        replace(&directory.path().join("file"), &[b"content"]).unwrap();
         assert_eq!(
-            directory.names(),
+            names(&directory),
             [".file.2-0.tmp", ".other.1-0.tmp", "file"]
         );
     }
@@ -248,8 +257,8 @@ mod tests {
 
         #[test]
         fn only_the_owner_may_read_even_after_a_world_writable_file() {
-            let directory = TestDirectory::new();
-            let path = directory.path("file");
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("file");
             fs::write(&path, "old").unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
             replace(&path, &[b"new"]).unwrap();
@@ -258,8 +267,8 @@ mod tests {
 
         #[test]
         fn file_that_other_users_may_write_is_refused() {
-            let directory = TestDirectory::new();
-            let path = directory.path("file");
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("file");
             replace(&path, &[b"content"]).unwrap();
             for mode in [0o620, 0o602, 0o666] {
                 fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
@@ -289,8 +298,11 @@ mod tests {
 
         #[test]
         fn link_is_refused_and_replaced_and_its_target_stays() {
-            let directory = TestDirectory::new();
-            let (path, target) = (directory.path("link"), directory.path("target"));
+            let directory = tempfile::tempdir().unwrap();
+            let (path, target) = (
+                directory.path().join("link"),
+                directory.path().join("target"),
+            );
             fs::write(&target, "target").unwrap();
             symlink(&target, &path).unwrap();
             assert_eq!(refusal(&path), "not a regular file");

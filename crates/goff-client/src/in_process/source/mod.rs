@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
 #[cfg(feature = "file")]
-use crate::in_process::file::follower::FileFollower;
+use crate::in_process::file::source::FlagFileSource;
 use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
 use crate::in_process::mode::InProcessMode;
 use crate::in_process::source::pending_changes::PendingChanges;
@@ -23,7 +23,7 @@ use crate::in_process::source::poller::{ConfigurationPoller, Poll};
 pub(crate) enum ConfigurationSource {
     Poller(ConfigurationPoller),
     #[cfg(feature = "file")]
-    File(FileFollower),
+    File(FlagFileSource),
 }
 
 impl ConfigurationSource {
@@ -57,8 +57,9 @@ impl ConfigurationSource {
                 Ok(None)
             }
             #[cfg(feature = "file")]
-            InProcessMode::File(file) => FileFollower::start(file.clone(), current)
-                .map(|follower| Some(Self::File(follower))),
+            InProcessMode::File(file) => {
+                FlagFileSource::start(file.clone(), current).map(|source| Some(Self::File(source)))
+            }
         }
     }
 
@@ -67,7 +68,7 @@ impl ConfigurationSource {
         match self {
             Self::Poller(poller) => poller.first_attempt(),
             #[cfg(feature = "file")]
-            Self::File(follower) => follower.first_attempt(),
+            Self::File(source) => source.first_attempt(),
         }
     }
 
@@ -75,7 +76,7 @@ impl ConfigurationSource {
         match self {
             Self::Poller(poller) => poller.stop(grace).await,
             #[cfg(feature = "file")]
-            Self::File(follower) => follower.stop(grace).await,
+            Self::File(source) => source.stop(grace).await,
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Keeps the flags of in-process evaluation current: polls, and fetches at once when a change is
-//! announced.
+//! Keeps the flags of in-process evaluation current by polling, and by fetching announced changes at
+//! once.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -12,19 +12,19 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
 use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
-use crate::in_process::snapshot::Snapshot;
+use crate::in_process::snapshot::retire;
 use crate::in_process::source::pending_changes::PendingChanges;
 use crate::in_process::source::relay_source::{FetchError, Fetched, RelaySource};
 
-/// Fetches in a task of its own until it is stopped, or the relay proxy refuses the key before
-/// anything was loaded (GOFF-EVT-007).
+/// The task that fetches until it is stopped, or until the relay proxy refuses the key before the
+/// first load (GOFF-EVT-007).
 #[derive(Debug)]
 pub(crate) struct ConfigurationPoller {
     task: BackgroundTask,
     first: watch::Receiver<Option<FirstAttempt>>,
 }
 
-/// What a poller works on.
+/// The parts of a poller.
 pub(crate) struct Poll {
     pub(crate) source: RelaySource,
     pub(crate) current: CurrentConfiguration,
@@ -115,7 +115,7 @@ impl Poll {
         }
     }
 
-    /// Polls for ever.
+    /// Polls forever.
     async fn keep_current(&self) {
         let mut schedule = Schedule::new(self.interval);
         let mut failures = 0_u32;
@@ -143,12 +143,12 @@ impl Poll {
         }
     }
 
-    /// One round: fetch, compare, swap. Tells whether a configuration was loaded.
+    /// One round: fetch, compare, swap. Returns whether a configuration was loaded.
     async fn refresh(&self) -> Result<bool, FetchError> {
         let held = self.current.held();
         let fetched = self.source.fetch(held.as_deref()).await;
         match fetched? {
-            // Neither flags nor ETag nor anything else is touched (GOFF-IP-007, GOFF-IP-015).
+            // Flags, enrichment and ETag stay (GOFF-IP-007, GOFF-IP-015).
             Fetched::NotModified => {
                 self.current.status.ready();
                 if let (Some(writer), Some(held)) = (&self.writer, &held) {
@@ -165,14 +165,15 @@ impl Poll {
                 }
                 drop(snapshot);
                 if let Some(replaced) = replaced {
-                    retire(replaced).await;
+                    // An error means that the runtime is ending, or that freeing panicked.
+                    let _ = tokio::task::spawn_blocking(move || retire(replaced)).await;
                 }
                 Ok(true)
             }
         }
     }
 
-    /// Serves the configuration of the last-known-good file, if there is one that can be trusted.
+    /// Serves the configuration of the last-known-good file, if it is valid. Returns whether it is.
     async fn restore(&self) -> bool {
         let Some(writer) = &self.writer else {
             return false;
@@ -186,39 +187,27 @@ impl Poll {
         }
     }
 
-    /// A failure is warned of once; those that follow it are details (GOFF-ERR-005).
+    /// Warns of the first failure of an outage only (GOFF-ERR-005).
     fn failed(&self, error: FetchError, is_first: bool) {
         if is_first {
-            tracing::warn!(%error, "the flag configuration could not be refreshed; it is tried again");
+            tracing::warn!(%error, "flag configuration refresh failed, retrying");
         } else {
-            tracing::debug!(%error, "the flag configuration could still not be refreshed");
+            tracing::debug!(%error, "flag configuration refresh still failing");
         }
         self.current.failed(error);
     }
 }
 
-/// Frees a configuration that nobody reads any more, where that keeps no evaluation waiting.
-async fn retire(snapshot: Arc<Snapshot>) {
-    for _ in 0..READERS_ARE_GONE_AFTER {
-        if Arc::strong_count(&snapshot) == 1 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    // Nobody minds whether it panics.
-    let _ = tokio::task::spawn_blocking(move || drop(snapshot)).await;
-}
-
-/// When to fetch next, announcements aside.
+/// The times of the next fetches, announced changes aside.
 #[derive(Debug)]
 struct Schedule {
     interval: Duration,
     poll: Instant,
-    /// Attempts to get past an instance that lags behind: the next one, and which it is.
+    /// The next repetition after a lagging instance answered, and its number.
     lagging: Option<(Instant, usize)>,
     retry: Option<Instant>,
-    /// A change was announced and could not be fetched.
-    owes: bool,
+    /// An announced change is not fetched yet.
+    owes_fetch: bool,
     backoff: Backoff,
 }
 
@@ -229,7 +218,7 @@ impl Schedule {
             poll: Instant::now() + jittered(interval, random_u64()),
             lagging: None,
             retry: None,
-            owes: false,
+            owes_fetch: false,
             backoff: Backoff::new(interval.min(LONGEST_PAUSE)),
         }
     }
@@ -247,7 +236,7 @@ impl Schedule {
         sleep_until(next).await;
         let now = Instant::now();
         if self.poll <= now {
-            // From now, so that a clock that leapt does not make up for what it missed.
+            // From now: after a jump of the clock, missed polls are not made up for.
             self.poll = now + jittered(self.interval, random_u64());
         }
         if self.retry.is_some_and(|at| at <= now) {
@@ -264,25 +253,25 @@ impl Schedule {
 
     fn succeeded(&mut self, is_loaded: bool, names_fetched: bool) {
         self.retry = None;
-        self.owes = false;
+        self.owes_fetch = false;
         self.backoff = Backoff::new(self.interval.min(LONGEST_PAUSE));
         if is_loaded {
             self.lagging = None;
         } else if names_fetched && self.lagging.is_none() {
-            // One schedule at a time.
+            // One series of repetitions at a time.
             self.lagging = LAG_PAUSES.first().map(|pause| (Instant::now() + *pause, 0));
         }
     }
 
     fn failed(&mut self, was_announced: bool) {
-        self.owes |= was_announced;
-        if self.owes {
+        self.owes_fetch |= was_announced;
+        if self.owes_fetch {
             self.retry = Some(Instant::now() + self.backoff.pause(random_u64()));
         }
     }
 }
 
-/// Within a tenth of the interval, so that clients do not ask in step (GOFF-IP-011).
+/// Within a tenth of the interval, so that clients do not poll in step (GOFF-IP-011).
 fn jittered(interval: Duration, random: u64) -> Duration {
     let nanos = interval.as_nanos().min(u128::from(u64::MAX));
     let spread = nanos / 5;
@@ -293,9 +282,8 @@ fn jittered(interval: Duration, random: u64) -> Duration {
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const FAILURES_UNTIL_STALE: u32 = 3;
-const READERS_ARE_GONE_AFTER: u32 = 100;
 
-/// How long after "not modified" contradicted an announcement it is asked again.
+/// Pauses before a fetch is repeated after "not modified" contradicted an announced change.
 const LAG_PAUSES: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(5),

@@ -4,7 +4,6 @@ use std::sync::mpsc::{Receiver, channel};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
-use crate::in_process::test_directory::TestDirectory;
 
 /// Events alone, without the poll.
 const EVENTS: Pace = Pace {
@@ -100,8 +99,8 @@ fn replace(path: &Path, flag: &str) {
 
 #[tokio::test]
 async fn file_is_read_at_first_and_after_each_write_and_replacement() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
     write(&path, "first");
     let mut watched = Watched::start(&path, EVENTS);
     watched.gives("first").await;
@@ -117,8 +116,8 @@ async fn file_is_read_at_first_and_after_each_write_and_replacement() {
 
 #[tokio::test]
 async fn deleted_file_is_one_failure_and_its_return_a_refresh() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
     let mut watched = Watched::start(&path, EVENTS);
     watched.fails(ABSENT).await;
     for _ in 0..5 {
@@ -132,8 +131,11 @@ async fn deleted_file_is_one_failure_and_its_return_a_refresh() {
 
 #[tokio::test]
 async fn folder_that_appears_late_disappears_and_returns_is_followed() {
-    let directory = TestDirectory::new();
-    let (parent, path) = (directory.path("a/b"), directory.path("a/b/flags.yaml"));
+    let directory = tempfile::tempdir().unwrap();
+    let (parent, path) = (
+        directory.path().join("a/b"),
+        directory.path().join("a/b/flags.yaml"),
+    );
     let mut watched = Watched::start(&path, POLLED);
     watched.fails(ABSENT).await;
     for round in ["one", "two", "three"] {
@@ -142,14 +144,14 @@ async fn folder_that_appears_late_disappears_and_returns_is_followed() {
         watched.gives(round).await;
         write(&path, "changed");
         watched.gives("changed").await;
-        fs::remove_dir_all(directory.path("a")).unwrap();
+        fs::remove_dir_all(directory.path().join("a")).unwrap();
         watched.fails(ABSENT).await;
     }
     // Moved away, and another one in its place.
     fs::create_dir_all(&parent).unwrap();
     write(&path, "before");
     watched.gives("before").await;
-    fs::rename(&parent, directory.path("a/elsewhere")).unwrap();
+    fs::rename(&parent, directory.path().join("a/elsewhere")).unwrap();
     watched.fails(ABSENT).await;
     fs::create_dir(&parent).unwrap();
     write(&path, "after");
@@ -165,18 +167,18 @@ async fn folder_that_appears_late_disappears_and_returns_is_followed() {
 async fn swapped_link_is_followed() {
     use std::os::unix::fs::symlink;
 
-    let mount = TestDirectory::new();
+    let mount = tempfile::tempdir().unwrap();
     let publish = |generation: &str| -> PathBuf {
-        let directory = mount.path(format!("..{generation}"));
+        let directory = mount.path().join(format!("..{generation}"));
         fs::create_dir(&directory).unwrap();
         write(&directory.join("flags.yaml"), generation);
-        symlink(format!("..{generation}"), mount.path("..data_tmp")).unwrap();
-        fs::rename(mount.path("..data_tmp"), mount.path("..data")).unwrap();
+        symlink(format!("..{generation}"), mount.path().join("..data_tmp")).unwrap();
+        fs::rename(mount.path().join("..data_tmp"), mount.path().join("..data")).unwrap();
         directory
     };
     let mut old = publish("0");
-    symlink("..data/flags.yaml", mount.path("flags.yaml")).unwrap();
-    let mut watched = Watched::start(&mount.path("flags.yaml"), EVENTS);
+    symlink("..data/flags.yaml", mount.path().join("flags.yaml")).unwrap();
+    let mut watched = Watched::start(&mount.path().join("flags.yaml"), EVENTS);
     watched.gives("0").await;
     for generation in 1..10 {
         let generation = generation.to_string();
@@ -191,12 +193,12 @@ async fn swapped_link_is_followed() {
 #[cfg(unix)]
 #[tokio::test]
 async fn write_behind_a_link_is_found_by_the_poll() {
-    let directory = TestDirectory::new();
-    let target = directory.path("elsewhere/flags.yaml");
-    fs::create_dir(directory.path("elsewhere")).unwrap();
-    fs::create_dir(directory.path("mount")).unwrap();
-    std::os::unix::fs::symlink(&target, directory.path("mount/flags.yaml")).unwrap();
-    let mut watched = Watched::start(&directory.path("mount/flags.yaml"), POLLED);
+    let directory = tempfile::tempdir().unwrap();
+    let target = directory.path().join("elsewhere/flags.yaml");
+    fs::create_dir(directory.path().join("elsewhere")).unwrap();
+    fs::create_dir(directory.path().join("mount")).unwrap();
+    std::os::unix::fs::symlink(&target, directory.path().join("mount/flags.yaml")).unwrap();
+    let mut watched = Watched::start(&directory.path().join("mount/flags.yaml"), POLLED);
     watched.fails(ABSENT).await;
     // Of one length, and perhaps within one tick of the file system's clock.
     for flag in ["one", "two", "six"] {
@@ -211,8 +213,8 @@ async fn write_behind_a_link_is_found_by_the_poll() {
 async fn half_a_file_is_one_failure_and_the_whole_a_refresh() {
     use std::io::Write;
 
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.json");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.json");
     let whole = r#"{"flag": {"variations": {"on": true}, "defaultRule": {"variation": "on"}}}"#;
     fs::write(&path, whole).unwrap();
     let mut watched = Watched::start(&path, EVENTS);
@@ -235,8 +237,8 @@ async fn half_a_file_is_one_failure_and_the_whole_a_refresh() {
 
 #[tokio::test]
 async fn same_bytes_are_no_refresh() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
     write(&path, "same");
     let mut watched = Watched::start(&path, EVENTS);
     watched.gives("same").await;
@@ -256,14 +258,14 @@ async fn same_bytes_are_no_refresh() {
 #[tokio::test]
 async fn churn_of_other_files_causes_no_reads() {
     let writes = std::env::var("GOFF_CHURN_WRITES").map_or(500, |text| text.parse().unwrap());
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
     write(&path, "before");
     age(&path);
     let mut watched = Watched::start(&path, EVENTS);
     watched.gives("before").await;
     for round in 0..writes {
-        let other = directory.path(format!("other-{}.yaml", round % 100));
+        let other = directory.path().join(format!("other-{}.yaml", round % 100));
         match round % 4 {
             0 => replace(&other, "replaced"),
             3 => drop(fs::remove_file(other)),
@@ -288,8 +290,8 @@ fn age(path: &Path) {
 
 #[tokio::test]
 async fn quiet_file_is_not_read_again() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
     write(&path, "quiet");
     age(&path);
     let flag_file = FlagFile::at(&path).unwrap();
@@ -302,8 +304,8 @@ async fn quiet_file_is_not_read_again() {
 
 #[tokio::test]
 async fn dropped_watcher_takes_nothing_more() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
     write(&path, "flag");
     let mut watched = Watched::start(&path, EVENTS);
     watched.gives("flag").await;
@@ -314,8 +316,8 @@ async fn dropped_watcher_takes_nothing_more() {
 
 #[tokio::test]
 async fn refresh_that_hangs_does_not_delay_stopping() {
-    let directory = TestDirectory::new();
-    let path = directory.path("flags.yaml");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
     write(&path, "flag");
     let (release, released): (_, Receiver<()>) = channel();
     let (begin, mut begun) = unbounded_channel();

@@ -1,7 +1,6 @@
-//! Keeps the flags of a file current.
+//! Serving the flags of a watched file.
 
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use goff_core::__internal::BackgroundTask;
@@ -11,27 +10,26 @@ use tokio::sync::watch;
 use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
 use crate::in_process::file::flag_file::FlagFile;
 use crate::in_process::file::watcher::{FlagFileWatcher, Refresh};
-use crate::in_process::snapshot::Snapshot;
+use crate::in_process::snapshot::{Snapshot, retire};
 use crate::status::error::ClientError;
 
-/// Puts in place what the watcher of a flag file finds. Dropping it ends it.
+/// Serves what the watcher of a flag file finds. Dropping it stops the watcher.
 #[derive(Debug)]
-pub(crate) struct FileFollower {
+pub(crate) struct FlagFileSource {
     watcher: Option<FlagFileWatcher>,
     first: watch::Receiver<Option<FirstAttempt>>,
-    /// Ends a first look that takes too long.
-    _impatience: BackgroundTask,
+    _first_load_timeout: BackgroundTask,
 }
 
-impl FileFollower {
+impl FlagFileSource {
     pub(crate) fn start(
         file: FlagFile,
         current: CurrentConfiguration,
     ) -> Result<Self, NoRuntimeError> {
         let (report, first) = watch::channel(None);
-        let impatience = impatience(file.to_string(), current.clone(), report.clone())?;
+        let timeout = first_load_timeout(file.to_string(), current.clone(), report.clone())?;
         let watcher = FlagFileWatcher::start(file, move |refresh| {
-            let attempt = take(&current, refresh);
+            let attempt = serve(&current, refresh);
             report.send_if_modified(|first| {
                 let is_first = first.is_none();
                 first.get_or_insert(attempt);
@@ -41,11 +39,11 @@ impl FileFollower {
         Ok(Self {
             watcher: Some(watcher),
             first,
-            _impatience: impatience,
+            _first_load_timeout: timeout,
         })
     }
 
-    /// How the first look at the file ended, once it has.
+    /// How the first load of the file ended, once it has.
     pub(crate) fn first_attempt(&self) -> watch::Receiver<Option<FirstAttempt>> {
         self.first.clone()
     }
@@ -57,16 +55,16 @@ impl FileFollower {
     }
 }
 
-/// Whoever waits for the first look at the file waits no longer than this. The look goes on.
-fn impatience(
+/// Bounds how long initialization waits for the file. The load goes on.
+fn first_load_timeout(
     file: String,
     current: CurrentConfiguration,
     report: watch::Sender<Option<FirstAttempt>>,
 ) -> Result<BackgroundTask, NoRuntimeError> {
     BackgroundTask::spawn(|_| async move {
-        tokio::time::sleep(LONGEST_FIRST_LOOK).await;
+        tokio::time::sleep(FIRST_LOAD_TIMEOUT).await;
         if report.borrow().is_none() {
-            let error = FirstLookTimeout { file };
+            let error = FirstLoadTimeout { file };
             tracing::warn!(%error, "flag file not loaded yet");
             current.status.failed(ClientError::configuration(error));
             current.status.missing();
@@ -75,8 +73,8 @@ fn impatience(
     })
 }
 
-/// It blocks.
-fn take(current: &CurrentConfiguration, refresh: Refresh) -> FirstAttempt {
+/// Blocks.
+fn serve(current: &CurrentConfiguration, refresh: Refresh) -> FirstAttempt {
     match refresh {
         Ok(loaded) => {
             if let Some(replaced) = current.loaded(Arc::new(Snapshot::new(loaded.flags))) {
@@ -87,7 +85,7 @@ fn take(current: &CurrentConfiguration, refresh: Refresh) -> FirstAttempt {
         Err(error) => {
             current.failed(ClientError::configuration(error));
             if current.held().is_some() {
-                // The file says something else than what is served, and will go on to.
+                // The served flags differ from the file, and will until it is fixed.
                 current.status.stale();
             } else {
                 current.status.missing();
@@ -97,22 +95,10 @@ fn take(current: &CurrentConfiguration, refresh: Refresh) -> FirstAttempt {
     }
 }
 
-/// Frees a configuration here, if those who evaluate are done with it soon.
-fn retire(snapshot: Arc<Snapshot>) {
-    for _ in 0..READERS_ARE_GONE_AFTER {
-        if Arc::strong_count(&snapshot) == 1 {
-            break;
-        }
-        thread::sleep(Duration::from_millis(1));
-    }
-    drop(snapshot);
-}
-
 #[derive(Debug, thiserror::Error)]
-#[error("{file} was not read within {} s", LONGEST_FIRST_LOOK.as_secs())]
-struct FirstLookTimeout {
+#[error("{file} was not read within {} s", FIRST_LOAD_TIMEOUT.as_secs())]
+struct FirstLoadTimeout {
     file: String,
 }
 
-const LONGEST_FIRST_LOOK: Duration = Duration::from_secs(10);
-const READERS_ARE_GONE_AFTER: u32 = 100;
+const FIRST_LOAD_TIMEOUT: Duration = Duration::from_secs(10);

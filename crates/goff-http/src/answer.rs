@@ -143,7 +143,7 @@ impl Answer {
             track_events: self.track_events.unwrap_or(true),
             cacheable: self.cacheable.unwrap_or(false)
                 || metadata.get(CACHEABLE) == Some(&Value::Bool(true)),
-            metadata: metadata.into(),
+            metadata,
         }
     }
 

@@ -121,9 +121,8 @@ mod tests {
         assert_eq!(value.as_bytes(), "Bearer ключ+&=".as_bytes());
         assert!(value.is_sensitive());
         assert_eq!(with.get("content-type").unwrap(), "application/json");
-        for key in [None, Some("")] {
-            assert!(!headers(&[], key).unwrap().contains_key("authorization"));
-        }
+        let without = headers(&[], None).unwrap();
+        assert!(!without.contains_key("authorization"));
     }
 
     /// GOFF-AUTH-004: the key wins over both custom headers that could replace it.

@@ -41,7 +41,7 @@ pub(crate) fn read_bulk_evaluation(
     path: &str,
     secrets: &Secrets,
 ) -> Result<BulkEvaluation, RelayError> {
-    /// The relay proxy omits `flags` where there is none (docs/relay-protocol.md 20, item 2).
+    /// The relay proxy omits `flags` where there is none (docs/relay-protocol.md 20.2).
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Bulk<'a> {

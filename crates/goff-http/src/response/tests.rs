@@ -416,7 +416,7 @@ fn both_shapes_of_bulk_answers_are_read_flag_by_flag() {
     }
 }
 
-/// docs/relay-protocol.md 20, item 2.
+/// docs/relay-protocol.md 20.2.
 #[test]
 fn bulk_answer_without_flags_is_empty() {
     for body in [

@@ -11,10 +11,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goff_http::{HttpRequest, HttpResponse, HyperTransport, TransportError};
+use goff_http::{Connector, HttpRequest, HttpResponse, HyperTransport, TlsOptions, TransportError};
 use goff_provider::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, HttpTransport};
 use goff_testkit::EmbeddedRelay;
-use goff_ws::TcpConnector;
 use http::{HeaderName, HeaderValue};
 
 const FLAGS: &str = "
@@ -53,7 +52,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let endpoint = relay.endpoint();
 
     let sent = Arc::new(AtomicU64::new(0));
-    let connector = TcpConnector::new(&endpoint.parse()?)?;
+    let connector = Connector::new(&endpoint.parse()?, &TlsOptions::new())?;
     let transport = Signing {
         inner: HyperTransport::new(Arc::new(connector)),
         sent: Arc::clone(&sent),

@@ -1,7 +1,7 @@
-//! Prints flag changes as they are announced, until it is interrupted.
+//! Prints flag changes as they arrive, until it is interrupted.
 //!
 //! `cargo run -p goff-ws --example follow -- http://localhost:1031 [API key]`
-#![expect(clippy::print_stdout, reason = "printing is what it is for")]
+#![expect(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::env;
 use std::error::Error;
@@ -9,7 +9,8 @@ use std::future;
 use std::sync::Arc;
 
 use goff_core::{ApiKey, Endpoint, Invalidation, InvalidationSink, StreamState};
-use goff_ws::{ChangeListener, ListenerOptions, TcpConnector};
+use goff_http::{Connector, TlsOptions};
+use goff_ws::{ChangeListener, ListenerOptions};
 
 #[derive(Debug)]
 struct Printer;
@@ -20,7 +21,7 @@ impl InvalidationSink for Printer {
     }
 
     fn stream_state(&self, state: StreamState) {
-        println!("the stream is {state:?}");
+        println!("stream: {state:?}");
     }
 }
 
@@ -34,7 +35,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .parse()?;
     let api_key = arguments.next().map(ApiKey::new).transpose()?;
 
-    let connector = Arc::new(TcpConnector::new(&endpoint)?);
+    let connector = Arc::new(Connector::new(&endpoint, &TlsOptions::new())?);
     let options = ListenerOptions::new(endpoint).api_key(api_key);
     let _listener = ChangeListener::start(&options, connector, Arc::new(Printer))?;
     future::pending().await

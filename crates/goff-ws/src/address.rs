@@ -1,17 +1,18 @@
-//! The two addresses of the stream. With an API key in it, the URL is a secret.
+//! The two addresses of the stream. The URL contains the API key, so it is a secret.
 
 use std::fmt;
 
 use goff_core::{ApiKey, Endpoint};
 use http::Uri;
 use http::uri::{Authority, InvalidUri, PathAndQuery};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// One of the stream's addresses. Both are served by the same handler (relay-protocol 15).
+/// An address of the stream. Both have the same handler (docs/relay-protocol.md 15).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Address {
-    /// Relay proxies from 1.53.0 on.
+    /// Relay proxies since 1.53.0.
     Current,
-    /// Every relay proxy so far; deprecated.
+    /// All relay proxies; deprecated.
     Legacy,
 }
 
@@ -31,7 +32,7 @@ impl Address {
     }
 }
 
-/// Where the stream is: what goes into the request line, and the host.
+/// The targets of the request line, and the host.
 #[derive(Clone)]
 pub(crate) struct StreamTarget {
     authority: Authority,
@@ -40,14 +41,15 @@ pub(crate) struct StreamTarget {
 }
 
 impl StreamTarget {
-    /// Joins the addresses to `endpoint`, keeping its prefix. The key is the query's only
-    /// parameter, since streams do not read headers (relay-protocol 3).
+    /// Appends the addresses to `endpoint` and its prefix. The key is the only query parameter,
+    /// because the relay proxy does not read headers here (docs/relay-protocol.md 3).
     ///
     /// # Errors
-    /// Only when the result is longer than a URL can be.
+    /// The result is longer than a URL can be.
     pub(crate) fn new(endpoint: &Endpoint, api_key: Option<&ApiKey>) -> Result<Self, InvalidUri> {
-        let query = api_key.map(|key| format!("?apiKey={}", escape(key.expose())));
-        let query = query.as_deref().unwrap_or_default();
+        let query = api_key.map_or_else(String::new, |key| {
+            format!("?apiKey={}", escaped(key.expose()))
+        });
         let target = |address: Address| -> Result<(Authority, PathAndQuery), InvalidUri> {
             let url: Uri = format!("{}{query}", endpoint.join(address.path())).parse()?;
             let parts = url.into_parts();
@@ -69,7 +71,7 @@ impl StreamTarget {
         self.authority.as_str()
     }
 
-    /// The request's target, with the key in it.
+    /// The target of the request, including the key.
     pub(crate) fn expose(&self, address: Address) -> Uri {
         match address {
             Address::Current => self.current.clone().into(),
@@ -84,23 +86,17 @@ impl fmt::Debug for StreamTarget {
     }
 }
 
-/// Percent-encodes a query value: every byte but the unreserved ones (RFC 3986). A literal `+`
-/// would arrive as a space, and `&` or `#` would cut the key (Python part C, C14).
-fn escape(value: &str) -> String {
-    let mut escaped = String::with_capacity(value.len());
-    for byte in value.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push('%');
-            for digit in [byte >> 4, byte & 0xf] {
-                let digit = char::from_digit(u32::from(digit), 16).unwrap_or('0');
-                escaped.push(digit.to_ascii_uppercase());
-            }
-        }
-    }
-    escaped
+fn escaped(value: &str) -> impl fmt::Display {
+    utf8_percent_encode(value, QUERY_VALUE)
 }
+
+/// Every character but the unreserved ones of RFC 3986. An unescaped `+` would arrive as a space, and
+/// `&` or `#` would cut the key (docs/python-parity.md C14).
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 #[cfg(test)]
 mod tests {
@@ -113,7 +109,7 @@ mod tests {
         StreamTarget::new(&endpoint.parse().unwrap(), key.as_ref()).unwrap()
     }
 
-    /// Python A45 and part C, C8 and C14.
+    /// docs/python-parity.md C8, C14; docs/python-parity.md A45.
     #[test]
     fn addresses_keep_the_prefix_and_escape_the_key() {
         for (endpoint, key, host, current) in [
@@ -157,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn debug_text_is_redacted() {
+    fn debug_text_does_not_contain_the_key() {
         assert!(!format!("{:?}", target("http://h", "secret")).contains("secret"));
     }
 
@@ -169,9 +165,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn escaping_can_be_undone(value in ".{0,40}") {
+        fn decoding_gives_the_value_back(value in ".{0,40}") {
             let mut bytes = Vec::new();
-            let escaped = escape(&value);
+            let escaped = escaped(&value).to_string();
             let mut rest = escaped.as_bytes();
             while let [first, tail @ ..] = rest {
                 if *first == b'%' {

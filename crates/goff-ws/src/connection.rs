@@ -1,4 +1,4 @@
-//! One open connection: its messages, the answers to its pings, and whether it is still alive.
+//! An open connection: its messages, pings and liveness.
 
 use std::io;
 use std::pin::Pin;
@@ -19,14 +19,14 @@ use crate::handshake::Upgraded;
 
 /// A WebSocket to the relay proxy, after the handshake.
 pub(crate) struct Connection {
-    socket: WebSocketStream<Listened>,
+    socket: WebSocketStream<TimedStream>,
     liveness: Duration,
 }
 
-/// What arrived.
+/// A frame from the server.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// The server's heartbeat.
+    /// A sign of life.
     Ping,
     /// A message: flags changed.
     Change(Invalidation),
@@ -37,14 +37,14 @@ impl Connection {
         let config = WebSocketConfig::default()
             .read_buffer_size(8 * 1024)
             .write_buffer_size(0)
-            // Only pongs are written; a server that sends pings and never reads is not waited for.
+            // Only pongs are written. They are dropped for a server that never reads.
             .max_write_buffer_size(64 * 1024)
-            .max_message_size(Some(LARGEST_MESSAGE))
-            // The relay proxy puts most of a large message into one frame.
-            .max_frame_size(Some(LARGEST_MESSAGE));
-        let stream = Listened {
+            .max_message_size(Some(MAX_MESSAGE_SIZE))
+            // The relay proxy sends most of a large message in one frame.
+            .max_frame_size(Some(MAX_MESSAGE_SIZE));
+        let stream = TimedStream {
             stream: upgraded.stream,
-            heard: Instant::now(),
+            last_read: Instant::now(),
         };
         let socket = WebSocketStream::from_partially_read(
             stream,
@@ -58,18 +58,16 @@ impl Connection {
         }
     }
 
-    /// Waits for the next frame. A ping is answered when this is called again, before anything is
-    /// read. Dropping the future loses nothing.
+    /// Waits for the next frame. The pong for a ping is written by the next call, before it reads.
+    /// Cancel safe.
     pub(crate) async fn next(&mut self) -> Result<Frame, StreamError> {
         loop {
-            let left = self
-                .liveness
-                .saturating_sub(self.socket.get_ref().heard.elapsed());
+            let left = self.liveness.saturating_sub(self.silence());
             let message = match tokio::time::timeout(left, self.socket.next()).await {
                 Ok(Some(message)) => message?,
                 Ok(None) => return Err(StreamError::Closed),
-                // A large message arrives for a while before it is whole, and pings behind it.
-                Err(_) if self.socket.get_ref().heard.elapsed() < self.liveness => continue,
+                // Part of a large message arrived; pings are queued behind it.
+                Err(_) if self.silence() < self.liveness => continue,
                 Err(_) => return Err(StreamError::Silent(self.liveness)),
             };
             match message {
@@ -77,29 +75,33 @@ impl Connection {
                 Message::Binary(_) => return Ok(Frame::Change(Invalidation::All)),
                 Message::Ping(_) | Message::Pong(_) => return Ok(Frame::Ping),
                 Message::Close(_) => {
-                    // Whether the answer to it goes out does not matter enough to wait for.
+                    // Sends the closing frame, without waiting for it.
                     let _ = self.socket.flush().now_or_never();
                     return Err(StreamError::Closed);
                 }
-                // Only ever written, never read.
+                // tungstenite does not return raw frames.
                 Message::Frame(_) => {}
             }
         }
     }
 
-    /// Says goodbye to the server, as far as that goes without waiting.
+    /// Sends a close frame, without waiting.
     pub(crate) fn close(mut self) {
         let _ = self.socket.close(None).now_or_never();
     }
+
+    fn silence(&self) -> Duration {
+        self.socket.get_ref().last_read.elapsed()
+    }
 }
 
-/// Notes when something was last read, whole frame or not.
-struct Listened {
+/// Notes when bytes last arrived, even if they are no complete frame.
+struct TimedStream {
     stream: Box<dyn ByteStream>,
-    heard: Instant,
+    last_read: Instant,
 }
 
-impl AsyncRead for Listened {
+impl AsyncRead for TimedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -108,13 +110,13 @@ impl AsyncRead for Listened {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(context, buffer);
         if buffer.filled().len() > before {
-            self.heard = Instant::now();
+            self.last_read = Instant::now();
         }
         read
     }
 }
 
-impl AsyncWrite for Listened {
+impl AsyncWrite for TimedStream {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -132,5 +134,5 @@ impl AsyncWrite for Listened {
     }
 }
 
-/// A message can hold the whole configuration twice; one beyond this means "everything changed".
-const LARGEST_MESSAGE: usize = 64 * 1024 * 1024;
+/// 64 MiB. A message can contain the whole configuration twice; a larger one invalidates everything.
+const MAX_MESSAGE_SIZE: usize = 64 * 1024 * 1024;

@@ -1,42 +1,67 @@
-//! Why there is no stream. Nothing here quotes the URL, the request or the server's words.
+//! The errors: [`ListenerError`], and why there is no stream. No text contains the URL, the request
+//! or text of the server.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use goff_core::NoRuntimeError;
 use http::StatusCode;
 use tokio_tungstenite::tungstenite;
 
+/// Why a listener did not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenerError {
+    /// There is no Tokio runtime.
+    #[error(transparent)]
+    NoRuntime(#[from] NoRuntimeError),
+    /// The URL with the API key is longer than a URL can be.
+    #[error("option `api_key`: the key is too long for a URL")]
+    KeyTooLong,
+    /// A header that cannot be sent. The text names the header, never its value.
+    #[error("option `custom_header`: {0}")]
+    CustomHeader(String),
+}
+
 /// Why an attempt failed or a connection ended.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum StreamError {
     /// Connecting and the handshake took too long.
+    #[error("no connection within {0:?}")]
     TimedOut(Duration),
-    /// No connection came about.
-    Connect(io::Error),
+    #[error("cannot connect: {}", WithCauses(.0))]
+    Connect(#[source] io::Error),
     /// The connection broke during the handshake.
-    Handshake(hyper::Error),
-    /// The handshake was answered, and not with 101.
-    Answered(StatusCode),
-    /// The answer was 101, yet not to this handshake.
+    #[error("handshake failed: {}", WithCauses(.0))]
+    Handshake(#[source] hyper::Error),
+    /// The response to the handshake has another status than 101.
+    #[error("handshake refused with status {}{}", .0.as_u16(), hint(*.0))]
+    Refused(StatusCode),
+    /// The response has status 101, but does not match the handshake.
+    #[error("the response to the handshake {0}")]
     NotWebSocket(&'static str),
-    /// The server closed the connection, with a close frame or without.
+    /// With or without a close frame.
+    #[error("the server closed the connection")]
     Closed,
     /// Reading or writing failed.
-    Broken(io::Error),
-    /// Something arrived that is no message, or one too large: a change may be lost with it.
-    Unreadable(tungstenite::Error),
-    /// Nothing arrived for this long, not even the server's pings.
+    #[error("connection broken: {0}")]
+    Broken(#[source] io::Error),
+    /// The server sent an invalid or too large message; it may have announced a change.
+    #[error("unreadable message: {0}")]
+    Unreadable(#[source] tungstenite::Error),
+    /// Nothing arrived for this long, not even a ping.
+    #[error("nothing received for {0:?}")]
     Silent(Duration),
 }
 
 impl StreamError {
-    /// Whether credentials were refused, which no waiting mends.
+    /// Whether the server refused the credentials.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::Answered(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            Self::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
         )
     }
 }
@@ -56,35 +81,27 @@ impl From<tungstenite::Error> for StreamError {
     }
 }
 
-impl fmt::Display for StreamError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TimedOut(limit) => write!(f, "no connection within {limit:?}"),
-            Self::Connect(error) => write!(f, "cannot connect: {error}"),
-            Self::Handshake(error) => {
-                write!(f, "handshake failed: {error}")?;
-                // hyper's own text leaves the cause out.
-                error
-                    .source()
-                    .map_or(Ok(()), |source| write!(f, ": {source}"))
-            }
-            Self::Answered(status) => {
-                write!(f, "the handshake was answered {}", status.as_u16())?;
-                match *status {
-                    StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                        f.write_str(" (is the API key right?)")
-                    }
-                    StatusCode::NOT_FOUND => f.write_str(
-                        " at both addresses of the stream (is the path prefix of the endpoint right?)",
-                    ),
-                    _ => Ok(()),
-                }
-            }
-            Self::NotWebSocket(why) => write!(f, "the handshake's answer {why}"),
-            Self::Closed => f.write_str("the server closed the connection"),
-            Self::Broken(error) => write!(f, "the connection broke: {error}"),
-            Self::Unreadable(error) => write!(f, "unreadable message: {error}"),
-            Self::Silent(limit) => write!(f, "nothing arrived for {limit:?}"),
+fn hint(status: StatusCode) -> &'static str {
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => " (check the API key)",
+        StatusCode::NOT_FOUND => {
+            " at both addresses of the stream (check the path prefix of the endpoint)"
         }
+        _ => "",
+    }
+}
+
+/// Writes an error and its causes, which hyper leaves out of its texts.
+struct WithCauses<'a, E>(&'a E);
+
+impl<E: Error> fmt::Display for WithCauses<'_, E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut cause = self.0.source();
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! What a message of the stream means: pure.
+//! Turns a message of the stream into an invalidation.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,10 +7,10 @@ use goff_core::Invalidation;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-/// The flags that a text message names (relay-protocol 15.1), or all of them when it cannot be
-/// read completely: a message always means that something changed.
+/// The flags that a text message names (docs/relay-protocol.md 15.1), or all flags when it cannot be
+/// read completely, because every message means that something changed.
 ///
-/// The message carries whole flags, twice those that were updated; only their keys are kept.
+/// The message contains complete flags, and updated ones twice. Only their keys are read.
 pub(crate) fn invalidation(message: &str) -> Invalidation {
     let mut json = serde_json::Deserializer::from_str(message);
     let names = json
@@ -22,8 +22,7 @@ pub(crate) fn invalidation(message: &str) -> Invalidation {
     }
 }
 
-/// A member that is not here may announce a change of another kind, so it makes the message one
-/// that cannot be read completely.
+/// Another member may announce a change of another kind, so it makes the message unreadable.
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Member {
@@ -50,7 +49,7 @@ impl<'de> Visitor<'de> for MessageVisitor {
     }
 }
 
-/// Adds the keys of an object of flags; `null` is how Go writes a map that was never made.
+/// Adds the keys of an object of flags. Go writes a nil map as `null`.
 struct FlagKeys<'a>(&'a mut BTreeSet<String>);
 
 impl<'de> DeserializeSeed<'de> for FlagKeys<'_> {
@@ -91,9 +90,9 @@ mod tests {
         Invalidation::Flags(names.iter().map(|name| (*name).to_owned()).collect())
     }
 
-    /// relay-protocol 15.1.
+    /// docs/relay-protocol.md 15.1.
     #[test]
-    fn names_of_every_member_are_joined() {
+    fn flags_of_all_members_are_invalidated() {
         let flag = json!({"variations": {"A": "a"}, "defaultRule": {"variation": "A"}});
         let message = json!({
             "deleted": {"notrack": flag},
@@ -122,9 +121,9 @@ mod tests {
         }
     }
 
-    /// Python A42; relay-protocol 23, scenario 11.
+    /// docs/python-parity.md A42; docs/relay-protocol.md 23, scenario 11.
     #[test]
-    fn what_cannot_be_read_means_every_flag() {
+    fn unreadable_messages_invalidate_every_flag() {
         let deep = format!("{{\"added\":{{\"x\":{}1", "[".repeat(100_000));
         for text in [
             "",
@@ -177,7 +176,7 @@ mod tests {
         }
 
         #[test]
-        fn json_gives_its_names_or_everything(message in any_json(), cut in any::<prop::sample::Index>()) {
+        fn json_invalidates_its_flags_or_everything(message in any_json(), cut in any::<prop::sample::Index>()) {
             let text = message.to_string();
             if let Invalidation::Flags(names) = invalidation(&text) {
                 let given: BTreeSet<String> = message

@@ -1,6 +1,6 @@
-//! The handshake that turns a stream of bytes into a WebSocket.
+//! The handshake that turns a byte stream into a WebSocket.
 //!
-//! hyper makes it, since tungstenite logs the whole request at TRACE, API key included.
+//! It uses hyper, because tungstenite logs the whole request, including the API key, at TRACE.
 
 use std::pin::pin;
 
@@ -14,36 +14,38 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_accept_key};
 
 use crate::address::{Address, StreamTarget};
-use crate::error::StreamError;
+use crate::error::{ListenerError, StreamError};
 
-/// What every handshake sends, built once.
+/// The target and the headers of every handshake, built once.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     target: StreamTarget,
     headers: HeaderMap,
 }
 
-/// A stream after the handshake, and what the server sent behind its answer.
+/// A stream after the handshake, and the bytes that arrived after the response.
 pub(crate) struct Upgraded {
     pub(crate) stream: Box<dyn ByteStream>,
     pub(crate) read_ahead: Vec<u8>,
 }
 
 impl Handshake {
-    /// `custom` are a caller's headers, for gateways; those of the handshake itself win, and the
-    /// key does, as in every other request (GOFF-AUTH-004).
+    /// The headers of the handshake and the API key win over custom headers, as in every other
+    /// request (GOFF-AUTH-004).
+    ///
+    /// # Errors
+    /// A custom header that cannot be sent.
     pub(crate) fn new(
         target: StreamTarget,
         api_key: Option<&ApiKey>,
-        custom: &[(HeaderName, HeaderValue)],
-    ) -> Self {
+        custom: &[(String, String)],
+    ) -> Result<Self, ListenerError> {
         let mut headers = HeaderMap::new();
         for (name, value) in custom {
-            let mut value = value.clone();
-            value.set_sensitive(true);
+            let (name, value) = custom_header(name, value)?;
             headers.append(name, value);
         }
-        for name in NOT_OURS {
+        for name in RESERVED_HEADERS {
             headers.remove(name);
         }
         headers
@@ -53,8 +55,7 @@ impl Handshake {
                 env!("CARGO_PKG_VERSION")
             )));
         if let Some(mut bearer) = api_key.and_then(bearer) {
-            // The relay proxy reads no header of a stream, but a gateway may want to see here what
-            // it sees elsewhere.
+            // The relay proxy reads no header here, but a gateway may require it.
             bearer.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, bearer);
             headers.remove("x-api-key");
@@ -68,10 +69,10 @@ impl Handshake {
         if let Ok(host) = HeaderValue::from_str(target.host()) {
             headers.insert(header::HOST, host);
         }
-        Self { target, headers }
+        Ok(Self { target, headers })
     }
 
-    /// Asks for the stream at `address`.
+    /// Performs the handshake at `address`.
     pub(crate) async fn perform(
         &self,
         address: Address,
@@ -84,11 +85,11 @@ impl Handshake {
             .map_err(StreamError::Handshake)?;
         let response = {
             let driver = pin!(poll_fn(|context| connection.poll_without_shutdown(context)));
-            let answer = pin!(sender.send_request(request));
-            match select(driver, answer).await {
+            let response = pin!(sender.send_request(request));
+            match select(driver, response).await {
                 Either::Right((response, _)) => response.map_err(StreamError::Handshake)?,
-                // Everything was read that HTTP has to say, so the answer is there or never comes.
-                Either::Left((ended, answer)) => match answer.now_or_never() {
+                // HTTP is over on this connection, so the response is there or never arrives.
+                Either::Left((ended, response)) => match response.now_or_never() {
                     Some(response) => response.map_err(StreamError::Handshake)?,
                     None => {
                         return Err(
@@ -118,14 +119,28 @@ impl Handshake {
     }
 }
 
+fn custom_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), ListenerError> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
+        // An invalid name may contain a value.
+        ListenerError::CustomHeader("a header does not have a valid HTTP header name".to_owned())
+    })?;
+    let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
+        ListenerError::CustomHeader(format!(
+            "header `{name}` has a value that contains a line break or another control character"
+        ))
+    })?;
+    value.set_sensitive(true);
+    Ok((name, value))
+}
+
 fn bearer(key: &ApiKey) -> Option<HeaderValue> {
     HeaderValue::from_bytes(format!("Bearer {}", key.expose()).as_bytes()).ok()
 }
 
-/// Whether the answer accepts the handshake (RFC 6455, section 4.1).
+/// Whether the response accepts the handshake (RFC 6455, section 4.1).
 fn accepted<B>(response: &Response<B>, key: &str) -> Result<(), StreamError> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(StreamError::Answered(response.status()));
+        return Err(StreamError::Refused(response.status()));
     }
     let headers = response.headers();
     let has_token = |name: HeaderName, token: &str| {
@@ -136,26 +151,26 @@ fn accepted<B>(response: &Response<B>, key: &str) -> Result<(), StreamError> {
             .flat_map(|value| value.split(','))
             .any(|value| value.trim().eq_ignore_ascii_case(token))
     };
-    let proof = headers.get(header::SEC_WEBSOCKET_ACCEPT);
+    let accept = headers.get(header::SEC_WEBSOCKET_ACCEPT);
     let expected = derive_accept_key(key.as_bytes());
     let problem = if !has_token(header::UPGRADE, "websocket") {
         "switches to another protocol"
     } else if !has_token(header::CONNECTION, "upgrade") {
         "does not upgrade the connection"
-    } else if proof.is_none_or(|proof| proof.as_bytes() != expected.as_bytes()) {
-        "does not prove that it answers this handshake"
+    } else if accept.is_none_or(|accept| accept.as_bytes() != expected.as_bytes()) {
+        "does not match the key of the request"
     } else if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
-        "has an extension that nobody asked for"
+        "has an extension that was not requested"
     } else if headers.contains_key(header::SEC_WEBSOCKET_PROTOCOL) {
-        "has a subprotocol that nobody asked for"
+        "has a subprotocol that was not requested"
     } else {
         return Ok(());
     };
     Err(StreamError::NotWebSocket(problem))
 }
 
-/// Headers of a caller's that would make the handshake another one.
-const NOT_OURS: [HeaderName; 5] = [
+/// Custom headers that would change the handshake.
+const RESERVED_HEADERS: [HeaderName; 5] = [
     header::SEC_WEBSOCKET_EXTENSIONS,
     header::SEC_WEBSOCKET_PROTOCOL,
     header::SEC_WEBSOCKET_KEY,
@@ -168,7 +183,7 @@ mod tests {
     use super::*;
 
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-    const PROOF: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    const ACCEPT: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 
     fn answer(status: u16, headers: &[(&str, &str)]) -> Result<(), String> {
         let mut response = Response::builder().status(status);
@@ -179,24 +194,24 @@ mod tests {
     }
 
     #[test]
-    fn only_the_right_answer_is_accepted() {
+    fn only_a_valid_response_is_accepted() {
         let upgrade = ("Upgrade", "WebSocket");
         let connection = ("Connection", "keep-alive, Upgrade");
-        assert_eq!(answer(101, &[upgrade, connection, PROOF]), Ok(()));
-        let wrong_proof = (PROOF.0, "s3pPLMBiTxaQ9kYGzzhZRbK+xOO=");
+        assert_eq!(answer(101, &[upgrade, connection, ACCEPT]), Ok(()));
+        let wrong_accept = (ACCEPT.0, "s3pPLMBiTxaQ9kYGzzhZRbK+xOO=");
         let extension = ("Sec-WebSocket-Extensions", "permessage-deflate");
         let protocol = ("Sec-WebSocket-Protocol", "chat");
         for (headers, part) in [
-            (vec![connection, PROOF], "another protocol"),
+            (vec![connection, ACCEPT], "another protocol"),
             (
-                vec![("Upgrade", "h2c"), connection, PROOF],
+                vec![("Upgrade", "h2c"), connection, ACCEPT],
                 "another protocol",
             ),
-            (vec![upgrade, PROOF], "does not upgrade"),
-            (vec![upgrade, connection], "does not prove"),
-            (vec![upgrade, connection, wrong_proof], "does not prove"),
-            (vec![upgrade, connection, PROOF, extension], "extension"),
-            (vec![upgrade, connection, PROOF, protocol], "subprotocol"),
+            (vec![upgrade, ACCEPT], "does not upgrade"),
+            (vec![upgrade, connection], "does not match"),
+            (vec![upgrade, connection, wrong_accept], "does not match"),
+            (vec![upgrade, connection, ACCEPT, extension], "extension"),
+            (vec![upgrade, connection, ACCEPT, protocol], "subprotocol"),
         ] {
             let message = answer(101, &headers).unwrap_err();
             assert!(message.contains(part), "{message}");
@@ -207,19 +222,14 @@ mod tests {
             (401, "API key"),
             (404, "prefix"),
         ] {
-            let message = answer(status, &[upgrade, connection, PROOF]).unwrap_err();
+            let message = answer(status, &[upgrade, connection, ACCEPT]).unwrap_err();
             assert!(message.contains(part), "{message}");
         }
     }
 
     #[test]
-    fn headers_of_the_caller_are_sent_but_never_break_the_handshake() {
-        let header = |name: &'static str, value: &'static str| {
-            (
-                HeaderName::from_static(name),
-                HeaderValue::from_static(value),
-            )
-        };
+    fn custom_headers_are_sent_but_never_change_the_handshake() {
+        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let target = StreamTarget::new(&"http://h:1031/p".parse().unwrap(), None).unwrap();
         let credentials = [
             header("authorization", "Basic secret"),
@@ -238,7 +248,8 @@ mod tests {
                 header("sec-websocket-key", "secret"),
                 header("sec-websocket-extensions", "permessage-deflate"),
             ],
-        );
+        )
+        .unwrap();
         assert!(!format!("{handshake:?}").contains("secret"));
         let request = handshake.request(Address::Legacy, KEY);
         assert_eq!(request.uri(), "/p/ws/v1/flag/change");
@@ -260,13 +271,28 @@ mod tests {
             (None, "Basic secret", Some("secret")),
             (Some(&key), "Bearer the-key", None),
         ] {
-            let handshake = Handshake::new(target.clone(), key, &credentials);
+            let handshake = Handshake::new(target.clone(), key, &credentials).unwrap();
             let shown = format!("{handshake:?}");
             assert!(!shown.contains("secret") && !shown.contains("the-key"));
             let request = handshake.request(Address::Current, KEY);
             let value = |name: &str| request.headers().get(name)?.to_str().ok();
             assert_eq!(value("authorization"), Some(authorization));
             assert_eq!(value("x-api-key"), x_api_key);
+        }
+    }
+
+    #[test]
+    fn unsendable_headers_are_refused_without_their_value() {
+        for (name, value, part) in [
+            ("x-a", "secret\r\nx-injected: 1", "`x-a`"),
+            ("Authorization: secret", "", "valid HTTP header name"),
+        ] {
+            let target = StreamTarget::new(&"http://h".parse().unwrap(), None).unwrap();
+            let custom = [(name.to_owned(), value.to_owned())];
+            let error = Handshake::new(target, None, &custom)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(part) && !error.contains("secret"), "{error}");
         }
     }
 }

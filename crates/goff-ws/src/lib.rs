@@ -1,21 +1,21 @@
-//! Flag changes as a GO Feature Flag relay proxy announces them, over its WebSocket.
+//! The change stream of a GO Feature Flag relay proxy, over its WebSocket.
 //!
-//! A [`ChangeListener`] connects, reconnects and tells an `InvalidationSink` (goff-core) which
-//! flags changed; what to do about it is the sink's affair. It holds no cache, asks for no
-//! configuration and needs no HTTP client. Streams are opened by any `Connect` (goff-core): the
-//! [`TcpConnector`] here, goff-http's `Connector` with TLS and Unix sockets, or one of your own.
+//! A [`ChangeListener`] connects, reconnects and calls an `InvalidationSink` (goff-core) with the
+//! flags that changed. It has no cache, fetches no configuration and needs no HTTP client. Any
+//! `Connect` (goff-core) opens its streams: goff-http's `Connector`, which supports TLS and Unix
+//! sockets, or your own.
 //!
-//! The API key travels in the stream's URL, the only place where the relay proxy looks for it. This
-//! crate never shows it, nor do the crates below it, whatever their log level. The access logs of
-//! the relay proxy and of gateways do hold it.
+//! The API key is part of the stream's URL, the only place where the relay proxy reads it. Neither
+//! this crate nor its dependencies log it, at any level. The access logs of the relay proxy and of
+//! gateways do contain it.
 //!
-//! In flag set mode the relay proxy tells every client of the changes of every set. With several
-//! relay proxies behind one address a message says that one of them changed, so a cache needs a
-//! time limit as well.
+//! In flag set mode the relay proxy announces the changes of every set to every client. With several
+//! relay proxies behind one address, a message means that one of them changed, so a cache also needs
+//! a time limit.
 //!
 //! # Example
 //!
-//! A cache of one's own, kept fresh:
+//! Your own cache, kept up to date:
 //!
 //! ```
 //! use std::collections::HashMap;
@@ -23,7 +23,8 @@
 //! use std::time::Duration;
 //!
 //! use goff_core::{ApiKey, Endpoint, Invalidation, InvalidationSink, StreamState};
-//! use goff_ws::{ChangeListener, ListenerOptions, TcpConnector};
+//! use goff_http::{Connector, TlsOptions};
+//! use goff_ws::{ChangeListener, ListenerOptions};
 //!
 //! #[derive(Debug, Default)]
 //! struct Answers(Mutex<HashMap<String, bool>>);
@@ -45,11 +46,11 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let endpoint: Endpoint = "http://localhost:1031".parse()?;
-//! let connector = Arc::new(TcpConnector::new(&endpoint)?);
+//! let connector = Arc::new(Connector::new(&endpoint, &TlsOptions::new())?);
 //! let options = ListenerOptions::new(endpoint).api_key(ApiKey::new("team-a")?);
 //! let listener = ChangeListener::start(&options, connector, Arc::new(Answers::default()))?;
 //!
-//! println!("{:?}", listener.stats().state);
+//! println!("{:?}", listener.monitor().stats().state);
 //! listener.shutdown(Duration::from_secs(1)).await;
 //! # Ok(())
 //! # }
@@ -63,9 +64,9 @@ mod handshake;
 mod listener;
 mod monitor;
 mod options;
-mod tcp;
 
-pub use listener::{ChangeListener, StartError};
+pub use error::ListenerError;
+pub use goff_core::__internal::Stopped;
+pub use listener::ChangeListener;
 pub use monitor::{StreamMonitor, StreamStats};
 pub use options::ListenerOptions;
-pub use tcp::{NotPlainTcp, TcpConnector};

@@ -1,6 +1,5 @@
-//! [`ChangeListener`]: owns the task that follows the stream, reconnects and stops.
+//! [`ChangeListener`]: owns the task that reads the stream and reconnects.
 
-use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,37 +7,38 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use goff_core::__internal::{BackgroundTask, Backoff, StopSignal, Stopped, random_u64};
-use goff_core::{Connect, Invalidation, InvalidationSink, NoRuntimeError, StreamState};
+use goff_core::{Connect, Invalidation, InvalidationSink, StreamState};
 use http::StatusCode;
 use tokio::time::Instant;
 
 use crate::address::{Address, StreamTarget};
 use crate::connection::{Connection, Frame};
-use crate::error::StreamError;
+use crate::error::{ListenerError, StreamError};
 use crate::handshake::Handshake;
-use crate::monitor::{StreamMonitor, StreamStats};
+use crate::monitor::StreamMonitor;
 use crate::options::ListenerOptions;
 
-/// Follows a relay proxy's flag changes in a task of its own, until it is shut down or dropped.
+/// Listens to the flag changes of a relay proxy in a background task, until it is shut down or
+/// dropped.
 ///
-/// # What the sink is told
+/// # Calls to the sink
 ///
-/// After every handshake, the first one too: `invalidate(All)`, then `stream_state(Open)`, since
-/// changes made while there was no stream are never replayed. Both wait for the server's first
-/// frame (its ping comes within a second), or a fifth of the liveness time if it sends none: the
-/// relay proxy answers the handshake before it subscribes the connection, so that a change between
-/// the two would be lost and an answer fetched before it would stay. Whoever sees `Open` can
-/// therefore rely on it: nothing asked for earlier is valid, and every later change is announced.
+/// After every handshake, including the first: `invalidate(All)`, then `stream_state(Open)`, because
+/// changes during a gap are never replayed. Both wait for the first frame of the server, usually the
+/// ping within a second, or for a fifth of the liveness time. The relay proxy answers the handshake
+/// before it subscribes the connection, so a change between the two would otherwise be missed. From
+/// `Open` on, every change is announced, and nothing requested earlier is valid.
 ///
-/// Every message is an `invalidate`: the flags that it names, or all if it cannot be read. When an
-/// open stream is lost: `stream_state(Down)`, at once. After [`shutdown`](Self::shutdown) has
-/// returned nothing is called any more, and no `Down` is sent for it.
+/// Every message is an `invalidate`: of the flags that it names, or of all flags if it cannot be
+/// read. When an open stream is lost, `stream_state(Down)` follows immediately. After
+/// [`shutdown`](Self::shutdown) has returned, the sink is not called again; `shutdown` itself sends
+/// no `Down`.
 ///
-/// # What is retried
+/// # Retries
 ///
-/// Everything, for ever, with growing random pauses: keys are changed and gateways mended while
-/// clients run. The beginning of an outage is logged as a warning, a refused key too, once an
-/// outage; its end at INFO; what lies between at DEBUG.
+/// The listener reconnects without limit and with growing random pauses, also after a refused key:
+/// keys and gateways change while clients run. The beginning of an outage is logged at WARN, and a
+/// refused key once more per outage; the end at INFO; the attempts in between at DEBUG.
 #[derive(Debug)]
 pub struct ChangeListener {
     task: BackgroundTask,
@@ -46,20 +46,22 @@ pub struct ChangeListener {
 }
 
 impl ChangeListener {
-    /// Starts following the stream. Nothing has been sent when this returns.
+    /// Starts the task. Nothing has been sent when this returns.
     ///
     /// # Errors
-    /// [`StartError`]: outside a tokio runtime, or with a key that does not fit into a URL.
+    /// [`ListenerError`]: no Tokio runtime, a key that does not fit into a URL, or a custom header
+    /// that cannot be sent.
     pub fn start(
         options: &ListenerOptions,
         connect: Arc<dyn Connect>,
         sink: Arc<dyn InvalidationSink>,
-    ) -> Result<Self, StartError> {
-        let target = StreamTarget::new(&options.endpoint, options.api_key.as_ref())
-            .map_err(|_| StartError::KeyTooLong)?;
+    ) -> Result<Self, ListenerError> {
+        let api_key = options.api_key.as_ref();
+        let target =
+            StreamTarget::new(&options.endpoint, api_key).map_err(|_| ListenerError::KeyTooLong)?;
         let monitor = StreamMonitor::new();
-        let follower = Follower {
-            handshake: Handshake::new(target, options.api_key.as_ref(), &options.headers),
+        let stream = StreamTask {
+            handshake: Handshake::new(target, api_key, &options.custom_headers)?,
             connect,
             sink,
             monitor: monitor.clone(),
@@ -70,67 +72,31 @@ impl ChangeListener {
             liveness: options.liveness,
             debug: options.debug,
         };
-        let task =
-            BackgroundTask::spawn(|stop| follower.run(stop)).map_err(StartError::NoRuntime)?;
+        let task = BackgroundTask::spawn(|stop| stream.run(stop))?;
         Ok(Self { task, monitor })
     }
 
-    /// State and counters now.
-    #[must_use]
-    pub fn stats(&self) -> StreamStats {
-        self.monitor.stats()
-    }
-
-    /// Reads the stats beyond the life of the listener.
+    /// Reads state and counters, even after the listener is gone.
     #[must_use]
     pub fn monitor(&self) -> StreamMonitor {
         self.monitor.clone()
     }
 
-    /// Ends the stream and its task, whatever it is waiting for; after `grace` it is cut off.
-    /// Dropping the listener, or this future, cuts it off at once; a call to the sink that is under
-    /// way then still ends.
-    pub async fn shutdown(self, grace: Duration) -> Stopped {
-        self.task.stop(grace).await
+    /// Closes the stream and ends the task; aborts it after `timeout`. Dropping the listener, or
+    /// this future, aborts it immediately; a running call to the sink then still completes.
+    pub async fn shutdown(self, timeout: Duration) -> Stopped {
+        self.task.stop(timeout).await
     }
 }
 
-/// Why a listener did not start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StartError {
-    /// There is no tokio runtime here.
-    NoRuntime(NoRuntimeError),
-    /// The API key is longer than a URL can be.
-    KeyTooLong,
-}
-
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoRuntime(error) => error.fmt(f),
-            Self::KeyTooLong => f.write_str("the API key is longer than a URL can be"),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::NoRuntime(error) => Some(error),
-            Self::KeyTooLong => None,
-        }
-    }
-}
-
-/// What the task holds.
-struct Follower {
+/// The state of the task.
+struct StreamTask {
     handshake: Handshake,
     connect: Arc<dyn Connect>,
     sink: Arc<dyn InvalidationSink>,
     monitor: StreamMonitor,
     backoff: Backoff,
-    /// Where the next attempt begins.
+    /// The first address of the next attempt.
     address: Address,
     outage: Outage,
     timeout: Duration,
@@ -138,7 +104,7 @@ struct Follower {
     debug: bool,
 }
 
-/// What was logged about the outage, so that it is logged once.
+/// The warnings of the current outage, each of which is logged once.
 #[derive(Default)]
 struct Outage {
     warned: bool,
@@ -151,28 +117,28 @@ macro_rules! diagnose {
     };
 }
 
-impl Follower {
+impl StreamTask {
     async fn run(mut self, mut stop: StopSignal) {
-        let _ended = Ended(self.monitor.clone());
+        let _guard = DownOnDrop(self.monitor.clone());
         loop {
             let error = match unless_stopped(&mut stop, self.attempt()).await {
                 None => return,
                 Some(Err(error)) => error,
                 Some(Ok(mut connection)) => {
-                    let followed = self.follow(&mut connection);
-                    let Some(error) = unless_stopped(&mut stop, followed).await else {
+                    let ended = self.read(&mut connection);
+                    let Some(error) = unless_stopped(&mut stop, ended).await else {
                         connection.close();
                         return;
                     };
                     error
                 }
             };
-            self.failed(&error);
+            self.failed(error);
             let pause = self.backoff.pause(random_u64());
             diagnose!(
                 self.debug,
                 pause_ms = pause.as_millis(),
-                "waiting to reconnect to the stream of flag changes"
+                "change stream reconnecting after a pause"
             );
             if unless_stopped(&mut stop, tokio::time::sleep(pause))
                 .await
@@ -183,14 +149,14 @@ impl Follower {
         }
     }
 
-    /// Connects, at the other address too where the first one does not exist.
+    /// Connects; at the other address where the first one does not exist.
     async fn attempt(&mut self) -> Result<Connection, StreamError> {
         let first = self.address;
-        // After a failure it may be another server, perhaps a newer one.
+        // After a failure another, perhaps newer server may respond.
         self.address = Address::Current;
         let both = async {
             match self.open(first).await {
-                Err(StreamError::Answered(StatusCode::NOT_FOUND)) => {
+                Err(StreamError::Refused(StatusCode::NOT_FOUND)) => {
                     let second = first.other();
                     Ok((self.open(second).await?, second))
                 }
@@ -207,18 +173,14 @@ impl Follower {
     async fn open(&self, address: Address) -> Result<Connection, StreamError> {
         let stream = self.connect.connect().await.map_err(StreamError::Connect)?;
         let upgraded = self.handshake.perform(address, stream).await?;
-        diagnose!(
-            self.debug,
-            path = address.path(),
-            "connected to the stream of flag changes"
-        );
+        diagnose!(self.debug, path = address.path(), "change stream connected");
         Ok(Connection::new(upgraded, self.liveness).await)
     }
 
-    /// Passes on what arrives until the connection ends, and says why it did.
-    async fn follow(&mut self, connection: &mut Connection) -> StreamError {
-        let patience = self.liveness / SILENCE_BEFORE_OPEN;
-        let first = match tokio::time::timeout(patience, connection.next()).await {
+    /// Reads messages until the connection ends, and returns the reason.
+    async fn read(&mut self, connection: &mut Connection) -> StreamError {
+        let first_frame_timeout = self.liveness / FIRST_FRAME_FRACTION;
+        let first = match tokio::time::timeout(first_frame_timeout, connection.next()).await {
             Ok(Err(error)) => return error,
             Ok(Ok(frame)) => Some(frame),
             Err(_) => None,
@@ -249,9 +211,9 @@ impl Follower {
         self.monitor.opened();
         let outage = std::mem::take(&mut self.outage);
         if outage.warned {
-            tracing::info!("flag changes arrive again");
+            tracing::info!("change stream reconnected");
         } else {
-            diagnose!(self.debug, "flag changes arrive");
+            diagnose!(self.debug, "change stream open");
         }
     }
 
@@ -259,36 +221,35 @@ impl Follower {
         let Frame::Change(invalidation) = frame else {
             return;
         };
-        diagnose!(self.debug, change = ?invalidation, "flags changed");
+        diagnose!(self.debug, change = ?invalidation, "flag change received");
         self.monitor.received_message();
         self.sink.invalidate(invalidation);
     }
 
-    fn failed(&mut self, error: &StreamError) {
-        let text = error.to_string();
-        self.monitor.failed(&text);
-        let refused = error.is_refusal();
-        let known = self.outage.warned && (!refused || self.outage.warned_of_refusal);
+    fn failed(&mut self, error: StreamError) {
+        let is_refusal = error.is_refusal();
+        let is_known = self.outage.warned && (!is_refusal || self.outage.warned_of_refusal);
         self.outage.warned = true;
-        self.outage.warned_of_refusal |= refused;
-        if known {
-            diagnose!(self.debug, error = text, "still no flag changes");
+        self.outage.warned_of_refusal |= is_refusal;
+        if is_known {
+            diagnose!(self.debug, %error, "change stream still unavailable");
         } else {
-            tracing::warn!(error = text, "no flag changes arrive; trying to reconnect");
+            tracing::warn!(%error, "change stream unavailable, reconnecting");
         }
+        self.monitor.failed(error);
     }
 }
 
-/// Says that the stream is down when the task is over, however it ends.
-struct Ended(StreamMonitor);
+/// Sets the state to down when the task ends or is aborted.
+struct DownOnDrop(StreamMonitor);
 
-impl Drop for Ended {
+impl Drop for DownOnDrop {
     fn drop(&mut self) {
         self.0.ended();
     }
 }
 
-/// What the future gives, or `None` once the task is to stop.
+/// The output of `future`, or `None` when the stop signal comes first.
 async fn unless_stopped<F: Future>(stop: &mut StopSignal, future: F) -> Option<F::Output> {
     match select(pin!(stop.stopped()), pin!(future)).await {
         Either::Left(_) => None,
@@ -296,5 +257,5 @@ async fn unless_stopped<F: Future>(stop: &mut StopSignal, future: F) -> Option<F
     }
 }
 
-/// The part of the liveness time after which a connection counts as subscribed without a frame.
-const SILENCE_BEFORE_OPEN: u32 = 5;
+/// Without a frame, a connection counts as subscribed after this fraction of the liveness time.
+const FIRST_FRAME_FRACTION: u32 = 5;

@@ -1,36 +1,38 @@
-//! What a listener tells about itself.
+//! [`StreamMonitor`]: state and counters of a listener.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use goff_core::StreamState;
+use goff_core::{Cause, StreamState};
 
-/// Counters and state of a listener at one time.
-#[derive(Debug, Clone, PartialEq, Eq)]
+use crate::error::StreamError;
+
+/// State and counters of a listener.
+#[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StreamStats {
-    /// Whether changes arrive.
+    /// Whether the stream is open.
     pub state: StreamState,
     /// How often the stream opened again after it was lost.
     pub reconnects: u64,
-    /// How many messages announced changes.
+    /// The number of messages received.
     pub messages: u64,
-    /// Why the last attempt failed or the last connection ended, if one ever did. It holds neither
-    /// the key nor the stream's URL.
-    pub last_error: Option<Arc<str>>,
+    /// Why the last attempt failed or the last connection ended; `None` if neither happened. Neither
+    /// its text nor its sources contain the key or the URL of the stream.
+    pub last_error: Option<Cause>,
 }
 
-/// Reads the [`StreamStats`] of a listener, also when it is gone. Clones read the same.
+/// Reads the [`StreamStats`] of a listener, even after the listener is gone. Clones share them.
 #[derive(Debug, Clone)]
 pub struct StreamMonitor(Arc<Mutex<Record>>);
 
 #[derive(Debug)]
 struct Record {
     stats: StreamStats,
-    opened: bool,
+    has_opened: bool,
 }
 
 impl StreamMonitor {
-    /// The stats now.
+    /// The current state and counters.
     #[must_use]
     pub fn stats(&self) -> StreamStats {
         self.lock().stats.clone()
@@ -44,27 +46,27 @@ impl StreamMonitor {
                 messages: 0,
                 last_error: None,
             },
-            opened: false,
+            has_opened: false,
         })))
     }
 
     pub(crate) fn opened(&self) {
         let mut record = self.lock();
         record.stats.state = StreamState::Open;
-        if record.opened {
+        if record.has_opened {
             record.stats.reconnects += 1;
         }
-        record.opened = true;
+        record.has_opened = true;
     }
 
     pub(crate) fn received_message(&self) {
         self.lock().stats.messages += 1;
     }
 
-    pub(crate) fn failed(&self, error: &str) {
+    pub(crate) fn failed(&self, error: StreamError) {
         let mut record = self.lock();
         record.stats.state = StreamState::Down;
-        record.stats.last_error = Some(error.into());
+        record.stats.last_error = Some(Arc::new(error));
     }
 
     pub(crate) fn ended(&self) {

@@ -1,17 +1,19 @@
-//! [`ListenerOptions`]: where the stream is and how patiently it is followed.
+//! [`ListenerOptions`]: the options of the listener.
 
 use std::fmt;
 use std::time::Duration;
 
 use goff_core::{ApiKey, Endpoint};
-use http::header::{HeaderName, HeaderValue};
 
-/// Options of a [`ChangeListener`](crate::ChangeListener).
+/// Options of a [`ChangeListener`](crate::ChangeListener). Setters never fail;
+/// [`ChangeListener::start`](crate::ChangeListener::start) checks them.
+///
+/// `Debug` shows neither the key nor header names or values.
 #[derive(Clone)]
 pub struct ListenerOptions {
     pub(crate) endpoint: Endpoint,
     pub(crate) api_key: Option<ApiKey>,
-    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) custom_headers: Vec<(String, String)>,
     pub(crate) reconnect_interval: Duration,
     pub(crate) timeout: Duration,
     pub(crate) liveness: Duration,
@@ -19,15 +21,15 @@ pub struct ListenerOptions {
 }
 
 impl ListenerOptions {
-    /// The stream of the relay proxy at `endpoint`, which gives the host and the path prefix of
-    /// the request. The stream itself is opened by the `Connect` that the listener is started
-    /// with; that one decides about TLS.
+    /// The stream of the relay proxy at `endpoint`, which determines the host and the path prefix of
+    /// the request. The `Connect` passed to [`ChangeListener::start`](crate::ChangeListener::start)
+    /// opens the connection and decides about TLS.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
             api_key: None,
-            headers: Vec::new(),
+            custom_headers: Vec::new(),
             reconnect_interval: Duration::from_secs(60),
             timeout: Duration::from_secs(10),
             liveness: Duration::from_secs(10),
@@ -35,47 +37,46 @@ impl ListenerOptions {
         }
     }
 
-    /// The API key, sent as the query parameter `apiKey`, the only place where the relay proxy
-    /// looks for it (relay-protocol 3), and as a bearer token, for gateways. Default: none.
+    /// The API key. It is sent as the query parameter `apiKey`, the only place where the relay proxy
+    /// reads it (docs/relay-protocol.md 3), and as a bearer token, for gateways. Default: none.
     #[must_use]
     pub fn api_key(mut self, api_key: impl Into<Option<ApiKey>>) -> Self {
         self.api_key = api_key.into();
         self
     }
 
-    /// Headers of the handshake, for gateways; the relay proxy reads none. Those that the handshake
-    /// itself needs are never replaced, and with an API key `Authorization` and `X-API-Key` are
-    /// left out, as in every other request. Default: none.
+    /// Adds a header to the handshake, for gateways; the relay proxy reads none. The headers of the
+    /// handshake itself cannot be replaced. With an API key, `Authorization` and `X-API-Key` are left
+    /// out, as in every other request. Adding a name twice sends it twice.
     #[must_use]
-    pub fn headers(mut self, headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Self {
-        self.headers = headers.into_iter().collect();
+    pub fn custom_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.custom_headers.push((name.into(), value.into()));
         self
     }
 
-    /// The longest pause between two attempts to connect. Default: 60 s; at least 10 ms, at most a
-    /// day.
+    /// The longest pause between two attempts to connect, from 10 ms to a day. Default: 60 s.
     #[must_use]
     pub fn reconnect_interval(mut self, longest: Duration) -> Self {
         self.reconnect_interval = longest;
         self
     }
 
-    /// How long an attempt to connect may take, handshake included. Default: 10 s.
+    /// The time limit of an attempt to connect, including the handshake. Default: 10 s.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// After how long without a byte from the server the connection counts as dead. The relay proxy
-    /// sends a ping every second. Default: 10 s.
+    /// A connection on which nothing arrives for this long counts as dead. The relay proxy sends a
+    /// ping every second. Default: 10 s.
     #[must_use]
     pub fn liveness(mut self, liveness: Duration) -> Self {
         self.liveness = liveness;
         self
     }
 
-    /// Whether the stream's events are logged at INFO instead of DEBUG. Default: false.
+    /// Logs the events of the stream at INFO instead of DEBUG. Default: false.
     #[must_use]
     pub fn debug(mut self, debug: bool) -> Self {
         self.debug = debug;
@@ -85,11 +86,11 @@ impl ListenerOptions {
 
 impl fmt::Debug for ListenerOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let headers: Vec<_> = self.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("ListenerOptions")
             .field("endpoint", &self.endpoint)
             .field("api_key", &self.api_key)
-            .field("headers", &headers)
+            // An unchecked name may contain a value.
+            .field("custom_headers", &self.custom_headers.len())
             .field("reconnect_interval", &self.reconnect_interval)
             .field("timeout", &self.timeout)
             .field("liveness", &self.liveness)

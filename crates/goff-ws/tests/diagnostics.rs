@@ -1,14 +1,10 @@
-//! What the listener logs, how often and at which level. One test in a process of its own: which
-//! lines tracing keeps for one thread depends on what other threads do.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+//! The log lines of the listener. A separate test binary: tracing caches whether a log line is
+//! enabled, so tests in other threads would interfere.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::expect_used, reason = "tests fail by panicking")]
 
-#[expect(dead_code, reason = "the other tests use the rest of it")]
-#[path = "ws/server.rs"]
-mod server;
-#[expect(dead_code, reason = "the other tests use the rest of it")]
-#[path = "ws/sink.rs"]
-mod sink;
+#[expect(dead_code, reason = "other tests use the rest of it")]
+mod fixture;
 
 use std::fmt::{Debug, Write as _};
 use std::io;
@@ -17,15 +13,13 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use goff_core::{ByteStream, Connect};
-use goff_ws::{ChangeListener, ListenerOptions};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-use crate::server::MemoryServer;
-use crate::sink::{ALL, DOWN, OPEN, flags, sink};
+use crate::fixture::{ALL, DOWN, MemoryServer, OPEN, flags, listen, options};
 
-/// Keeps what this crate says.
+/// Collects the log lines of this crate.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
 
@@ -67,7 +61,7 @@ impl Visit for Line {
     }
 }
 
-/// Refuses some connections before it lets any through.
+/// Refuses some connections before it opens any.
 #[derive(Debug)]
 struct Reluctant {
     refusals: AtomicUsize,
@@ -89,18 +83,16 @@ impl Connect for Reluctant {
     }
 }
 
-/// Two outages: one with a refused key in it, one that is only a closed connection.
+/// The log lines of two outages: one with a refused key, one with a closed connection.
 async fn lines(debug: bool) -> Lines {
     let lines = Lines::default();
     let _guard = tracing::subscriber::set_default(lines.clone());
     let (mut server, then) = MemoryServer::start();
-    let (sink, mut calls) = sink();
     let connect = Reluctant {
         refusals: AtomicUsize::new(3),
         then,
     };
-    let options = ListenerOptions::new("http://relay".parse().unwrap()).debug(debug);
-    let _listener = ChangeListener::start(&options, Arc::new(connect), sink).unwrap();
+    let (_listener, mut calls) = listen(&options().debug(debug), Arc::new(connect));
     for status in [401, 403, 500] {
         server.accept().await.refuse(status).await;
     }
@@ -110,14 +102,14 @@ async fn lines(debug: bool) -> Lines {
     drop(socket);
     let _socket = server.accept().await.open().await;
     calls.expect(&[DOWN, ALL, OPEN]).await;
-    // The line behind the call.
+    // The log line follows the call.
     tokio::task::yield_now().await;
     lines
 }
 
-/// Python part C, C24, and the option `debug`.
+/// docs/python-parity.md C24, and the option `debug`.
 #[tokio::test(start_paused = true)]
-async fn outage_is_one_warning_and_its_end_one_line() {
+async fn outage_logs_one_warning_and_its_end_one_line() {
     let quiet = lines(false).await;
     let warnings = quiet.at(Level::WARN);
     let [refused, key, closed] = &*warnings else {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use goff_core::{InvalidationSink, NoRuntimeError, StreamState};
-use goff_ws::{ChangeListener, StartError, StreamMonitor};
+use goff_ws::{ChangeListener, ListenerError, StreamMonitor};
 use tokio::time::Instant;
 
 use crate::client::changes::ChangeSink;
@@ -31,7 +31,7 @@ impl ChangeStream {
         });
         let listener = match started.transpose() {
             Ok(listener) => listener,
-            Err(StartError::NoRuntime(error)) => return Err(error),
+            Err(ListenerError::NoRuntime(error)) => return Err(error),
             Err(error) => {
                 tracing::warn!(%error, "change stream unavailable, relying on `cache_ttl` or polling");
                 None
@@ -54,8 +54,10 @@ impl ChangeStream {
     }
 
     pub(crate) fn last_error(&self) -> Option<ClientError> {
-        let reason = self.monitor.as_ref()?.stats().last_error?;
-        Some(ClientError::Stream { reason })
+        let error = self.monitor.as_ref()?.stats().last_error?;
+        Some(ClientError::Stream {
+            reason: error.to_string().into(),
+        })
     }
 
     /// Closes the stream without waiting.

@@ -175,21 +175,10 @@ impl HttpOptions {
         if let Some(timeout) = self.timeout {
             options = options.timeout(timeout);
         }
-        let headers: Result<Vec<_>, http::Error> = self
-            .custom_headers
-            .iter()
-            .map(|(name, value)| {
-                let name = http::HeaderName::from_bytes(name.as_bytes())?;
-                let mut value = http::HeaderValue::from_bytes(value.as_bytes())?;
-                value.set_sensitive(true);
-                Ok((name, value))
-            })
-            .collect();
-        let headers = headers.map_err(|error| OptionsError::caused("custom_header", error))?;
-        Ok(Some(StreamSource {
-            options: options.headers(headers),
-            connect,
-        }))
+        for (name, value) in &self.custom_headers {
+            options = options.custom_header(name, value);
+        }
+        Ok(Some(StreamSource { options, connect }))
     }
 
     #[cfg(not(feature = "ws"))]

@@ -1,15 +1,15 @@
-//! Whatever a server sends, the listener lives on and forgets nothing.
+//! With any bytes from the server, the listener continues and misses nothing.
 
 use std::time::Duration;
 
-use goff_ws::{ChangeListener, ListenerOptions};
 use proptest::prelude::*;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::server::{FIN, MemoryServer, PING, TEXT, frame};
-use crate::sink::{ALL, Call, DOWN, OPEN, flags, sink};
+use crate::fixture::{
+    ALL, Call, DOWN, FIN, MemoryServer, OPEN, PING, TEXT, flags, frame, listen, options,
+};
 
-/// Frames that begin like frames, and some that do not.
+/// Valid frames, invalid frames, and arbitrary bytes.
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     let payload = || prop::collection::vec(any::<u8>(), 0..200);
     let change = Just(br#"{"added":{"x":{}}}"#.to_vec());
@@ -24,7 +24,7 @@ fn any_frame() -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-/// The bytes in packets of these lengths, the rest in the last one.
+/// The bytes in packets of these lengths; the last packet has the rest.
 fn packets(bytes: &[u8], lengths: &[usize]) -> Vec<Vec<u8>> {
     let mut packets = vec![];
     let mut rest = bytes;
@@ -37,34 +37,33 @@ fn packets(bytes: &[u8], lengths: &[usize]) -> Vec<Vec<u8>> {
     packets
 }
 
-/// What the sink was told last.
+/// The last call to the sink.
 #[derive(Debug, Clone, Copy)]
-enum Told {
+enum State {
     Down,
     Invalid,
     Open,
 }
 
-/// Everything is invalid before the stream is open, and nothing is told while it is down.
-fn in_order(before: Told, call: &Call) -> Option<Told> {
+/// The state after `call`. Everything is invalidated before the stream opens, and nothing is called
+/// while it is down.
+fn in_order(before: State, call: &Call) -> Option<State> {
     Some(match (before, call) {
-        (Told::Down, call) if *call == ALL => Told::Invalid,
-        (Told::Invalid, call) if *call == OPEN => Told::Open,
-        (Told::Open, call) if *call == DOWN => Told::Down,
-        (Told::Open, Call::Invalidate(_)) => Told::Open,
+        (State::Down, call) if *call == ALL => State::Invalid,
+        (State::Invalid, call) if *call == OPEN => State::Open,
+        (State::Open, call) if *call == DOWN => State::Down,
+        (State::Open, Call::Invalidate(_)) => State::Open,
         _ => return None,
     })
 }
 
 async fn survives(in_answer: Vec<u8>, then: Vec<Vec<u8>>) {
     let (mut server, connect) = MemoryServer::start();
-    let (sink, mut calls) = sink();
-    let options = ListenerOptions::new("http://relay".parse().unwrap());
-    let _listener = ChangeListener::start(&options, connect, sink).unwrap();
+    let (_listener, mut calls) = listen(&options(), connect);
     let (_, mut socket) = server.accept().await.upgrade_with(&in_answer).await;
     for packet in then {
         tokio::time::sleep(Duration::from_millis(500)).await;
-        // The listener may have hung up by now.
+        // The listener may have closed the connection.
         if socket.0.write_all(&packet).await.is_err() {
             break;
         }
@@ -72,12 +71,12 @@ async fn survives(in_answer: Vec<u8>, then: Vec<Vec<u8>>) {
     drop(socket);
     let mut socket = server.accept().await.open().await;
     socket.text(r#"{"deleted":{"after":{}}}"#).await;
-    let mut told = Told::Down;
+    let mut state = State::Down;
     loop {
         let call = calls.next().await;
-        let next = in_order(told, &call);
-        assert!(next.is_some(), "{call:?} after {told:?}");
-        told = next.unwrap();
+        let next = in_order(state, &call);
+        assert!(next.is_some(), "{call:?} after {state:?}");
+        state = next.unwrap();
         if call == flags(&["after"]) {
             break;
         }

@@ -1,33 +1,26 @@
-//! Where the listener asks, with what, and what it does about the answer.
+//! Requests for the stream, and reactions to the responses.
 
 use std::time::Duration;
 
 use goff_core::{ApiKey, StreamState};
-use goff_ws::{ChangeListener, ListenerOptions, StartError};
-use http::header::{HeaderName, HeaderValue};
+use goff_ws::{ChangeListener, ListenerError, ListenerOptions};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::server::{MemoryServer, TcpServer};
-use crate::sink::{ALL, DOWN, OPEN, sink};
+use crate::fixture::{ALL, DOWN, MemoryServer, OPEN, TcpServer, listen, options, sink};
 
 const CURRENT: &str = "/stream/v1/ws/flag/change";
 const LEGACY: &str = "/ws/v1/flag/change";
 
-fn options(endpoint: &str) -> ListenerOptions {
-    ListenerOptions::new(endpoint.parse().unwrap())
-}
-
-/// Python A45 and part C, C14; relay-protocol 23, scenarios 8 and 14. The bearer token is for
-/// gateways.
+/// docs/python-parity.md A45; docs/python-parity.md C14; docs/relay-protocol.md 23, scenarios 8 and 14. The bearer token
+/// is for gateways.
 #[tokio::test]
-async fn prefix_is_kept_and_the_key_arrives_as_it_is() {
+async fn prefix_is_kept_and_the_key_arrives_unchanged() {
     for key in ["+ & # space é =", "a;b%2Bc", "http://x?y", "plain"] {
         let server = TcpServer::start().await;
-        let (sink, _calls) = sink();
         let endpoint = server.endpoint("/http/ff/");
         let host = format!("{}:{}", endpoint.host(), endpoint.port());
         let options = ListenerOptions::new(endpoint).api_key(ApiKey::new(key).unwrap());
-        let _listener = ChangeListener::start(&options, server.connector(), sink).unwrap();
+        let (_listener, _calls) = listen(&options, server.connector());
         let (request, _socket) = server.accept().await.upgrade_with(b"").await;
         let (path, _) = request.target().split_once('?').unwrap();
         assert_eq!(path, format!("/http/ff{CURRENT}"));
@@ -39,17 +32,15 @@ async fn prefix_is_kept_and_the_key_arrives_as_it_is() {
     }
 }
 
-/// Python part C, C8.
-/// GOFF-AUTH-003: nor a header.
+/// docs/python-parity.md C8.
+/// GOFF-AUTH-003.
 #[tokio::test]
-async fn without_a_key_there_is_no_query() {
+async fn without_a_key_there_is_neither_query_nor_bearer_token() {
     let (mut server, connect) = MemoryServer::start();
-    let (sink, _calls) = sink();
-    let options = options("unix:///run/relay.sock").api_key(None).headers([(
-        HeaderName::from_static("x-gateway"),
-        HeaderValue::from_static("open sesame"),
-    )]);
-    let _listener = ChangeListener::start(&options, connect, sink).unwrap();
+    let options = ListenerOptions::new("unix:///run/relay.sock".parse().unwrap())
+        .api_key(None)
+        .custom_header("x-gateway", "open sesame");
+    let (_listener, _calls) = listen(&options, connect);
     let (request, _socket) = server.accept().await.upgrade_with(b"").await;
     assert_eq!(request.target(), CURRENT);
     assert_eq!(request.header("host"), Some("localhost"));
@@ -57,13 +48,13 @@ async fn without_a_key_there_is_no_query() {
     assert_eq!(request.header("x-gateway"), Some("open sesame"));
 }
 
-/// relay-protocol 23, scenario 11: relay proxies before 1.53.0 have the old address only.
+/// docs/relay-protocol.md 23, scenario 11: relay proxies before 1.53.0 only have the old
+/// address.
 #[tokio::test(start_paused = true)]
-async fn old_address_is_tried_on_404_and_remembered_while_it_works() {
+async fn old_address_is_tried_on_404_and_kept_while_it_works() {
     let (mut server, connect) = MemoryServer::start();
-    let (sink, mut calls) = sink();
-    let options = options("http://relay");
-    let listener = ChangeListener::start(&options, connect, sink).unwrap();
+    let options = options();
+    let (listener, mut calls) = listen(&options, connect);
 
     assert_eq!(server.accept().await.refuse(404).await.target(), CURRENT);
     let start = tokio::time::Instant::now();
@@ -72,13 +63,16 @@ async fn old_address_is_tried_on_404_and_remembered_while_it_works() {
     assert_eq!(start.elapsed(), Duration::ZERO, "without a pause");
     socket.ping().await;
     calls.expect(&[ALL, OPEN]).await;
-    assert_eq!(listener.stats().last_error, None, "no attempt failed");
+    assert!(
+        listener.monitor().stats().last_error.is_none(),
+        "no attempt failed"
+    );
 
     drop(socket);
     calls.expect(&[DOWN]).await;
     let mut peer = server.accept().await;
     assert_eq!(peer.request().await.target(), LEGACY);
-    // The server is down, and may be a newer one when it is back.
+    // The server goes down and may be a newer one afterwards.
     drop(peer);
     assert_eq!(server.accept().await.refuse(404).await.target(), CURRENT);
     assert_eq!(server.accept().await.refuse(404).await.target(), LEGACY);
@@ -86,16 +80,18 @@ async fn old_address_is_tried_on_404_and_remembered_while_it_works() {
     assert_eq!(request.target(), CURRENT);
     socket.ping().await;
     calls.expect(&[ALL, OPEN]).await;
-    let error = listener.stats().last_error.unwrap();
-    assert!(error.contains("404 at both addresses"), "{error}");
+    let error = listener.monitor().stats().last_error.unwrap();
+    assert!(
+        error.to_string().contains("404 at both addresses"),
+        "{error}"
+    );
 }
 
-/// An address that is gone after an upgrade of the relay proxy.
+/// An upgrade of the relay proxy removed the old address.
 #[tokio::test(start_paused = true)]
 async fn current_address_is_found_when_the_old_one_is_gone() {
     let (mut server, connect) = MemoryServer::start();
-    let (sink, mut calls) = sink();
-    let _listener = ChangeListener::start(&options("http://relay"), connect, sink).unwrap();
+    let (_listener, mut calls) = listen(&options(), connect);
     server.accept().await.refuse(404).await;
     drop(server.accept().await.open().await);
     calls.expect(&[ALL, OPEN, DOWN]).await;
@@ -104,31 +100,29 @@ async fn current_address_is_found_when_the_old_one_is_gone() {
     assert_eq!(request.target(), CURRENT);
 }
 
-/// Keys are changed at run time, so no answer is the last word.
+/// Keys change at run time, so every refusal may be temporary.
 #[tokio::test(start_paused = true)]
-async fn refusals_are_retried_with_pauses_until_they_end() {
+async fn refusals_are_retried_with_pauses() {
     let (mut server, connect) = MemoryServer::start();
-    let (sink, mut calls) = sink();
-    let listener = ChangeListener::start(&options("http://relay"), connect, sink).unwrap();
+    let (listener, mut calls) = listen(&options(), connect);
     for status in [401, 403, 400, 200, 302, 429, 500, 503] {
         assert_eq!(server.accept().await.refuse(status).await.target(), CURRENT);
-        // The next attempt shows that this one is over.
+        // After the next attempt began, the result of this one is known.
         let mut peer = server.accept().await;
         peer.request().await;
-        let error = listener.stats().last_error.unwrap();
-        assert!(error.contains(&status.to_string()), "{error}");
+        let error = listener.monitor().stats().last_error.unwrap();
+        assert!(error.to_string().contains(&status.to_string()), "{error}");
     }
-    assert_eq!(calls.so_far(), [], "it was never open");
+    assert_eq!(calls.so_far(), [], "the stream was never open");
     let _socket = server.accept().await.open().await;
     calls.expect(&[ALL, OPEN]).await;
-    assert_eq!(listener.stats().reconnects, 0);
+    assert_eq!(listener.monitor().stats().reconnects, 0);
 }
 
 #[tokio::test(start_paused = true)]
-async fn answers_that_are_no_handshake_are_retried() {
+async fn invalid_responses_are_retried() {
     let (mut server, connect) = MemoryServer::start();
-    let (sink, mut calls) = sink();
-    let listener = ChangeListener::start(&options("http://relay"), connect, sink).unwrap();
+    let (listener, mut calls) = listen(&options(), connect);
     for (answer, part) in [
         ("", "handshake failed"),
         ("HTTP/1.1 101 Switching", "handshake failed"),
@@ -136,7 +130,7 @@ async fn answers_that_are_no_handshake_are_retried() {
         ("\x16\x03\x01\x02\x00", "handshake failed"),
         (
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-            "does not prove",
+            "does not match",
         ),
         (
             "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
@@ -149,19 +143,18 @@ async fn answers_that_are_no_handshake_are_retried() {
         drop(peer);
         let mut next = server.accept().await;
         next.request().await;
-        let error = listener.stats().last_error.unwrap();
-        assert!(error.contains(part), "`{answer}`: {error}");
+        let error = listener.monitor().stats().last_error.unwrap();
+        assert!(error.to_string().contains(part), "`{answer}`: {error}");
     }
     let _socket = server.accept().await.open().await;
     calls.expect(&[ALL, OPEN]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn server_that_never_answers_is_given_up_after_the_timeout() {
+async fn server_that_never_responds_times_out() {
     let (mut server, connect) = MemoryServer::start();
-    let (sink, mut calls) = sink();
-    let options = options("http://relay").timeout(Duration::from_secs(3));
-    let listener = ChangeListener::start(&options, connect, sink).unwrap();
+    let options = options().timeout(Duration::from_secs(3));
+    let (listener, mut calls) = listen(&options, connect);
     let start = tokio::time::Instant::now();
     let mut silent = server.accept().await;
     silent.request().await;
@@ -169,17 +162,15 @@ async fn server_that_never_answers_is_given_up_after_the_timeout() {
     let waited = start.elapsed();
     assert!(waited >= Duration::from_secs(3) && waited <= Duration::from_millis(3_150));
     calls.expect(&[ALL, OPEN]).await;
-    let error = listener.stats().last_error.unwrap();
-    assert_eq!(error.as_ref(), "no connection within 3s");
+    let error = listener.monitor().stats().last_error.unwrap();
+    assert_eq!(error.to_string(), "no connection within 3s");
 }
 
-/// The clock of an attempt goes on over the second address.
 #[tokio::test(start_paused = true)]
 async fn both_addresses_share_one_timeout() {
     let (mut server, connect) = MemoryServer::start();
-    let (sink, _calls) = sink();
-    let options = options("http://relay").timeout(Duration::from_secs(3));
-    let _listener = ChangeListener::start(&options, connect, sink).unwrap();
+    let options = options().timeout(Duration::from_secs(3));
+    let (_listener, _calls) = listen(&options, connect);
     let start = tokio::time::Instant::now();
     let peer = server.accept().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -190,29 +181,28 @@ async fn both_addresses_share_one_timeout() {
 }
 
 #[test]
-fn start_says_what_is_missing() {
+fn start_without_a_runtime_is_an_error() {
     let (_server, connect) = MemoryServer::start();
     let (sink, _calls) = sink();
-    let error = ChangeListener::start(&options("http://relay"), connect, sink).unwrap_err();
-    assert!(matches!(error, StartError::NoRuntime(_)));
+    let error = ChangeListener::start(&options(), connect, sink).unwrap_err();
+    assert!(matches!(error, ListenerError::NoRuntime(_)));
     assert!(error.to_string().contains("runtime"));
 }
 
 #[tokio::test]
-async fn key_that_fits_into_no_url_is_refused() {
+async fn key_too_long_for_a_url_is_refused() {
     let (_server, connect) = MemoryServer::start();
     let (sink, mut calls) = sink();
-    let options = options("http://relay").api_key(ApiKey::new("k".repeat(70_000)).unwrap());
+    let options = options().api_key(ApiKey::new("k".repeat(70_000)).unwrap());
     let error = ChangeListener::start(&options, connect, sink).unwrap_err();
-    assert_eq!(error, StartError::KeyTooLong);
+    assert_eq!(error, ListenerError::KeyTooLong);
     assert_eq!(calls.so_far(), []);
 }
 
 #[tokio::test]
-async fn state_is_down_before_anything_happened() {
+async fn state_is_down_at_first() {
     let (_server, connect) = MemoryServer::start();
-    let (sink, _calls) = sink();
-    let listener = ChangeListener::start(&options("http://relay"), connect, sink).unwrap();
-    assert_eq!(listener.stats().state, StreamState::Down);
-    assert_eq!(listener.stats().last_error, None);
+    let (listener, _calls) = listen(&options(), connect);
+    assert_eq!(listener.monitor().stats().state, StreamState::Down);
+    assert!(listener.monitor().stats().last_error.is_none());
 }

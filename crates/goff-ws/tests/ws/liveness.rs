@@ -1,30 +1,27 @@
-//! Connections that look open: the quiet ones that live, and the dead ones.
+//! Connections that appear open: quiet ones and dead ones.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::Connect;
-use goff_ws::{ChangeListener, ListenerOptions};
+use goff_ws::ChangeListener;
 use tokio::time::Instant;
 
-use crate::server::{FIN, MemoryServer, PONG, TEXT, TcpServer, frame, within};
-use crate::sink::{ALL, Calls, DOWN, OPEN, flags, sink};
+use crate::fixture::{
+    self, ALL, Calls, DOWN, FIN, MemoryServer, OPEN, PING, PONG, TEXT, TcpServer, flags, frame,
+    options, within,
+};
 
 fn listen(connect: Arc<dyn Connect>, liveness: Duration) -> (ChangeListener, Calls) {
-    let (sink, calls) = sink();
-    let options = ListenerOptions::new("http://relay".parse().unwrap()).liveness(liveness);
-    (
-        ChangeListener::start(&options, connect, sink).unwrap(),
-        calls,
-    )
+    fixture::listen(&options().liveness(liveness), connect)
 }
 
 const LIVENESS: Duration = Duration::from_secs(10);
 
-/// relay-protocol 15 and 23, scenario 11: the relay proxy drops a connection 60 s after the last
-/// pong, so every one of its pings has to be answered.
+/// docs/relay-protocol.md 15 and 23, scenario 11: the relay proxy drops a connection 60 s
+/// after the last pong, so every ping has to be answered.
 #[tokio::test(start_paused = true)]
-async fn idle_connection_lives_on_pings_alone() {
+async fn pings_keep_an_idle_connection_alive() {
     let (mut server, connect) = MemoryServer::start();
     let (listener, mut calls) = listen(connect, LIVENESS);
     let mut socket = server.accept().await.open().await;
@@ -37,12 +34,12 @@ async fn idle_connection_lives_on_pings_alone() {
         assert_eq!(sent.elapsed(), Duration::ZERO);
     }
     assert_eq!(calls.so_far(), [ALL, OPEN]);
-    assert_eq!(listener.stats().reconnects, 0);
+    assert_eq!(listener.monitor().stats().reconnects, 0);
 }
 
-/// Python part C, C2; relay-protocol 23, scenario 11.
+/// docs/python-parity.md C2; docs/relay-protocol.md 23, scenario 11.
 #[tokio::test(start_paused = true)]
-async fn silent_peer_is_dead_after_the_liveness_time() {
+async fn silent_peer_is_dropped_after_the_liveness_time() {
     let (mut server, connect) = MemoryServer::start();
     let (listener, mut calls) = listen(connect, LIVENESS);
     let mut socket = server.accept().await.open().await;
@@ -54,17 +51,17 @@ async fn silent_peer_is_dead_after_the_liveness_time() {
     let noticed = last.elapsed();
     assert!(noticed >= LIVENESS && noticed < LIVENESS + Duration::from_millis(10));
     assert_eq!(
-        listener.stats().last_error.unwrap().as_ref(),
-        "nothing arrived for 10s"
+        listener.monitor().stats().last_error.unwrap().to_string(),
+        "nothing received for 10s"
     );
     let _socket = server.accept().await.open().await;
     calls.expect(&[ALL, OPEN]).await;
-    assert_eq!(listener.stats().reconnects, 1);
+    assert_eq!(listener.monitor().stats().reconnects, 1);
 }
 
-/// The socket stays open and nothing comes, as when a host or a gateway lost the connection.
+/// The socket stays open and nothing arrives, as when a host or a gateway lost the connection.
 #[tokio::test]
-async fn half_open_tcp_connection_is_left_for_a_new_one() {
+async fn half_open_tcp_connection_is_replaced() {
     let server = TcpServer::start().await;
     let (_listener, mut calls) = listen(server.connector(), Duration::from_millis(200));
     let _half_open = server.accept().await.open().await;
@@ -73,9 +70,9 @@ async fn half_open_tcp_connection_is_left_for_a_new_one() {
     calls.expect(&[ALL, OPEN]).await;
 }
 
-/// While a large message comes over a slow line the server cannot send a ping.
+/// While a large message arrives over a slow line, the server cannot send a ping.
 #[tokio::test(start_paused = true)]
-async fn message_that_takes_longer_than_the_liveness_time_arrives() {
+async fn message_may_take_longer_than_the_liveness_time() {
     let (mut server, connect) = MemoryServer::start();
     let (listener, mut calls) = listen(connect, LIVENESS);
     let mut socket = server.accept().await.open().await;
@@ -85,16 +82,16 @@ async fn message_that_takes_longer_than_the_liveness_time_arrives() {
         socket.send_raw(part).await;
     }
     calls.expect(&[ALL, OPEN, flags(&["slow"])]).await;
-    assert_eq!(listener.stats().reconnects, 0);
+    assert_eq!(listener.monitor().stats().reconnects, 0);
 }
 
 /// A server that sends pings and never reads does not block the listener.
 #[tokio::test(start_paused = true)]
-async fn server_that_never_reads_is_still_heard() {
+async fn server_may_send_without_ever_reading() {
     let (mut server, connect) = MemoryServer::start();
     let (_listener, mut calls) = listen(connect, LIVENESS);
     let mut socket = server.accept().await.open().await;
-    let pings = frame(FIN | crate::server::PING, &[0; 125]).repeat(1_000);
+    let pings = frame(FIN | PING, &[0; 125]).repeat(1_000);
     for _ in 0..20 {
         socket.send_raw(&pings).await;
     }

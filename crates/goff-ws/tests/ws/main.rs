@@ -1,13 +1,13 @@
-//! The listener against servers that do what each test tells them.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+//! The listener against scripted servers.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+#![expect(clippy::expect_used, reason = "tests fail by panicking")]
 
 mod any_bytes;
+#[path = "../fixture/mod.rs"]
+mod fixture;
 mod handshake;
 mod liveness;
 mod messages;
 mod reconnecting;
-mod server;
-mod sink;
 mod stopping;
 mod transports;

@@ -1,26 +1,21 @@
-//! What arrives, and what the sink is told of it.
+//! Messages from the server, and the calls to the sink.
 
 use std::sync::Arc;
 
 use goff_core::{Connect, StreamState};
-use goff_ws::{ChangeListener, ListenerOptions};
+use goff_ws::ChangeListener;
 use tokio::io::DuplexStream;
 
-use crate::server::{
-    BINARY, CLOSE, CONTINUATION, FIN, MemoryServer, PING, PONG, Socket, TEXT, TcpServer, frame,
+use crate::fixture::{
+    self, ALL, BINARY, CLOSE, CONTINUATION, Calls, DOWN, FIN, MemoryServer, OPEN, PING, PONG,
+    Socket, TEXT, TcpServer, flags, frame, options,
 };
-use crate::sink::{ALL, Calls, DOWN, OPEN, flags, sink};
 
 const CHANGE: &str =
     r#"{"deleted":{"a":{}},"added":{"b":{}},"updated":{"c":{"old_value":{},"new_value":{}}}}"#;
 
 fn listen(connect: Arc<dyn Connect>) -> (ChangeListener, Calls) {
-    let (sink, calls) = sink();
-    let options = ListenerOptions::new("http://relay".parse().unwrap());
-    (
-        ChangeListener::start(&options, connect, sink).unwrap(),
-        calls,
-    )
+    fixture::listen(&options(), connect)
 }
 
 async fn opened() -> (ChangeListener, Calls, MemoryServer, Socket<DuplexStream>) {
@@ -37,15 +32,15 @@ async fn change_over_tcp_reaches_the_sink() {
     let (listener, mut calls) = listen(server.connector());
     let mut socket = server.accept().await.open().await;
     calls.expect(&[ALL, OPEN]).await;
-    assert_eq!(listener.stats().state, StreamState::Open);
+    assert_eq!(listener.monitor().stats().state, StreamState::Open);
     socket.text(&format!("{CHANGE}\n")).await;
     calls.expect(&[flags(&["a", "b", "c"])]).await;
-    assert_eq!(listener.stats().messages, 1);
+    assert_eq!(listener.monitor().stats().messages, 1);
 }
 
-/// Sent in the packet of the answer, before the listener has a WebSocket to read it from.
+/// The message is in the packet of the response to the handshake.
 #[tokio::test]
-async fn message_right_behind_the_handshake_is_not_lost() {
+async fn message_right_after_the_handshake_is_not_lost() {
     let (mut server, connect) = MemoryServer::start();
     let (_listener, mut calls) = listen(connect);
     let message = frame(FIN | TEXT, CHANGE.as_bytes());
@@ -53,22 +48,22 @@ async fn message_right_behind_the_handshake_is_not_lost() {
     calls.expect(&[ALL, OPEN, flags(&["a", "b", "c"])]).await;
 }
 
-/// The relay proxy answers the handshake first and subscribes the connection then; its first ping
-/// shows that it has (Python part C, C19, where it concerns the stream).
+/// docs/python-parity.md C19: the relay proxy answers the handshake before it subscribes the
+/// connection; its first ping shows that it has subscribed.
 #[tokio::test(start_paused = true)]
-async fn nothing_is_valid_until_the_stream_is_known_to_be_subscribed() {
+async fn stream_opens_with_the_first_ping() {
     let (mut server, connect) = MemoryServer::start();
     let (listener, mut calls) = listen(connect);
     let (_, mut socket) = server.accept().await.upgrade_with(b"").await;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(calls.so_far(), []);
-    assert_eq!(listener.stats().state, StreamState::Down);
+    assert_eq!(listener.monitor().stats().state, StreamState::Down);
     socket.ping().await;
     calls.expect(&[ALL, OPEN]).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn server_without_pings_counts_as_subscribed_after_a_while() {
+async fn stream_opens_without_pings_after_a_fifth_of_the_liveness_time() {
     let (mut server, connect) = MemoryServer::start();
     let (_listener, mut calls) = listen(connect);
     let (_, _socket) = server.accept().await.upgrade_with(b"").await;
@@ -77,7 +72,8 @@ async fn server_without_pings_counts_as_subscribed_after_a_while() {
     assert_eq!(start.elapsed().as_secs(), 2);
 }
 
-/// relay-protocol 15: the last fragment may be empty, and pings come in between.
+/// docs/relay-protocol.md 15: the last fragment may be empty, and pings may come between
+/// fragments.
 #[tokio::test]
 async fn fragmented_message_is_one_message() {
     let (listener, mut calls, _server, mut socket) = opened().await;
@@ -90,12 +86,12 @@ async fn fragmented_message_is_one_message() {
     socket.send(FIN | CONTINUATION, b"").await;
     let named = || flags(&["a", "b", "c"]);
     calls.expect(&[named(), named()]).await;
-    assert_eq!(listener.stats().messages, 2);
+    assert_eq!(listener.monitor().stats().messages, 2);
 }
 
-/// A mass change holds the whole configuration twice, most of it in one frame.
+/// A change of all flags contains the whole configuration twice, mostly in one frame.
 #[tokio::test]
-async fn message_of_20_mb_is_read() {
+async fn message_of_20_mib_is_read() {
     let (_listener, mut calls, _server, mut socket) = opened().await;
     let padding = "x".repeat(20 * 1024 * 1024);
     socket
@@ -104,9 +100,9 @@ async fn message_of_20_mb_is_read() {
     calls.expect(&[flags(&["big"])]).await;
 }
 
-/// Python A42; relay-protocol 23, scenario 11.
+/// docs/python-parity.md A42; docs/relay-protocol.md 23, scenario 11.
 #[tokio::test]
-async fn unreadable_message_invalidates_everything_and_the_stream_goes_on() {
+async fn unreadable_message_invalidates_everything_and_keeps_the_stream() {
     let (_listener, mut calls, _server, mut socket) = opened().await;
     for (head, payload) in [
         (TEXT, "garbage"),
@@ -123,8 +119,7 @@ async fn unreadable_message_invalidates_everything_and_the_stream_goes_on() {
     calls.expect(&[flags(&["a", "b", "c"])]).await;
 }
 
-/// What cannot be a message at all ends the connection, and everything is invalid at once, not
-/// only when the stream is back.
+/// Invalid frames end the connection and invalidate everything at once, before the reconnection.
 #[tokio::test(start_paused = true)]
 async fn broken_frames_invalidate_everything_and_reconnect() {
     let mut too_large = vec![FIN | TEXT, 127];
@@ -140,8 +135,11 @@ async fn broken_frames_invalidate_everything_and_reconnect() {
         let (listener, mut calls, mut server, mut socket) = opened().await;
         socket.send_raw(&bytes).await;
         calls.expect(&[ALL, DOWN]).await;
-        let error = listener.stats().last_error.unwrap();
-        assert!(error.starts_with("unreadable message"), "{error}");
+        let error = listener.monitor().stats().last_error.unwrap();
+        assert!(
+            error.to_string().starts_with("unreadable message"),
+            "{error}"
+        );
         let _socket = server.accept().await.open().await;
         calls.expect(&[ALL, OPEN]).await;
     }
@@ -164,14 +162,14 @@ async fn pings_are_answered_at_once_with_their_payload() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn close_frame_is_answered_and_the_stream_comes_back() {
+async fn close_frame_is_answered_and_the_stream_reconnects() {
     let (listener, mut calls, mut server, mut socket) = opened().await;
     assert_eq!(socket.receive().await, (PONG, vec![]));
     socket.send(FIN | CLOSE, &1001_u16.to_be_bytes()).await;
     assert_eq!(socket.receive().await.0, CLOSE);
     calls.expect(&[DOWN]).await;
     assert_eq!(
-        listener.stats().last_error.unwrap().as_ref(),
+        listener.monitor().stats().last_error.unwrap().to_string(),
         "the server closed the connection"
     );
     let _socket = server.accept().await.open().await;

@@ -1,4 +1,4 @@
-//! Outages: how often the listener tries, and what it says when it is back.
+//! Outages: the pauses between attempts, and the calls after reconnecting.
 
 use std::fmt;
 use std::io;
@@ -8,22 +8,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_core::{ByteStream, Connect};
-use goff_ws::{ChangeListener, ListenerOptions};
+use goff_ws::ChangeListener;
 use tokio::time::Instant;
 
-use crate::server::{MemoryServer, TcpServer};
-use crate::sink::{ALL, Calls, DOWN, OPEN, sink};
+use crate::fixture::{self, ALL, Calls, DOWN, MemoryServer, OPEN, TcpServer, options};
 
 fn listen(connect: Arc<dyn Connect>, longest: Duration) -> (ChangeListener, Calls) {
-    let (sink, calls) = sink();
-    let options = ListenerOptions::new("http://relay".parse().unwrap()).reconnect_interval(longest);
-    (
-        ChangeListener::start(&options, connect, sink).unwrap(),
-        calls,
-    )
+    fixture::listen(&options().reconnect_interval(longest), connect)
 }
 
-/// Python A43; relay-protocol 23, scenario 11.
+/// docs/python-parity.md A43; docs/relay-protocol.md 23, scenario 11.
 #[tokio::test]
 async fn every_connection_invalidates_everything() {
     let server = TcpServer::start().await;
@@ -31,14 +25,14 @@ async fn every_connection_invalidates_everything() {
     for reconnects in 0..4 {
         let socket = server.accept().await.open().await;
         calls.expect(&[ALL, OPEN]).await;
-        assert_eq!(listener.stats().reconnects, reconnects);
-        // The relay proxy ends without a close frame.
+        assert_eq!(listener.monitor().stats().reconnects, reconnects);
+        // The relay proxy closes connections without a close frame.
         drop(socket);
         calls.expect(&[DOWN]).await;
     }
 }
 
-/// Counts the attempts, and refuses them all.
+/// Counts the attempts and refuses all of them.
 struct Refusing(AtomicUsize);
 
 impl fmt::Debug for Refusing {
@@ -55,9 +49,9 @@ impl Connect for Refusing {
     }
 }
 
-/// Python part C, C12.
+/// docs/python-parity.md C12.
 #[tokio::test(start_paused = true)]
-async fn attempts_become_rare_but_never_end() {
+async fn attempts_become_rare_but_never_stop() {
     let connect = Arc::new(Refusing(AtomicUsize::new(0)));
     let (listener, mut calls) = listen(Arc::<Refusing>::clone(&connect), Duration::from_secs(60));
     let attempts = || connect.0.load(Ordering::Relaxed);
@@ -66,16 +60,16 @@ async fn attempts_become_rare_but_never_end() {
     assert!((3..40).contains(&early), "{early} in the first second");
     tokio::time::sleep(Duration::from_secs(24 * 60 * 60)).await;
     let day = attempts();
-    // One pause is 30 s on average.
+    // A pause takes 30 s on average.
     assert!((2_400..3_400).contains(&day), "{day} in a day");
     assert_eq!(calls.so_far(), []);
-    let error = listener.stats().last_error.unwrap();
-    assert!(error.starts_with("cannot connect"), "{error}");
+    let error = listener.monitor().stats().last_error.unwrap();
+    assert!(error.to_string().starts_with("cannot connect"), "{error}");
 }
 
-/// A server that lets everybody in and at once out again is an outage too.
+/// A server that accepts every connection and closes it at once.
 #[tokio::test(start_paused = true)]
-async fn server_that_closes_every_connection_is_backed_off() {
+async fn pauses_grow_while_the_server_closes_every_connection() {
     let (mut server, connect) = MemoryServer::start();
     let (_listener, mut calls) = listen(connect, Duration::from_secs(60));
     let start = Instant::now();
@@ -88,7 +82,7 @@ async fn server_that_closes_every_connection_is_backed_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stable_minute_makes_the_next_reconnect_quick_again() {
+async fn pause_is_short_again_after_a_stable_minute() {
     let (mut server, connect) = MemoryServer::start();
     let (_listener, _calls) = listen(connect, Duration::from_secs(60));
     for _ in 0..20 {

@@ -1,4 +1,4 @@
-//! The end of a listener, whatever it is waiting for.
+//! Shutdown and drop of a listener in every state.
 
 use std::future::pending;
 use std::io;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goff_core::__internal::Stopped;
 use goff_core::{ByteStream, Connect, StreamState};
-use goff_ws::{ChangeListener, ListenerOptions};
+use goff_ws::{ChangeListener, Stopped};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use crate::server::{CLOSE, MemoryServer, PONG, TcpServer, within};
-use crate::sink::{ALL, Calls, OPEN, sink};
+use crate::fixture::{
+    self, ALL, CLOSE, Calls, MemoryServer, OPEN, PONG, TcpServer, options, within,
+};
 
 /// Never connects, never fails.
 #[derive(Debug)]
@@ -27,16 +27,11 @@ impl Connect for Hanging {
 }
 
 fn listen(connect: Arc<dyn Connect>) -> (ChangeListener, Calls) {
-    let (sink, calls) = sink();
-    let options = ListenerOptions::new("http://relay".parse().unwrap())
-        .reconnect_interval(Duration::from_secs(60 * 60));
-    (
-        ChangeListener::start(&options, connect, sink).unwrap(),
-        calls,
-    )
+    let options = options().reconnect_interval(Duration::from_secs(60 * 60));
+    fixture::listen(&options, connect)
 }
 
-/// Stops the listener and checks that it took no time and left no task.
+/// Checks that shutdown takes no time and leaves no task.
 async fn stops_at_once(listener: ChangeListener) {
     let monitor = listener.monitor();
     let start = Instant::now();
@@ -59,7 +54,7 @@ async fn no_task_is_left() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn stops_before_it_began() {
+async fn stops_before_the_first_attempt() {
     let (listener, mut calls) = listen(Arc::new(Hanging));
     stops_at_once(listener).await;
     assert_eq!(calls.so_far(), []);
@@ -81,7 +76,7 @@ async fn stops_during_the_handshake() {
     stops_at_once(listener).await;
 }
 
-/// Python part C, C13: this took up to the whole pause.
+/// docs/python-parity.md C13.
 #[tokio::test(start_paused = true)]
 async fn stops_during_the_pause_before_a_reconnect() {
     let (mut server, connect) = MemoryServer::start();
@@ -89,13 +84,13 @@ async fn stops_during_the_pause_before_a_reconnect() {
     for _ in 0..12 {
         drop(server.accept().await);
     }
-    // Every pause is longer.
+    // Shorter than every pause.
     tokio::time::sleep(Duration::from_millis(1)).await;
     stops_at_once(listener).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn stops_while_open_and_says_goodbye() {
+async fn stops_while_open_and_sends_a_close_frame() {
     let (mut server, connect) = MemoryServer::start();
     let (listener, mut calls) = listen(connect);
     let mut socket = server.accept().await.open().await;
@@ -104,10 +99,10 @@ async fn stops_while_open_and_says_goodbye() {
     stops_at_once(listener).await;
     assert_eq!(socket.receive().await.0, CLOSE);
     socket.closed_by_client().await;
-    assert_eq!(calls.so_far(), [], "nothing is called after shutdown");
+    assert_eq!(calls.so_far(), [], "the sink is not called after shutdown");
 }
 
-/// A server that neither reads nor writes any more.
+/// The server neither reads nor writes.
 #[tokio::test]
 async fn stops_on_a_stuck_tcp_connection() {
     let server = TcpServer::start().await;
@@ -167,7 +162,7 @@ async fn works_on_a_multi_thread_runtime() {
 }
 
 #[test]
-fn runtime_that_goes_away_first_does_no_harm() {
+fn listener_outlives_its_runtime() {
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -183,7 +178,7 @@ fn runtime_that_goes_away_first_does_no_harm() {
         (listener, socket)
     });
     drop(first);
-    assert_eq!(listener.stats().state, StreamState::Down);
+    assert_eq!(listener.monitor().stats().state, StreamState::Down);
     let stopped = runtime().block_on(listener.shutdown(Duration::from_secs(5)));
     assert_eq!(stopped, Stopped::Aborted);
     drop(socket);

@@ -1,4 +1,4 @@
-//! The stream over goff-http's connector: TLS and Unix sockets, with the settings of HTTP.
+//! The stream over TLS and Unix sockets.
 
 use std::sync::Arc;
 
@@ -13,18 +13,15 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::server::{PONG, Peer, TcpServer, within};
-use crate::sink::{ALL, Calls, OPEN, flags, sink};
+use crate::fixture::{self, ALL, Calls, OPEN, PONG, Peer, TcpServer, flags, within};
 
 fn listen(endpoint: &Endpoint, tls: &TlsOptions) -> (ChangeListener, Calls) {
-    let (sink, calls) = sink();
     let connector = Connector::new(endpoint, tls).unwrap();
     let options = ListenerOptions::new(endpoint.clone()).api_key(ApiKey::new("a+b").unwrap());
-    let listener = ChangeListener::start(&options, Arc::new(connector), sink).unwrap();
-    (listener, calls)
+    fixture::listen(&options, Arc::new(connector))
 }
 
-/// A gateway with a certificate for `localhost`, and the authority that it is of.
+/// A gateway with a certificate for `localhost`, and its certificate authority.
 struct Gateway {
     server: TcpServer,
     acceptor: TlsAcceptor,
@@ -51,7 +48,7 @@ impl Gateway {
                 PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap(),
             )
             .unwrap();
-        // A WebSocket cannot be opened the same way in HTTP/2.
+        // HTTP/2 opens WebSockets in another way.
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Self {
             server: TcpServer::start().await,
@@ -77,9 +74,9 @@ impl Gateway {
     }
 }
 
-/// Python part C, C14: the scheme alone decides between `ws` and `wss`.
+/// docs/python-parity.md C14: only the scheme of the endpoint decides about TLS.
 #[tokio::test]
-async fn https_endpoint_is_followed_over_tls() {
+async fn https_endpoint_is_connected_over_tls() {
     let gateway = Gateway::start().await;
     let (_listener, mut calls) = listen(&gateway.endpoint(), &gateway.trusted());
     let peer = gateway.accept().await.unwrap();
@@ -98,20 +95,20 @@ async fn https_endpoint_is_followed_over_tls() {
 }
 
 #[tokio::test]
-async fn unknown_authority_gets_no_request() {
+async fn unknown_authority_receives_no_request() {
     let gateway = Gateway::start().await;
     let (listener, mut calls) = listen(&gateway.endpoint(), &Gateway::start().await.trusted());
     for _ in 0..2 {
         assert!(gateway.accept().await.is_err());
     }
-    let error = listener.stats().last_error.unwrap();
-    assert!(error.starts_with("cannot connect"), "{error}");
+    let error = listener.monitor().stats().last_error.unwrap();
+    assert!(error.to_string().starts_with("cannot connect"), "{error}");
     assert_eq!(calls.so_far(), []);
 }
 
 #[cfg(unix)]
 #[tokio::test]
-async fn unix_socket_is_followed_like_any_other_endpoint() {
+async fn unix_socket_works_like_any_other_endpoint() {
     let path = format!(
         "{}/stream-{}.sock",
         env!("CARGO_TARGET_TMPDIR"),

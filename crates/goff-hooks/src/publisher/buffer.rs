@@ -156,6 +156,7 @@ fn feature_weight(event: &FeatureEvent) -> usize {
         value_weight(&resolution.value)
             + resolution.variant.as_deref().map_or(0, str::len)
             + resolution.version.as_deref().map_or(0, str::len)
+            + map_weight(&resolution.metadata)
     };
     event.user_key.len()
         + event.flag_key.len()

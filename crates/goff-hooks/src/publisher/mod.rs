@@ -34,9 +34,10 @@ mod worker;
 /// `max_pending_events` starts no delivery until the interval, a flush or the shutdown has
 /// delivered a batch.
 ///
-/// Queue and batch in flight together hold twice `max_pending_events`, and 1 KiB of memory for each
-/// of them, at least 64 MiB. Beyond that the oldest queued event is dropped (GOFF-COLL-019). An
-/// outage is logged with one warning when it begins and one line when it is over.
+/// The queue and the batch in flight together hold at most twice `max_pending_events` events, and at
+/// most 1 KiB of memory for each of these, or 64 MiB if that is more. Beyond that the oldest queued
+/// event is dropped (GOFF-COLL-019). An outage is logged with one warning when it begins and one
+/// line when it is over.
 ///
 /// Dropping a publisher without `shutdown` ends its task and loses the pending events. If the
 /// runtime ends first, delivery stops and the events stay.

@@ -25,10 +25,10 @@ struct State {
     /// The number of times the queue was opened.
     session: u64,
     refusal_logged: bool,
-    /// The size trigger fired and no delivery has begun since.
-    triggered: bool,
-    /// The size trigger starts no delivery, because the last one failed.
-    rests: bool,
+    /// The size trigger has fired, and no delivery has begun since.
+    size_trigger_fired: bool,
+    /// The size trigger is off, because the last delivery failed.
+    size_trigger_off: bool,
     /// Why the last batch failed; `None` if it was delivered.
     error: Option<RelayError>,
 }
@@ -49,8 +49,8 @@ impl EventQueue {
                 is_open: false,
                 session: 0,
                 refusal_logged: false,
-                triggered: false,
-                rests: false,
+                size_trigger_fired: false,
+                size_trigger_off: false,
                 error: None,
             }),
             size_trigger: Notify::new(),
@@ -63,8 +63,8 @@ impl EventQueue {
         state.is_open = true;
         state.session += 1;
         state.refusal_logged = false;
-        state.triggered = false;
-        state.rests = false;
+        state.size_trigger_fired = false;
+        state.size_trigger_off = false;
         state.session
     }
 
@@ -92,13 +92,14 @@ impl EventQueue {
             return;
         }
         let dropped = state.buffer.push(event);
-        let trigger =
-            !state.triggered && !state.rests && state.buffer.len() >= self.max_pending_events;
-        state.triggered |= trigger;
+        let fires = !state.size_trigger_fired
+            && !state.size_trigger_off
+            && state.buffer.len() >= self.max_pending_events;
+        state.size_trigger_fired |= fires;
         drop(state);
         // Freed outside the lock.
         drop(dropped);
-        if trigger {
+        if fires {
             self.size_trigger.notify_one();
         }
     }
@@ -110,7 +111,7 @@ impl EventQueue {
     /// Begins a delivery. Returns the number of queued events.
     pub(super) fn begin_delivery(&self) -> usize {
         let mut state = self.lock();
-        state.triggered = false;
+        state.size_trigger_fired = false;
         state.buffer.len()
     }
 
@@ -128,21 +129,20 @@ impl EventQueue {
     pub(super) fn delivered(&self, count: usize, weight: usize) {
         let mut state = self.lock();
         state.buffer.delivered(count, weight);
-        state.rests = false;
+        state.size_trigger_off = false;
         state.error = None;
     }
 
-    /// Notes that a batch failed. The size trigger rests until a batch is delivered.
+    /// Notes that a batch failed. The size trigger is off until a batch is delivered.
     pub(super) fn failed(&self, error: RelayError) {
         let mut state = self.lock();
-        state.triggered = false;
-        state.rests = true;
+        state.size_trigger_fired = false;
+        state.size_trigger_off = true;
         state.error = Some(error);
     }
 
-    /// Whether the size trigger rests.
-    pub(super) fn rests(&self) -> bool {
-        self.lock().rests
+    pub(super) fn is_size_trigger_off(&self) -> bool {
+        self.lock().size_trigger_off
     }
 
     pub(super) fn report(&self) -> DeliveryReport {

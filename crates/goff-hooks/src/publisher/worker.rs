@@ -22,7 +22,7 @@ pub(super) struct Worker {
     pub(super) options: EventPublisherOptions,
     pub(super) flush_requests: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
     pub(super) stop: StopSignal,
-    /// When the last delivery is cut off; set before the stop signal.
+    /// When the last delivery is cut off; set before the stop signal is sent.
     pub(super) deadline: Arc<OnceLock<Instant>>,
 }
 
@@ -52,7 +52,7 @@ impl Worker {
                 }
                 () = &mut next => next.set(sleep(interval)),
                 () = self.queue.size_trigger.notified() => {
-                    if self.queue.rests() {
+                    if self.queue.is_size_trigger_off() {
                         continue;
                     }
                 }

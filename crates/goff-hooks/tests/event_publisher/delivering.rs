@@ -139,9 +139,9 @@ async fn events_recorded_during_a_delivery_are_kept() {
     }
 }
 
-/// After a failure the size trigger rests until a batch is delivered for another reason.
+/// Until a batch is delivered for another reason.
 #[tokio::test(start_paused = true)]
-async fn size_trigger_rests_after_a_failure() {
+async fn size_trigger_is_off_after_a_failure() {
     let relay = ScriptedRelay::new();
     relay.set_collector_failure(refusal(503));
     let publisher = started(&relay, small());

@@ -113,7 +113,7 @@ async fn concurrent_recording_drops_exactly_the_oldest() {
     let relay = ScriptedRelay::new();
     relay.set_collector_failure(refusal(503));
     let publisher = started(&relay, options().max_pending_events(500));
-    // After this failure the size trigger rests, so that no batch is in flight.
+    // After this failure the size trigger is off, so that no batch is in flight.
     record(&publisher, -1..0);
     let _ = publisher.flush(SECOND).await;
     thread::scope(|scope| {

@@ -154,7 +154,7 @@ fn weight_counts_texts_and_values() {
         resolution: Some(Arc::new(resolution)),
         ..feature(0)
     };
-    let long_events: [Event; 10] = [
+    let long_events: [Event; 11] = [
         FeatureEvent {
             user_key: text.clone(),
             ..feature(0)
@@ -177,6 +177,11 @@ fn weight_counts_texts_and_values() {
         .into(),
         resolution(Resolution {
             version: Some(text.clone()),
+            ..Resolution::default()
+        })
+        .into(),
+        resolution(Resolution {
+            metadata: members.clone(),
             ..Resolution::default()
         })
         .into(),

@@ -155,7 +155,8 @@
 //!
 //! Everything that does not depend on the context is done when a flag is made.
 //! Evaluating a flag with a static answer, a rule or a split allocates nothing,
-//! and most other evaluations do not either. A variation whose value is an object
+//! and most other evaluations do not either; a flag whose queries mention more
+//! than eight attributes allocates once. A variation whose value is an object
 //! or a list is expanded into a [`serde_json::Value`] when it is first served.
 //!
 //! # Where it differs from the official engine
@@ -195,6 +196,7 @@ pub use compiled::{
     metadata::Metadata,
 };
 pub use configuration::date::Timestamp;
+#[doc(hidden)]
 pub use document::evaluate_document;
 pub use evaluate::{
     attributes::{Attribute, Attributes},

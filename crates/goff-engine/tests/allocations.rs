@@ -1,4 +1,4 @@
-//! How many allocations an evaluation makes: none, for the kinds of flags that most flags are.
+//! How many allocations an evaluation makes: none, for most kinds of flags.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -35,7 +35,7 @@ fn main() {
         })
         .collect();
     let logic = r#"{"and":[{"==":[{"var":"country"},"FR"]},{">":[{"var":"age"},18]},{"in":[{"var":"plan"},["free","pro"]]}]}"#;
-    let ramp = json!({"progressiveRollout": {
+    let rollout = json!({"progressiveRollout": {
         "initial": {"variation": "off", "date": "2024-01-01T00:00:00Z"},
         "end": {"variation": "on", "date": "2025-01-01T00:00:00Z"},
     }});
@@ -47,7 +47,7 @@ fn main() {
             .insert(name.to_owned(), value.clone());
         flag
     };
-    // What must not allocate, and what is only stated.
+    // Flags without a limit are only printed.
     for (name, flag, limit) in [
         ("static", flag(json!([]), &off), Some(0)),
         (
@@ -72,7 +72,7 @@ fn main() {
             flag(json!([rule("company.plan eq \"team\"", &on)]), &off),
             Some(0),
         ),
-        ("progressive rollout", flag(json!([]), &ramp), Some(0)),
+        ("progressive rollout", flag(json!([]), &rollout), Some(0)),
         (
             "scheduled",
             with(flag(json!([]), &off), "scheduledRollout", &steps),

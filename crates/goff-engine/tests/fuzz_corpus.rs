@@ -6,7 +6,7 @@ use std::time::Instant;
 
 #[test]
 fn the_corpus_neither_panics_nor_takes_long() {
-    // Without optimisation everything takes this many times as long.
+    // Without optimization everything takes this many times as long.
     let slack = if cfg!(debug_assertions) { 40 } else { 1 };
     for (name, target) in inputs::TARGETS {
         let folder = format!("{}/fuzz/corpus/{name}", env!("CARGO_MANIFEST_DIR"));
@@ -19,7 +19,7 @@ fn the_corpus_neither_panics_nor_takes_long() {
             target(&input);
             let time = start.elapsed();
             if time > inputs::MAX_TIME * slack {
-                // Another process may have been in the way: the second try decides.
+                // Another process may have interfered, so the second try decides.
                 let start = Instant::now();
                 target(&input);
                 assert!(

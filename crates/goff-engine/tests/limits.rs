@@ -1,4 +1,4 @@
-//! Size limits at, below and above their value, and what keeps hostile inputs cheap.
+//! Size limits below, at and above their value, and bounds on the cost of hostile inputs.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::time::{Duration, Instant};
@@ -111,7 +111,7 @@ fn input_nesting() {
 }
 
 #[test]
-fn a_flag_is_measured_as_if_it_stood_in_its_document() {
+fn a_flag_is_measured_as_part_of_its_document() {
     let flag = |depth: usize| {
         let depth = depth - 3;
         let json = format!(
@@ -140,18 +140,18 @@ fn limits_apply_to_steps_that_are_not_due() {
     });
     let flag = Flag::from_json("f", flag.to_string().as_bytes());
     let context = FlagContext::default();
-    let nobody = serde_json::Map::new();
-    let evaluation = flag.evaluate(&nobody, &context, now());
+    let empty = serde_json::Map::new();
+    let evaluation = flag.evaluate(&empty, &context, now());
     assert_eq!(
         evaluation.error.map(|error| error.code()),
         Some(ErrorCode::ParseError)
     );
 }
 
-/// Queries nest without parentheses, too; the parser counts and does not overflow a small stack.
+/// Queries nest without parentheses, too. The parser counts, so that it never overflows the stack.
 #[test]
-fn nesting_that_no_limit_sees_is_counted() {
-    let run = || {
+fn nesting_without_brackets_is_counted() {
+    on_a_small_stack(|| {
         for (count, expected) in [(500, "yes"), (998, "yes"), (1002, "no"), (15_000, "no")] {
             // An even number of negations.
             assert_eq!(
@@ -167,21 +167,20 @@ fn nesting_that_no_limit_sees_is_counted() {
         ] {
             let _ = document(&query, r#"{"x":1}"#);
         }
-    };
-    // What a thread of an asynchronous runtime has.
-    std::thread::Builder::new()
-        .stack_size(2 << 20)
-        .spawn(run)
-        .unwrap()
-        .join()
-        .unwrap();
+    });
 }
 
-/// Data is evaluated as a rule where the dialect evaluates twice, however deep it is.
+/// Runs on the stack of an asynchronous runtime's thread.
+fn on_a_small_stack(run: fn()) {
+    let thread = std::thread::Builder::new().stack_size(2 << 20);
+    thread.spawn(run).unwrap().join().unwrap();
+}
+
+/// Where the dialect evaluates twice, data is evaluated as a rule, at any depth.
 #[test]
 fn data_nested_deeper_than_any_document_is_counted() {
-    let run = || {
-        // The value itself is dropped by recursion, which bounds how deep a caller's can be.
+    on_a_small_stack(|| {
+        // The value itself is dropped by recursion, which bounds how deep it can be.
         for depth in [10, 250, 600, 1_000] {
             let mut deep = Value::from(true);
             for _ in 0..depth {
@@ -210,16 +209,10 @@ fn data_nested_deeper_than_any_document_is_counted() {
                 }
             }
         }
-    };
-    std::thread::Builder::new()
-        .stack_size(2 << 20)
-        .spawn(run)
-        .unwrap()
-        .join()
-        .unwrap();
+    });
 }
 
-/// JSONLogic that grows without end matches nobody, soon.
+/// JSONLogic whose results grow without end stops soon and matches no context.
 #[test]
 fn json_logic_is_bounded_by_steps() {
     let doubling = r#"{"reduce":[[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],{"cat":[{"var":"accumulator"},{"var":"accumulator"}]},"ab"]}"#;
@@ -236,7 +229,7 @@ fn json_logic_is_bounded_by_steps() {
             "{rule}"
         );
     }
-    // What people write is far below.
+    // Rules in practice are far below.
     let list = format!("[{}1]", "1,".repeat(999));
     assert_eq!(
         document(

@@ -59,7 +59,7 @@ fn another_type_or_no_attribute_makes_every_comparison_false() {
 }
 
 #[test]
-fn an_undefined_operator_poisons_the_query() {
+fn an_undefined_operator_invalidates_the_query() {
     check(
         &json!({"x": 1}),
         &[
@@ -114,7 +114,7 @@ fn a_missing_parent_leaks_the_attribute_read_before() {
 }
 
 #[test]
-fn reading_a_member_of_what_is_no_object_is_final() {
+fn reading_a_member_of_anything_but_an_object_is_final() {
     check(
         &json!({"x": 5}),
         &[

@@ -23,23 +23,23 @@ struct Vector<'v> {
 }
 
 /// Numbers as doubles.
-fn normalised(value: &Value) -> Value {
+fn normalized(value: &Value) -> Value {
     match value {
         Value::Number(number) => Value::String(format!("number {:?}", number.as_f64())),
-        Value::Array(elements) => elements.iter().map(normalised).collect(),
+        Value::Array(elements) => elements.iter().map(normalized).collect(),
         Value::Object(members) => Value::Object(
             members
                 .iter()
-                .map(|(name, value)| (name.clone(), normalised(value)))
+                .map(|(name, value)| (name.clone(), normalized(value)))
                 .collect(),
         ),
         other => other.clone(),
     }
 }
 
-/// Leaves out details that are worded by the decoder.
+/// Without details that the decoder words.
 fn comparable(output: &Value) -> Value {
-    let mut output = normalised(output);
+    let mut output = normalized(output);
     let code = output["errorCode"].as_str().unwrap_or_default();
     let details = output["errorDetails"].as_str().unwrap_or_default();
     let limit = details.starts_with("input JSON exceeds") || details.starts_with("targeting query");

@@ -1,4 +1,4 @@
-//! The version that the engine follows is the one that it is compared with.
+//! The engine follows the version that it is compared with.
 
 /// GOFF-ENG-001, GOFF-ENG-002, GOFF-WASM-010.
 #[test]

@@ -1,4 +1,4 @@
-//! A compiled flag without its key.
+//! What a compiled flag consists of.
 
 use std::sync::Arc;
 

@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_the_official_parser_refuses() {
+    fn rejects_what_the_official_parser_rejects() {
         for text in [
             "",
             "2024-01-15",

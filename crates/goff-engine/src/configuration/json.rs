@@ -397,7 +397,7 @@ impl<'t> Reader<'t> {
         Ok(code)
     }
 
-    /// Moves past one value by looking at brackets and quotes only.
+    /// Skips one value, delimited by brackets and quotes only.
     fn skip_extent(&mut self) -> Result<(), SyntaxError> {
         let mut depth = 0_usize;
         loop {
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_texts_are_refused() {
+    fn malformed_texts_are_rejected() {
         for text in [
             "",
             "{",
@@ -498,7 +498,7 @@ mod tests {
     }
 
     #[test]
-    fn member_extents_survive_a_malformed_neighbour() {
+    fn member_extents_survive_a_malformed_neighbor() {
         let text = r#" {"a" : {"x":tru}, "b":[1,"}"] , "c":1} "#;
         let found: Vec<_> = members(text)
             .unwrap()

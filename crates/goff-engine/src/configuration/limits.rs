@@ -155,8 +155,7 @@ fn longest_list(query: &str) -> usize {
 fn conditions_and_path(query: &str) -> (usize, usize) {
     let mut conditions = 1;
     let mut longest_path = 0;
-    // For the count of conditions a word ends at every byte that is no word byte. For the length of
-    // paths it goes on across brackets and commas.
+    // The two counts split words differently: brackets and commas end a condition, but not a path.
     let mut word: [u8; 4] = [0; 4];
     let mut length = 0_usize;
     let mut path = 0_usize;

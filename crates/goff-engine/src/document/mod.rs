@@ -19,7 +19,7 @@ use crate::{
     evaluate::flag_context::FlagContext,
 };
 
-/// Evaluates an input document of the official evaluation module and gives its
+/// Evaluates an input document of the official evaluation module and returns its
 /// output document.
 ///
 /// The input has the members `flagKey`, `flag`, `evalContext` and

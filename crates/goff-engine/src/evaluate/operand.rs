@@ -1,10 +1,10 @@
-//! What queries read: attributes fetched from the context, and values inside them.
+//! The values that queries read: fetched attributes, and parts of them.
 
 use serde_json::{Map, Value};
 
 use crate::evaluate::attributes::Attribute;
 
-/// A fetched attribute. Its whole numbers are integers.
+/// An attribute as it was fetched.
 #[derive(Debug)]
 pub(crate) enum Fetched<'a> {
     Plain(Operand<'a>),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::position::Position;
 
-/// A flag that the server would refuse.
+/// A flag that the server would reject.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagProblem {
     pub(super) flag: String,

@@ -43,10 +43,10 @@ fn settle_part(tree: &mut Tree, part: Part) {
             (Part::Flag, Some("scheduledRollout")) => settle_list(value, Part::Flag),
             (Part::Flag, Some("experimentation")) => settle_part(value, Part::Window),
             (Part::Rule, Some("progressiveRollout")) => {
-                settle_part(value, Part::ProgressiveRollout)
+                settle_part(value, Part::ProgressiveRollout);
             }
             (Part::ProgressiveRollout, Some("initial" | "end")) => {
-                settle_part(value, Part::RolloutEnd)
+                settle_part(value, Part::RolloutEnd);
             }
             _ => {}
         }

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_are_written_as_go_does() {
+    fn dates_are_written_as_in_go() {
         for (read, written) in [
             ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"),
             ("2024-01-01T1:00:00,500Z", "2024-01-01T01:00:00.5Z"),

@@ -93,7 +93,7 @@ f:
     ] {
         assert!(raw.contains(part), "{part} in {raw}");
     }
-    // In a free object a scalar keeps its own type; what looks like a date is one.
+    // In an object with free member names scalars keep their type, and date-like text is a date.
     let text = "\
 f:
   version: 2024-01-01
@@ -141,7 +141,7 @@ fn a_flag_is_shown_as_the_server_serves_it() {
 }
 
 #[test]
-fn integers_are_exact_where_the_server_has_them_exact() {
+fn integers_are_exact_in_the_formats_in_which_the_server_reads_them_exactly() {
     let beyond_f64 = 9_007_199_254_740_993_i64;
     for (format, text, expected) in [
         (
@@ -184,7 +184,7 @@ fn integers_are_exact_where_the_server_has_them_exact() {
             assert_eq!(metadata["m"], u64::MAX);
         }
     }
-    // A mixture of both kinds is numbers all the same.
+    // Doubles and exact integers are one type of variation.
     let text = "f: {variations: {a: 1, b: 9007199254740993}, defaultRule: {variation: a}}";
     assert_eq!(
         FlagFile::parse(text, FlagFileFormat::Yaml)
@@ -210,7 +210,7 @@ fn json_is_read_like_a_configuration() {
 }
 
 #[test]
-fn mistakes_of_the_format_have_a_position() {
+fn syntax_errors_have_a_position() {
     for (format, text, message) in [
         (
             FlagFileFormat::Json,
@@ -280,7 +280,7 @@ fn aliases_of_aliases_are_bounded() {
     );
 }
 
-/// What the server says of a flag, and where.
+/// The server's message about a flag, with its position.
 fn problem(flag: &str) -> String {
     let text = format!("{{\"f\":\n{flag}}}");
     let file = FlagFile::parse(&text, FlagFileFormat::Json).unwrap();

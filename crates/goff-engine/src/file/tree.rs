@@ -1,4 +1,4 @@
-//! Flag files as values with positions, whatever their format.
+//! The contents of flag files in any format, with positions.
 
 use std::borrow::Cow;
 
@@ -92,7 +92,7 @@ impl Tree {
             Content::Null => text.push_str("null"),
             Content::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
             Content::Number(Some(value)) => text.push_str(&value.to_string()),
-            // Any number that does not fit a double either.
+            // Any number that does not fit a double will do.
             Content::Number(None) => text.push_str("1e999"),
             Content::Text(value) => {
                 text.push_str(&serde_json::Value::from(value.as_str()).to_string());

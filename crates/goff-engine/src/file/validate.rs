@@ -13,7 +13,7 @@ use crate::{
     evaluate::{operand::Operand, scope::NameTable},
     query::{
         Query,
-        rule_language::{End, Program},
+        rule_language::{Program, program::End},
         trim,
     },
 };

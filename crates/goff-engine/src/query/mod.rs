@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn line_breaks_glue_words_together() {
+    fn lines_are_joined_without_spaces() {
         assert_eq!(trim("  x eq 1\n  and y eq 2 "), "x eq 1and y eq 2 ");
         assert_eq!(trim("\n \n"), "");
         assert_eq!(trim("\tx"), "\tx");

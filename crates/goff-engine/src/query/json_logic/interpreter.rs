@@ -25,7 +25,7 @@ pub(super) enum Data<'v> {
     Value(Value<'v>),
 }
 
-/// The context, without its type.
+/// The context as a trait object, so that the interpreter is not generic.
 trait Root<'v> {
     fn member(&self, name: &str) -> Outcome<'v>;
     fn whole(&self) -> Outcome<'v>;

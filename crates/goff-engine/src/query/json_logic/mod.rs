@@ -2,8 +2,9 @@
 //! (docs/engine-semantics.md 18; upstream
 //! `github.com/diegoholiveira/jsonlogic`).
 //!
-//! A rule whose operators and operands are all simple is compiled and reads
-//! attributes through the flag's slots. Every other rule is interpreted.
+//! A rule whose operators and operands are all simple is compiled, for the bench
+//! row "JSONLogic, three conditions": interpreting it takes five times as long.
+//! Every other rule is interpreted.
 
 mod comparison;
 mod compiled;

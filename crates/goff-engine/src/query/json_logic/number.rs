@@ -61,7 +61,7 @@ pub(super) fn index(segment: &str) -> Option<usize> {
     (!parsed.overflow && (0.0..1e15).contains(&index)).then_some(index as usize)
 }
 
-/// Whether every underscore stands between digits; a hexadecimal prefix counts as one.
+/// Whether every underscore is between digits; a hexadecimal prefix counts as one.
 fn underscores_separate_digits(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let hexadecimal = unsigned.starts_with("0x") || unsigned.starts_with("0X");
@@ -113,7 +113,7 @@ fn hexadecimal(text: &str) -> Option<f64> {
             mantissa = mantissa << 4 | digit;
             exponent -= if fraction { 4 } else { 0 };
         } else {
-            // Digits that do not fit matter only in that they are not all zero.
+            // Of the digits that do not fit it only matters whether all are zero.
             mantissa |= u64::from(digit != 0);
             exponent += if fraction { 0 } else { 4 };
         }
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_go_refuses() {
+    fn rejects_what_go_rejects() {
         for text in [
             "", " 1", "1 ", "0x10", "0x", "0xp1", "1e", "e1", ".", "+", "-nan", "+nan", "infi",
             "0x1p", "--1", "1.2.3", "0b1", "_1", "1_", "1__0", "1_.5", "1e_5", "0x.p1",

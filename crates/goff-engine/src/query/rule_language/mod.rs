@@ -7,7 +7,7 @@
 mod lexer;
 mod literal;
 mod parser;
-mod program;
+pub(crate) mod program;
 mod text;
 
-pub(crate) use program::{End, Program, compile};
+pub(crate) use program::{Program, compile};

@@ -80,11 +80,11 @@ enum Rule {
     Tail,
 }
 
-/// What the open node keeps of the tokens taken while it was open.
+/// What the parser remembers of the tokens taken for the open node.
 #[derive(Debug, Default)]
 struct Taken<'q> {
     not: bool,
-    /// Kept for values only.
+    /// Remembered for values only.
     tokens: Option<Vec<Token<'q>>>,
 }
 

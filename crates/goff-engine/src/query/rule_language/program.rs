@@ -179,7 +179,7 @@ impl Compiler<'_> {
 }
 
 impl Program {
-    /// Walks through the conditions, each of which `holds` or not.
+    /// Walks through the conditions; `holds` decides each.
     #[inline]
     pub(crate) fn walk<E>(
         &self,

@@ -28,7 +28,7 @@ fn characters(text: &str) -> impl DoubleEndedIterator<Item = char> + '_ {
 /// Whether `text`, lower-cased, equals `literal`, which is lower-cased already.
 #[inline]
 pub(super) fn equal(text: &str, literal: &str) -> bool {
-    // Bytes beyond ASCII that are the same stand for characters that are lower-case in both.
+    // Equal bytes outside ASCII are equal characters, and the literal's are lower-case.
     same_bytes(text.as_bytes(), literal.as_bytes()) || equal_beyond_ascii(text, literal)
 }
 

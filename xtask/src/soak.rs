@@ -35,8 +35,8 @@ fn stress(options: &Options) -> Result<(), Failure> {
 /// Late answers and invalidations in random order. Their number is given, not the time they take.
 fn interleavings(options: &Options) -> Result<(), Failure> {
     const EACH_MINUTE: u64 = 10_000;
-    let tests = Program::cargo(["test", "--package", "goff-client", "--test", "stale_writes"])
-        .args(["--", "--nocapture"])
+    let tests = Program::cargo(["test", "--package", "goff-client", "--test", "remote"])
+        .args(["stale_writes", "--", "--nocapture"])
         .env(
             "GOFF_INTERLEAVINGS",
             (options.minutes * EACH_MINUTE).to_string(),

@@ -1,5 +1,5 @@
-//! How often one evaluation allocates, above what the transport does: it must not depend on the
-//! context, which is never copied.
+//! The allocations of one evaluation above those of its transport. Their number does not depend on
+//! the context, which is not copied.
 #![cfg(feature = "http")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,11 +10,11 @@ use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, HttpTr
 use goff_http::{HttpRequest, HttpResponse, TransportError};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
-/// Counts for the whole process, in which nothing else runs.
+/// Counts for the whole process; no other test runs in it.
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Answers without allocating anything of its own but the future that the trait boxes.
+/// Allocates nothing but the future that the trait boxes.
 #[derive(Debug)]
 struct CannedTransport;
 
@@ -44,7 +44,7 @@ fn allocations(goff: &GoFeatureFlag, context: &EvaluationContext) -> usize {
         .build()
         .unwrap();
     runtime.block_on(async {
-        // Once unmeasured: what is made lazily is made then.
+        // Once unmeasured, for what is initialized lazily.
         assert!(goff.evaluate("flag", context, false).await.value);
     });
     let region = Region::new(ALLOCATOR);

@@ -1,6 +1,6 @@
-//! The option `debug`: at which level this client's own diagnostics come.
+//! The option `debug`.
 //!
-//! A test binary of its own, because what is enabled is cached for the whole process.
+//! A separate test binary, because tracing caches per process which callsites are enabled.
 #![cfg(feature = "http")]
 
 mod log;
@@ -14,13 +14,13 @@ use tracing::Level;
 
 use self::log::Log;
 
-const DEADLINE: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn context() -> EvaluationContext {
     EvaluationContext::builder().targeting_key("user-1").build()
 }
 
-/// An answer to an evaluation that the data collector could give too.
+/// An answer to evaluations and to deliveries of usage data.
 fn answer() -> Answer {
     let body = json!({
         "value": true, "reason": "STATIC", "variationType": "A", "failed": false,
@@ -30,7 +30,7 @@ fn answer() -> Answer {
     Answer::new(200, body.to_string())
 }
 
-/// A miss, then `hits` hits, each of which is an event.
+/// A miss, then `hits` hits; each hit is an event.
 async fn hit(goff: &GoFeatureFlag, hits: usize) {
     for _ in 0..=hits {
         let details = goff.evaluate("flag", &context(), false).await;
@@ -38,9 +38,7 @@ async fn hit(goff: &GoFeatureFlag, hits: usize) {
     }
 }
 
-/// Python A9, C24: this client's own diagnostics at INFO instead of DEBUG: requests, the stream,
-/// deliveries.
-/// GOFF-CFG-009.
+/// GOFF-CFG-009; docs/python-parity.md A9; docs/python-parity.md C24.
 #[tokio::test]
 async fn debug_raises_the_level_of_diagnostics() {
     for debug in [false, true] {
@@ -50,7 +48,7 @@ async fn debug_raises_the_level_of_diagnostics() {
         let options = GoFeatureFlagOptions::new(server.url()).debug(debug);
         let goff = GoFeatureFlag::connect(options).await.unwrap();
         hit(&goff, 1).await;
-        goff.shutdown(DEADLINE).await;
+        goff.shutdown(TIMEOUT).await;
         let log = log.lines();
         let level_of = |text: &str| {
             let line = log.iter().find(|(_, message)| message.contains(text));

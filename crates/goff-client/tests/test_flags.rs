@@ -1,4 +1,5 @@
 //! The test kit's `TestFlags` as the relay proxy of a client, in both evaluation types.
+#![cfg(feature = "in-process")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
 
 use std::sync::Arc;
@@ -65,7 +66,7 @@ async fn a_changed_flag_is_fetched_at_once_for_evaluation_in_process() {
             tokio::task::yield_now().await;
         }
     };
-    // Its polling interval is minutes.
+    // The polling interval is two minutes.
     timeout(Duration::from_secs(10), changed).await.unwrap();
     assert!(goff.evaluate("nowhere", &user(), true).await.value);
     goff.shutdown(Duration::from_secs(5)).await;

@@ -1,4 +1,4 @@
-//! The option `tls`, against a gateway on loopback whose certificate authority nobody knows.
+//! The option `tls`, with a gateway on loopback and a private certificate authority.
 #![cfg(feature = "tls")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -37,7 +37,7 @@ fn acceptor(authority: &Authority) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// Ends TLS before the server until the tasks are dropped; the URL.
+/// Terminates TLS in front of the server until the tasks are dropped. Returns its URL.
 async fn gateway(
     acceptor: TlsAcceptor,
     server: &FaultyServer,
@@ -63,9 +63,9 @@ async fn gateway(
     format!("https://localhost:{port}")
 }
 
-/// GOFF-CFG-009: whom to trust is the option's to say.
+/// GOFF-CFG-009.
 #[tokio::test]
-async fn tls_decides_who_is_trusted() {
+async fn tls_sets_the_trusted_authorities() {
     let authority = authority();
     let body = r#"{"value":true,"reason":"STATIC"}"#;
     let server = FaultyServer::start([Answer::new(200, body)]).await.unwrap();
@@ -77,20 +77,20 @@ async fn tls_decides_who_is_trusted() {
         let context = EvaluationContext::default();
         goff.evaluate("flag", &context, false).await
     };
-    // The change stream, where it is built in, asks too.
+    // The change stream sends requests too.
     let evaluations = || {
         let requests = server.requests().into_iter();
         requests
             .filter(|request| request.path == "/v1/feature/flag/eval")
             .count()
     };
-    let nobody = || TlsOptions::new().roots(TlsRoots::Empty);
-    let trusting = evaluate(nobody().certificate_authority(authority.pem())).await;
+    let no_roots = || TlsOptions::new().roots(TlsRoots::Empty);
+    let trusting = evaluate(no_roots().certificate_authority(authority.pem())).await;
     assert!(trusting.value, "{:?}", trusting.error());
     assert_eq!(evaluations(), 1);
 
-    let stranger = self::authority();
-    let refused = evaluate(nobody().certificate_authority(stranger.pem())).await;
+    let other = self::authority();
+    let refused = evaluate(no_roots().certificate_authority(other.pem())).await;
     assert!(!refused.value);
     let error = refused.error().unwrap().to_string();
     assert!(error.contains("certificate"), "{error}");

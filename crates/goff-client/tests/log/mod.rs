@@ -1,5 +1,5 @@
-//! What is logged, for tests of it: each in a binary of its own, because what is enabled is cached
-//! for the whole process.
+//! Captures log lines. Each test of them is a separate binary, because tracing caches per process
+//! which callsites are enabled.
 
 use std::fmt::{Debug, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,12 +8,12 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// What is logged, with its level.
+/// The captured lines, with their levels.
 #[derive(Clone, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<(Level, String)>>>);
 
 impl Log {
-    /// Every line so far: its level, its fields as `name=value`.
+    /// Every line so far: its level, and its fields as `name=value`.
     pub(crate) fn lines(&self) -> Vec<(Level, String)> {
         self.0
             .lock()

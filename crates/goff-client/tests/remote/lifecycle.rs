@@ -1,8 +1,6 @@
-//! Starting, stopping, starting again: what a client promises at each point of its life.
-#![cfg(feature = "ws")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Starting, stopping, and starting again.
 
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
@@ -14,34 +12,16 @@ use goff_testkit::{Answer, FaultyServer, ScriptedRelay};
 use serde_json::{Map, Value, json};
 use tokio::runtime::{Handle, Runtime};
 
-const DEADLINE: Duration = Duration::from_secs(5);
-/// What shutdown may take beyond its deadline.
+use super::{TIMEOUT, context, goff, hit, options};
+
+/// How much longer than its timeout a shutdown may take.
 const GRACE: Duration = Duration::from_millis(100);
-
-fn options(relay: &ScriptedRelay) -> GoFeatureFlagOptions {
-    GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()))
-}
-
-async fn goff(relay: &ScriptedRelay) -> GoFeatureFlag {
-    GoFeatureFlag::connect(options(relay)).await.unwrap()
-}
-
-fn context() -> EvaluationContext {
-    EvaluationContext::builder().targeting_key("user-1").build()
-}
 
 async fn evaluate(goff: &GoFeatureFlag) -> Result<Reason, ErrorCode> {
     let details = goff.evaluate("flag", &context(), false).await;
     match details.error() {
         None => Ok(details.reason().clone()),
         Some(error) => Err(error.code()),
-    }
-}
-
-/// A miss, then `hits` hits.
-async fn hit(goff: &GoFeatureFlag, hits: usize) {
-    for _ in 0..=hits {
-        evaluate(goff).await.unwrap();
     }
 }
 
@@ -55,10 +35,10 @@ fn details(value: Value) -> Map<String, Value> {
     value.as_object().unwrap().clone()
 }
 
-/// Waits until every task is gone.
+/// Waits until every task has ended.
 async fn no_task_is_left() {
     let metrics = Handle::current().metrics();
-    let give_up = Instant::now() + DEADLINE;
+    let give_up = Instant::now() + TIMEOUT;
     while metrics.num_alive_tasks() > 0 {
         assert!(
             Instant::now() < give_up,
@@ -83,10 +63,10 @@ fn both_runtimes() -> [Runtime; 2] {
     ]
 }
 
-/// GOFF-LIFE-001, GOFF-LIFE-006: NotReady, Ready, Closed, with the age of each, and what an
-/// evaluation gives in each.
+/// NotReady, Ready and Closed, with their age, and what an evaluation gives in each.
+/// GOFF-LIFE-001, GOFF-LIFE-006.
 #[tokio::test(start_paused = true)]
-async fn status_follows_the_life_of_a_client() {
+async fn status_follows_the_lifecycle() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
     let not_ready = Err(ErrorCode::ProviderNotReady);
@@ -101,18 +81,18 @@ async fn status_follows_the_life_of_a_client() {
     assert_eq!(goff.status().last_error, None);
     assert_eq!(evaluate(&goff).await, Ok(Reason::Static));
     tokio::time::advance(Duration::from_secs(2)).await;
-    // A second initialisation of a client that is ready changes nothing (GOFF-LIFE-002, C23).
+    // A second `initialize` changes nothing (GOFF-LIFE-002; docs/python-parity.md C23).
     goff.initialize().await.unwrap();
     assert_eq!(goff.status().age, Duration::from_secs(2));
     assert_eq!(evaluate(&goff).await, Ok(Reason::Cached));
-    goff.shutdown(DEADLINE).await;
+    goff.shutdown(TIMEOUT).await;
     assert_eq!(goff.status().state, State::Closed);
     assert_eq!(evaluate(&goff).await, not_ready);
     assert_eq!(relay.requests().len(), 1);
 }
 
-/// GOFF-LIFE-003, C23: a client starts again with an empty cache, and with the events that were
-/// not delivered.
+/// With an empty cache, and with the events that were not delivered. GOFF-LIFE-003;
+/// docs/python-parity.md C23.
 #[tokio::test(start_paused = true)]
 async fn client_starts_again_after_shutdown() {
     let relay = ScriptedRelay::new().with_value("flag", true);
@@ -121,7 +101,7 @@ async fn client_starts_again_after_shutdown() {
     relay.set_collector_failure(Some(RelayError::RateLimited {
         remaining: Duration::from_secs(1),
     }));
-    let report = goff.shutdown(DEADLINE).await;
+    let report = goff.shutdown(TIMEOUT).await;
     adds_up(&report);
     assert_eq!((report.recorded, report.pending), (3, 3));
     assert!(report.error.is_some());
@@ -131,7 +111,7 @@ async fn client_starts_again_after_shutdown() {
         assert_eq!(goff.status().state, State::Ready);
         assert_eq!(evaluate(&goff).await, Ok(Reason::Static));
         assert_eq!(evaluate(&goff).await, Ok(Reason::Cached));
-        adds_up(&goff.shutdown(DEADLINE).await);
+        adds_up(&goff.shutdown(TIMEOUT).await);
     }
     let delivered: usize = relay.batches().iter().map(|batch| batch.events.len()).sum();
     assert_eq!(delivered, 6);
@@ -140,15 +120,15 @@ async fn client_starts_again_after_shutdown() {
     assert_eq!(stats.usage.delivered, 6);
 }
 
-/// Python rows 38, 39, C23: shutting down a client that was never initialised, or twice, does no
-/// harm and no work.
+/// Before `initialize`, and twice. docs/python-parity.md A.6, rows 38 and 39;
+/// docs/python-parity.md C23.
 #[tokio::test]
 async fn shutdown_is_safe_at_any_time() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let never = GoFeatureFlag::new(options(&relay)).unwrap();
     never.invalidation_sink().invalidate(Invalidation::All);
-    adds_up(&never.flush(DEADLINE).await);
-    adds_up(&never.shutdown(DEADLINE).await);
+    adds_up(&never.flush(TIMEOUT).await);
+    adds_up(&never.shutdown(TIMEOUT).await);
     assert_eq!(never.status().state, State::NotReady);
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
     drop(never);
@@ -156,8 +136,8 @@ async fn shutdown_is_safe_at_any_time() {
 
     let goff = goff(&relay).await;
     hit(&goff, 1).await;
-    let first = goff.shutdown(DEADLINE).await;
-    let second = goff.shutdown(DEADLINE).await;
+    let first = goff.shutdown(TIMEOUT).await;
+    let second = goff.shutdown(TIMEOUT).await;
     for report in [first, second] {
         adds_up(&report);
         assert_eq!((report.recorded, report.delivered), (1, 1));
@@ -166,10 +146,9 @@ async fn shutdown_is_safe_at_any_time() {
     no_task_is_left().await;
 }
 
-/// A runtime is needed to start, and only then.
-/// GOFF-LIFE-001.
+/// A runtime is needed to start only. GOFF-LIFE-001.
 #[test]
-fn client_without_a_runtime_says_so() {
+fn initialize_without_a_runtime_is_an_error() {
     let relay = ScriptedRelay::new();
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
     let mut initialize = std::pin::pin!(goff.initialize());
@@ -181,9 +160,8 @@ fn client_without_a_runtime_says_so() {
     assert_eq!(goff.status().state, State::NotReady);
 }
 
-/// Python rows 37, 40, C13: with a flush interval of 1,000,000 ms shutdown takes no time, and
-/// delivers.
-/// GOFF-LIFE-004, GOFF-COLL-014.
+/// GOFF-LIFE-004, GOFF-COLL-014; docs/python-parity.md A.6, rows 37 and 40;
+/// docs/python-parity.md C13.
 #[tokio::test(start_paused = true)]
 async fn shutdown_does_not_wait_for_an_interval() {
     let relay = ScriptedRelay::new().with_value("flag", true);
@@ -191,20 +169,19 @@ async fn shutdown_does_not_wait_for_an_interval() {
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     hit(&goff, 2).await;
     let start = tokio::time::Instant::now();
-    let report = goff.shutdown(DEADLINE).await;
+    let report = goff.shutdown(TIMEOUT).await;
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_eq!((report.delivered, report.pending), (2, 0));
 }
 
-/// GOFF-LIFE-005: a collector that takes its time holds shutdown up for no longer than the
-/// deadline; what was on its way counts as still here.
+/// The batch in flight counts as pending. GOFF-LIFE-005.
 #[tokio::test(start_paused = true)]
-async fn shutdown_keeps_its_deadline_during_a_hanging_flush() {
+async fn shutdown_keeps_its_timeout_during_a_hanging_flush() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let goff = goff(&relay).await;
     hit(&goff, 2).await;
     relay.set_collector_delay(Some(Duration::from_secs(1_000)));
-    // One is under way already, of somebody who gave up.
+    // This flush gives up; its delivery continues.
     goff.flush(Duration::from_millis(10)).await;
     let start = tokio::time::Instant::now();
     let report = goff.shutdown(Duration::from_secs(2)).await;
@@ -219,13 +196,13 @@ async fn shutdown_keeps_its_deadline_during_a_hanging_flush() {
     no_task_is_left().await;
 }
 
-/// GOFF-LIFE-004: an evaluation under way may finish until the deadline, and is refused then.
+/// GOFF-LIFE-004.
 #[tokio::test(start_paused = true)]
-async fn evaluation_in_flight_finishes_or_is_refused_at_the_deadline() {
+async fn evaluation_in_flight_finishes_or_is_refused_at_the_timeout() {
     for finishes in [true, false] {
         let relay = ScriptedRelay::new().with_value("flag", true).manual();
         let goff = goff(&relay).await;
-        let asking = [0, 1].map(|_| {
+        let callers = [0, 1].map(|_| {
             let goff = goff.clone();
             tokio::spawn(async move { evaluate(&goff).await })
         });
@@ -237,14 +214,14 @@ async fn evaluation_in_flight_finishes_or_is_refused_at_the_deadline() {
             async move { goff.shutdown(Duration::from_secs(2)).await }
         });
         tokio::time::sleep(Duration::from_secs(1)).await;
-        // Meanwhile nobody else gets in.
+        // New calls are refused.
         assert_eq!(evaluate(&goff).await, Err(ErrorCode::ProviderNotReady));
         assert!(goff.track("x", &context(), Map::new()).is_err());
         assert!(!stopping.is_finished());
         if finishes {
             assert!(relay.complete(0));
         }
-        let [first, second] = asking;
+        let [first, second] = callers;
         let results = (first.await.unwrap(), second.await.unwrap());
         let report = stopping.await.unwrap();
         adds_up(&report);
@@ -252,7 +229,7 @@ async fn evaluation_in_flight_finishes_or_is_refused_at_the_deadline() {
         if finishes {
             assert_eq!(results, (Ok(Reason::Static), Ok(Reason::Cached)));
             assert_eq!(took, Duration::from_secs(1));
-            // The follower's event came in time for the last flush.
+            // The last flush includes the follower's event.
             assert_eq!((report.recorded, report.delivered), (1, 1));
         } else {
             let refused = Err(ErrorCode::ProviderNotReady);
@@ -265,8 +242,7 @@ async fn evaluation_in_flight_finishes_or_is_refused_at_the_deadline() {
     }
 }
 
-/// An evaluation that shutdown waits for is recorded before the last delivery, on many threads too.
-/// GOFF-LIFE-004.
+/// Evaluations in flight are recorded before the last delivery. GOFF-LIFE-004.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
     for _ in 0..300 {
@@ -276,7 +252,7 @@ async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
             .map(|_| {
                 let goff = goff.clone();
                 let mut caller = Box::pin(async move { evaluate(&goff).await });
-                // It waits from here on, before shutdown begins.
+                // The evaluation is in flight before the shutdown starts.
                 let mut context = Context::from_waker(Waker::noop());
                 assert!(caller.as_mut().poll(&mut context).is_pending());
                 tokio::spawn(caller)
@@ -285,7 +261,7 @@ async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
         relay.wait_for_requests(1).await;
         let stopping = tokio::spawn({
             let goff = goff.clone();
-            async move { goff.shutdown(DEADLINE).await }
+            async move { goff.shutdown(TIMEOUT).await }
         });
         let mut subscription = goff.subscribe();
         if goff.status().state != State::Closed {
@@ -300,23 +276,26 @@ async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
     }
 }
 
-/// C13: neither a stream that hangs while it connects nor one between two attempts holds up
-/// shutdown, or leaves a task.
-/// GOFF-LIFE-004, GOFF-LIFE-005.
+/// Neither while the stream connects nor between two attempts. GOFF-LIFE-004, GOFF-LIFE-005;
+/// docs/python-parity.md C13.
 #[tokio::test]
 async fn shutdown_does_not_wait_for_the_stream() {
     let silent = FaultyServer::start([]).await.unwrap();
     for url in [silent.url(), FaultyServer::refusing_url().await.unwrap()] {
         let options = GoFeatureFlagOptions::new(&url).reconnect_interval(Duration::from_secs(60));
         let goff = GoFeatureFlag::connect(options).await.unwrap();
-        let give_up = Instant::now() + DEADLINE;
+        let give_up = Instant::now() + TIMEOUT;
         while silent.connections() == 0
             || (url != silent.url() && goff.status().last_error.is_none())
         {
             assert!(Instant::now() < give_up, "{:?}", goff.status());
             tokio::task::yield_now().await;
         }
-        assert_eq!(goff.status().state, State::Ready, "Python A22");
+        assert_eq!(
+            goff.status().state,
+            State::Ready,
+            "docs/python-parity.md A22"
+        );
         let start = Instant::now();
         let report = goff.shutdown(Duration::from_secs(10)).await;
         assert!(
@@ -329,9 +308,9 @@ async fn shutdown_does_not_wait_for_the_stream() {
     }
 }
 
-/// GOFF-LIFE-005: real time and a real connection: a collector that never answers.
+/// In real time, with a real connection. GOFF-LIFE-005.
 #[tokio::test]
-async fn shutdown_keeps_its_deadline_with_a_silent_collector() {
+async fn shutdown_keeps_its_timeout_with_a_silent_collector() {
     let collector = FaultyServer::start([]).await.unwrap();
     let evaluations = FaultyServer::start([Answer::new(
         200,
@@ -348,18 +327,18 @@ async fn shutdown_keeps_its_deadline_with_a_silent_collector() {
         .disable_cache_invalidation(true);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     hit(&goff, 1).await;
-    let deadline = Duration::from_millis(300);
+    let timeout = Duration::from_millis(300);
     let start = Instant::now();
-    let report = goff.shutdown(deadline).await;
+    let report = goff.shutdown(timeout).await;
     let took = start.elapsed();
-    assert!(took >= deadline && took < deadline + GRACE, "{took:?}");
+    assert!(took >= timeout && took < timeout + GRACE, "{took:?}");
     assert_eq!(collector.requests().len(), 1);
     adds_up(&report);
     assert_eq!((report.delivered, report.pending), (0, 1));
 }
 
-/// Python rows 37–40, C28: dropping the last handle leaves no task, and asks no shutdown, on both
-/// kinds of runtime, with a stream and requests under way.
+/// On both kinds of runtime, with a stream and requests in flight. docs/python-parity.md A.6, rows 37 to 40;
+/// docs/python-parity.md C28.
 #[test]
 fn dropping_the_last_handle_leaves_no_task() {
     for runtime in both_runtimes() {
@@ -367,13 +346,13 @@ fn dropping_the_last_handle_leaves_no_task() {
             let relay = ScriptedRelay::new().with_value("flag", true).manual();
             let goff = goff(&relay).await;
             let other = goff.clone();
-            let asking = tokio::spawn({
+            let caller = tokio::spawn({
                 let goff = goff.clone();
                 async move { evaluate(&goff).await }
             });
             relay.wait_for_requests(1).await;
-            asking.abort();
-            let _ = asking.await;
+            caller.abort();
+            let _ = caller.await;
             let mut subscription = goff.subscribe();
             let sink = goff.invalidation_sink();
             drop(goff);
@@ -382,7 +361,7 @@ fn dropping_the_last_handle_leaves_no_task() {
             drop(other);
             no_task_is_left().await;
             assert_eq!(relay.waiting(), 0);
-            // What the caller still holds does no harm, and says that it is over.
+            // The sink has no effect any more, and the subscription ends.
             sink.invalidate(Invalidation::All);
             assert_eq!(subscription.next().await, None);
 
@@ -397,7 +376,7 @@ fn dropping_the_last_handle_leaves_no_task() {
     }
 }
 
-/// A runtime that goes away first: nothing panics, and the client starts again on another.
+/// The client starts again on another runtime.
 #[test]
 fn client_survives_its_runtime() {
     let relay = ScriptedRelay::new().with_value("flag", true);
@@ -410,18 +389,18 @@ fn client_survives_its_runtime() {
         drop(runtime);
         next.block_on(async {
             assert_eq!(evaluate(&goff).await, Ok(Reason::Cached));
-            let report = goff.shutdown(DEADLINE).await;
+            let report = goff.shutdown(TIMEOUT).await;
             adds_up(&report);
             assert_eq!(report.recorded, 3);
             goff.initialize().await.unwrap();
-            let report = goff.shutdown(DEADLINE).await;
+            let report = goff.shutdown(TIMEOUT).await;
             adds_up(&report);
             assert_eq!((report.delivered, report.pending), (3, 0));
         });
     }
 }
 
-/// Without any runtime left, dropping and asking a client do no harm either.
+/// Using and dropping a client without a runtime neither panics nor hangs.
 #[test]
 fn client_outlives_every_runtime() {
     let relay = ScriptedRelay::new().with_value("flag", true);
@@ -440,14 +419,13 @@ fn client_outlives_every_runtime() {
             drop(goff);
             done.send(()).unwrap();
         });
-        assert_eq!(dropped.recv_timeout(DEADLINE), Ok(()));
+        assert_eq!(dropped.recv_timeout(TIMEOUT), Ok(()));
     }
 }
 
-/// Any mix of starting and stopping at once ends, and the client can still be started.
-/// GOFF-LIFE-002, GOFF-LIFE-003.
+/// The client can still be started afterwards. GOFF-LIFE-002, GOFF-LIFE-003.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn starting_and_stopping_at_once_ends() {
+async fn concurrent_starts_and_shutdowns_end() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let goff = goff(&relay).await;
     for round in 0..50 {
@@ -457,7 +435,7 @@ async fn starting_and_stopping_at_once_ends() {
                 tokio::spawn(async move {
                     match (task + round) % 4 {
                         0 => goff.initialize().await.unwrap(),
-                        1 => adds_up(&goff.shutdown(DEADLINE).await),
+                        1 => adds_up(&goff.shutdown(TIMEOUT).await),
                         2 => adds_up(&goff.shutdown(Duration::ZERO).await),
                         _ => assert!(matches!(
                             evaluate(&goff).await,
@@ -468,26 +446,25 @@ async fn starting_and_stopping_at_once_ends() {
             })
             .collect();
         for task in tasks {
-            tokio::time::timeout(DEADLINE, task).await.unwrap().unwrap();
+            tokio::time::timeout(TIMEOUT, task).await.unwrap().unwrap();
         }
     }
     goff.initialize().await.unwrap();
     assert_eq!(goff.status().state, State::Ready);
     evaluate(&goff).await.unwrap();
-    adds_up(&goff.shutdown(DEADLINE).await);
+    adds_up(&goff.shutdown(TIMEOUT).await);
     no_task_is_left().await;
 }
 
-/// Two shutdowns at once both come back, and what is buffered goes out once.
 #[tokio::test(start_paused = true)]
-async fn shutdowns_at_once_deliver_once() {
+async fn concurrent_shutdowns_deliver_once() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let goff = goff(&relay).await;
     hit(&goff, 4).await;
     relay.set_collector_delay(Some(Duration::from_secs(1)));
     let start = tokio::time::Instant::now();
-    let (first, second) = tokio::join!(goff.shutdown(DEADLINE), goff.shutdown(DEADLINE));
-    assert!(start.elapsed() <= DEADLINE + GRACE);
+    let (first, second) = tokio::join!(goff.shutdown(TIMEOUT), goff.shutdown(TIMEOUT));
+    assert!(start.elapsed() <= TIMEOUT + GRACE);
     for report in [first, second] {
         adds_up(&report);
         assert_eq!((report.recorded, report.delivered), (4, 4));
@@ -495,9 +472,9 @@ async fn shutdowns_at_once_deliver_once() {
     assert_eq!(relay.batches().len(), 1);
 }
 
-/// GOFF-EVT-001 to -003: Ready, what changed, Closed, and Ready again.
+/// GOFF-EVT-001 to -003.
 #[tokio::test]
-async fn subscribers_are_told_of_the_life_of_a_client() {
+async fn subscribers_get_starts_changes_and_shutdowns() {
     let relay = ScriptedRelay::new();
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
     let mut subscription = goff.subscribe();
@@ -506,8 +483,8 @@ async fn subscribers_are_told_of_the_life_of_a_client() {
     let flags = std::collections::BTreeSet::from(["a".to_owned()]);
     let sink = goff.invalidation_sink();
     sink.invalidate(Invalidation::Flags(flags.clone()));
-    goff.shutdown(DEADLINE).await;
-    goff.shutdown(DEADLINE).await;
+    goff.shutdown(TIMEOUT).await;
+    goff.shutdown(TIMEOUT).await;
     sink.invalidate(Invalidation::Flags(flags.clone()));
     goff.initialize().await.unwrap();
     drop(goff);
@@ -526,26 +503,26 @@ async fn subscribers_are_told_of_the_life_of_a_client() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn wait_until_ready_waits_for_it_or_for_its_deadline() {
+async fn wait_until_ready_waits_for_ready_or_its_timeout() {
     let goff = GoFeatureFlag::new(options(&ScriptedRelay::new())).unwrap();
     let start = tokio::time::Instant::now();
     assert!(!goff.wait_until_ready(Duration::from_secs(3)).await);
     assert_eq!(start.elapsed(), Duration::from_secs(3));
     let waiting = tokio::spawn({
         let goff = goff.clone();
-        async move { goff.wait_until_ready(DEADLINE).await }
+        async move { goff.wait_until_ready(TIMEOUT).await }
     });
     tokio::task::yield_now().await;
     goff.initialize().await.unwrap();
     assert!(waiting.await.unwrap());
     assert!(goff.wait_until_ready(Duration::ZERO).await);
     assert_eq!(start.elapsed(), Duration::from_secs(3));
-    goff.shutdown(DEADLINE).await;
+    goff.shutdown(TIMEOUT).await;
     assert!(!goff.wait_until_ready(Duration::from_secs(1)).await);
 }
 
-/// GOFF-TRACK-001 to -005: on the wire as the collector reads it, with the enriched context; none
-/// when collection is off, or the client does not answer.
+/// As the data collector reads them, with the enriched context; not without data collection, nor
+/// while the client is not ready. GOFF-TRACK-001 to -005.
 #[tokio::test]
 async fn tracking_events_are_delivered() {
     let relay = ScriptedRelay::new();
@@ -566,7 +543,7 @@ async fn tracking_events_are_delivered() {
         .build();
     let refused = goff.track("checkout", &unreadable, payload()).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InvalidContext);
-    let report = goff.shutdown(DEADLINE).await;
+    let report = goff.shutdown(TIMEOUT).await;
     assert_eq!((report.recorded, report.delivered), (1, 1));
     assert!(goff.track("checkout", &context, payload()).is_err());
     let batch = serde_json::to_value(&relay.batches()[0]).unwrap();
@@ -586,6 +563,6 @@ async fn tracking_events_are_delivered() {
         .await
         .unwrap();
     silent.track("checkout", &context, payload()).unwrap();
-    assert_eq!(silent.shutdown(DEADLINE).await.recorded, 0);
+    assert_eq!(silent.shutdown(TIMEOUT).await.recorded, 0);
     assert_eq!(relay.batches().len(), 1);
 }

@@ -1,9 +1,8 @@
-//! Usage data of native evaluations: each counts once, at the relay proxy or here.
+//! Usage data of native evaluations: each is recorded once, by the relay proxy or by the client.
 //!
-//! The scripted relay proxy's requests are what the server would have recorded; its batches are
-//! what this client recorded. Every row of the table in `goff_hooks::__internal::UsageDecision` that remote evaluation
-//! can produce is here.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! The requests of the scripted relay proxy are what a server records; its batches are what the
+//! client records. Every kind of usage decision of goff-hooks that remote evaluation can produce
+//! is tested.
 
 use std::io;
 use std::sync::Arc;
@@ -18,19 +17,7 @@ use goff_testkit::ScriptedRelay;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-const DEADLINE: Duration = Duration::from_secs(5);
-
-fn options(relay: &ScriptedRelay) -> GoFeatureFlagOptions {
-    GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()))
-}
-
-async fn goff(relay: &ScriptedRelay) -> GoFeatureFlag {
-    GoFeatureFlag::connect(options(relay)).await.unwrap()
-}
-
-fn context() -> EvaluationContext {
-    EvaluationContext::builder().targeting_key("user-1").build()
-}
+use super::{TIMEOUT, context, goff, options};
 
 fn resolution(value: Value) -> Resolution {
     Resolution {
@@ -68,9 +55,9 @@ fn status(status: u16) -> RelayError {
     }
 }
 
-/// What the collector got, as it is on the wire, once everything is delivered.
+/// The delivered events, as they are on the wire.
 async fn collected(goff: &GoFeatureFlag, relay: &ScriptedRelay) -> Vec<Value> {
-    let report = goff.flush(DEADLINE).await;
+    let report = goff.flush(TIMEOUT).await;
     assert_eq!((report.pending, report.dropped), (0, 0));
     let batches = relay.batches();
     let events: Vec<_> = batches
@@ -82,7 +69,7 @@ async fn collected(goff: &GoFeatureFlag, relay: &ScriptedRelay) -> Vec<Value> {
     events
 }
 
-/// What matters of an event here.
+/// The members of an event that these tests compare.
 fn event(value: Value, variation: &str, default: bool) -> Value {
     json!({
         "kind": "feature", "contextKind": "user", "userKey": "user-1", "key": "flag",
@@ -99,7 +86,7 @@ fn brief(mut events: Vec<Value>) -> Vec<Value> {
     events
 }
 
-/// Evaluates twice and compares both sides: what the server was asked, and what was collected.
+/// Evaluates twice and checks the requests and the events.
 async fn check<T: FlagType + Clone>(
     answer: Result<Resolution, RelayError>,
     default: T,
@@ -118,7 +105,8 @@ async fn check<T: FlagType + Clone>(
     assert_eq!(goff.stats().usage.unknown, unknown, "{what}");
 }
 
-/// A hit is recorded here, the miss before it by the server: GOFF-CACHE-007, Python A50, A52.
+/// The relay proxy records the miss. GOFF-CACHE-007; docs/python-parity.md A50;
+/// docs/python-parity.md A52.
 #[tokio::test]
 async fn hit_is_recorded_and_miss_is_not() {
     check(
@@ -131,7 +119,7 @@ async fn hit_is_recorded_and_miss_is_not() {
     .await;
 }
 
-/// GOFF-COLL-009: the version that the answer had.
+/// GOFF-COLL-009.
 #[tokio::test]
 async fn hit_carries_the_version() {
     let relay = ScriptedRelay::new().with_answer("flag", Ok(resolution(json!(7))));
@@ -142,8 +130,8 @@ async fn hit_carries_the_version() {
     assert_eq!(collected(&goff, &relay).await[0]["version"], "1.2.3");
 }
 
-/// Python C4: DISABLED and null on a hit are evaluations that worked; the value is what the caller
-/// was served, never what the server sent.
+/// Such a hit is a success. Its value is the one that was served, not the one that the relay proxy
+/// sent. docs/python-parity.md C4.
 #[tokio::test]
 async fn hit_of_a_disabled_or_null_flag_records_what_was_served() {
     let served = |variation| vec![event(json!(true), variation, false)];
@@ -151,8 +139,8 @@ async fn hit_of_a_disabled_or_null_flag_records_what_was_served() {
     check(Ok(resolution(Value::Null)), true, 1, served("A"), 0).await;
 }
 
-/// The server recorded a fresh answer of the wrong type as a success; a hit of it is a failure
-/// here: the caller got its default.
+/// The relay proxy records an answer of the wrong type as a success. A hit of it is a failure,
+/// because the caller gets the default.
 #[tokio::test]
 async fn type_mismatch_is_recorded_on_a_hit_and_not_on_a_fresh_answer() {
     let failed = vec![event(json!(7), "SdkDefault", true)];
@@ -164,8 +152,7 @@ async fn type_mismatch_is_recorded_on_a_hit_and_not_on_a_fresh_answer() {
     check(Ok(fleeting), 7, 2, vec![], 0).await;
 }
 
-/// Python C15: what the relay proxy evaluated, errors included, it recorded itself.
-/// GOFF-COLL-023.
+/// Errors included. GOFF-COLL-023; docs/python-parity.md C15.
 #[tokio::test]
 async fn evaluation_by_the_relay_proxy_is_not_recorded_again() {
     for code in [
@@ -186,7 +173,7 @@ async fn evaluation_by_the_relay_proxy_is_not_recorded_again() {
     }
 }
 
-/// GOFF-COLL-022: `trackEvents: false` decides before everything else.
+/// `trackEvents: false` takes precedence over everything else. GOFF-COLL-022.
 #[tokio::test]
 async fn untracked_flag_is_never_recorded() {
     for answer in [
@@ -203,8 +190,7 @@ async fn untracked_flag_is_never_recorded() {
     }
 }
 
-/// Certainly not evaluated: the record here is the only one.
-/// GOFF-COLL-021, GOFF-COLL-023.
+/// The relay proxy has not recorded it. GOFF-COLL-021, GOFF-COLL-023.
 #[tokio::test]
 async fn evaluation_that_cannot_have_happened_is_recorded_as_a_failure() {
     let cause =
@@ -241,7 +227,7 @@ async fn evaluation_that_cannot_have_happened_is_recorded_as_a_failure() {
     assert!(relay.requests().is_empty());
 }
 
-/// Nobody knows whether the relay proxy recorded it: counted, not recorded.
+/// The relay proxy may have recorded it, so it is counted and not recorded.
 #[tokio::test]
 async fn unknown_outcome_is_counted_in_the_stats() {
     let cause: goff_core::Cause = Arc::new(io::Error::from(io::ErrorKind::ConnectionReset));
@@ -262,14 +248,14 @@ async fn unknown_outcome_is_counted_in_the_stats() {
     }
 }
 
-/// GOFF-LIFE-006: a client that does not answer records nothing, and sends nothing.
+/// GOFF-LIFE-006.
 #[tokio::test]
 async fn evaluation_of_a_client_that_is_not_ready_is_not_recorded() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
     goff.evaluate("flag", &context(), false).await;
     goff.initialize().await.unwrap();
-    goff.shutdown(DEADLINE).await;
+    goff.shutdown(TIMEOUT).await;
     assert_eq!(goff.status().state, State::Closed);
     goff.evaluate("flag", &context(), false).await;
     assert!(relay.requests().is_empty());
@@ -289,7 +275,7 @@ async fn share(
             tokio::spawn(async move { goff.evaluate("flag", &context(), 9).await })
         })
         .collect();
-    // Every task has begun once this one has its turn again; all of them are on one thread.
+    // All tasks are on one thread, so each has started after this yield.
     relay.wait_for_requests(1).await;
     tokio::task::yield_now().await;
     assert!(relay.complete(0));
@@ -300,8 +286,7 @@ async fn share(
     (relay, goff)
 }
 
-/// Followers are recorded here, the one whose request it was by the server: nobody twice, nobody
-/// never.
+/// The relay proxy records the owner of the request; the client records the followers.
 #[tokio::test]
 async fn followers_of_a_shared_request_are_recorded() {
     let untracked = Resolution {
@@ -345,7 +330,7 @@ async fn followers_of_a_shared_request_are_recorded() {
             0,
             1,
         ),
-        // The owner of a request that was not evaluated has no other record.
+        // The relay proxy did not evaluate, so the client records the owner too.
         (
             Err(status(401)),
             Some(event(json!(9), "SdkDefault", true)),
@@ -362,8 +347,9 @@ async fn followers_of_a_shared_request_are_recorded() {
     }
 }
 
-/// GOFF-COLL-005, GOFF-COLL-006, Python C25, row 35: the boolean true alone makes a user anonymous;
-/// a missing targeting key has the agreed name.
+/// Only the boolean `true` makes a user anonymous. Without a targeting key the user has the agreed
+/// name. GOFF-COLL-005, GOFF-COLL-006; docs/python-parity.md A.6, row 35;
+/// docs/python-parity.md C25.
 #[tokio::test]
 async fn user_of_an_event_is_read_from_the_context() {
     for (anonymous, kind) in [
@@ -388,8 +374,7 @@ async fn user_of_an_event_is_read_from_the_context() {
     }
 }
 
-/// Python row 29: evaluate, evaluate, an interval passes, evaluate, shut down: one request for the
-/// flag, one delivery by the interval, one at the end.
+/// docs/python-parity.md A.6, row 29.
 #[tokio::test(start_paused = true)]
 async fn interval_and_shutdown_deliver_once_each() {
     let relay = ScriptedRelay::new().with_value("flag", true);
@@ -409,7 +394,7 @@ async fn interval_and_shutdown_deliver_once_each() {
         "nothing is sent when nothing is buffered"
     );
     assert_eq!(evaluate().await, Reason::Cached);
-    goff.shutdown(DEADLINE).await;
+    goff.shutdown(TIMEOUT).await;
     assert_eq!(relay.requests().len(), 1);
     let sizes: Vec<_> = relay
         .batches()
@@ -419,7 +404,7 @@ async fn interval_and_shutdown_deliver_once_each() {
     assert_eq!(sizes, [1, 1]);
 }
 
-/// Python row 31: an evaluation that the server recorded makes no delivery at all.
+/// docs/python-parity.md A.6, row 31.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_delivered_without_a_hit() {
     let relay = ScriptedRelay::new().with_value("flag", true);
@@ -427,20 +412,20 @@ async fn nothing_is_delivered_without_a_hit() {
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     goff.evaluate("flag", &context(), false).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
-    goff.shutdown(DEADLINE).await;
+    goff.shutdown(TIMEOUT).await;
     assert_eq!((relay.requests().len(), relay.batches().len()), (1, 0));
 }
 
-/// Python row 30, C22, GOFF-CFG-004, GOFF-CFG-009, GOFF-COLL-011 to -013: the metadata label every
-/// batch, and the caller's options do not change by it.
+/// The caller's options stay unchanged. GOFF-CFG-004, GOFF-CFG-009, GOFF-COLL-011 to -013;
+/// docs/python-parity.md A.6, row 30; docs/python-parity.md C22.
 #[tokio::test]
-async fn exporter_metadata_label_the_batches() {
+async fn exporter_metadata_labels_the_batches() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let options = options(&relay)
         .exporter_metadata("version", "1.0.0")
         .exporter_metadata("name", "myapp")
         .exporter_metadata("id", 123);
-    // The last of the kind in there; the relay proxy before it remembers batches.
+    // The last occurrence: the scripted relay proxy, printed before, has the name in its batches.
     let shown = |options: &GoFeatureFlagOptions| {
         let shown = format!("{options:?}");
         shown
@@ -453,7 +438,7 @@ async fn exporter_metadata_label_the_batches() {
     for _ in 0..3 {
         goff.evaluate("flag", &context(), false).await;
     }
-    goff.shutdown(DEADLINE).await;
+    goff.shutdown(TIMEOUT).await;
     let meta = serde_json::to_value(&relay.batches()[0].meta).unwrap();
     let expected = json!({
         "version": "1.0.0", "name": "myapp", "id": 123, "provider": "rust", "openfeature": true,
@@ -461,14 +446,13 @@ async fn exporter_metadata_label_the_batches() {
     assert_eq!(meta, expected);
     assert_eq!(shown(&options), before);
     assert!(before.unwrap().contains("myapp"));
-    // In the request they are where the server reads them (Python C3, row 34).
-    let asked = relay.requests().swap_remove(0).context;
-    let enrichment = asked.attribute("gofeatureflag").unwrap().to_json();
+    // docs/python-parity.md C3; docs/python-parity.md A.6, row 34.
+    let sent = relay.requests().swap_remove(0).context;
+    let enrichment = sent.attribute("gofeatureflag").unwrap().to_json();
     assert_eq!(enrichment.unwrap(), json!({"exporterMetadata": expected}));
 }
 
-/// Python C16, C17: a collector that refuses loses nothing that fits; what it takes afterwards is
-/// everything, once, in order.
+/// The events arrive once and in order. docs/python-parity.md C16; docs/python-parity.md C17.
 #[tokio::test]
 async fn outage_of_the_collector_loses_and_repeats_nothing() {
     let relay = ScriptedRelay::new();
@@ -481,7 +465,7 @@ async fn outage_of_the_collector_loses_and_repeats_nothing() {
             goff.evaluate(flag_key, &context(), false).await;
         }
         if n % 30 == 0 {
-            let report = goff.flush(DEADLINE).await;
+            let report = goff.flush(TIMEOUT).await;
             assert_eq!((report.delivered, report.pending), (0, n as u64 + 1));
             assert!(report.error.is_some());
         }

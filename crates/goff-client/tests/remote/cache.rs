@@ -1,28 +1,16 @@
-//! The cache: what is kept, for whom, for how long, and what a hit looks like.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! The cache: what it holds, for how long, and what a hit looks like.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use goff_client::{
     ChangedFlags, ClientEvent, ErrorCode, EvaluationContext, EvaluationDetails, GoFeatureFlag,
-    GoFeatureFlagOptions, Invalidation, Reason, RelayError, Resolution, StreamState,
+    Invalidation, Reason, RelayError, Resolution, StreamState,
 };
 use goff_testkit::ScriptedRelay;
 use serde_json::{Map, Value, json};
 
-fn options(relay: &ScriptedRelay) -> GoFeatureFlagOptions {
-    GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()))
-}
-
-async fn goff(relay: &ScriptedRelay) -> GoFeatureFlag {
-    GoFeatureFlag::connect(options(relay)).await.unwrap()
-}
-
-fn user(key: &str) -> EvaluationContext {
-    EvaluationContext::builder().targeting_key(key).build()
-}
+use super::{change_of, goff, options, user};
 
 fn metadata() -> Map<String, Value> {
     json!({"test": "test1", "test2": false, "test3": 123.3})
@@ -54,10 +42,10 @@ fn named(flag_keys: &[&str]) -> BTreeSet<String> {
     flag_keys.iter().map(|key| (*key).to_owned()).collect()
 }
 
-/// Python rows 28 and 41 (in its scripted form), C27: the same evaluation again is a hit, with
-/// everything that the answer said; an unknown flag is none, and asking for it again asks again;
-/// the change of another flag leaves the first one cached, its own makes it be asked for again.
-/// GOFF-CACHE-005, GOFF-EVAL-010.
+/// An equal evaluation is a hit with the whole answer. An unknown flag is a request each time. A
+/// change of the flag makes the next evaluation a request; a change of another flag does not.
+/// GOFF-CACHE-005, GOFF-EVAL-010; docs/python-parity.md A.6, rows 28 and 41;
+/// docs/python-parity.md C27.
 #[tokio::test]
 async fn python_websocket_scenario() {
     let relay = ScriptedRelay::new()
@@ -85,9 +73,9 @@ async fn python_websocket_scenario() {
         assert_eq!(unknown.error().unwrap().code(), ErrorCode::FlagNotFound);
     }
     let sink = goff.invalidation_sink();
-    sink.invalidate(Invalidation::Flags(named(&["string_key"])));
+    sink.invalidate(change_of("string_key"));
     check(evaluate().await, Reason::Cached);
-    sink.invalidate(Invalidation::Flags(named(&["bool_targeting_match"])));
+    sink.invalidate(change_of("bool_targeting_match"));
     check(evaluate().await, Reason::TargetingMatch);
     sink.invalidate(Invalidation::All);
     check(evaluate().await, Reason::TargetingMatch);
@@ -96,8 +84,8 @@ async fn python_websocket_scenario() {
     assert_eq!((stats.hits, stats.misses, stats.shared), (2, 5, 0));
 }
 
-/// GOFF-CACHE-004, Python C5: equal contexts hit in any order of attributes, `1` and `1.0`, a
-/// number and its text, and different users do not.
+/// Equal contexts hit in any order of their attributes. Different users do not, nor `1` and `1.0`,
+/// nor a number and its text. GOFF-CACHE-004; docs/python-parity.md C5.
 #[tokio::test]
 async fn only_equal_evaluations_hit() {
     let relay = ScriptedRelay::new().with_value("a", 1).with_value("b", 2);
@@ -139,8 +127,8 @@ async fn only_equal_evaluations_hit() {
     assert_eq!(relay.requests().len(), different.len() * 2 + 1);
 }
 
-/// Python C4, C26, GOFF-CACHE-007: the hit of a disabled flag gives each caller its own default,
-/// of any type, and keeps variant, metadata and reason.
+/// The hit of a disabled flag gives each caller's default, of any type, and keeps variant, metadata
+/// and reason. GOFF-CACHE-007; docs/python-parity.md C4; docs/python-parity.md C26.
 #[tokio::test]
 async fn hit_of_a_disabled_flag_never_serves_its_value() {
     let relay = ScriptedRelay::new().with_answer(
@@ -175,8 +163,8 @@ async fn hit_of_a_disabled_flag_never_serves_its_value() {
     assert_eq!(goff.stats().hits, 4);
 }
 
-/// GOFF-EVAL-006: a cached null is each caller's own default too; GOFF-EVAL-003: the cache key has
-/// no type, so a hit of another type is a mismatch, and does no harm to the entry.
+/// A cached null gives each caller's default (GOFF-EVAL-006). The cache key has no type, so a hit
+/// with another type is a mismatch, which leaves the entry unchanged (GOFF-EVAL-003).
 #[tokio::test]
 async fn null_and_a_mismatch_on_a_hit_leave_the_entry_as_it_is() {
     let relay = ScriptedRelay::new()
@@ -193,7 +181,6 @@ async fn null_and_a_mismatch_on_a_hit_leave_the_entry_as_it_is() {
     for _ in 0..2 {
         let mismatch = goff.evaluate("text", &context, true).await;
         assert_eq!(mismatch.error().unwrap().code(), ErrorCode::TypeMismatch);
-        // The next one hits what the mismatch left behind.
         let text = goff.evaluate("text", &context, String::new()).await;
         assert_eq!(
             (text.value.as_str(), text.reason()),
@@ -203,9 +190,9 @@ async fn null_and_a_mismatch_on_a_hit_leave_the_entry_as_it_is() {
     assert_eq!(relay.requests().len(), 2);
 }
 
-/// GOFF-CACHE-005, Python A40: what is not marked cacheable, and no error of any kind, is kept.
+/// GOFF-CACHE-005; docs/python-parity.md A40.
 #[tokio::test]
-async fn answers_not_cacheable_and_errors_are_asked_for_again() {
+async fn answers_not_cacheable_and_errors_are_not_cached() {
     let relay = ScriptedRelay::new()
         .with_answer(
             "fleeting",
@@ -239,7 +226,7 @@ async fn answers_not_cacheable_and_errors_are_asked_for_again() {
     assert_eq!(reason(&goff, "broken", "user-1").await, Reason::Cached);
 }
 
-/// A context that cannot be sent is refused before cache and request.
+/// The context cannot be sent.
 #[tokio::test]
 async fn unreadable_context_is_refused_before_the_cache() {
     let relay = ScriptedRelay::new().with_value("flag", true);
@@ -256,8 +243,7 @@ async fn unreadable_context_is_refused_before_the_cache() {
     assert_eq!((stats.hits, stats.misses), (0, 0));
 }
 
-/// GOFF-CACHE-003: `disable_cache` makes every evaluation a request; the default does not.
-/// GOFF-CFG-009.
+/// GOFF-CACHE-003, GOFF-CFG-009.
 #[tokio::test]
 async fn disable_cache_makes_every_evaluation_a_request() {
     for (disable, requests) in [(false, 1), (true, 3)] {
@@ -269,9 +255,8 @@ async fn disable_cache_makes_every_evaluation_a_request() {
             assert!(goff.evaluate("flag", &user("user-1"), false).await.value);
         }
         assert_eq!(relay.requests().len(), requests);
-        // Changes are announced all the same.
-        goff.invalidation_sink()
-            .invalidate(Invalidation::Flags(named(&["flag"])));
+        // Subscribers still get changes.
+        goff.invalidation_sink().invalidate(change_of("flag"));
         assert_eq!(
             subscription.next().await,
             Some(ClientEvent::ConfigurationChanged(ChangedFlags::Named(
@@ -281,9 +266,8 @@ async fn disable_cache_makes_every_evaluation_a_request() {
     }
 }
 
-/// GOFF-CACHE-001, GOFF-CACHE-006, Python A2: no more than `cache_size` answers; 10,000 by
-/// default. moka drops in the background, so the count is awaited by asking.
-/// GOFF-CFG-009.
+/// GOFF-CACHE-001, GOFF-CACHE-006, GOFF-CFG-009; docs/python-parity.md A2. moka evicts in the
+/// background, driven by use, so the test evaluates until the eviction shows.
 #[tokio::test]
 async fn cache_size_bounds_the_cache() {
     for (size, kept) in [(Some(10), 10), (None, 10_000)] {
@@ -304,7 +288,7 @@ async fn cache_size_bounds_the_cache() {
                 .await;
         }
         assert_eq!(goff.stats().evictions, excess);
-        // The oldest has gone; the newest is there.
+        // The oldest is evicted; the newest is cached.
         let before = relay.requests().len();
         goff.evaluate("flag", &user(&(kept + excess - 1).to_string()), false)
             .await;
@@ -314,10 +298,8 @@ async fn cache_size_bounds_the_cache() {
     }
 }
 
-/// GOFF-CACHE-001, GOFF-CACHE-002, Python C2: an answer is not served for longer than `cache_ttl`, announcements
-/// or not. moka keeps a clock of its own, so this one waits in real time; that the default is 60 s
-/// is seen in the options.
-/// GOFF-CFG-009.
+/// GOFF-CACHE-001, GOFF-CACHE-002, GOFF-CFG-009; docs/python-parity.md C2. moka has its own clock,
+/// so the test waits in real time. The default of 60 s is checked in the options.
 #[tokio::test]
 async fn cache_ttl_bounds_staleness() {
     let relay = ScriptedRelay::new().with_value("flag", 1);
@@ -330,12 +312,12 @@ async fn cache_ttl_bounds_staleness() {
         .unwrap();
     let by_default = goff(&relay).await;
     let context = user("user-1");
-    let asked = Instant::now();
+    let start = Instant::now();
     for goff in [&brief, &endless, &by_default] {
         assert_eq!(goff.evaluate("flag", &context, 0).await.value, 1);
     }
     let relay = relay.with_value("flag", 2);
-    let give_up = asked + Duration::from_secs(10);
+    let give_up = start + Duration::from_secs(10);
     loop {
         let value = brief.evaluate("flag", &context, 0).await.value;
         if value == 2 {
@@ -344,7 +326,7 @@ async fn cache_ttl_bounds_staleness() {
         assert!(Instant::now() < give_up, "it never expires");
         tokio::task::yield_now().await;
     }
-    assert!(asked.elapsed() >= ttl);
+    assert!(start.elapsed() >= ttl);
     for goff in [&endless, &by_default] {
         assert_eq!(goff.evaluate("flag", &context, 0).await.value, 1);
     }
@@ -359,10 +341,10 @@ async fn cache_ttl_bounds_staleness() {
     }
 }
 
-/// GOFF-EVT-002, GOFF-EVT-003: changes are announced with the flags they name; an unreadable one,
-/// which may be of any flag, without; what only follows from connecting is no change.
+/// An event names the flags of a change; an unreadable change may concern any flag, and names none;
+/// a connection is no change. GOFF-EVT-002, GOFF-EVT-003.
 #[tokio::test]
-async fn invalidations_are_announced() {
+async fn invalidations_are_events() {
     let goff = goff(&ScriptedRelay::new()).await;
     let mut subscription = goff.subscribe();
     let sink = goff.invalidation_sink();
@@ -381,7 +363,7 @@ async fn invalidations_are_announced() {
     }
 }
 
-/// Python C21, C22: nothing is shared between two clients, nor through their options.
+/// docs/python-parity.md C21; docs/python-parity.md C22.
 #[tokio::test]
 async fn clients_share_no_cache() {
     let relay = ScriptedRelay::new().with_value("flag", true);
@@ -394,9 +376,8 @@ async fn clients_share_no_cache() {
     assert_eq!(first.stats().usage.recorded, 0);
 }
 
-/// Python C20: threads that hit, miss and invalidate at once get right answers, and every
-/// evaluation is counted once.
-/// GOFF-LIFE-007.
+/// Threads that hit, miss and invalidate concurrently get right answers, and every evaluation is
+/// counted once. GOFF-LIFE-007; docs/python-parity.md C20.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn threads_share_one_cache() {
     let relay = ScriptedRelay::new().with_value("a", 1).with_value("b", 2);
@@ -411,7 +392,7 @@ async fn threads_share_one_cache() {
                     let context = user(&(n % 7).to_string());
                     assert_eq!(goff.evaluate(flag_key, &context, 0).await.value, value);
                     if n % 50 == task {
-                        sink.invalidate(Invalidation::Flags(named(&[flag_key])));
+                        sink.invalidate(change_of(flag_key));
                     }
                 }
             })

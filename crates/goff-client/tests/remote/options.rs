@@ -1,6 +1,4 @@
-//! Options: defaults, effects, and what is refused before any network use.
-#![cfg(feature = "http")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Options: their defaults, and what is refused before any network use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -70,7 +68,7 @@ fn keys_and_headers_that_would_inject_are_refused() {
 
 /// GOFF-COLL-013.
 #[test]
-fn exporter_metadata_are_scalars() {
+fn exporter_metadata_is_scalar() {
     for value in [json!(null), json!([1]), json!({"a": 1}), json!(f64::NAN)] {
         refused(
             options().exporter_metadata("entry", value),
@@ -95,9 +93,9 @@ fn timeout_must_be_longer_than_zero() {
     );
 }
 
-/// GOFF-CFG-009: an option that could have no effect is refused rather than ignored.
+/// GOFF-CFG-009.
 #[test]
-fn options_of_the_connection_do_not_go_with_a_relay_client() {
+fn options_without_an_effect_are_refused() {
     let own = || GoFeatureFlagOptions::with_relay_client(Arc::new(ScriptedRelay::new()));
     for (option, options) in [
         ("api_key", own().api_key("s3cret")),
@@ -113,7 +111,7 @@ fn options_of_the_connection_do_not_go_with_a_relay_client() {
     assert!(GoFeatureFlag::new(own().exporter_metadata("service", "x")).is_ok());
 }
 
-/// GOFF-CFG-004: the options remain the caller's.
+/// GOFF-CFG-004.
 #[test]
 fn options_are_not_changed_by_use() {
     let options = options().exporter_metadata("provider", "mine");
@@ -123,7 +121,7 @@ fn options_are_not_changed_by_use() {
     assert_eq!(format!("{options:?}"), before);
 }
 
-/// GOFF-CFG-003: the defaults of what shows here.
+/// GOFF-CFG-003.
 #[test]
 fn defaults_are_those_of_the_specification() {
     let client = GoFeatureFlag::new(options()).unwrap();
@@ -142,19 +140,19 @@ fn defaults_are_those_of_the_specification() {
     );
 }
 
-/// GOFF-CFG-005: neither a proxy, nor an endpoint, nor a key comes from there.
+/// GOFF-CFG-005.
 #[test]
-fn environment_decides_nothing() {
-    // A process with threads cannot set its variables, so this test runs itself in another one.
+fn environment_variables_have_no_effect() {
+    // Setting variables is unsafe in a process with threads, so the test runs again in another one.
     const INSIDE: &str = "ENVIRONMENT_IS_SET";
     if std::env::var_os(INSIDE).is_none() {
         let mut again = std::process::Command::new(std::env::current_exe().unwrap());
         again
-            .args(["--exact", "environment_decides_nothing"])
+            .args(["--exact", "options::environment_variables_have_no_effect"])
             .env(INSIDE, "")
             .env_remove("NO_PROXY")
             .env_remove("no_proxy");
-        // Nobody listens on port 9.
+        // The discard port: no process listens there.
         for name in [
             "HTTP_PROXY",
             "http_proxy",
@@ -220,9 +218,9 @@ async fn connect_reports_the_option() {
     assert_eq!(error.to_string(), "option `endpoint` is empty");
 }
 
-/// Nobody listens there: the error comes with the first evaluation, not before (Python A22).
+/// docs/python-parity.md A22.
 #[tokio::test]
-async fn unreachable_relay_proxy_is_noticed_by_the_first_evaluation() {
+async fn unreachable_relay_proxy_fails_the_first_evaluation() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);

@@ -1,6 +1,5 @@
-//! Each option has an effect, and its default is what the documentation says. Those of the cache
-//! are in `cache.rs`, the exporter metadata in `usage.rs`, `debug` in `debug_option.rs`.
-#![cfg(feature = "ws")]
+//! The effect and the default of each option. The options of the cache are tested in `cache.rs`,
+//! the exporter metadata in `usage.rs`, `debug` in `debug_option.rs`.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,25 +7,16 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_client::{
-    Connect, ErrorCode, EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, RelayError,
-    RemoteProtocol,
+    Connect, ErrorCode, GoFeatureFlag, GoFeatureFlagOptions, RelayError, RemoteProtocol,
 };
 use goff_core::ByteStream;
 use goff_testkit::{Answer, FaultyServer, ScriptedRelay, SeenRequest};
 use serde_json::json;
 use tokio::time::Instant;
 
-const DEADLINE: Duration = Duration::from_secs(5);
+use super::{TIMEOUT, context, hit, options};
 
-fn scripted(relay: &ScriptedRelay) -> GoFeatureFlagOptions {
-    GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()))
-}
-
-fn context() -> EvaluationContext {
-    EvaluationContext::builder().targeting_key("user-1").build()
-}
-
-/// An answer to an evaluation that the data collector could give too.
+/// An answer to evaluations and to deliveries of usage data.
 fn answer() -> Answer {
     let body = json!({
         "value": true, "reason": "STATIC", "variationType": "A", "failed": false,
@@ -36,24 +26,15 @@ fn answer() -> Answer {
     Answer::new(200, body.to_string())
 }
 
-/// A miss, then `hits` hits, each of which is an event.
-async fn hit(goff: &GoFeatureFlag, hits: usize) {
-    for _ in 0..=hits {
-        let details = goff.evaluate("flag", &context(), false).await;
-        assert!(details.error().is_none(), "{:?}", details.error());
-    }
-}
-
 fn paths(server: &FaultyServer) -> Vec<String> {
     let requests = server.requests().into_iter();
     requests.map(|request| request.path).collect()
 }
 
-/// GOFF-CFG-006, GOFF-CFG-007, GOFF-CFG-009, GOFF-COLL-001, GOFF-AUTH-002, Python A53, C18: by
-/// default usage data go to the endpoint, prefix kept; with the option to a base URL of their own,
-/// its prefix kept, with the same key and headers, and nothing else does.
+/// The path prefixes are kept, and key and headers are the same. GOFF-CFG-006, GOFF-CFG-007,
+/// GOFF-CFG-009, GOFF-COLL-001, GOFF-AUTH-002; docs/python-parity.md A53; docs/python-parity.md C18.
 #[tokio::test]
-async fn data_collector_base_url_takes_the_usage_data_alone() {
+async fn data_collector_base_url_gets_only_usage_data() {
     for is_apart in [false, true] {
         let server = FaultyServer::start([answer()]).await.unwrap();
         let collector = FaultyServer::start([answer()]).await.unwrap();
@@ -66,7 +47,7 @@ async fn data_collector_base_url_takes_the_usage_data_alone() {
         }
         let goff = GoFeatureFlag::connect(options).await.unwrap();
         hit(&goff, 2).await;
-        assert_eq!(goff.shutdown(DEADLINE).await.delivered, 2);
+        assert_eq!(goff.shutdown(TIMEOUT).await.delivered, 2);
         let evaluation = "/relay/v1/feature/flag/eval";
         let seen = if is_apart {
             assert_eq!(paths(&server), [evaluation]);
@@ -83,13 +64,12 @@ async fn data_collector_base_url_takes_the_usage_data_alone() {
     }
 }
 
-/// Python A3: how often usage data go out; 60 s by default.
-/// GOFF-CFG-003, GOFF-CFG-009, GOFF-CFG-010, GOFF-COLL-014.
+/// GOFF-CFG-003, GOFF-CFG-009, GOFF-CFG-010, GOFF-COLL-014; docs/python-parity.md A3.
 #[tokio::test(start_paused = true)]
 async fn data_flush_interval_is_the_time_between_deliveries() {
     for (interval, expected) in [(Some(7), 7), (None, 60)] {
         let relay = ScriptedRelay::new().with_value("flag", true);
-        let mut options = scripted(&relay);
+        let mut options = options(&relay);
         if let Some(seconds) = interval {
             options = options.data_flush_interval(Duration::from_secs(seconds));
         }
@@ -102,13 +82,12 @@ async fn data_flush_interval_is_the_time_between_deliveries() {
     }
 }
 
-/// GOFF-COLL-014: as many events are delivered without waiting for the interval; 10,000 by default.
 /// GOFF-CFG-003, GOFF-CFG-009, GOFF-CFG-010, GOFF-COLL-014.
 #[tokio::test(start_paused = true)]
 async fn max_pending_events_starts_a_delivery() {
     for (max, expected) in [(Some(5), 5), (None, 10_000)] {
         let relay = ScriptedRelay::new().with_value("flag", true);
-        let mut options = scripted(&relay);
+        let mut options = options(&relay);
         if let Some(max) = max {
             options = options.max_pending_events(max);
         }
@@ -123,24 +102,24 @@ async fn max_pending_events_starts_a_delivery() {
     }
 }
 
-/// GOFF-COLL-019, Python C16: twice as many are kept, the oldest go first, and what is lost is
-/// counted.
+/// Further events replace the oldest, which are counted as dropped. GOFF-COLL-019;
+/// docs/python-parity.md C16.
 #[tokio::test(start_paused = true)]
-async fn twice_max_pending_events_are_kept() {
+async fn twice_max_pending_events_are_buffered() {
     let relay = ScriptedRelay::new().with_value("flag", true);
-    let options = scripted(&relay).max_pending_events(5);
+    let options = options(&relay).max_pending_events(5);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     relay.set_collector_failure(Some(RelayError::RateLimited {
         remaining: Duration::from_secs(1),
     }));
     hit(&goff, 33).await;
-    let report = goff.flush(DEADLINE).await;
+    let report = goff.flush(TIMEOUT).await;
     assert_eq!(
         (report.recorded, report.dropped, report.pending),
         (33, 23, 10)
     );
     relay.set_collector_failure(None);
-    let report = goff.shutdown(DEADLINE).await;
+    let report = goff.shutdown(TIMEOUT).await;
     assert_eq!(
         (report.delivered, report.dropped, report.pending),
         (10, 23, 0)
@@ -153,21 +132,20 @@ async fn twice_max_pending_events_are_kept() {
     assert_eq!(sizes, [5, 5]);
 }
 
-/// Python A4: nothing is recorded nor sent; by default it is.
-/// GOFF-CFG-003, GOFF-CFG-009.
+/// GOFF-CFG-003, GOFF-CFG-009; docs/python-parity.md A4.
 #[tokio::test]
 async fn disable_data_collection_records_nothing() {
     for disable in [false, true] {
         let relay = ScriptedRelay::new().with_value("flag", true);
-        let options = scripted(&relay).disable_data_collection(disable);
+        let options = options(&relay).disable_data_collection(disable);
         let goff = GoFeatureFlag::connect(options).await.unwrap();
         assert_eq!(goff.event_sink().is_none(), disable);
         hit(&goff, 3).await;
-        let report = goff.shutdown(DEADLINE).await;
+        let report = goff.shutdown(TIMEOUT).await;
         assert_eq!(report.recorded, if disable { 0 } else { 3 });
         assert_eq!(relay.batches().is_empty(), disable);
     }
-    let options = format!("{:?}", scripted(&ScriptedRelay::new()));
+    let options = format!("{:?}", options(&ScriptedRelay::new()));
     for default in [
         "disable_data_collection: false",
         "data_flush_interval: 60s",
@@ -178,9 +156,8 @@ async fn disable_data_collection_records_nothing() {
     }
 }
 
-/// Python A6, A7, C14: by default the stream is followed, with the key; with the option nobody
-/// connects.
-/// GOFF-CFG-009.
+/// By default there is a stream, with the key. GOFF-CFG-009; docs/python-parity.md A6;
+/// docs/python-parity.md A7; docs/python-parity.md C14.
 #[tokio::test]
 async fn disable_cache_invalidation_opens_no_stream() {
     for disable in [false, true] {
@@ -191,7 +168,7 @@ async fn disable_cache_invalidation_opens_no_stream() {
         let goff = GoFeatureFlag::connect(options).await.unwrap();
         if !disable {
             let attempt = server.wait_for_requests(1);
-            tokio::time::timeout(DEADLINE, attempt).await.unwrap();
+            tokio::time::timeout(TIMEOUT, attempt).await.unwrap();
             let path = paths(&server).swap_remove(0);
             let (path, query) = path.split_once('?').unwrap();
             assert_eq!(path, "/relay/stream/v1/ws/flag/change");
@@ -200,23 +177,23 @@ async fn disable_cache_invalidation_opens_no_stream() {
                 "{query}"
             );
         }
-        // A round trip later a stream would have been seen.
+        // After a round trip a stream would have connected.
         hit(&goff, 1).await;
         let streams = paths(&server)
             .iter()
             .filter(|path| path.contains("/ws/"))
             .count();
         assert_eq!(streams == 0, disable);
-        goff.shutdown(DEADLINE).await;
+        goff.shutdown(TIMEOUT).await;
         if disable {
-            let asked = paths(&server);
+            let seen = paths(&server);
             let expected = ["/relay/v1/feature/flag/eval", "/relay/v1/data/collector"];
-            assert_eq!(asked, expected);
+            assert_eq!(seen, expected);
         }
     }
 }
 
-/// Fails or hangs, and remembers when it was asked. It needs no socket, so time can be paused.
+/// Fails or hangs, and counts the attempts. It needs no socket, so time can be paused.
 #[derive(Debug, Clone)]
 struct NoConnection {
     hangs: bool,
@@ -251,9 +228,7 @@ impl Connect for NoConnection {
     }
 }
 
-/// Python A5, C12: the longest pause between two attempts, 60 s by default; the first attempts
-/// come sooner.
-/// GOFF-CFG-009.
+/// The first pauses are shorter. GOFF-CFG-009; docs/python-parity.md A5; docs/python-parity.md C12.
 #[tokio::test(start_paused = true)]
 async fn reconnect_interval_bounds_the_pause() {
     for (interval, longest) in [(Some(2), 2), (None, 60)] {
@@ -268,21 +243,20 @@ async fn reconnect_interval_bounds_the_pause() {
         tokio::time::sleep(longest * 100).await;
         let attempts = connector.attempts();
         let pauses: Vec<_> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        // Pauses are drawn evenly up to the bound, of which half is exceeded in a hundred.
+        // Pauses are random up to the bound; of a hundred one exceeds the half.
         let seen = pauses.iter().max().unwrap();
         assert!(*seen <= longest + Duration::from_millis(1), "{seen:?}");
         assert!(*seen > longest / 2, "{seen:?}");
         assert!(pauses[0] <= Duration::from_millis(200), "{:?}", pauses[0]);
         assert!(goff.status().last_error.is_some());
         let count = attempts.len();
-        goff.shutdown(DEADLINE).await;
+        goff.shutdown(TIMEOUT).await;
         tokio::time::sleep(longest * 10).await;
         assert_eq!(connector.attempts().len(), count);
     }
 }
 
-/// GOFF-REM-006, Python C29: one bound for the whole of a request, 10 s by default.
-/// GOFF-CFG-003, GOFF-CFG-009.
+/// GOFF-CFG-003, GOFF-CFG-009, GOFF-REM-006; docs/python-parity.md C29.
 #[tokio::test(start_paused = true)]
 async fn timeout_bounds_an_evaluation() {
     for (timeout, expected) in [(Some(3), 3), (None, 10)] {
@@ -303,12 +277,12 @@ async fn timeout_bounds_an_evaluation() {
             (expected..=expected + Duration::from_millis(250)).contains(&took),
             "{took:?}"
         );
-        // No byte was sent, so this client's record is the only one.
+        // Nothing was sent, so the client records the evaluation.
         assert_eq!(goff.stats().usage.recorded, 1);
     }
 }
 
-/// GOFF-CFG-007, GOFF-REM-006: deliveries too, wherever they go.
+/// GOFF-CFG-007, GOFF-REM-006.
 #[tokio::test]
 async fn timeout_bounds_a_delivery() {
     let timeout = Duration::from_secs(1);
@@ -320,7 +294,7 @@ async fn timeout_bounds_a_delivery() {
         .disable_cache_invalidation(true);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     hit(&goff, 1).await;
-    let report = goff.flush(DEADLINE).await;
+    let report = goff.flush(TIMEOUT).await;
     assert_eq!((report.delivered, report.pending), (0, 1));
     let error = report.error.unwrap();
     assert!(
@@ -330,8 +304,7 @@ async fn timeout_bounds_a_delivery() {
     assert_eq!(silent.connections(), 1);
 }
 
-/// GOFF-CFG-002, GOFF-CFG-009, GOFF-REM-001: by default the relay proxy is asked, over a protocol of
-/// its own; over OFREP by option.
+/// GOFF-CFG-002, GOFF-CFG-009, GOFF-REM-001.
 #[tokio::test]
 async fn remote_protocol_selects_the_path() {
     for (protocol, path) in [
@@ -355,7 +328,7 @@ async fn remote_protocol_selects_the_path() {
     }
 }
 
-/// GOFF-CFG-001, C48: values without a meaning are refused, with what to set instead.
+/// The error says what to set instead. GOFF-CFG-001; docs/python-parity.md C48.
 #[test]
 fn zero_is_refused() {
     let options = || GoFeatureFlagOptions::new("http://localhost:1031");
@@ -388,10 +361,10 @@ fn zero_is_refused() {
     }
 }
 
-/// GOFF-CFG-009: options of a connection have no effect beside a relay client of one's own.
+/// GOFF-CFG-009.
 #[test]
 fn connection_options_are_refused_beside_a_relay_client() {
-    let options = || scripted(&ScriptedRelay::new());
+    let options = || options(&ScriptedRelay::new());
     for (option, options) in [
         (
             "data_collector_base_url",

@@ -1,41 +1,29 @@
-//! Single flight: who shares a request, who owns it, and what becomes of those who give up.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! Single flight: which evaluations share a request, and callers that give up.
 
 use std::pin::pin;
-use std::sync::{Arc, mpsc};
+use std::sync::mpsc;
 use std::task::{Context, Waker};
 use std::time::Duration;
 
 use goff_client::{
-    ErrorCode, EvaluationContext, EvaluationDetails, GoFeatureFlag, GoFeatureFlagOptions,
-    Invalidation, Reason, RelayError, Resolution,
+    ErrorCode, EvaluationContext, EvaluationDetails, GoFeatureFlag, Invalidation, Reason,
+    RelayError, Resolution,
 };
 use goff_testkit::ScriptedRelay;
 use tokio::task::JoinHandle;
 
-async fn goff(relay: &ScriptedRelay) -> GoFeatureFlag {
-    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
-    GoFeatureFlag::connect(options).await.unwrap()
-}
+use super::{change_of, context, goff, options};
 
-fn context() -> EvaluationContext {
-    EvaluationContext::builder().targeting_key("user-1").build()
-}
-
-fn ask(goff: &GoFeatureFlag) -> JoinHandle<EvaluationDetails<i64>> {
+fn call(goff: &GoFeatureFlag) -> JoinHandle<EvaluationDetails<i64>> {
     let goff = goff.clone();
     tokio::spawn(async move { goff.evaluate("flag", &context(), 0).await })
 }
 
-/// Lets every task that can run, run; the tests that use it are on one thread.
+/// Runs every task that can run; its tests are on one thread.
 async fn settle() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }
-}
-
-fn named(flag_key: &str) -> Invalidation {
-    Invalidation::Flags([flag_key.to_owned()].into())
 }
 
 fn server_error() -> RelayError {
@@ -47,12 +35,12 @@ fn server_error() -> RelayError {
     }
 }
 
-/// Callers who ask the same at once share one request; exactly one of them owns it.
+/// Exactly one caller owns the request; the others are followers.
 #[tokio::test]
 async fn concurrent_callers_share_one_request() {
     let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
-    let callers: Vec<_> = (0..100).map(|_| ask(&goff)).collect();
+    let callers: Vec<_> = (0..100).map(|_| call(&goff)).collect();
     settle().await;
     assert_eq!(relay.requests().len(), 1);
     assert!(relay.complete(0));
@@ -70,24 +58,23 @@ async fn concurrent_callers_share_one_request() {
     assert_eq!(stats.usage.recorded, 99);
 }
 
-/// The same on many threads, with nothing arranged: one request for each time the flag changed.
+/// One request after each change of the flag.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_callers_on_threads_share_one_request() {
     let relay = ScriptedRelay::new().with_value("flag", 7);
     let goff = goff(&relay).await;
     for round in 1..=50 {
-        let callers: Vec<_> = (0..32).map(|_| ask(&goff)).collect();
+        let callers: Vec<_> = (0..32).map(|_| call(&goff)).collect();
         let mut owners = 0;
         for caller in callers {
             owners += usize::from(*caller.await.unwrap().reason() == Reason::Static);
         }
         assert_eq!((owners, relay.requests().len()), (1, round));
-        goff.invalidation_sink().invalidate(named("flag"));
+        goff.invalidation_sink().invalidate(change_of("flag"));
     }
 }
 
-/// Other flags and other users are other requests.
-/// GOFF-LIFE-007: nobody waits for the request of another.
+/// GOFF-LIFE-007.
 #[tokio::test]
 async fn different_evaluations_share_nothing() {
     let relay = ScriptedRelay::new()
@@ -95,7 +82,7 @@ async fn different_evaluations_share_nothing() {
         .with_value("other", 8)
         .manual();
     let goff = goff(&relay).await;
-    let caller = ask(&goff);
+    let caller = call(&goff);
     let others = ["user-1", "user-2"].map(|user| {
         let goff = goff.clone();
         let context = EvaluationContext::builder().targeting_key(user).build();
@@ -111,12 +98,12 @@ async fn different_evaluations_share_nothing() {
     }
 }
 
-/// The first caller gives up: the next in line owns the request, and its reason is verbatim.
+/// The next caller owns the request, and gets the reason unchanged.
 #[tokio::test]
-async fn next_in_line_takes_the_place_of_a_caller_that_gave_up() {
+async fn next_caller_replaces_one_that_gave_up() {
     let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
-    let callers: Vec<_> = (0..4).map(|_| ask(&goff)).collect();
+    let callers: Vec<_> = (0..4).map(|_| call(&goff)).collect();
     settle().await;
     for gone in &callers[..2] {
         gone.abort();
@@ -135,12 +122,11 @@ async fn next_in_line_takes_the_place_of_a_caller_that_gave_up() {
     assert_eq!(goff.stats().usage.recorded, 1);
 }
 
-/// Everybody gives up: the request goes on and its answer is kept.
 #[tokio::test]
-async fn request_without_callers_is_still_kept() {
+async fn answer_is_cached_after_all_callers_gave_up() {
     let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
-    let callers: Vec<_> = (0..3).map(|_| ask(&goff)).collect();
+    let callers: Vec<_> = (0..3).map(|_| call(&goff)).collect();
     settle().await;
     for caller in &callers {
         caller.abort();
@@ -154,9 +140,8 @@ async fn request_without_callers_is_still_kept() {
     assert_eq!(relay.requests().len(), 1);
 }
 
-/// 250 callers of a request that hangs give up one after another: each asks while the one before
-/// still waits, as callers with a time limit of their own do. There is one request throughout,
-/// nobody panics (moka's own single flight does after 200), and who comes last gets the answer.
+/// Each caller gives up after the next one has joined. There is one request throughout, and the
+/// last caller gets the answer. moka's own single flight panics after 200 such callers.
 #[tokio::test]
 async fn hung_request_survives_250_impatient_callers() {
     let relay = ScriptedRelay::new().with_value("flag", 7).manual();
@@ -166,11 +151,11 @@ async fn hung_request_survives_250_impatient_callers() {
             .metrics()
             .num_alive_tasks()
     };
-    let mut before = ask(&goff);
+    let mut before = call(&goff);
     settle().await;
     let at_start = tasks();
     for _ in 0..250 {
-        let next = ask(&goff);
+        let next = call(&goff);
         settle().await;
         before.abort();
         assert!(before.await.unwrap_err().is_cancelled());
@@ -183,40 +168,39 @@ async fn hung_request_survives_250_impatient_callers() {
     assert_eq!((details.value, details.reason()), (7, &Reason::Static));
 }
 
-/// The same within the timeout of the client: a request that never ends is an error to who waits,
-/// and the next one asks again.
+/// The next caller sends a new request.
 #[tokio::test(start_paused = true)]
-async fn request_that_never_ends_times_out_for_everybody() {
+async fn request_that_never_ends_times_out_for_all_callers() {
     let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
     let start = tokio::time::Instant::now();
-    let callers: Vec<_> = (0..3).map(|_| ask(&goff)).collect();
+    let callers: Vec<_> = (0..3).map(|_| call(&goff)).collect();
     for caller in callers {
         let details = caller.await.unwrap();
         assert_eq!(details.error().unwrap().code(), ErrorCode::General);
         assert_eq!(details.value, 0);
     }
-    // The timeout that `with_relay_client` cannot change, and the grace over it.
+    // The default timeout, and the extra time for the relay client's own timeout.
     let took = start.elapsed();
     let bounds = Duration::from_secs(10)..=Duration::from_millis(10_250);
     assert!(bounds.contains(&took), "{took:?}");
     assert_eq!(relay.waiting(), 0);
     let usage = goff.stats().usage;
     assert_eq!((usage.unknown, usage.recorded), (1, 2));
-    let again = ask(&goff);
+    let again = call(&goff);
     settle().await;
     assert!(relay.complete(1));
     assert_eq!(again.await.unwrap().value, 7);
 }
 
-/// A failed request fails for all who shared it, is not kept, and the next one asks again.
+/// The next caller sends a new request.
 #[tokio::test]
-async fn failed_request_fails_for_all_and_is_not_kept() {
+async fn failed_request_fails_for_all_callers_and_is_not_cached() {
     let relay = ScriptedRelay::new()
         .with_answer("flag", Err(server_error()))
         .manual();
     let goff = goff(&relay).await;
-    let callers: Vec<_> = (0..5).map(|_| ask(&goff)).collect();
+    let callers: Vec<_> = (0..5).map(|_| call(&goff)).collect();
     settle().await;
     assert!(relay.complete(0));
     for caller in callers {
@@ -225,26 +209,26 @@ async fn failed_request_fails_for_all_and_is_not_kept() {
         assert_eq!((details.value, details.reason()), (0, &Reason::Error));
     }
     let relay = relay.with_value("flag", 7);
-    let again = ask(&goff);
+    let again = call(&goff);
     settle().await;
     assert!(relay.complete(1));
     let details = again.await.unwrap();
     assert_eq!((details.value, details.reason()), (7, &Reason::Static));
 }
 
-/// Python C19: who comes after an invalidation never joins the older request, whichever of the two
-/// answers first; who came before gets what it asked for.
+/// A caller after an invalidation does not join the older request, in whichever order the two are
+/// answered. The earlier caller gets the older answer. docs/python-parity.md C19.
 #[tokio::test]
 async fn late_caller_does_not_join_an_older_request() {
     for old_first in [true, false] {
-        for invalidation in [named("flag"), Invalidation::All] {
+        for invalidation in [change_of("flag"), Invalidation::All] {
             let relay = ScriptedRelay::new().with_value("flag", 1).manual();
             let goff = goff(&relay).await;
-            let early = ask(&goff);
+            let early = call(&goff);
             settle().await;
             let relay = relay.with_value("flag", 2);
             goff.invalidation_sink().invalidate(invalidation);
-            let late = ask(&goff);
+            let late = call(&goff);
             settle().await;
             assert_eq!(relay.requests().len(), 2);
             for index in if old_first { [0, 1] } else { [1, 0] } {
@@ -262,26 +246,25 @@ async fn late_caller_does_not_join_an_older_request() {
     }
 }
 
-/// Python C19: a flag that a change does not name keeps its request and its entry.
+/// docs/python-parity.md C19.
 #[tokio::test]
 async fn change_of_another_flag_does_not_split_a_request() {
     let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
-    let early = ask(&goff);
+    let early = call(&goff);
     settle().await;
-    goff.invalidation_sink().invalidate(named("other"));
-    let late = ask(&goff);
+    goff.invalidation_sink().invalidate(change_of("other"));
+    let late = call(&goff);
     settle().await;
     assert!(relay.complete(0));
     assert_eq!(*early.await.unwrap().reason(), Reason::Static);
     assert_eq!(*late.await.unwrap().reason(), Reason::Cached);
-    assert_eq!(*ask(&goff).await.unwrap().reason(), Reason::Cached);
+    assert_eq!(*call(&goff).await.unwrap().reason(), Reason::Cached);
     assert_eq!(relay.requests().len(), 1);
 }
 
-/// Answers that are not cacheable are shared by those who asked at once, and kept for nobody.
 #[tokio::test]
-async fn answer_that_is_not_cacheable_is_shared_but_not_kept() {
+async fn answer_that_is_not_cacheable_is_shared_but_not_cached() {
     let answer = Resolution {
         value: 7.into(),
         reason: Reason::Split,
@@ -291,7 +274,7 @@ async fn answer_that_is_not_cacheable_is_shared_but_not_kept() {
         .with_answer("flag", Ok(answer))
         .manual();
     let goff = goff(&relay).await;
-    let callers = [ask(&goff), ask(&goff)];
+    let callers = [call(&goff), call(&goff)];
     settle().await;
     assert!(relay.complete(0));
     let mut reasons = Vec::new();
@@ -299,18 +282,17 @@ async fn answer_that_is_not_cacheable_is_shared_but_not_kept() {
         reasons.push(caller.await.unwrap().reason().clone());
     }
     assert_eq!(reasons, [Reason::Split, Reason::Cached]);
-    let _later = ask(&goff);
+    let _later = call(&goff);
     relay.wait_for_requests(2).await;
 }
 
-/// GOFF-CACHE-003: without a cache nobody shares, and nobody is a follower.
+/// GOFF-CACHE-003.
 #[tokio::test]
 async fn disable_cache_shares_nothing() {
     let relay = ScriptedRelay::new().with_value("flag", 7).manual();
-    let options =
-        GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone())).disable_cache(true);
+    let options = options(&relay).disable_cache(true);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
-    let callers: Vec<_> = (0..5).map(|_| ask(&goff)).collect();
+    let callers: Vec<_> = (0..5).map(|_| call(&goff)).collect();
     relay.wait_for_requests(5).await;
     for index in 0..5 {
         assert!(relay.complete(index));
@@ -330,8 +312,7 @@ fn current_thread() -> tokio::runtime::Runtime {
         .unwrap()
 }
 
-/// A runtime that is not being driven answers nobody, so callers of another one never wait for a
-/// request of its.
+/// A runtime that is not driven answers no caller of another runtime.
 #[test]
 fn runtimes_do_not_wait_for_each_other() {
     let relay = ScriptedRelay::new().with_value("flag", 7).manual();
@@ -339,16 +320,16 @@ fn runtimes_do_not_wait_for_each_other() {
     let goff = idle.block_on(goff(&relay));
     let mut stuck = None;
     idle.block_on(async {
-        stuck = Some(ask(&goff));
+        stuck = Some(call(&goff));
         relay.wait_for_requests(1).await;
     });
-    // From here on nobody drives the first runtime.
+    // The first runtime is not driven from now on.
     let (done, answer) = mpsc::channel();
     std::thread::spawn({
         let (goff, relay) = (goff.clone(), relay.clone());
         move || {
             let value = current_thread().block_on(async {
-                let caller = ask(&goff);
+                let caller = call(&goff);
                 relay.wait_for_requests(2).await;
                 assert!(relay.complete(1));
                 caller.await.unwrap().value
@@ -361,10 +342,9 @@ fn runtimes_do_not_wait_for_each_other() {
     assert_eq!(idle.block_on(stuck.unwrap()).unwrap().value, 7);
 }
 
-/// A runtime that goes away takes its request with it: nobody hangs or panics, and callers of
-/// another runtime ask for themselves.
+/// Callers on another runtime send their own request.
 #[test]
-fn runtime_dropped_in_flight_disturbs_nobody() {
+fn runtime_dropped_in_flight_ends_its_request_only() {
     for multi_thread in [false, true] {
         let relay = ScriptedRelay::new().with_value("flag", 7).manual();
         let survivor = current_thread();
@@ -379,13 +359,13 @@ fn runtime_dropped_in_flight_disturbs_nobody() {
             current_thread()
         };
         doomed.block_on(async {
-            drop(ask(&goff));
+            drop(call(&goff));
             relay.wait_for_requests(1).await;
         });
         drop(doomed);
         assert_eq!(relay.waiting(), 0);
         let value = survivor.block_on(async {
-            let caller = ask(&goff);
+            let caller = call(&goff);
             relay.wait_for_requests(2).await;
             assert!(relay.complete(1));
             caller.await.unwrap().value
@@ -394,7 +374,7 @@ fn runtime_dropped_in_flight_disturbs_nobody() {
     }
 }
 
-/// An evaluation in the context of a runtime that is already gone asks by itself.
+/// It sends its own request.
 #[test]
 fn evaluation_on_a_dead_runtime_does_not_hang() {
     let relay = ScriptedRelay::new().with_value("flag", 7);
@@ -417,15 +397,14 @@ fn evaluation_on_a_dead_runtime_does_not_hang() {
     assert_eq!(polled, Ok(std::task::Poll::Ready(7)));
 }
 
-/// Dropping the last handle ends every request, one that a change has overtaken included.
 #[tokio::test]
-async fn dropping_the_client_ends_overtaken_requests_too() {
+async fn dropping_the_client_ends_superseded_requests_too() {
     let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let goff = goff(&relay).await;
-    let callers = [ask(&goff), {
+    let callers = [call(&goff), {
         settle().await;
-        goff.invalidation_sink().invalidate(named("flag"));
-        ask(&goff)
+        goff.invalidation_sink().invalidate(change_of("flag"));
+        call(&goff)
     }];
     settle().await;
     assert_eq!(relay.waiting(), 2);

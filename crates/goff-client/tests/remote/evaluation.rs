@@ -1,27 +1,16 @@
-//! The native API over a scripted relay proxy: what a caller gets for every kind of answer.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+//! What the native API gives for every kind of answer.
 
 use std::sync::Arc;
 
 use goff_client::{
-    Attribute, ErrorCode, EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, Origin, Reason,
-    RelayError, Resolution, ResolutionError, State,
+    Attribute, ErrorCode, EvaluationContext, GoFeatureFlag, Origin, Reason, RelayError, Resolution,
+    ResolutionError, State,
 };
 use goff_core::EvaluationFailure;
 use goff_testkit::ScriptedRelay;
 use serde_json::{Map, Value, json};
 
-async fn goff(relay: &ScriptedRelay) -> GoFeatureFlag {
-    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
-    GoFeatureFlag::connect(options).await.unwrap()
-}
-
-fn context() -> EvaluationContext {
-    EvaluationContext::builder()
-        .targeting_key("user-1")
-        .attribute("age", 30)
-        .build()
-}
+use super::{context, goff, options};
 
 fn metadata() -> Map<String, Value> {
     json!({"owner": "team-a", "nested": {"a": [1, null]}})
@@ -65,8 +54,8 @@ async fn value_comes_with_variant_reason_version_and_whole_metadata() {
     assert!(!details.is_disabled());
 }
 
-/// GOFF-EVAL-006, GOFF-EVAL-008: the caller's default, with everything the answer said and no
-/// error; the sender's value of a disabled answer is never used.
+/// The details have the rest of the answer. The value that the relay proxy sends with a disabled
+/// flag is not used. GOFF-EVAL-006, GOFF-EVAL-008.
 #[tokio::test]
 async fn disabled_and_null_give_the_default_without_an_error() {
     let relay = ScriptedRelay::new()
@@ -134,7 +123,7 @@ struct Limits {
 }
 
 #[tokio::test]
-async fn value_deserialises_into_a_type_of_the_callers_own() {
+async fn value_deserializes_into_a_custom_type() {
     let relay = ScriptedRelay::new()
         .with_value("limits", json!({"requests": 5, "window_seconds": 0.5}))
         .with_value("broken", json!({"requests": "many"}))
@@ -183,12 +172,11 @@ async fn bulk_evaluation_gives_each_flag_its_value_or_its_error() {
     assert!(relay.requests()[0].context == context());
 }
 
-/// GOFF-LIFE-006; Python C23: safe at any time, in any order.
+/// GOFF-LIFE-006; docs/python-parity.md C23.
 #[tokio::test]
-async fn client_refuses_before_and_answers_after_initialisation() {
+async fn client_refuses_before_and_answers_after_initialization() {
     let relay = ScriptedRelay::new().with_value("flag", true);
-    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
-    let goff = GoFeatureFlag::new(options).unwrap();
+    let goff = GoFeatureFlag::new(options(&relay)).unwrap();
     assert_eq!(goff.status().state, State::NotReady);
     let details = goff.evaluate("flag", &context(), false).await;
     assert!(!details.value);
@@ -201,18 +189,19 @@ async fn client_refuses_before_and_answers_after_initialisation() {
     assert!(matches!(*error, ResolutionError::NotReady { .. }));
     assert!(relay.requests().is_empty());
 
-    // GOFF-LIFE-002: twice is once.
+    // GOFF-LIFE-002.
     goff.initialize().await.unwrap();
     goff.clone().initialize().await.unwrap();
     assert_eq!(goff.status().state, State::Ready);
     assert!(goff.evaluate("flag", &context(), false).await.value);
 }
 
-/// GOFF-CTX-006, GOFF-CTX-007: natively enriched, with siblings kept; `resolve` takes it as it is.
+/// Enrichment keeps the entries beside its own; `resolve` does not enrich. GOFF-CTX-006,
+/// GOFF-CTX-007.
 #[tokio::test]
 async fn evaluation_is_enriched_and_resolution_is_not() {
     let relay = ScriptedRelay::new().with_value("flag", true);
-    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()))
+    let options = options(&relay)
         .disable_cache(true)
         .exporter_metadata("service", "checkout");
     let goff = GoFeatureFlag::connect(options).await.unwrap();
@@ -241,7 +230,7 @@ async fn evaluation_is_enriched_and_resolution_is_not() {
 }
 
 #[tokio::test]
-async fn origin_tells_who_evaluated() {
+async fn origin_is_where_the_flag_was_evaluated() {
     let relay = ScriptedRelay::new()
         .with_value("value", 1)
         .with_answer("failed", failure("FLAG_CONFIG"))
@@ -271,9 +260,8 @@ async fn origin_tells_who_evaluated() {
     assert!(error.to_string().contains("`rate`"), "{error}");
 }
 
-/// Cancelling an evaluation leaves the client as it was.
 #[tokio::test]
-async fn dropped_evaluation_disturbs_nobody() {
+async fn cancelled_evaluation_leaves_the_client_unchanged() {
     let relay = ScriptedRelay::new().with_value("flag", true).manual();
     let goff = goff(&relay).await;
     let given_up = tokio::spawn({

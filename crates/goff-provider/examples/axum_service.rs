@@ -5,7 +5,7 @@
 //! curl -H 'x-user: user-1' -H 'x-plan: pro' http://127.0.0.1:PORT/checkout
 //! ```
 //!
-//! Without an endpoint it brings its own relay proxy. It ends on Ctrl-C or SIGTERM.
+//! Without an endpoint it starts an embedded relay proxy. Ctrl-C or SIGTERM ends it.
 #![expect(clippy::print_stdout, reason = "an example prints what it shows")]
 
 use std::convert::Infallible;
@@ -29,13 +29,13 @@ new-checkout:
   defaultRule: {variation: off}
 "#;
 
-/// What every handler may use.
+/// The state of the handlers.
 #[derive(Clone)]
 struct Application {
     flags: std::sync::Arc<Client>,
 }
 
-/// The user of a request, as flags see it.
+/// The evaluation context of a request.
 struct User(EvaluationContext);
 
 impl<S: Send + Sync> FromRequestParts<S> for User {
@@ -51,7 +51,7 @@ impl<S: Send + Sync> FromRequestParts<S> for User {
         let mut context = EvaluationContext::default();
         match header("x-user") {
             Some(user) => context = context.with_targeting_key(user),
-            // Flags that split their users give such a request their default.
+            // Without a targeting key, flags with percentages give the default.
             None => context.add_custom_field("anonymous", true),
         }
         if let Some(plan) = header("x-plan") {
@@ -67,7 +67,7 @@ async fn checkout(State(application): State<Application>, User(context): User) -
         .get_bool_value("new-checkout", Some(&context), None)
         .await
         .unwrap_or_else(|error| {
-            // A disabled flag is nobody's fault; anything else belongs into the log.
+            // A disabled flag is normal; any other error belongs in the log.
             if !is_disabled(&error) {
                 println!("new-checkout: {} {:?}", error.code, error.message);
             }
@@ -93,7 +93,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             .endpoint(),
     };
 
-    // Connect first and register then: the SDK holds a lock while a provider initialises.
+    // Connect before registering: the SDK holds a lock while a provider initializes.
     let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(endpoint)).await?;
     let mut api = OpenFeature::singleton_mut().await;
     api.set_provider(GoFeatureFlagProvider::from(&goff)).await;
@@ -109,7 +109,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_graceful_shutdown(stop_signal())
         .await?;
 
-    // After the last request, so that its usage data are delivered too.
+    // After the last request, so that its usage data is delivered too.
     let report = goff.shutdown(Duration::from_secs(5)).await;
     println!(
         "usage data: {} recorded, {} delivered, {} dropped, {} still buffered",
@@ -118,7 +118,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Ctrl-C, or what a container is stopped with.
+/// Ctrl-C, or the signal that stops a container.
 async fn stop_signal() {
     #[cfg(unix)]
     let terminate = async {

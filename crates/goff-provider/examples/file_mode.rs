@@ -1,4 +1,4 @@
-//! Flags without a relay proxy: from a file that is watched, and from a text in the program.
+//! Flags without a relay proxy: from a watched file, and from a text in the program.
 //!
 //! ```sh
 //! cargo run --example file_mode --features file [-- flags.yaml]
@@ -8,9 +8,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use goff_provider::native::EvaluationContext;
 use goff_provider::{
-    ChangedFlags, ClientEvent, EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, LocalFlags,
-    Subscription,
+    ChangedFlags, ClientEvent, GoFeatureFlag, GoFeatureFlagOptions, LocalFlags, Subscription,
 };
 
 const FLAGS: &str = r#"
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     if own.is_some() {
-        // Whoever deploys the file replaces it as a whole, so that nobody reads half of it.
+        // Deploy a flag file by renaming it into place, so that no reader sees half of it.
         let new = path.with_extension("new");
         std::fs::write(&new, RELEASED)?;
         std::fs::rename(&new, &path)?;
@@ -56,7 +56,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let details = goff.evaluate("new-checkout", &context, false).await;
         println!("{updated} changed: {}", details.value);
 
-        // Half a file is no reason to forget what is known.
+        // An unusable file keeps the flags in use.
         std::fs::write(&path, "new-checkout: {variations: {on: tr")?;
         next_error(&mut events).await;
         println!(
@@ -100,7 +100,7 @@ async fn next_error(events: &mut Subscription) {
     }
 }
 
-/// A flag file of this example's own, which goes when it ends.
+/// A temporary flag file, removed when dropped.
 struct OwnFile(PathBuf);
 
 impl OwnFile {
@@ -116,7 +116,7 @@ impl OwnFile {
 impl Drop for OwnFile {
     fn drop(&mut self) {
         if let Some(directory) = self.0.parent() {
-            // What is left is a temporary file.
+            // On failure a temporary file remains.
             let _ = std::fs::remove_dir_all(directory);
         }
     }

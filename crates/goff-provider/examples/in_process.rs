@@ -1,5 +1,5 @@
-//! Evaluation in this process: no request per evaluation, changes within milliseconds, values
-//! through an outage of the relay proxy.
+//! In-process evaluation: no request per evaluation, changes within milliseconds, and values during
+//! an outage of the relay proxy.
 //!
 //! ```sh
 //! cargo run --example in_process
@@ -8,14 +8,15 @@
 
 use std::time::{Duration, Instant};
 
+use goff_provider::native::EvaluationContext;
 use goff_provider::{
-    ChangedFlags, ClientEvent, EvaluationContext, EvaluationType, GoFeatureFlag,
-    GoFeatureFlagOptions, LocalFlags, State, Subscription,
+    ChangedFlags, ClientEvent, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, LocalFlags,
+    State, Subscription,
 };
 use goff_testkit::EmbeddedRelay;
 use serde_json::Value;
 
-/// A fifth of the users see the new checkout, and whoever is on the plan `pro`.
+/// The new checkout is for a fifth of the users, and for the plan `pro`.
 const FLAGS: &str = r#"
 new-checkout:
   variations: {on: true, off: false}
@@ -27,7 +28,7 @@ new-checkout:
     percentage: {on: 20, off: 80}
 "#;
 
-/// Everybody does.
+/// It is for all users.
 const RELEASED: &str = "
 new-checkout:
   variations: {on: true, off: false}
@@ -36,12 +37,12 @@ new-checkout:
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // In production this is a relay proxy of yours.
+    // Your relay proxy in production.
     let relay = EmbeddedRelay::builder().flags(FLAGS).start()?;
 
     let options = GoFeatureFlagOptions::new(relay.endpoint())
         .evaluation_type(EvaluationType::InProcess)
-        // The defaults are 120 s and 60 s; an example is in a hurry.
+        // Shorter than the defaults of 120 s and 60 s, for the example.
         .flag_change_polling_interval(Duration::from_millis(200))
         .reconnect_interval(Duration::from_millis(200));
     let goff = GoFeatureFlag::connect(options).await?;
@@ -60,7 +61,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         rule.and_then(Value::as_str).unwrap_or("-")
     );
 
-    // Where there is no `async`: any thread, no runtime, nothing to wait for.
+    // Synchronous code: any thread, no runtime, no waiting.
     let local = goff.local().ok_or("this client evaluates remotely")?;
     let (share, each) = tokio::task::spawn_blocking(move || share_of_users(&local)).await?;
     println!("{share} of 10,000 users see it; {each:?} for each evaluation");
@@ -74,7 +75,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let details = goff.evaluate("new-checkout", &free, false).await;
     println!("user-2: {} because {}", details.value, details.reason());
 
-    // An outage costs nothing but news.
+    // During an outage the last flags stay in use.
     relay.stop()?;
     wait_for(&mut events, ClientEvent::Stale).await;
     let details = goff.evaluate("new-checkout", &free, false).await;
@@ -96,7 +97,7 @@ fn state(goff: &GoFeatureFlag) -> State {
     goff.status().state
 }
 
-/// How many of 10,000 users see the new checkout, and how long one evaluation took.
+/// The users of 10,000 that see the new checkout, and the time of one evaluation.
 fn share_of_users(flags: &LocalFlags) -> (usize, Duration) {
     let users: Vec<_> = (0..10_000)
         .map(|user| {

@@ -1,5 +1,5 @@
-//! A transport of the application's own under the client: here one that signs each request and
-//! counts what it sends. Bytes out, bytes back; what they mean stays the client's business.
+//! A custom transport under the client, which signs each request and counts the bytes it sends. A
+//! transport moves bytes; the client makes and reads them.
 //!
 //! ```sh
 //! cargo run --example own_transport
@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_http::{Connector, HttpRequest, HttpResponse, HyperTransport, TlsOptions, TransportError};
-use goff_provider::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, HttpTransport};
+use goff_provider::native::EvaluationContext;
+use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions, HttpTransport};
 use goff_testkit::EmbeddedRelay;
 use http::{HeaderName, HeaderValue};
 
@@ -22,7 +23,7 @@ new-checkout:
   defaultRule: {variation: on}
 ";
 
-/// Signs requests, as an internal gateway may want it, and hands them to hyper.
+/// Signs requests for an internal gateway and sends them with hyper.
 #[derive(Debug)]
 struct Signing {
     inner: HyperTransport,
@@ -35,9 +36,9 @@ impl HttpTransport for Signing {
         let number = self.sent.fetch_add(1, Ordering::Relaxed);
         let signature = format!("{number}-{}", request.body.len());
         if let Ok(mut signature) = HeaderValue::try_from(signature) {
-            // Whoever prints headers shows no secret.
+            // `Debug` of the headers then hides the value.
             signature.set_sensitive(true);
-            // All requests of a client share one set of headers; this one gets its own.
+            // The requests of a client share their headers; this request needs a copy.
             Arc::make_mut(&mut request.headers)
                 .insert(HeaderName::from_static("x-signature"), signature);
         }
@@ -47,7 +48,7 @@ impl HttpTransport for Signing {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // In production this is a relay proxy of yours.
+    // Your relay proxy in production.
     let relay = EmbeddedRelay::builder().flags(FLAGS).start()?;
     let endpoint = relay.endpoint();
 
@@ -65,7 +66,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         let details = goff.evaluate("new-checkout", &context, false).await;
         println!("{} because {}", details.value, details.reason());
     }
-    // Two of the three were answered from the cache, and are delivered as usage data.
+    // Two of the three came from the cache and are delivered as usage data.
     let report = goff.shutdown(Duration::from_secs(5)).await;
     println!(
         "{} requests sent, {} events delivered",

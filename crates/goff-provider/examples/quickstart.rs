@@ -1,4 +1,4 @@
-//! A relay proxy, the provider, and a flag that changes: all in one process, with nothing but Rust.
+//! A relay proxy, the provider, and a flag that changes, in one process that needs only Rust.
 //!
 //! ```sh
 //! cargo run --example quickstart
@@ -6,8 +6,8 @@
 //!
 //! It starts the test kit's embedded relay proxy with the flags of `quickstart-flags.yaml`, evaluates a flag of
 //! each type through OpenFeature, shows an answer from the cache, edits the flag file, shows the change arrive,
-//! and prints the usage data that the relay proxy has collected. With an endpoint it evaluates against a relay
-//! proxy of yours instead:
+//! and prints the usage data that the relay proxy has collected. With an endpoint it evaluates against your relay
+//! proxy instead:
 //!
 //! ```sh
 //! cargo run --example quickstart -- --endpoint http://localhost:1031 [--api-key KEY]
@@ -34,7 +34,7 @@ use open_feature::{
 const USAGE: &str = "\
 usage: quickstart [--endpoint URL [--api-key KEY]]
 
-Without an endpoint it starts a relay proxy of its own. With one it evaluates the same flags there; those that
+Without an endpoint it starts an embedded relay proxy. With one it evaluates the same flags there; those that
 yours does not have are shown as what they are: not found. `docker compose up` starts one that has them.
 ";
 
@@ -64,7 +64,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The whole tour, on a relay proxy of its own.
+/// The tour with the embedded relay proxy.
 pub(crate) async fn show_everything(out: &mut impl Write) -> Result<(), Box<dyn Error>> {
     let file = FlagFile::create()?;
     let relay = EmbeddedRelay::builder().flag_file(&file.path).start()?;
@@ -78,7 +78,7 @@ pub(crate) async fn show_everything(out: &mut impl Write) -> Result<(), Box<dyn 
     let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(relay.endpoint())).await?;
     let client = evaluate(out, &goff).await?;
 
-    // A change is pushed to every open stream; the first one opens in the background.
+    // Changes reach open streams only; the first stream opens in the background.
     while goff.stats().stream != StreamState::Open {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -148,7 +148,7 @@ async fn evaluate(out: &mut impl Write, goff: &GoFeatureFlag) -> io::Result<Clie
     Ok(client)
 }
 
-/// Evaluations from the cache are recorded by the client, and delivered now.
+/// Delivers the usage data that the client recorded for cached evaluations.
 async fn finish(out: &mut impl Write, goff: &GoFeatureFlag) -> io::Result<()> {
     let report = goff.shutdown(Duration::from_secs(5)).await;
     writeln!(
@@ -213,7 +213,7 @@ impl FlagFile {
         Ok(Self { path })
     }
 
-    /// Replaces the file as a whole, so that nobody reads half of one.
+    /// Replaces the file atomically.
     fn edit(&self, from: &str, to: &str) -> io::Result<()> {
         let flags = fs::read_to_string(&self.path)?.replace(from, to);
         let beside = Path::with_extension(&self.path, "new");
@@ -224,7 +224,7 @@ impl FlagFile {
 
 impl Drop for FlagFile {
     fn drop(&mut self) {
-        // It is in a directory for temporary files.
+        // The folder is for temporary files.
         let _ = fs::remove_file(&self.path);
     }
 }
@@ -247,7 +247,7 @@ impl Arguments {
                 _ => return None,
             }
         }
-        // A key is for a relay proxy of yours.
+        // A key needs an endpoint.
         (parsed.endpoint.is_some() || parsed.api_key.is_none()).then_some(parsed)
     }
 }

@@ -1,5 +1,5 @@
-//! An application that asks for flags, and its tests: flags set one by one, rules, a change while
-//! it runs, and a relay proxy in trouble.
+//! An application that evaluates flags, and its tests: flags set one by one, rules, a change while it
+//! runs, and a failing relay proxy.
 //!
 //! ```sh
 //! cargo run --example testing_an_application
@@ -14,13 +14,13 @@ use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider};
 use goff_testkit::TestFlags;
 use open_feature::{Client, EvaluationContext, OpenFeature};
 
-/// The application: it knows OpenFeature and nothing of GO Feature Flag.
+/// The application. It uses OpenFeature only.
 struct Shop {
     flags: Client,
 }
 
 impl Shop {
-    /// What a basket costs a customer, in cents.
+    /// The price of a basket for a customer, in cents.
     async fn price(&self, customer: &Customer, basket: i64) -> i64 {
         let context = EvaluationContext::default()
             .with_targeting_key(&customer.id)
@@ -29,7 +29,7 @@ impl Shop {
             .flags
             .get_int_value("discount-percent", Some(&context), None)
             .await
-            // Also where the flag is disabled, or nobody answers: the full price.
+            // The full price also if the flag is disabled or the evaluation fails.
             .unwrap_or(0);
         basket - basket * discount.clamp(0, 100) / 100
     }
@@ -49,9 +49,9 @@ impl Customer {
     }
 }
 
-/// The shop on the flags of a client, as `main` of a real one would put it together.
+/// The shop over a client, as a real `main` would build it.
 async fn open_shop(goff: &GoFeatureFlag) -> (Shop, OpenFeature) {
-    // Of its own, not the singleton, so that tests can run side by side.
+    // Not the singleton, so that tests can run side by side.
     let mut api = OpenFeature::default();
     api.set_provider(GoFeatureFlagProvider::from(goff)).await;
     let shop = Shop {
@@ -60,11 +60,11 @@ async fn open_shop(goff: &GoFeatureFlag) -> (Shop, OpenFeature) {
     (shop, api)
 }
 
-/// A client that has its flags from a test.
+/// A client with the flags of a test.
 async fn client_of(flags: &TestFlags) -> Result<GoFeatureFlag, Box<dyn std::error::Error>> {
     let options = GoFeatureFlagOptions::with_relay_client(Arc::new(flags.clone()));
     let goff = GoFeatureFlag::connect(options).await?;
-    // What a test sets from now on reaches the client at once, past its cache.
+    // A flag that a test sets from now on reaches the client at once, past its cache.
     flags.announce_to(goff.invalidation_sink());
     Ok(goff)
 }
@@ -94,7 +94,7 @@ mod tests {
         let goff = client_of(&flags).await.unwrap();
         let (shop, _api) = open_shop(&goff).await;
         assert_eq!(shop.price(&Customer::on("free"), 1000).await, 900);
-        // Changed while the shop is open.
+        // Changed while the shop runs.
         flags.set("discount-percent", 25);
         assert_eq!(shop.price(&Customer::on("free"), 1000).await, 750);
         flags.disable("discount-percent");
@@ -117,8 +117,7 @@ mod tests {
         assert_eq!(shop.price(&Customer::on("free"), 1000).await, 1000);
     }
 
-    /// What the client does when its relay proxy is in trouble is tested here once, for the
-    /// application's own defaults; over real HTTP.
+    /// With a failing relay proxy the application's defaults apply; over real HTTP.
     #[tokio::test]
     async fn shop_stays_open_without_a_relay_proxy() {
         let relay = EmbeddedRelay::builder()

@@ -8,13 +8,17 @@ pub use provider::{GoFeatureFlagProvider, PROVIDER_NAME, SPECIFICATION_VERSION};
 
 pub use goff_client::{
     Attribute, ChangedFlags, ClientEvent, Connect, ContextView, DeliveryReport, ErrorCode,
-    EvaluationContext, EvaluationDetails, EvaluationType, FlagType, GoFeatureFlag,
-    GoFeatureFlagOptions, InitializeError, Invalidation, InvalidationSink, OptionsError, Reason,
-    RelayClient, RelayError, Resolution, ResolutionError, State, Stats, Status, StreamState,
-    Subscription, UsageStats,
+    EvaluationType, FlagType, GoFeatureFlag, GoFeatureFlagOptions, InitializeError, Invalidation,
+    InvalidationSink, OptionsError, Reason, RelayClient, RelayError, Resolution, ResolutionError,
+    State, Stats, Status, StreamState, Subscription, UsageStats,
 };
 #[cfg(feature = "in-process")]
 pub use goff_client::{FlagsError, LocalFlags};
 #[cfg(feature = "http")]
 pub use goff_client::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
 pub use goff_core::{FLAG_DISABLED, NULL_VALUE, is_disabled};
+
+/// The native types whose names the OpenFeature SDK has too.
+pub mod native {
+    pub use goff_client::{EvaluationContext, EvaluationDetails};
+}

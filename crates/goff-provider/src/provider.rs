@@ -20,12 +20,12 @@ pub const SPECIFICATION_VERSION: &str = "1.0";
 
 /// Resolves flags for the OpenFeature SDK through a [`GoFeatureFlag`] client.
 ///
-/// The SDK passes no default value to a provider; a caller's default is what it does with `Err`.
-/// So a disabled flag is an error that [`is_disabled`](goff_core::is_disabled) recognises, a null
-/// value is [`NULL_VALUE`](goff_core::NULL_VALUE), and neither is ever the type's zero value.
+/// The SDK passes no default value to a provider: callers apply their default to an `Err`. So a
+/// disabled flag is an error that [`is_disabled`](goff_core::is_disabled) recognizes, a null value is
+/// the error [`NULL_VALUE`](goff_core::NULL_VALUE), and neither is ever the type's zero value.
 ///
-/// Keep the client, from which the provider is made or which [`client`](Self::client) gives: the
-/// SDK drops a provider without a word, and only the client can say how it is doing.
+/// Keep the client, which [`client`](Self::client) returns: the SDK drops a provider silently, and
+/// only the client has status, statistics and shutdown.
 #[derive(Debug)]
 pub struct GoFeatureFlagProvider {
     client: GoFeatureFlag,
@@ -34,10 +34,10 @@ pub struct GoFeatureFlagProvider {
 }
 
 impl GoFeatureFlagProvider {
-    /// A provider with a client of its own, which the SDK initialises on registration.
+    /// A provider with a new client, which the SDK initializes on registration.
     ///
     /// # Errors
-    /// The first option that cannot be used, and why.
+    /// The first invalid option, and why.
     pub fn new(options: GoFeatureFlagOptions) -> Result<Self, OptionsError> {
         Ok(Self::from(&GoFeatureFlag::new(options)?))
     }
@@ -55,11 +55,11 @@ impl GoFeatureFlagProvider {
     ) -> EvaluationResult<ResolutionDetails<T>> {
         let mut outcome = match self.client.look_up(flag_key, context) {
             Ok(outcome) => outcome,
-            // The SDK boxes this future for every evaluation; a request is boxed only where it is made.
+            // Boxed here, because the SDK boxes the outer future for every evaluation.
             Err(pending) => Box::pin(pending.outcome()).await,
         };
         let result = project_outcome(flag_key, &mut outcome);
-        // Without the attribute no hook of ours waits for the outcome.
+        // The collector hook reads the outcome from this attribute; another hook may have removed it.
         if let Some(attribute) = GoFeatureFlagAttribute::find(context) {
             attribute.slot().fill(outcome);
         }
@@ -68,7 +68,7 @@ impl GoFeatureFlagProvider {
 }
 
 impl From<&GoFeatureFlag> for GoFeatureFlagProvider {
-    /// A provider over a client that the application keeps.
+    /// A provider over an existing client.
     fn from(client: &GoFeatureFlag) -> Self {
         Self {
             hooks: Hooks(provider_hooks(
@@ -84,10 +84,10 @@ impl From<&GoFeatureFlag> for GoFeatureFlagProvider {
 
 #[async_trait]
 impl FeatureProvider for GoFeatureFlagProvider {
-    /// Initialises the client, which on a client that was started does nothing. The SDK holds its
-    /// registry's write lock meanwhile; a failure shows in [`status`](Self::status).
+    /// Initializes the client, unless it is started. The SDK holds its registry's write lock during
+    /// the call. A failure is in [`status`](Self::status).
     async fn initialize(&mut self, _context: &EvaluationContext) {
-        // The client keeps the failure in its status; the SDK has no way to hear of it.
+        // The SDK's signature has no error; the client keeps it in its status.
         let _ = self.client.initialize().await;
     }
 
@@ -149,8 +149,8 @@ impl FeatureProvider for GoFeatureFlagProvider {
     }
 }
 
-/// Projects an outcome into the asked type, once: for the SDK, and for the hook that records it,
-/// to which a type mismatch is an outcome too.
+/// Projects an outcome into the requested type, for the SDK and for the collector hook: a type
+/// mismatch becomes the outcome.
 fn project_outcome<T: FlagType>(
     flag_key: &str,
     outcome: &mut Outcome,

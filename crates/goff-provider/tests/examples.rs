@@ -1,4 +1,4 @@
-//! The examples, run as the programs that they are.
+//! Runs the examples as programs.
 #![cfg(all(unix, feature = "http", feature = "in-process", feature = "ws"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -36,7 +36,7 @@ impl Example {
         Self(child)
     }
 
-    /// What it prints until it ends, which it does by itself and without an error.
+    /// The output of the example, which must end without an error.
     fn output(mut self) -> String {
         let mut out = self.0.stdout.take().unwrap();
         let reading = std::thread::spawn(move || {
@@ -106,7 +106,7 @@ fn file_mode() {
     );
 }
 
-/// Requests, then SIGTERM: what was evaluated is delivered before it ends.
+/// Requests, then SIGTERM: usage data is delivered before the end.
 #[test]
 fn axum_service() {
     let mut example = Example::start("axum_service");
@@ -142,7 +142,7 @@ fn axum_service() {
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
     assert!(example.0.wait().unwrap().success());
-    // Two of the five came from the cache; the others the relay proxy recorded.
+    // Two of the five came from the cache; the relay proxy recorded the others.
     has(
         &rest,
         &["2 recorded, 2 delivered, 0 dropped, 0 still buffered"],

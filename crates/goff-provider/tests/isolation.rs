@@ -30,7 +30,7 @@ async fn team(key: &str, value: &str) -> Team {
     }
 }
 
-/// Python C21, C22; relay-protocol 4: a cache is never shared between two keys.
+/// docs/python-parity.md C21 and C22; docs/relay-protocol.md 4.
 #[tokio::test]
 async fn two_providers_share_neither_answers_nor_keys_nor_usage() {
     let (a, b) = (team("key-a", "of a").await, team("key-b", "of b").await);
@@ -44,7 +44,7 @@ async fn two_providers_share_neither_answers_nor_keys_nor_usage() {
             assert_eq!(got.unwrap(), value);
         }
         let requests = team.server.requests();
-        assert_eq!(requests.len(), 1, "the second is a hit of its own cache");
+        assert_eq!(requests.len(), 1, "the second evaluation is a cache hit");
         assert_eq!(
             requests[0].header("authorization"),
             Some(format!("Bearer {key}").as_str())

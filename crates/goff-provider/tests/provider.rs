@@ -12,14 +12,14 @@ use goff_provider::{
 use goff_testkit::ScriptedRelay;
 use open_feature::provider::{FeatureProvider, ProviderStatus};
 use open_feature::{
-    Client, ClientMetadata, EvaluationContext, EvaluationContextFieldValue, EvaluationError,
-    EvaluationErrorCode, EvaluationReason, HookContext, OpenFeature, StructValue, Type,
+    Client, ClientMetadata, EvaluationContext, EvaluationContextFieldValue, EvaluationErrorCode,
+    EvaluationReason, EvaluationResult, HookContext, OpenFeature, StructValue, Type,
     Value as SdkValue,
 };
 use serde_json::{Value, json};
 
 fn provider(relay: &ScriptedRelay) -> GoFeatureFlagProvider {
-    // What the relay proxy answers is what counts here, every time.
+    // Each evaluation must reach the relay proxy.
     let options =
         GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone())).disable_cache(true);
     GoFeatureFlagProvider::new(options).unwrap()
@@ -53,116 +53,72 @@ fn answering(reason: &str, value: Value) -> ScriptedRelay {
     )
 }
 
-fn code(error: EvaluationError) -> EvaluationErrorCode {
-    error.code
+/// The answer of a resolver to the flag of a relay proxy.
+macro_rules! get {
+    ($resolver:ident $(::<$type:ty>)?, $relay:expr) => {
+        client(&$relay)
+            .await
+            .$resolver$(::<$type>)?("flag", Some(&context()), None)
+            .await
+    };
+}
+
+fn assert_mismatch<T: std::fmt::Debug>(result: EvaluationResult<T>) {
+    assert_eq!(result.unwrap_err().code, EvaluationErrorCode::TypeMismatch);
 }
 
 /// GOFF-EVAL-001.
 #[tokio::test]
 async fn each_resolver_gives_its_type() {
-    let context = context();
-    let context = Some(&context);
-    let bool = client(&relay(json!(true))).await;
-    assert!(bool.get_bool_value("flag", context, None).await.unwrap());
-    let int = client(&relay(json!(7))).await;
-    assert_eq!(int.get_int_value("flag", context, None).await.unwrap(), 7);
-    let float = client(&relay(json!(7.5))).await;
-    assert_eq!(
-        float.get_float_value("flag", context, None).await.unwrap(),
-        7.5
-    );
-    let string = client(&relay(json!("on"))).await;
-    assert_eq!(
-        string
-            .get_string_value("flag", context, None)
-            .await
-            .unwrap(),
-        "on"
-    );
-    let object = client(&relay(json!({"a": 1}))).await;
-    assert_eq!(
-        object
-            .get_struct_value::<StructValue>("flag", context, None)
-            .await
-            .unwrap(),
-        StructValue::default().with_field("a", 1)
-    );
+    assert_eq!(get!(get_bool_value, relay(json!(true))), Ok(true));
+    assert_eq!(get!(get_int_value, relay(json!(7))), Ok(7));
+    assert_eq!(get!(get_float_value, relay(json!(7.5))), Ok(7.5));
+    let text = get!(get_string_value, relay(json!("on")));
+    assert_eq!(text.as_deref(), Ok("on"));
+    let object = get!(get_struct_value::<StructValue>, relay(json!({"a": 1})));
+    assert_eq!(object, Ok(StructValue::default().with_field("a", 1)));
 }
 
 /// GOFF-EVAL-003, GOFF-EVAL-004, GOFF-EVAL-005.
 #[tokio::test]
 async fn numbers_are_never_coerced() {
-    let context = context();
-    let context = Some(&context);
-    let whole = client(&relay(json!(100))).await;
-    assert_eq!(
-        whole.get_float_value("flag", context, None).await.unwrap(),
-        100.0
-    );
-    let integral = client(&relay(json!(100.0))).await;
-    assert_eq!(
-        integral.get_int_value("flag", context, None).await.unwrap(),
-        100
-    );
+    assert_eq!(get!(get_float_value, relay(json!(100))), Ok(100.0));
+    assert_eq!(get!(get_int_value, relay(json!(100.0))), Ok(100));
     for value in [json!(100.25), json!(u64::MAX), json!(1e30), json!(true)] {
-        let client = client(&relay(value)).await;
-        let error = client.get_int_value("flag", context, None).await;
-        assert_eq!(code(error.unwrap_err()), EvaluationErrorCode::TypeMismatch);
+        assert_mismatch(get!(get_int_value, relay(value)));
     }
-    let boolean = client(&relay(json!(true))).await;
-    let error = boolean.get_float_value("flag", context, None).await;
-    assert_eq!(code(error.unwrap_err()), EvaluationErrorCode::TypeMismatch);
+    assert_mismatch(get!(get_float_value, relay(json!(true))));
 }
 
 /// GOFF-EVAL-002.
 #[tokio::test]
 async fn struct_resolver_takes_objects_only_and_leaves_null_members_out() {
-    let context = context();
-    let context = Some(&context);
     for value in [json!([1]), json!("{}"), json!(1), json!(true)] {
-        let client = client(&relay(value)).await;
-        let error = client
-            .get_struct_value::<StructValue>("flag", context, None)
-            .await
-            .unwrap_err();
-        assert_eq!(code(error), EvaluationErrorCode::TypeMismatch);
+        assert_mismatch(get!(get_struct_value::<StructValue>, relay(value)));
     }
-    let client = client(&relay(json!({"a": null, "b": {"c": null, "d": [1, "x"]}}))).await;
-    let value: StructValue = client
-        .get_struct_value("flag", context, None)
-        .await
-        .unwrap();
+    let relay = relay(json!({"a": null, "b": {"c": null, "d": [1, "x"]}}));
     let list = SdkValue::Array(vec![1.into(), "x".into()]);
+    let inner = StructValue::default().with_field("d", list);
     assert_eq!(
-        value,
-        StructValue::default().with_field("b", StructValue::default().with_field("d", list))
+        get!(get_struct_value::<StructValue>, relay),
+        Ok(StructValue::default().with_field("b", inner))
     );
 }
 
-/// GOFF-EVAL-006, GOFF-EVAL-008, Python D1: whoever wrote `unwrap_or(true)` gets true.
+/// GOFF-EVAL-006, GOFF-EVAL-008, docs/python-parity.md D1: `unwrap_or(true)` gives true.
 #[tokio::test]
 async fn disabled_and_null_never_arrive_as_a_zero_value() {
-    let context = context();
-    let context = Some(&context);
     for (relay, expected) in [
         (answering("DISABLED", json!(false)), FLAG_DISABLED),
         (answering("DISABLED", json!(null)), FLAG_DISABLED),
         (answering("DISABLED", json!("another type")), FLAG_DISABLED),
         (answering("TARGETING_MATCH", json!(null)), NULL_VALUE),
     ] {
-        let client = client(&relay).await;
-        let error = client
-            .get_bool_value("flag", context, None)
-            .await
-            .unwrap_err();
-        assert_eq!(
-            error.code,
-            EvaluationErrorCode::General(expected.to_owned())
-        );
+        let error = get!(get_bool_value, relay).unwrap_err();
+        let code = EvaluationErrorCode::General(expected.to_owned());
+        assert_eq!(error.code, code);
         assert_eq!(is_disabled(&error), expected == FLAG_DISABLED);
         assert!(error.message.unwrap().contains("`flag`"));
-        let value = client.get_bool_value("flag", context, None).await;
-        assert!(value.unwrap_or(true));
     }
 }
 
@@ -170,15 +126,9 @@ async fn disabled_and_null_never_arrive_as_a_zero_value() {
 #[tokio::test]
 async fn reason_outside_the_sdks_enumeration_passes_through() {
     for wire in ["TARGETING_MATCH_SPLIT", "OFFLINE", "CUSTOM_REASON"] {
-        let details = client(&answering(wire, json!(true)))
-            .await
-            .get_bool_details("flag", Some(&context()), None)
-            .await
-            .unwrap();
-        assert_eq!(
-            details.reason,
-            Some(EvaluationReason::Other(wire.to_owned()))
-        );
+        let details = get!(get_bool_details, answering(wire, json!(true))).unwrap();
+        let reason = EvaluationReason::Other(wire.to_owned());
+        assert_eq!(details.reason, Some(reason));
         assert_eq!(details.variant.as_deref(), Some("A"));
         assert_eq!(details.flag_key, "flag");
     }
@@ -205,19 +155,15 @@ async fn every_error_code_arrives_with_its_text() {
             resolution: Arc::default(),
         });
         let relay = ScriptedRelay::new().with_answer("flag", Err(failure));
-        let error = client(&relay)
-            .await
-            .get_string_value("flag", Some(&context()), None)
-            .await
-            .unwrap_err();
+        let error = get!(get_string_value, relay).unwrap_err();
         assert_eq!(error.code, expected);
         assert_eq!(error.message, Some(format!("details of {wire}")));
     }
 }
 
-/// GOFF-LIFE-006: the SDK client never looks at the status, so the resolvers say it.
+/// GOFF-LIFE-006: the SDK client ignores the status, so the resolvers refuse.
 #[tokio::test]
-async fn provider_is_not_ready_until_it_is_initialised() {
+async fn provider_is_not_ready_until_it_is_initialized() {
     let mut provider = provider(&relay(json!(true)));
     assert_eq!(provider.status(), ProviderStatus::NotReady);
     let error = provider
@@ -236,7 +182,7 @@ async fn provider_is_not_ready_until_it_is_initialised() {
     );
 }
 
-/// GOFF-LIFE-002: one client serves several domains.
+/// GOFF-LIFE-002.
 #[tokio::test]
 async fn one_client_serves_several_domains() {
     let relay = relay(json!(true));
@@ -266,8 +212,7 @@ fn names_are_those_of_the_specification() {
     assert_eq!(SPECIFICATION_VERSION, "1.0");
 }
 
-/// GOFF-HOOK-001, GOFF-HOOK-002, GOFF-HOOK-003: there from construction, enrichment first, and never
-/// doubled.
+/// GOFF-HOOK-001, GOFF-HOOK-002, GOFF-HOOK-003: from construction on, and never doubled.
 #[tokio::test]
 async fn hooks_are_registered_once_enrichment_first() {
     let mut provider = provider(&relay(json!(true)));
@@ -290,7 +235,7 @@ async fn hooks_are_registered_once_enrichment_first() {
     }
 }
 
-/// GOFF-CTX-006, GOFF-CTX-007, GOFF-HOOK-003, through the SDK.
+/// GOFF-CTX-006, GOFF-CTX-007, GOFF-HOOK-003.
 #[tokio::test]
 async fn evaluation_carries_exporter_metadata_and_the_callers_siblings() {
     let relay = relay(json!(true));
@@ -340,25 +285,25 @@ async fn context_that_cannot_be_read_is_invalid_and_nothing_is_sent() {
     assert!(relay.requests().is_empty());
 }
 
-/// The slot that usage data are read from holds the outcome as the caller got it.
+/// The collector hook reads the outcome from the slot.
 #[tokio::test]
 async fn resolver_fills_the_slot_with_the_projected_outcome() {
     let mut provider = provider(&relay(json!("text")));
     provider.initialize(&EvaluationContext::default()).await;
     let with_slot = || {
-        let goff = GoFeatureFlagAttribute::new(None, ExporterMetadata::default());
-        context().with_custom_field("gofeatureflag", goff)
+        let attribute = GoFeatureFlagAttribute::new(None, ExporterMetadata::default());
+        context().with_custom_field("gofeatureflag", attribute)
+    };
+    let take_outcome = |context| {
+        let attribute = GoFeatureFlagAttribute::find(context).unwrap();
+        attribute.slot().take().unwrap()
     };
     let context = with_slot();
     provider
         .resolve_string_value("flag", &context)
         .await
         .unwrap();
-    let outcome = GoFeatureFlagAttribute::find(&context)
-        .unwrap()
-        .slot()
-        .take()
-        .unwrap();
+    let outcome = take_outcome(&context);
     assert_eq!(outcome.origin, Origin::Relay);
     assert_eq!(outcome.result.unwrap().value, "text");
     assert_eq!(&*outcome.flag_key, "flag");
@@ -368,11 +313,7 @@ async fn resolver_fills_the_slot_with_the_projected_outcome() {
         .resolve_bool_value("flag", &context)
         .await
         .unwrap_err();
-    let outcome = GoFeatureFlagAttribute::find(&context)
-        .unwrap()
-        .slot()
-        .take()
-        .unwrap();
+    let outcome = take_outcome(&context);
     assert_eq!(outcome.origin, Origin::Relay);
     let error = outcome.result.unwrap_err();
     assert_eq!(error.code().as_str(), "TYPE_MISMATCH");

@@ -1,6 +1,6 @@
-//! The evaluation rows of the Python provider's own test suite (v0.5, rows 1 and 3 to 27, 33 and
-//! 34), each as the provider specification supersedes it. Rows 2 and 28 to 32 and 35 to 41 belong
-//! to the collector and the cache.
+//! The Python provider's tests of evaluation (docs/python-parity.md A.6, rows 1, 3 to 27, 33 and 34),
+//! each as the provider specification supersedes it. The tests of usage data and cache cover the other
+//! rows.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -10,7 +10,8 @@
 mod support;
 
 use goff_core::is_disabled;
-use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider};
+use goff_provider::native::EvaluationDetails;
+use goff_provider::{FlagType, GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider};
 use open_feature::provider::FeatureProvider;
 use open_feature::{
     Client, EvaluationContext, EvaluationContextFieldValue, EvaluationError, EvaluationErrorCode,
@@ -19,7 +20,7 @@ use open_feature::{
 use serde_json::json;
 use support::{CannedTransport, fixture};
 
-/// The context of every row that does not say otherwise.
+/// The context of a row, unless it has its own.
 fn context() -> EvaluationContext {
     EvaluationContext::default()
         .with_targeting_key("d45e303a-38c2-11ed-a261-0242ac120002")
@@ -58,11 +59,37 @@ async fn client(transport: &CannedTransport) -> Client {
     client_with(options(transport)).await
 }
 
+/// The answer of a resolver to the fixture of this name.
+macro_rules! get {
+    ($resolver:ident $(::<$type:ty>)?, $name:expr) => {
+        client(&CannedTransport::ok(fixture($name)))
+            .await
+            .$resolver$(::<$type>)?($name, Some(&context()), None)
+            .await
+    };
+}
+
+/// The details of a flag whose rule matched.
+macro_rules! assert_matched {
+    ($details:expr, $value:expr) => {
+        assert_eq!($details.value, $value);
+        assert_eq!($details.reason, Some(EvaluationReason::TargetingMatch));
+        assert_eq!($details.variant.as_deref(), Some("True"));
+    };
+}
+
 fn full_metadata() -> FlagMetadata {
     FlagMetadata::default()
         .with_value("test", "test1")
         .with_value("test2", false)
         .with_value("test3", 123.3)
+}
+
+/// The same through the native API.
+async fn natively<T: FlagType>(name: &str, default: T) -> EvaluationDetails<T> {
+    let transport = CannedTransport::ok(fixture(name));
+    let goff = GoFeatureFlag::connect(options(&transport)).await.unwrap();
+    goff.evaluate(name, &context(), default).await
 }
 
 fn refused_option(options: GoFeatureFlagOptions, option: &str, reason: &str) {
@@ -71,14 +98,14 @@ fn refused_option(options: GoFeatureFlagOptions, option: &str, reason: &str) {
     assert!(error.to_string().contains(reason), "{error}");
 }
 
-/// Row 1, superseded by GOFF-META-001: the specification's name.
+/// Row 1, superseded by GOFF-META-001.
 #[test]
 fn row_01_provider_metadata() {
     let provider = GoFeatureFlagProvider::new(options(&CannedTransport::ok("{}"))).unwrap();
     assert_eq!(provider.metadata().name, "GO Feature Flag Provider");
 }
 
-/// Rows 3 to 5: options without an endpoint cannot be written in Rust; what can is the empty one.
+/// Rows 3 to 5: Rust cannot express options without an endpoint, only an empty one.
 #[test]
 fn rows_03_to_05_endpoint_is_required() {
     refused_option(GoFeatureFlagOptions::new(""), "endpoint", "is empty");
@@ -126,12 +153,7 @@ async fn row_08_endpoint_not_available() {
 /// Row 9.
 #[tokio::test]
 async fn row_09_flag_does_not_exist() {
-    let transport = CannedTransport::ok(fixture("flag_not_found"));
-    let error = client(&transport)
-        .await
-        .get_bool_details("flag_not_found", Some(&context()), None)
-        .await
-        .unwrap_err();
+    let error = get!(get_bool_details, "flag_not_found").unwrap_err();
     assert_eq!(error.code, EvaluationErrorCode::FlagNotFound);
 }
 
@@ -144,12 +166,7 @@ fn mismatch(error: &EvaluationError, flag_key: &str) {
 /// Row 10.
 #[tokio::test]
 async fn row_10_boolean_expected_another_type_found() {
-    let transport = CannedTransport::ok(fixture("string_key"));
-    let error = client(&transport)
-        .await
-        .get_bool_details("string_key", Some(&context()), None)
-        .await
-        .unwrap_err();
+    let error = get!(get_bool_details, "string_key").unwrap_err();
     mismatch(&error, "string_key");
 }
 
@@ -160,16 +177,9 @@ async fn rows_11_and_12_boolean_with_targeting_match() {
         "bool_targeting_match",
         "bool_targeting_match_no_error_field",
     ] {
-        let transport = CannedTransport::ok(fixture(name));
-        let details = client(&transport)
-            .await
-            .get_bool_details(name, Some(&context()), None)
-            .await
-            .unwrap();
+        let details = get!(get_bool_details, name).unwrap();
         assert_eq!(details.flag_key, name);
-        assert!(details.value);
-        assert_eq!(details.reason, Some(EvaluationReason::TargetingMatch));
-        assert_eq!(details.variant.as_deref(), Some("True"));
+        assert_matched!(details, true);
         assert_eq!(details.flag_metadata, full_metadata());
     }
 }
@@ -177,12 +187,7 @@ async fn rows_11_and_12_boolean_with_targeting_match() {
 /// Row 13.
 #[tokio::test]
 async fn row_13_custom_reason() {
-    let transport = CannedTransport::ok(fixture("unknown_reason"));
-    let details = client(&transport)
-        .await
-        .get_bool_details("unknown_reason", Some(&context()), None)
-        .await
-        .unwrap();
+    let details = get!(get_bool_details, "unknown_reason").unwrap();
     assert!(details.value);
     assert_eq!(
         details.reason,
@@ -191,44 +196,28 @@ async fn row_13_custom_reason() {
     assert_eq!(details.variant.as_deref(), Some("True"));
 }
 
-/// Rows 14, 17, 20, 23 and 25 as D1 shapes them: an error that is recognisable, so that the
-/// caller's default stays in force whatever the body's value is; natively the default itself with
-/// reason, variant and metadata (GOFF-EVAL-008, C26).
+/// Rows 14, 17, 20, 23 and 25 (docs/python-parity.md D1): a recognizable error, so that the caller's
+/// default applies whatever the value in the body; natively the default with reason, variant and
+/// metadata (GOFF-EVAL-008, docs/python-parity.md C26).
 #[tokio::test]
 async fn rows_14_17_20_23_25_disabled_flag_gives_the_default() {
-    let context = context();
-    let check = |error: EvaluationError, name: &str| {
+    fn check(error: EvaluationError, name: &str) {
         assert!(is_disabled(&error), "{error:?}");
         let message = error.message.unwrap();
         assert!(message.contains(&format!("`{name}`")), "{message}");
-    };
+    }
     macro_rules! disabled {
-        ($name:literal, $resolver:ident, $default:expr) => {
-            let transport = CannedTransport::ok(fixture($name));
-            let client = client(&transport).await;
-            check(
-                client
-                    .$resolver($name, Some(&context), None)
-                    .await
-                    .unwrap_err(),
-                $name,
-            );
+        ($resolver:ident $(::<$type:ty>)?, $name:literal) => {
+            check(get!($resolver$(::<$type>)?, $name).unwrap_err(), $name);
         };
     }
-    disabled!("disabled_bool", get_bool_value, true);
-    disabled!("disabled_string", get_string_value, "default");
-    disabled!("disabled_int", get_int_value, 1225);
-    disabled!("disabled_float", get_float_value, 1200.25);
-    let transport = CannedTransport::ok(fixture("disabled_object"));
-    let object = client(&transport)
-        .await
-        .get_struct_value::<StructValue>("disabled_object", Some(&context), None)
-        .await;
-    check(object.unwrap_err(), "disabled_object");
+    disabled!(get_bool_value, "disabled_bool");
+    disabled!(get_string_value, "disabled_string");
+    disabled!(get_int_value, "disabled_int");
+    disabled!(get_float_value, "disabled_float");
+    disabled!(get_struct_value::<StructValue>, "disabled_object");
 
-    let transport = CannedTransport::ok(fixture("disabled_int"));
-    let goff = GoFeatureFlag::connect(options(&transport)).await.unwrap();
-    let details = goff.evaluate("disabled_int", &context, 1225_i64).await;
+    let details = natively("disabled_int", 1225_i64).await;
     assert_eq!(details.value, 1225);
     assert_eq!(details.reason().as_str(), "DISABLED");
     assert_eq!(details.variant(), Some("defaultSdk"));
@@ -238,113 +227,65 @@ async fn rows_14_17_20_23_25_disabled_flag_gives_the_default() {
 /// Row 15.
 #[tokio::test]
 async fn row_15_string_expected_another_type_found() {
-    let transport = CannedTransport::ok(fixture("object_key"));
-    let error = client(&transport)
-        .await
-        .get_string_details("object_key", Some(&context()), None)
-        .await
-        .unwrap_err();
+    let error = get!(get_string_details, "object_key").unwrap_err();
     mismatch(&error, "object_key");
 }
 
 /// Row 16.
 #[tokio::test]
 async fn row_16_string_with_targeting_match() {
-    let transport = CannedTransport::ok(fixture("string_key"));
-    let details = client(&transport)
-        .await
-        .get_string_details("string_key", Some(&context()), None)
-        .await
-        .unwrap();
-    assert_eq!(details.value, "CC0000");
-    assert_eq!(details.reason, Some(EvaluationReason::TargetingMatch));
-    assert_eq!(details.variant.as_deref(), Some("True"));
+    let details = get!(get_string_details, "string_key").unwrap();
+    assert_matched!(details, "CC0000");
 }
 
 /// Row 18.
 #[tokio::test]
 async fn row_18_integer_expected_another_type_found() {
-    let transport = CannedTransport::ok(fixture("string_key"));
-    let error = client(&transport)
-        .await
-        .get_int_details("string_key", Some(&context()), None)
-        .await
-        .unwrap_err();
+    let error = get!(get_int_details, "string_key").unwrap_err();
     mismatch(&error, "string_key");
 }
 
 /// Row 19.
 #[tokio::test]
 async fn row_19_integer_with_targeting_match() {
-    let transport = CannedTransport::ok(fixture("integer_key"));
-    let details = client(&transport)
-        .await
-        .get_int_details("integer_key", Some(&context()), None)
-        .await
-        .unwrap();
-    assert_eq!(details.value, 100);
-    assert_eq!(details.reason, Some(EvaluationReason::TargetingMatch));
-    assert_eq!(details.variant.as_deref(), Some("True"));
+    let details = get!(get_int_details, "integer_key").unwrap();
+    assert_matched!(details, 100);
 }
 
-/// Row 21, and GOFF-EVAL-003: a float flag that is served as a whole number.
+/// Row 21, and GOFF-EVAL-003: a float flag with a whole number.
 #[tokio::test]
 async fn row_21_double_with_targeting_match() {
     for (name, value) in [("double_key", 100.25), ("integer_key", 100.0)] {
-        let transport = CannedTransport::ok(fixture(name));
-        let details = client(&transport)
-            .await
-            .get_float_details(name, Some(&context()), None)
-            .await
-            .unwrap();
-        assert_eq!(details.value, value);
-        assert_eq!(details.reason, Some(EvaluationReason::TargetingMatch));
-        assert_eq!(details.variant.as_deref(), Some("True"));
+        assert_matched!(get!(get_float_details, name).unwrap(), value);
     }
 }
 
 /// Row 22: a fraction is never truncated.
 #[tokio::test]
 async fn row_22_integer_expected_double_found() {
-    let transport = CannedTransport::ok(fixture("double_key"));
-    let error = client(&transport)
-        .await
-        .get_int_details("double_key", Some(&context()), None)
-        .await
-        .unwrap_err();
+    let error = get!(get_int_details, "double_key").unwrap_err();
     mismatch(&error, "double_key");
 }
 
-/// Row 24 as D3 shapes it: the null member is left out, since the SDK has no null; the native API
+/// Row 24 (docs/python-parity.md D3): the SDK has no null, so the member is left out; the native API
 /// keeps it.
 #[tokio::test]
 async fn row_24_object_with_targeting_match() {
-    let transport = CannedTransport::ok(fixture("object_key"));
-    let details = client(&transport)
-        .await
-        .get_struct_details::<StructValue>("object_key", Some(&context()), None)
-        .await
-        .unwrap();
-    assert_eq!(
-        details.value,
-        StructValue::default()
-            .with_field("test", "test1")
-            .with_field("test2", false)
-            .with_field("test3", 123.3)
-            .with_field("test4", Value::Int(1))
-    );
-    assert_eq!(details.reason, Some(EvaluationReason::TargetingMatch));
-    assert_eq!(details.variant.as_deref(), Some("True"));
-
-    let goff = GoFeatureFlag::connect(options(&transport)).await.unwrap();
-    let native = goff.evaluate("object_key", &context(), json!(null)).await;
+    let details = get!(get_struct_details::<StructValue>, "object_key").unwrap();
+    let value = StructValue::default()
+        .with_field("test", "test1")
+        .with_field("test2", false)
+        .with_field("test3", 123.3)
+        .with_field("test4", Value::Int(1));
+    assert_matched!(details, value);
+    let native = natively("object_key", json!(null)).await;
     assert_eq!(
         native.value,
         json!({"test": "test1", "test2": false, "test3": 123.3, "test4": 1, "test5": null})
     );
 }
 
-/// Row 26, superseded by GOFF-CTX-003: an empty context is sent, and the server's answer decides.
+/// Row 26, superseded by GOFF-CTX-003: an empty context is sent, and the server decides.
 #[tokio::test]
 async fn row_26_no_targeting_key_is_passed_on() {
     let transport = CannedTransport::ok(fixture("string_key"));
@@ -368,20 +309,14 @@ async fn row_26_no_targeting_key_is_passed_on() {
     assert_eq!(error.message.as_deref(), Some("Error: Empty targeting key"));
 }
 
-/// Row 27 as D3 shapes it: the SDK's structures are maps, so a list is a mismatch there and a
-/// value natively.
+/// Row 27 (docs/python-parity.md D3): the SDK's structures are maps, so a list is a mismatch there
+/// and a value natively.
 #[tokio::test]
 async fn row_27_list() {
-    let transport = CannedTransport::ok(fixture("list_key"));
-    let error = client(&transport)
-        .await
-        .get_struct_details::<StructValue>("list_key", Some(&context()), None)
-        .await
-        .unwrap_err();
+    let error = get!(get_struct_details::<StructValue>, "list_key").unwrap_err();
     mismatch(&error, "list_key");
 
-    let goff = GoFeatureFlag::connect(options(&transport)).await.unwrap();
-    let native = goff.evaluate("list_key", &context(), json!({})).await;
+    let native = natively("list_key", json!({})).await;
     assert_eq!(
         native.value,
         json!(["test", "test1", "test2", "false", "test3"])
@@ -407,7 +342,8 @@ async fn row_33_url_parsing() {
     );
 }
 
-/// Row 34, superseded by C3: the metadata travel where the server reads them, and nowhere else.
+/// Row 34, superseded by docs/python-parity.md C3: the metadata is where the server reads it, and
+/// nowhere else.
 #[tokio::test]
 async fn row_34_evaluation_carries_exporter_metadata() {
     let transport = CannedTransport::ok(fixture("bool_targeting_match"));

@@ -1,4 +1,4 @@
-//! The quickstart shows what the README says it does.
+//! The quickstart's output is what the README promises.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn the_quickstart_shows_every_type_a_cached_answer_a_pushed_change_and_the
     ] {
         let found = rest.find(expected);
         assert!(found.is_some(), "no {expected:?} in\n{rest}\nof\n{out}");
-        // Lines end where the next begin.
+        // Each line is searched for after the one before.
         rest = rest.split_at(found.unwrap() + expected.len() - 1).1;
     }
     let announced = out

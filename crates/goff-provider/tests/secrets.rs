@@ -1,7 +1,7 @@
-//! Nothing that is a secret appears in any log at any level, in an error, or in `Debug`.
+//! No secret appears in a log line of any level, in an error, or in `Debug`.
 //!
-//! A test binary of its own, because it captures everything that the process logs, through
-//! `tracing` and through `log`, from this project's crates and from those beneath.
+//! A separate test binary: it captures everything that the process logs, through `tracing` and
+//! through `log`, dependencies included.
 #![cfg(feature = "http")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,9 +9,8 @@ use std::fmt::{Debug, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use goff_provider::{
-    EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, RemoteProtocol,
-};
+use goff_provider::native::EvaluationContext;
+use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, RemoteProtocol};
 use goff_testkit::{Answer, FaultyServer};
 use open_feature::OpenFeature;
 use tracing::field::{Field, Visit};
@@ -95,7 +94,7 @@ fn options(endpoint: String) -> GoFeatureFlagOptions {
         .debug(true)
 }
 
-/// What a server or gateway may answer, the last ones quoting what they were sent.
+/// Answers of servers and gateways; the last ones echo the request.
 fn answers() -> Vec<Answer> {
     let echo = format!(r#"{{"message":"key {API_KEY} and {HEADER_VALUE} are unknown"}}"#);
     vec![
@@ -124,7 +123,7 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
     log::trace!("capturing log works");
     tracing::trace!("capturing tracing works");
 
-    // Options that are refused, with the secret in every place it can stand.
+    // Refused options, with the secret in each possible place.
     for options in [
         options("http://localhost?key=s3cret".to_owned()),
         options("http://user:s3cret-password@localhost".to_owned()),
@@ -160,9 +159,9 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
                 }
             }
         }
-        // One more than the evaluations: the change stream, whose URL is a secret.
-        let asked = server.wait_for_requests(answers().len() + 1);
-        tokio::time::timeout(Duration::from_secs(20), asked)
+        // One more than the evaluations: the change stream, whose URL holds the key.
+        let requests = server.wait_for_requests(answers().len() + 1);
+        tokio::time::timeout(Duration::from_secs(20), requests)
             .await
             .unwrap();
         capture(&format!("{:?} {:?}", goff.status(), goff.stats()));
@@ -171,7 +170,7 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
         assert_eq!(
             evaluation.unwrap().header("authorization"),
             Some(format!("Bearer {API_KEY}").as_str()),
-            "the test would prove nothing if the key were not sent"
+            "without the key in the request the test proves nothing"
         );
         assert_eq!(
             evaluation.unwrap().header("x-gateway-token"),
@@ -186,7 +185,7 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
         ));
     }
 
-    // Nobody listens, and the name does not exist.
+    // A refused connection, and an unknown name.
     for endpoint in [
         FaultyServer::refusing_url().await.unwrap(),
         "http://name.invalid".to_owned(),

@@ -1,87 +1,45 @@
-//! Usage data of evaluations through the SDK: each counts once, at the relay proxy or here,
+//! Usage data of evaluations through the SDK: each counts once, on the relay proxy or in the client,
 //! whatever other hooks do.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod failing_hook;
+mod sut;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::EvaluationFailure;
-use goff_provider::{
-    ErrorCode, GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, Reason, RelayError,
-    Resolution, is_disabled,
-};
+use goff_provider::{Reason, RelayError, Resolution, is_disabled};
 use goff_testkit::ScriptedRelay;
 use open_feature::{
-    Client, EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, OpenFeature,
-    Value as SdkValue,
+    EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, Value as SdkValue,
 };
 use serde_json::{Value, json};
 
 use failing_hook::Failing;
-
-const DEADLINE: Duration = Duration::from_secs(5);
-
-struct Sut {
-    relay: ScriptedRelay,
-    goff: GoFeatureFlag,
-    client: Client,
-    /// The SDK drops its providers with it.
-    _api: OpenFeature,
-}
-
-async fn with_options(relay: ScriptedRelay, options: GoFeatureFlagOptions) -> Sut {
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
-    let mut api = OpenFeature::default();
-    api.set_provider(GoFeatureFlagProvider::from(&goff)).await;
-    Sut {
-        relay,
-        goff,
-        client: api.create_client(),
-        _api: api,
-    }
-}
-
-fn options(relay: &ScriptedRelay) -> GoFeatureFlagOptions {
-    GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()))
-}
+use sut::{Sut, TIMEOUT, context, options, status};
 
 async fn sut(answer: Result<Resolution, RelayError>) -> Sut {
     let relay = ScriptedRelay::new().with_answer("flag", answer);
     let options = options(&relay);
-    with_options(relay, options).await
+    Sut::connect(relay, options).await
 }
 
-impl Sut {
-    async fn ask(&self) -> Result<bool, EvaluationError> {
-        let context = context();
-        self.client
-            .get_bool_value("flag", Some(&context), None)
-            .await
-    }
-
-    /// What the collector got, without what differs from run to run.
-    async fn collected(&self) -> Vec<Value> {
-        let report = self.goff.flush(DEADLINE).await;
-        assert_eq!((report.pending, report.dropped), (0, 0));
-        let batches = self.relay.batches();
-        let events = batches.iter().flat_map(|batch| &batch.events);
-        events
-            .map(|event| {
-                let mut event = serde_json::to_value(event).unwrap();
-                let members = event.as_object_mut().unwrap();
-                assert!(members.remove("creationDate").unwrap().is_u64());
-                members.remove("version");
-                event
-            })
-            .collect()
-    }
+async fn evaluate(sut: &Sut) -> Result<bool, EvaluationError> {
+    let client = &sut.client;
+    client.get_bool_value("flag", Some(&context()), None).await
 }
 
-fn context() -> EvaluationContext {
-    EvaluationContext::default().with_targeting_key("user-1")
+/// The delivered events, without what differs from run to run.
+async fn collected(sut: &Sut) -> Vec<Value> {
+    let mut events = collected(&sut).await;
+    for event in &mut events {
+        let members = event.as_object_mut().unwrap();
+        assert!(members.remove("creationDate").unwrap().is_u64());
+        members.remove("version");
+    }
+    events
 }
 
 fn resolution(value: Value) -> Resolution {
@@ -111,15 +69,6 @@ fn failure(code: &str) -> RelayError {
     })
 }
 
-fn status(status: u16) -> RelayError {
-    RelayError::Status {
-        status,
-        path: "/v1/feature/flag/eval".to_owned(),
-        message: None,
-        code: ErrorCode::General,
-    }
-}
-
 fn not_connected() -> RelayError {
     RelayError::NotConnected(Arc::new(io::Error::from(io::ErrorKind::ConnectionRefused)))
 }
@@ -140,8 +89,8 @@ fn untracked(resolution: Resolution) -> Resolution {
 
 type Row = (Result<Resolution, RelayError>, usize, Vec<Value>, u64);
 
-/// Each answer, how often the server is asked by two evaluations as a boolean, and what is
-/// recorded here or counted as unknown. The SDK does not tell a caller's default, so null is recorded for it.
+/// Each answer, the requests of two boolean evaluations, and what is recorded here or counted as
+/// unknown. The SDK hides the caller's default, so null is recorded for it.
 fn rows() -> Vec<Row> {
     let failed = || event(Value::Null, "SdkDefault", true);
     let served = |variation| vec![event(Value::Null, variation, false)];
@@ -182,7 +131,7 @@ fn rows() -> Vec<Row> {
             vec![failed(), failed()],
             0,
         ),
-        // Nobody knows.
+        // Unknown.
         (Err(status(500)), 2, vec![], 2),
         (
             Err(RelayError::Timeout {
@@ -196,63 +145,52 @@ fn rows() -> Vec<Row> {
     ]
 }
 
-/// Every row of the table that remote evaluation can produce, Python A50, A51, C15.
+/// Every row of the table that remote evaluation can produce (docs/python-parity.md C15). The SDK
+/// runs `error` after a failed `after`: the evaluation still counts once, as what it was.
 #[tokio::test]
-async fn each_evaluation_is_recorded_on_one_side() {
-    for (answer, requests, events, unknown) in rows() {
-        let what = format!("{answer:?}");
-        let sut = sut(answer).await;
-        for _ in 0..2 {
-            let _ = sut.ask().await;
+async fn each_evaluation_is_recorded_on_one_side_even_if_another_hook_fails() {
+    for hook_fails in [false, true] {
+        for (answer, requests, events, unknown) in rows() {
+            let what = format!("{answer:?}, hook fails: {hook_fails}");
+            let mut sut = sut(answer).await;
+            if hook_fails {
+                sut.client = sut.client.with_hook(Failing("after"));
+            }
+            for _ in 0..2 {
+                let _ = evaluate(&sut).await;
+            }
+            assert_eq!(sut.relay.requests().len(), requests, "{what}");
+            assert_eq!(collected(&sut).await, events, "{what}");
+            assert_eq!(sut.goff.stats().usage.unknown, unknown, "{what}");
         }
-        assert_eq!(sut.relay.requests().len(), requests, "{what}");
-        assert_eq!(sut.collected().await, events, "{what}");
-        assert_eq!(sut.goff.stats().usage.unknown, unknown, "{what}");
     }
 }
 
-/// The SDK runs `error` after a failed `after`: the evaluation still counts once, as what it was.
-#[tokio::test]
-async fn failing_after_of_another_hook_changes_no_count() {
-    for (answer, requests, events, unknown) in rows() {
-        let what = format!("{answer:?}");
-        let mut sut = sut(answer).await;
-        sut.client = sut.client.with_hook(Failing("after"));
-        for _ in 0..2 {
-            let _ = sut.ask().await;
-        }
-        assert_eq!(sut.relay.requests().len(), requests, "{what}");
-        assert_eq!(sut.collected().await, events, "{what}");
-        assert_eq!(sut.goff.stats().usage.unknown, unknown, "{what}");
-    }
-}
-
-/// Where another hook's `before` fails nothing is evaluated, so nothing is recorded: on neither
-/// side.
+/// After a failed `before` nothing is evaluated, so nothing is recorded.
 #[tokio::test]
 async fn failing_before_of_another_hook_records_nothing() {
     let mut sut = sut(Ok(resolution(json!(true)))).await;
-    sut.ask().await.unwrap();
+    evaluate(&sut).await.unwrap();
     sut.client = sut.client.with_hook(Failing("before"));
     for _ in 0..3 {
-        sut.ask().await.unwrap_err();
+        evaluate(&sut).await.unwrap_err();
     }
     assert_eq!(sut.relay.requests().len(), 1);
-    assert_eq!(sut.collected().await, [] as [Value; 0]);
+    assert_eq!(collected(&sut).await, [] as [Value; 0]);
 }
 
-/// Followers are recorded here, their first by the server.
+/// The server records the first caller of a shared request, the client the others.
 #[tokio::test]
 async fn followers_are_recorded() {
     let relay = ScriptedRelay::new()
         .with_answer("flag", Ok(resolution(json!(true))))
         .manual();
     let options = options(&relay);
-    let sut = Arc::new(with_options(relay, options).await);
+    let sut = Arc::new(Sut::connect(relay, options).await);
     let callers: Vec<_> = (0..5)
         .map(|_| {
             let sut = Arc::clone(&sut);
-            tokio::spawn(async move { sut.ask().await.unwrap() })
+            tokio::spawn(async move { evaluate(&sut).await.unwrap() })
         })
         .collect();
     sut.relay.wait_for_requests(1).await;
@@ -263,15 +201,15 @@ async fn followers_are_recorded() {
     }
     assert_eq!(sut.relay.requests().len(), 1);
     let events = vec![event(json!(true), "A", false); 4];
-    assert_eq!(sut.collected().await, events);
+    assert_eq!(collected(&sut).await, events);
 }
 
-/// Python row 28, through the SDK: variant and metadata are there both times.
+/// docs/python-parity.md A.6, row 28: variant and metadata are the same both times.
 #[tokio::test]
 async fn second_evaluation_is_cached() {
     let metadata = json!({"test": "test1", "test2": false, "test3": 123.3});
     let sut = sut(Ok(Resolution {
-        metadata: metadata.as_object().unwrap().clone().into(),
+        metadata: metadata.as_object().unwrap().clone(),
         ..resolution(json!(true))
     }))
     .await;
@@ -287,15 +225,14 @@ async fn second_evaluation_is_cached() {
     assert_eq!(sut.relay.requests().len(), 1);
 }
 
-/// Python C4, D1: the hit of a disabled flag is disabled, whatever type is asked for, and never
-/// the server's value.
+/// docs/python-parity.md C4 and D1: the hit is disabled for each type and never the server's value.
 #[tokio::test]
 async fn hit_of_a_disabled_flag_is_disabled_for_every_type() {
     let sut = sut(Ok(disabled())).await;
     let context = context();
     let context = Some(&context);
     for _ in 0..2 {
-        assert!(is_disabled(&sut.ask().await.unwrap_err()));
+        assert!(is_disabled(&evaluate(&sut).await.unwrap_err()));
         let int = sut.client.get_int_value("flag", context, None).await;
         assert!(is_disabled(&int.unwrap_err()));
         let text = sut.client.get_string_value("flag", context, None).await;
@@ -303,11 +240,11 @@ async fn hit_of_a_disabled_flag_is_disabled_for_every_type() {
     }
     assert_eq!(sut.relay.requests().len(), 1);
     let events = vec![event(Value::Null, "SdkDefault", false); 5];
-    assert_eq!(sut.collected().await, events);
+    assert_eq!(collected(&sut).await, events);
 }
 
-/// Python rows 32, 35, 36, C25, GOFF-COLL-005: `anonymous` as the boolean true is an anonymous
-/// user, after a value and after an error; without it, or as a text, the user is known.
+/// docs/python-parity.md A.6, rows 32, 35 and 36, and C25; GOFF-COLL-005: only the boolean true makes
+/// an anonymous user, after a value and after an error.
 #[tokio::test]
 async fn kind_of_user_is_read_from_the_context() {
     for answer in [Ok(resolution(json!(true))), Err(not_connected())] {
@@ -330,7 +267,7 @@ async fn kind_of_user_is_read_from_the_context() {
                 let client = &sut.client;
                 let _ = client.get_bool_value("flag", Some(&context), None).await;
             }
-            let events = sut.collected().await;
+            let events = collected(&sut).await;
             assert_eq!(events.len(), if answer.is_ok() { 1 } else { 2 });
             for event in events {
                 assert_eq!(event["contextKind"], kind);
@@ -340,7 +277,7 @@ async fn kind_of_user_is_read_from_the_context() {
     }
 }
 
-/// Python row 30, GOFF-COLL-011: every batch is labelled.
+/// docs/python-parity.md A.6, row 30; GOFF-COLL-011.
 #[tokio::test]
 async fn batches_carry_the_exporter_metadata() {
     let relay = ScriptedRelay::new().with_value("flag", true);
@@ -348,11 +285,11 @@ async fn batches_carry_the_exporter_metadata() {
         .exporter_metadata("version", "1.0.0")
         .exporter_metadata("name", "myapp")
         .exporter_metadata("id", 123);
-    let sut = with_options(relay, options).await;
+    let sut = Sut::connect(relay, options).await;
     for _ in 0..3 {
-        assert!(sut.ask().await.unwrap());
+        assert!(evaluate(&sut).await.unwrap());
     }
-    assert_eq!(sut.collected().await.len(), 2);
+    assert_eq!(collected(&sut).await.len(), 2);
     let meta = serde_json::to_value(&sut.relay.batches()[0].meta).unwrap();
     let expected = json!({
         "version": "1.0.0", "name": "myapp", "id": 123, "provider": "rust", "openfeature": true,
@@ -360,32 +297,32 @@ async fn batches_carry_the_exporter_metadata() {
     assert_eq!(meta, expected);
 }
 
-/// GOFF-HOOK-006: the option switches recording off, and only that.
+/// GOFF-HOOK-006: the option switches off recording only.
 #[tokio::test]
 async fn disabled_collection_records_nothing() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let options = options(&relay).disable_data_collection(true);
-    let sut = with_options(relay, options).await;
+    let sut = Sut::connect(relay, options).await;
     for _ in 0..3 {
-        assert!(sut.ask().await.unwrap());
+        assert!(evaluate(&sut).await.unwrap());
     }
     assert_eq!(sut.relay.requests().len(), 1);
-    let report = sut.goff.shutdown(DEADLINE).await;
+    let report = sut.goff.shutdown(TIMEOUT).await;
     assert_eq!((report.recorded, sut.relay.batches().len()), (0, 0));
 }
 
-/// Python C23, D7: after shutdown the SDK's evaluations are refused, and nothing is recorded.
+/// docs/python-parity.md C23 and D7.
 #[tokio::test]
 async fn evaluation_after_shutdown_is_not_ready_and_not_recorded() {
     let sut = sut(Ok(resolution(json!(true)))).await;
-    sut.ask().await.unwrap();
-    sut.ask().await.unwrap();
-    let report = sut.goff.shutdown(DEADLINE).await;
+    evaluate(&sut).await.unwrap();
+    evaluate(&sut).await.unwrap();
+    let report = sut.goff.shutdown(TIMEOUT).await;
     assert_eq!((report.recorded, report.delivered), (1, 1));
-    let error = sut.ask().await.unwrap_err();
+    let error = evaluate(&sut).await.unwrap_err();
     assert_eq!(error.code, EvaluationErrorCode::ProviderNotReady);
     let usage = sut.goff.stats().usage;
     assert_eq!((usage.recorded, usage.dropped), (1, 0));
     sut.goff.initialize().await.unwrap();
-    assert!(sut.ask().await.unwrap());
+    assert!(evaluate(&sut).await.unwrap());
 }

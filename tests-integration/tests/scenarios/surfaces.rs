@@ -18,9 +18,10 @@ mod request;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use goff_provider::native::{EvaluationContext, EvaluationDetails};
 use goff_provider::{
-    EvaluationContext, EvaluationDetails, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions,
-    GoFeatureFlagProvider, InitializeError, LocalFlags, RemoteProtocol, ResolutionError,
+    EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, InitializeError,
+    LocalFlags, RemoteProtocol, ResolutionError,
 };
 use goff_tests_integration::{EventKind, RelayProxy};
 use open_feature::{Client, OpenFeature, StructValue};

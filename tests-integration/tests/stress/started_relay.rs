@@ -6,10 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use goff_provider::{
-    EvaluationContext, EvaluationDetails, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions,
-    LocalFlags,
-};
+use goff_provider::native::{EvaluationContext, EvaluationDetails};
+use goff_provider::{EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, LocalFlags};
 use goff_tests_integration::{
     Address, Instance, RelayProxy, number_from_environment, own_relay, request,
 };

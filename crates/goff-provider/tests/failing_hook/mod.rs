@@ -1,4 +1,4 @@
-//! Somebody else's hook, in trouble.
+//! A third-party hook that fails.
 
 use async_trait::async_trait;
 use open_feature::{
@@ -6,7 +6,7 @@ use open_feature::{
     HookHints, Value as SdkValue,
 };
 
-/// A hook of somebody else, failing at one stage.
+/// Fails at one stage.
 pub(crate) struct Failing(pub(crate) &'static str);
 
 impl Failing {

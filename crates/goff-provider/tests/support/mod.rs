@@ -1,4 +1,4 @@
-//! The fixtures of the Python provider's tests, and a transport that answers with them.
+//! The fixtures of the Python provider's tests, and a transport that serves them.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use goff_http::{HttpRequest, HttpResponse, HttpTransport, TransportError};
 use serde_json::Value;
 
-/// Answers every request alike, and remembers the last one. Clones share it.
+/// Gives every request one answer and keeps the last request. Clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct CannedTransport(Arc<Mutex<Canned>>);
 
@@ -30,7 +30,7 @@ impl CannedTransport {
         Self::new(200, body)
     }
 
-    /// Answers differently from now on.
+    /// Changes the answer.
     pub(crate) fn answer(&self, status: u16, body: &str) {
         let mut canned = self.0.lock().unwrap();
         canned.status = status;
@@ -60,74 +60,43 @@ impl HttpTransport for CannedTransport {
     }
 }
 
-/// A response body by the name it has in the Python tests.
+/// A response body, by its name in the Python provider's tests.
 pub(crate) fn fixture(name: &str) -> String {
-    let metadata = r#","metadata":{"test":"test1","test2":false,"test3":123.3}"#;
-    let (variant, failed, reason, error_code, value, cacheable, metadata) = match name {
-        "bool_targeting_match" => ("True", false, "TARGETING_MATCH", "", "true", true, metadata),
+    const METADATA: &str = r#","metadata":{"test":"test1","test2":false,"test3":123.3}"#;
+    let matched = |value| ("True", "TARGETING_MATCH", Some(""), value, "");
+    let disabled = |value| ("defaultSdk", "DISABLED", Some(""), value, "");
+    let (variant, reason, error_code, value, metadata) = match name {
+        "bool_targeting_match" => ("True", "TARGETING_MATCH", Some(""), "true", METADATA),
         "bool_targeting_match_no_error_field" => {
-            return format!(
-                r#"{{"trackEvents":true,"variationType":"True","failed":false,"version":"1.0.0",
-                   "reason":"TARGETING_MATCH","value":true,"cacheable":true{metadata}}}"#
-            );
+            ("True", "TARGETING_MATCH", None, "true", METADATA)
         }
-        "unknown_reason" => ("True", false, "CUSTOM_REASON", "", "true", true, ""),
-        "string_key" => (
-            "True",
-            false,
-            "TARGETING_MATCH",
-            "",
-            r#""CC0000""#,
-            true,
-            "",
-        ),
-        "integer_key" => ("True", false, "TARGETING_MATCH", "", "100", true, ""),
-        "double_key" => ("True", false, "TARGETING_MATCH", "", "100.25", true, ""),
-        "object_key" => (
-            "True",
-            false,
-            "TARGETING_MATCH",
-            "",
-            r#"{"test":"test1","test2":false,"test3":123.3,"test4":1,"test5":null}"#,
-            true,
-            "",
-        ),
-        "list_key" => (
-            "True",
-            false,
-            "TARGETING_MATCH",
-            "",
-            r#"["test","test1","test2","false","test3"]"#,
-            true,
-            "",
-        ),
+        "unknown_reason" => ("True", "CUSTOM_REASON", Some(""), "true", ""),
+        "string_key" => matched(r#""CC0000""#),
+        "integer_key" => matched("100"),
+        "double_key" => matched("100.25"),
+        "object_key" => {
+            matched(r#"{"test":"test1","test2":false,"test3":123.3,"test4":1,"test5":null}"#)
+        }
+        "list_key" => matched(r#"["test","test1","test2","false","test3"]"#),
         "flag_not_found" => (
             "SdkDefault",
-            true,
             "ERROR",
-            "FLAG_NOT_FOUND",
+            Some("FLAG_NOT_FOUND"),
             "true",
-            false,
-            metadata,
+            METADATA,
         ),
-        "disabled_bool" => ("defaultSdk", false, "DISABLED", "", "false", false, ""),
-        "disabled_string" => (
-            "defaultSdk",
-            false,
-            "DISABLED",
-            "",
-            r#""default""#,
-            false,
-            "",
-        ),
-        "disabled_int" => ("defaultSdk", false, "DISABLED", "", "123", false, ""),
-        "disabled_float" => ("defaultSdk", false, "DISABLED", "", "123.45", false, ""),
-        "disabled_object" => ("defaultSdk", false, "DISABLED", "", "{}", false, ""),
+        "disabled_bool" => disabled("false"),
+        "disabled_string" => disabled(r#""default""#),
+        "disabled_int" => disabled("123"),
+        "disabled_float" => disabled("123.45"),
+        "disabled_object" => disabled("{}"),
         other => panic!("no fixture `{other}`"),
     };
+    let error_code =
+        error_code.map_or_else(String::new, |code| format!(r#""errorCode":"{code}","#));
+    let (failed, cacheable) = (reason == "ERROR", variant == "True");
     format!(
         r#"{{"trackEvents":true,"variationType":"{variant}","failed":{failed},"version":"1.0.0",
-           "reason":"{reason}","errorCode":"{error_code}","value":{value},
-           "cacheable":{cacheable}{metadata}}}"#
+           "reason":"{reason}",{error_code}"value":{value},"cacheable":{cacheable}{metadata}}}"#
     )
 }

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use goff_provider::{EvaluationContext, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions};
+use goff_provider::native::EvaluationContext;
+use goff_provider::{EvaluationType, GoFeatureFlag, GoFeatureFlagOptions};
 use goff_tests_integration::{Instance, own_relay};
 use tokio::time::sleep;
 

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_provider::{ContextView as _, EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
+use goff_provider::native::EvaluationContext;
+use goff_provider::{ContextView as _, GoFeatureFlag, GoFeatureFlagOptions};
 use goff_tests_integration::{BreakableProxy, EventKind, Instance, own_relay};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};

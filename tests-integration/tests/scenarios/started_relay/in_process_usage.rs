@@ -126,7 +126,7 @@ async fn an_unreadable_context_is_a_failure_of_the_client() {
         GoFeatureFlagOptions::new(relay.endpoint()).evaluation_type(EvaluationType::InProcess);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     let user = User::new("counted in process, not a number");
-    let context = goff_provider::EvaluationContext::builder()
+    let context = goff_provider::native::EvaluationContext::builder()
         .targeting_key(user.key())
         .attribute("version", f64::NAN)
         .build();

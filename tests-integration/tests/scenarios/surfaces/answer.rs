@@ -18,7 +18,9 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    pub(super) fn native<T: Serialize>(details: goff_provider::EvaluationDetails<T>) -> Self {
+    pub(super) fn native<T: Serialize>(
+        details: goff_provider::native::EvaluationDetails<T>,
+    ) -> Self {
         Self {
             reason: details.reason().as_str().to_owned(),
             variant: details.variant().map(str::to_owned),

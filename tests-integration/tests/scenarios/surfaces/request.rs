@@ -1,6 +1,7 @@
 //! The request for an evaluation, independent of the API: the user and the default.
 
-use goff_provider::{Attribute, EvaluationContext};
+use goff_provider::Attribute;
+use goff_provider::native::EvaluationContext;
 use open_feature::EvaluationContextFieldValue;
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The OpenFeature client over a provider that does nothing: what the SDK itself costs.
+//! The OpenFeature client over a provider that returns a constant: the cost of the SDK.
 
 use std::hint::black_box;
 
@@ -11,7 +11,7 @@ use open_feature::{
 };
 use tokio::runtime::Runtime;
 
-/// Gives one answer without thinking; as a boolean it is true.
+/// Returns one answer; as a boolean it is true.
 #[expect(missing_debug_implementations, reason = "the SDK's hooks have none")]
 pub struct ConstantProvider {
     answer: Answer,
@@ -19,7 +19,7 @@ pub struct ConstantProvider {
     hooks: Vec<HookWrapper>,
 }
 
-/// What a [`ConstantProvider`] says beside the value.
+/// The details that a [`ConstantProvider`] returns beside the value.
 #[derive(Debug, Clone)]
 pub struct Answer {
     /// The variant.
@@ -41,8 +41,8 @@ impl ConstantProvider {
         }
     }
 
-    /// With two hooks that do what the SDK charges for, and nothing else: one gives the context
-    /// back with one shared field, the other does nothing.
+    /// With two hooks of the shape of goff-hooks': one returns the context plus one shared field, the
+    /// other does nothing.
     #[must_use]
     pub fn with_hooks(answer: Answer) -> Self {
         let field = EvaluationContextFieldValue::new_struct(serde_json::Map::new());
@@ -166,7 +166,7 @@ pub fn client(runtime: &Runtime, provider: impl FeatureProvider) -> Client {
     })
 }
 
-/// Evaluates a boolean flag through an OpenFeature client, that many times.
+/// Evaluates a boolean flag through an OpenFeature client, the given number of times.
 pub fn evaluate_through<'a>(
     runtime: &'a Runtime,
     client: &'a Client,

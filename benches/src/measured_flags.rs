@@ -1,21 +1,19 @@
-//! The flags and the context that evaluation is measured with.
+//! The flags that evaluation is measured with, and the measured context in other forms.
 
 use std::fmt::Write as _;
 
 use goff_core::EvaluationContext;
-use goff_engine::{Attribute, Attributes};
 use open_feature::EvaluationContextFieldValue;
 use serde_json::{Map, Value, json};
 
 use crate::Budget;
+pub use crate::native_context::{NativeContext, USER};
 
-/// The targeting key of every context.
-pub const USER: &str = "8f14e45f-ceea-467f-a0e6-2f1d3c5b7a90";
-/// How many flags a configuration has in which few are measured.
+/// Flags in the configuration that contains the measured ones.
 pub const FLAGS: usize = 1_000;
 
-/// The flags that are measured, with the engine's budgets in multiples of its floor. The first six
-/// are those of the project's budgets.
+/// The measured flags, with the engine's budgets as multiples of its floor. The first six have
+/// budgets.
 #[must_use]
 pub fn measured() -> Vec<(&'static str, Value, Budget)> {
     let variations = json!({"on": true, "off": false});
@@ -44,25 +42,25 @@ pub fn measured() -> Vec<(&'static str, Value, Budget)> {
         json!([rule])
     };
     vec![
-        ("static", flag(json!([]), off.clone()), Budget::AtMost(0.7)),
+        ("static", flag(json!([]), off.clone()), Budget::AtMost(1.0)),
         (
             "one rule",
             flag(
                 rule("country eq \"fr\"", json!({"variation": "on"})),
                 off.clone(),
             ),
-            Budget::AtMost(1.4),
+            Budget::AtMost(1.6),
         ),
-        ("split", flag(json!([]), split.clone()), Budget::AtMost(1.5)),
+        ("split", flag(json!([]), split.clone()), Budget::AtMost(1.8)),
         (
             "rule + split",
             flag(rule("country eq \"fr\"", split.clone()), off.clone()),
-            Budget::AtMost(2.6),
+            Budget::AtMost(2.8),
         ),
         (
             "ten rules",
             flag(Value::Array(ten), off.clone()),
-            Budget::AtMost(9.5),
+            Budget::AtMost(10.0),
         ),
         (
             "JSONLogic, three conditions",
@@ -70,7 +68,7 @@ pub fn measured() -> Vec<(&'static str, Value, Budget)> {
                 rule(&logic.to_string(), json!({"variation": "on"})),
                 off.clone(),
             ),
-            Budget::AtMost(4.0),
+            Budget::AtMost(4.5),
         ),
         (
             "JSONLogic, interpreted",
@@ -110,7 +108,7 @@ pub fn measured() -> Vec<(&'static str, Value, Budget)> {
     ]
 }
 
-/// The measured flags, called as [`key_of`] says, among [`FLAGS`].
+/// A configuration of [`FLAGS`] flags that contains the measured ones under their [`key_of`].
 #[must_use]
 pub fn document() -> Map<String, Value> {
     let measured = measured();
@@ -131,65 +129,30 @@ pub fn key_of(name: &str) -> String {
     format!("measured {name}")
 }
 
-/// Ten attributes beside the targeting key, looked up by scanning.
-#[derive(Debug)]
-pub struct NativeContext {
-    attributes: Vec<(&'static str, Value)>,
+/// The measured context as this project's own context.
+#[must_use]
+pub fn core_context() -> EvaluationContext {
+    let native = NativeContext::new();
+    let builder = EvaluationContext::builder().targeting_key(USER);
+    let attributes = native.attributes.iter();
+    attributes
+        .fold(builder, |builder, (name, value)| {
+            builder.attribute(*name, value.clone())
+        })
+        .build()
 }
 
-impl NativeContext {
-    /// The context of every measurement.
-    #[must_use]
-    pub fn new() -> Self {
-        Self {
-            attributes: vec![
-                ("age", json!(42)),
-                ("beta", json!(true)),
-                ("company", json!({"id": 7, "plan": "team"})),
-                ("country", json!("FR")),
-                ("email", json!("ada@example.com")),
-                ("plan", json!("pro")),
-                ("ratio", json!(0.25)),
-                ("score", json!(17)),
-                ("tags", json!(["alpha", "beta"])),
-                ("version", json!("1.4.0")),
-            ],
-        }
-    }
-
-    /// As a JSON object.
-    #[must_use]
-    pub fn to_map(&self) -> Map<String, Value> {
-        let mut map: Map<String, Value> = self
-            .attributes
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
-            .collect();
-        map.insert("targetingKey".to_owned(), USER.into());
-        map
-    }
-
-    /// As this project's own context.
-    #[must_use]
-    pub fn to_context(&self) -> EvaluationContext {
-        let builder = EvaluationContext::builder().targeting_key(USER);
-        let attributes = self.attributes.iter();
-        attributes
-            .fold(builder, |builder, (name, value)| {
-                builder.attribute(*name, value.clone())
-            })
-            .build()
-    }
-
-    /// As the SDK's context.
-    #[must_use]
-    pub fn to_sdk_context(&self) -> open_feature::EvaluationContext {
-        let context = open_feature::EvaluationContext::default().with_targeting_key(USER);
-        let attributes = self.attributes.iter();
-        attributes.fold(context, |context, (name, value)| {
+/// The measured context as the SDK's context.
+#[must_use]
+pub fn sdk_context() -> open_feature::EvaluationContext {
+    let context = open_feature::EvaluationContext::default().with_targeting_key(USER);
+    let native = NativeContext::new();
+    native
+        .attributes
+        .iter()
+        .fold(context, |context, (name, value)| {
             context.with_custom_field(*name, sdk_field(value))
         })
-    }
 }
 
 fn sdk_field(value: &Value) -> EvaluationContextFieldValue {
@@ -204,37 +167,7 @@ fn sdk_field(value: &Value) -> EvaluationContextFieldValue {
     }
 }
 
-impl Default for NativeContext {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Attributes for NativeContext {
-    fn targeting_key(&self) -> Option<&str> {
-        Some(USER)
-    }
-
-    fn attribute(&self, name: &str) -> Option<Attribute<'_>> {
-        if name == "targetingKey" {
-            return Some(Attribute::Str(USER));
-        }
-        self.attributes
-            .iter()
-            .find(|(attribute, _)| *attribute == name)
-            .map(|(_, value)| Attribute::Json(value))
-    }
-
-    fn for_each<'s>(&'s self, visit: &mut dyn FnMut(&'s str, Attribute<'s>)) {
-        visit("targetingKey", Attribute::Str(USER));
-        for (name, value) in &self.attributes {
-            visit(name, Attribute::Json(value));
-        }
-    }
-}
-
-/// A configuration of the kind that teams have: mostly small flags, some with rules and metadata.
-/// No two flags are the same.
+/// A realistic configuration: mostly small flags, some with rules and metadata, no two alike.
 #[must_use]
 pub fn configuration(flags: usize) -> String {
     let mut text = String::from("{");

@@ -1,12 +1,12 @@
-//! How much more two threads do than one, beside plain arithmetic on the same machine.
+//! The speed-up of two threads over one, beside that of plain arithmetic on the same machine.
 
 use std::hint::black_box;
 use std::time::Instant;
 
 use crate::{Row, Suite, WINDOWS, median};
 
-/// Adds a row: the speed-up of `work`, which is told which of two threads it runs on, beside that
-/// of arithmetic. With `at_least`, that is the least ratio of the two.
+/// Adds a row: the speed-up of `work`, called with the number of its thread (0 or 1), beside that of
+/// arithmetic. `at_least` is the budget of their ratio, if there is one.
 pub fn two_threads(
     suite: &mut Suite,
     name: &str,
@@ -31,6 +31,7 @@ pub fn two_threads(
         ratio: Some(ratio),
         budget: at_least.map_or_else(String::new, |least| format!(">= {least} x arithmetic")),
         holds: at_least.is_none_or(|least| ratio >= least),
+        required: true,
         cpu: None,
         baseline_cpu: None,
     });

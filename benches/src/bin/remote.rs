@@ -1,5 +1,5 @@
-//! Uncached remote evaluation on loopback, beside a bare hyper client and the generic OFREP
-//! provider. The server runs in a process of its own: this program, called with `--serve`.
+//! Uncached remote evaluation on loopback, beside a bare hyper client and the generic OFREP provider.
+//! The server is a separate process: this program, started with `--serve`.
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -72,7 +72,7 @@ fn main() -> Result<ExitCode, Failure> {
             budget: if in_flight == 1 {
                 Budget::Stated
             } else {
-                Budget::AtLeast(0.92)
+                Budget::AtLeast(0.9)
             },
         });
         let mut generic = |requests| {
@@ -92,7 +92,7 @@ fn main() -> Result<ExitCode, Failure> {
             budget: if in_flight == 1 {
                 Budget::Stated
             } else {
-                Budget::AtLeast(1.6)
+                Budget::AtLeast(1.5)
             },
         });
     }

@@ -33,7 +33,7 @@ async fn evaluate(sut: &Sut) -> Result<bool, EvaluationError> {
 
 /// The delivered events, without what differs from run to run.
 async fn collected(sut: &Sut) -> Vec<Value> {
-    let mut events = collected(&sut).await;
+    let mut events = sut.collected().await;
     for event in &mut events {
         let members = event.as_object_mut().unwrap();
         assert!(members.remove("creationDate").unwrap().is_u64());

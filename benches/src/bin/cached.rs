@@ -80,16 +80,14 @@ impl RelayClient for NoCollector {
 }
 
 fn resolution() -> Resolution {
-    Resolution {
-        value: true.into(),
-        reason: Reason::TargetingMatch,
-        variant: Some("True".to_owned()),
-        metadata: [("description".to_owned(), "this is a test".into())]
-            .into_iter()
-            .collect(),
-        cacheable: true,
-        ..Resolution::default()
-    }
+    Resolution::new(true, Reason::TargetingMatch)
+        .with_variant("True")
+        .with_metadata(
+            [("description".to_owned(), "this is a test".into())]
+                .into_iter()
+                .collect(),
+        )
+        .with_cacheable(true)
 }
 
 /// Ten attributes: strings, integers, floats and booleans.
@@ -264,16 +262,16 @@ fn records(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
             return;
         };
         for _ in 0..operations {
-            publisher.record(Event::Feature(FeatureEvent {
-                context_kind: ContextKind::User,
-                user_key: user_key.as_str().into(),
-                creation_date_seconds: unix_seconds(),
-                flag_key: Arc::clone(flag_key),
-                resolution: Some(Arc::clone(resolution)),
-                default_value: None,
-                is_default: false,
-                source: EventSource::ProviderCache,
-            }));
+            publisher.record(Event::Feature(
+                FeatureEvent::new(
+                    Arc::clone(flag_key),
+                    ContextKind::User,
+                    user_key.as_str(),
+                    unix_seconds(),
+                    EventSource::ProviderCache,
+                )
+                .with_resolution(Some(Arc::clone(resolution))),
+            ));
         }
     };
     record(0, 20_000);

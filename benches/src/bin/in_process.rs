@@ -60,11 +60,8 @@ impl FlagsRelay {
     }
 
     fn serve(&self, flags: Arc<str>, version: usize) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = FlagConfiguration {
-            flags: Some(flags),
-            etag: Etag::from_bytes(format!("\"{version}\"").as_bytes()),
-            ..FlagConfiguration::default()
-        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = FlagConfiguration::new(flags)
+            .with_etag(Etag::from_bytes(format!("\"{version}\"").as_bytes()));
     }
 
     fn connect(

@@ -26,15 +26,11 @@ fn relay(value: i64) -> ScriptedRelay {
             "defaultRule": {"variation": "B"},
         })
     };
-    relay.set_configuration(FlagConfiguration {
-        flags: Some(
-            json!({"fläg/1": flag(r#"env eq "prod""#)})
-                .to_string()
-                .into(),
-        ),
-        enrichment: Map::from_iter([("env".to_owned(), json!("prod"))]),
-        etag: Etag::from_bytes(b"W/\"1-\xe9\""),
-    });
+    relay.set_configuration(
+        FlagConfiguration::new(json!({"fläg/1": flag(r#"env eq "prod""#)}).to_string())
+            .with_enrichment(Map::from_iter([("env".to_owned(), json!("prod"))]))
+            .with_etag(Etag::from_bytes(b"W/\"1-\xe9\"")),
+    );
     relay
 }
 

@@ -99,11 +99,7 @@ fn configuration(round: usize) -> FlagConfiguration {
         .unwrap();
     }
     text.push('}');
-    FlagConfiguration {
-        flags: Some(text.into()),
-        etag: Etag::from_bytes(format!("\"{round:08}\"").as_bytes()),
-        ..FlagConfiguration::default()
-    }
+    FlagConfiguration::new(text).with_etag(Etag::from_bytes(format!("\"{round:08}\"").as_bytes()))
 }
 
 #[tokio::test]

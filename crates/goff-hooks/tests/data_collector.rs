@@ -141,24 +141,17 @@ fn recorded(sink: &RecordingSink) -> Vec<serde_json::Value> {
 }
 
 fn outcome(origin: Origin) -> Outcome {
-    Outcome {
-        flag_key: "flag".into(),
-        result: Ok(Arc::new(Resolution {
-            value: json!(true),
-            reason: Reason::Cached,
-            variant: Some("on".to_owned()),
-            ..Resolution::default()
-        })),
+    Outcome::new(
+        "flag",
+        Ok(Arc::new(
+            Resolution::new(json!(true), Reason::Cached).with_variant("on"),
+        )),
         origin,
-    }
+    )
 }
 
 fn failure(error: impl Into<ResolutionError>, origin: Origin) -> Outcome {
-    Outcome {
-        flag_key: "flag".into(),
-        result: Err(Box::new(error.into())),
-        origin,
-    }
+    Outcome::new("flag", Err(Box::new(error.into())), origin)
 }
 
 /// Fails in one stage.
@@ -368,15 +361,13 @@ async fn provider_form_records_by_the_outcome() {
 /// failed. Its value is the caller's default, which the SDK does not pass on: null.
 #[tokio::test]
 async fn provider_form_records_a_disabled_hit_without_default() {
-    let disabled = Outcome {
-        result: Ok(Arc::new(Resolution {
-            value: json!(false),
-            reason: Reason::Disabled,
-            variant: Some("SdkDefault".to_owned()),
-            ..Resolution::default()
-        })),
-        ..outcome(Origin::Cache)
-    };
+    let disabled = Outcome::new(
+        "flag",
+        Ok(Arc::new(
+            Resolution::new(json!(false), Reason::Disabled).with_variant("SdkDefault"),
+        )),
+        Origin::Cache,
+    );
     let answer = Answer::Error(EvaluationErrorCode::General(FLAG_DISABLED.to_owned()));
     let events = with_slot(answer, Some(disabled), None).await;
     assert_eq!(events.len(), 1);
@@ -395,15 +386,13 @@ async fn provider_form_records_nothing_of_an_untracked_flag() {
         (type_mismatch(), true),
         (type_mismatch(), false),
     ] {
-        let outcome = Outcome {
-            result: Ok(Arc::new(Resolution {
-                value: json!(true),
-                reason: Reason::Cached,
-                track_events: tracked,
-                ..Resolution::default()
-            })),
-            ..outcome(Origin::Cache)
-        };
+        let outcome = Outcome::new(
+            "flag",
+            Ok(Arc::new(
+                Resolution::new(json!(true), Reason::Cached).with_track_events(tracked),
+            )),
+            Origin::Cache,
+        );
         let events = with_slot(answer, Some(outcome), None).await;
         assert_eq!(events.len(), usize::from(tracked));
     }

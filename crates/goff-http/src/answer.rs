@@ -135,29 +135,27 @@ impl Answer {
 
     fn into_resolution(self) -> Resolution {
         let metadata = self.metadata.unwrap_or_default();
-        Resolution {
-            value: self.value.unwrap_or_default(),
-            reason: self.reason.as_deref().map_or(Reason::Error, Reason::from),
-            variant: self.variant.filter(|variant| !variant.is_empty()),
-            version: self.version.filter(|version| !version.is_empty()),
-            track_events: self.track_events.unwrap_or(true),
-            cacheable: self.cacheable.unwrap_or(false)
-                || metadata.get(CACHEABLE) == Some(&Value::Bool(true)),
-            metadata,
-        }
+        let mut resolution = Resolution::new(
+            self.value.unwrap_or_default(),
+            self.reason.as_deref().map_or(Reason::Error, Reason::from),
+        );
+        resolution.variant = self.variant.filter(|variant| !variant.is_empty());
+        resolution.version = self.version.filter(|version| !version.is_empty());
+        resolution.track_events = self.track_events.unwrap_or(true);
+        resolution.cacheable =
+            self.cacheable.unwrap_or(false) || metadata.get(CACHEABLE) == Some(&Value::Bool(true));
+        resolution.metadata = metadata;
+        resolution
     }
 
     pub(crate) fn into_failure(mut self, secrets: &Secrets) -> EvaluationFailure {
         let code = self.error_code.take().unwrap_or_default();
         let details = self.details.take().unwrap_or_default();
-        EvaluationFailure {
-            code: code.as_str().into(),
-            details: secrets.presentable(&details).unwrap_or_default(),
-            resolution: Arc::new(Resolution {
-                cacheable: false,
-                ..self.into_resolution()
-            }),
-        }
+        EvaluationFailure::new(
+            code.as_str(),
+            secrets.presentable(&details).unwrap_or_default(),
+            Arc::new(self.into_resolution().with_cacheable(false)),
+        )
     }
 }
 
@@ -189,14 +187,11 @@ impl Problem {
     pub(crate) fn into_failure(self, secrets: &Secrets) -> EvaluationFailure {
         match self {
             Self::Failed(answer) => answer.into_failure(secrets),
-            Self::Unreadable(details) => EvaluationFailure {
-                code: ErrorCode::ParseError,
+            Self::Unreadable(details) => EvaluationFailure::new(
+                ErrorCode::ParseError,
                 details,
-                resolution: Arc::new(Resolution {
-                    reason: Reason::Error,
-                    ..Resolution::default()
-                }),
-            },
+                Arc::new(Resolution::new(Value::Null, Reason::Error)),
+            ),
         }
     }
 }

@@ -99,11 +99,11 @@ pub(crate) fn read_configuration(
             status: response.status.as_u16(),
         });
     }
-    Ok(ConfigurationUpdate::Loaded(FlagConfiguration {
-        flags: flags.map(Arc::from),
-        enrichment: body.evaluation_context_enrichment.unwrap_or_default(),
-        etag: response.headers.get(ETAG).cloned().map(Etag::from),
-    }))
+    let mut configuration = FlagConfiguration::default()
+        .with_enrichment(body.evaluation_context_enrichment.unwrap_or_default())
+        .with_etag(response.headers.get(ETAG).cloned().map(Etag::from));
+    configuration.flags = flags.map(Arc::from);
+    Ok(ConfigurationUpdate::Loaded(configuration))
 }
 
 /// Reads the response to a batch of usage data (docs/relay-protocol.md 14.4). An empty success is a

@@ -218,10 +218,7 @@ async fn evaluations_are_recorded_once() {
 #[tokio::test]
 async fn fallback_is_marked_and_not_recorded() {
     let sut = sut(json!({"broken": {"disable": "yes"}})).await;
-    let answer = Resolution {
-        value: json!(true),
-        ..Resolution::default()
-    };
+    let answer = Resolution::default().with_value(true);
     sut.relay.set_answer("broken", Ok(answer));
     let details = sut
         .client

@@ -44,12 +44,7 @@ fn relay(value: Value) -> ScriptedRelay {
 fn answering(reason: &str, value: Value) -> ScriptedRelay {
     ScriptedRelay::new().with_answer(
         "flag",
-        Ok(Resolution {
-            value,
-            reason: Reason::from(reason),
-            variant: Some("A".to_owned()),
-            ..Resolution::default()
-        }),
+        Ok(Resolution::new(value, Reason::from(reason)).with_variant("A")),
     )
 }
 
@@ -149,11 +144,11 @@ async fn every_error_code_arrives_with_its_text() {
         ("FLAG_CONFIG", General("FLAG_CONFIG".to_owned())),
         ("SOMETHING_NEW", General("SOMETHING_NEW".to_owned())),
     ] {
-        let failure = RelayError::Evaluation(EvaluationFailure {
-            code: wire.into(),
-            details: format!("details of {wire}"),
-            resolution: Arc::default(),
-        });
+        let failure = RelayError::Evaluation(EvaluationFailure::new(
+            wire,
+            format!("details of {wire}"),
+            Arc::default(),
+        ));
         let relay = ScriptedRelay::new().with_answer("flag", Err(failure));
         let error = get!(get_string_value, relay).unwrap_err();
         assert_eq!(error.code, expected);

@@ -43,30 +43,20 @@ async fn collected(sut: &Sut) -> Vec<Value> {
 }
 
 fn resolution(value: Value) -> Resolution {
-    Resolution {
-        value,
-        reason: Reason::TargetingMatch,
-        variant: Some("A".to_owned()),
-        version: Some("1.2.3".to_owned()),
-        cacheable: true,
-        ..Resolution::default()
-    }
+    Resolution::new(value, Reason::TargetingMatch)
+        .with_variant("A")
+        .with_version("1.2.3")
+        .with_cacheable(true)
 }
 
 fn disabled() -> Resolution {
-    Resolution {
-        reason: Reason::Disabled,
-        variant: Some("SdkDefault".to_owned()),
-        ..resolution(json!(false))
-    }
+    resolution(json!(false))
+        .with_reason(Reason::Disabled)
+        .with_variant("SdkDefault")
 }
 
 fn failure(code: &str) -> RelayError {
-    RelayError::Evaluation(EvaluationFailure {
-        code: code.into(),
-        details: String::new(),
-        resolution: Arc::default(),
-    })
+    RelayError::Evaluation(EvaluationFailure::new(code, String::new(), Arc::default()))
 }
 
 fn not_connected() -> RelayError {
@@ -81,10 +71,7 @@ fn event(value: Value, variation: &str, default: bool) -> Value {
 }
 
 fn untracked(resolution: Resolution) -> Resolution {
-    Resolution {
-        track_events: false,
-        ..resolution
-    }
+    resolution.with_track_events(false)
 }
 
 type Row = (Result<Resolution, RelayError>, usize, Vec<Value>, u64);
@@ -94,10 +81,7 @@ type Row = (Result<Resolution, RelayError>, usize, Vec<Value>, u64);
 fn rows() -> Vec<Row> {
     let failed = || event(Value::Null, "SdkDefault", true);
     let served = |variation| vec![event(Value::Null, variation, false)];
-    let fleeting = |resolution| Resolution {
-        cacheable: false,
-        ..resolution
-    };
+    let fleeting = |resolution: Resolution| resolution.with_cacheable(false);
     vec![
         // A hit.
         (
@@ -208,10 +192,9 @@ async fn followers_are_recorded() {
 #[tokio::test]
 async fn second_evaluation_is_cached() {
     let metadata = json!({"test": "test1", "test2": false, "test3": 123.3});
-    let sut = sut(Ok(Resolution {
-        metadata: metadata.as_object().unwrap().clone(),
-        ..resolution(json!(true))
-    }))
+    let sut = sut(Ok(
+        resolution(json!(true)).with_metadata(metadata.as_object().unwrap().clone())
+    ))
     .await;
     let context = context();
     for reason in [EvaluationReason::TargetingMatch, EvaluationReason::Cached] {

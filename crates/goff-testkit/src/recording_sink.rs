@@ -65,14 +65,12 @@ mod tests {
     fn everything_is_recorded_in_order() {
         let sink = RecordingSink::default();
         let event = |name: &str| {
-            Event::from(TrackingEvent {
-                context_kind: goff_core::ContextKind::User,
-                user_key: "user".to_owned(),
-                creation_date_seconds: 0,
-                name: name.to_owned(),
-                evaluation_context: serde_json::Map::new(),
-                details: serde_json::Map::new(),
-            })
+            Event::from(TrackingEvent::new(
+                name,
+                goff_core::ContextKind::User,
+                "user",
+                0,
+            ))
         };
         sink.record(event("first"));
         sink.clone().record(event("second"));

@@ -78,13 +78,9 @@ impl ScriptedRelay {
     pub fn with_value(self, flag_key: &str, value: impl Into<Value>) -> Self {
         self.with_answer(
             flag_key,
-            Ok(Resolution {
-                value: value.into(),
-                reason: Reason::Static,
-                variant: Some("scripted".to_owned()),
-                cacheable: true,
-                ..Resolution::default()
-            }),
+            Ok(Resolution::new(value, Reason::Static)
+                .with_variant("scripted")
+                .with_cacheable(true)),
         )
     }
 
@@ -166,11 +162,10 @@ impl ScriptedRelay {
 
     /// Replaces the configuration: the flags as a JSON object, and an optional ETag.
     pub fn set_flags(&self, flags: &Value, etag: Option<&str>) {
-        self.set_configuration(FlagConfiguration {
-            flags: Some(flags.to_string().into()),
-            etag: etag.and_then(|etag| Etag::from_bytes(etag.as_bytes())),
-            ..FlagConfiguration::default()
-        });
+        self.set_configuration(
+            FlagConfiguration::new(flags.to_string())
+                .with_etag(etag.and_then(|etag| Etag::from_bytes(etag.as_bytes()))),
+        );
     }
 
     /// Replaces the whole configuration, which is empty at first. A request with its ETag is
@@ -337,15 +332,11 @@ impl RelayClient for ScriptedRelay {
 }
 
 fn not_found() -> RelayError {
-    RelayError::Evaluation(EvaluationFailure {
-        code: ErrorCode::FlagNotFound,
-        details: String::new(),
-        resolution: Arc::new(Resolution {
-            reason: Reason::Error,
-            variant: Some(SDK_DEFAULT_VARIANT.to_owned()),
-            ..Resolution::default()
-        }),
-    })
+    RelayError::Evaluation(EvaluationFailure::new(
+        ErrorCode::FlagNotFound,
+        String::new(),
+        Arc::new(Resolution::new(Value::Null, Reason::Error).with_variant(SDK_DEFAULT_VARIANT)),
+    ))
 }
 
 #[cfg(test)]
@@ -353,10 +344,7 @@ mod tests {
     use super::*;
 
     fn batch() -> EventBatch {
-        EventBatch {
-            meta: goff_core::ExporterMetadata::default(),
-            events: Vec::new(),
-        }
+        EventBatch::new(goff_core::ExporterMetadata::default(), Vec::new())
     }
 
     #[tokio::test]

@@ -275,11 +275,11 @@ impl RelayClient for TestFlags {
         let wanted = |(key, _): &(&String, &Value)| flags.is_empty() || flags.contains(key);
         let wanted: BTreeMap<_, _> = state.flags.iter().filter(wanted).collect();
         let text = serde_json::to_string(&wanted).unwrap_or_default();
-        Ok(ConfigurationUpdate::Loaded(FlagConfiguration {
-            flags: Some(text.into()),
-            enrichment: state.enrichment.clone(),
-            etag,
-        }))
+        Ok(ConfigurationUpdate::Loaded(
+            FlagConfiguration::new(text)
+                .with_enrichment(state.enrichment.clone())
+                .with_etag(etag),
+        ))
     }
 
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
@@ -302,10 +302,7 @@ fn to_map(context: &dyn ContextView) -> Result<Map<String, Value>, ContextError>
             ControlFlow::Continue(())
         }
         Err(reason) => {
-            failure = Some(ContextError {
-                attribute: name.to_owned(),
-                reason,
-            });
+            failure = Some(ContextError::new(name, reason));
             ControlFlow::Break(())
         }
     });
@@ -316,25 +313,25 @@ fn to_map(context: &dyn ContextView) -> Result<Map<String, Value>, ContextError>
 }
 
 fn result(evaluation: &Evaluation<'_>) -> Result<Resolution, EvaluationFailure> {
-    let resolution = Resolution {
-        value: evaluation.value.clone(),
-        reason: Reason::from(evaluation.reason.as_str()),
-        variant: Some(match evaluation.error {
-            None => evaluation.variant.to_owned(),
-            Some(_) => SDK_DEFAULT.to_owned(),
-        }),
-        metadata: evaluation.metadata_map().into(),
-        version: Some(evaluation.version.to_owned()),
-        track_events: evaluation.track_events,
-        cacheable: evaluation.cacheable,
-    };
+    let resolution = Resolution::new(
+        evaluation.value.clone(),
+        Reason::from(evaluation.reason.as_str()),
+    )
+    .with_variant(match evaluation.error {
+        None => evaluation.variant.to_owned(),
+        Some(_) => SDK_DEFAULT.to_owned(),
+    })
+    .with_metadata(evaluation.metadata_map().into())
+    .with_version(evaluation.version)
+    .with_track_events(evaluation.track_events)
+    .with_cacheable(evaluation.cacheable);
     match &evaluation.error {
         None => Ok(resolution),
-        Some(error) => Err(EvaluationFailure {
-            code: error.code().as_str().into(),
-            details: error.to_string(),
-            resolution: Arc::new(resolution),
-        }),
+        Some(error) => Err(EvaluationFailure::new(
+            error.code().as_str(),
+            error.to_string(),
+            Arc::new(resolution),
+        )),
     }
 }
 

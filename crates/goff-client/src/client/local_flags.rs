@@ -56,11 +56,7 @@ impl LocalFlags {
     /// # Errors
     /// The text is not a JSON object of flags. A malformed flag fails its evaluations only.
     pub fn from_flags(text: &str) -> Result<Self, FlagsError> {
-        let snapshot = Snapshot::compile(FlagConfiguration {
-            flags: Some(text.into()),
-            ..FlagConfiguration::default()
-        })
-        .map_err(FlagsError)?;
+        let snapshot = Snapshot::compile(FlagConfiguration::new(text)).map_err(FlagsError)?;
         Ok(Self(Flags::Fixed {
             snapshot: Arc::new(snapshot),
             exporter_metadata: ExporterMetadata::default(),

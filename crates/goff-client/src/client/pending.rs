@@ -64,11 +64,7 @@ impl fmt::Debug for PendingEvaluation<'_> {
 }
 
 pub(crate) fn not_evaluated(flag_key: &str, error: ResolutionError) -> Outcome {
-    Outcome {
-        flag_key: flag_key.into(),
-        result: Err(Box::new(error)),
-        origin: Origin::NotEvaluated,
-    }
+    Outcome::new(flag_key, Err(Box::new(error)), Origin::NotEvaluated)
 }
 
 /// Why a client that was shut down evaluates nothing.

@@ -92,13 +92,7 @@ mod tests {
     fn snapshot(value: i64) -> Arc<Snapshot> {
         let flags =
             json!({"flag": {"variations": {"a": value}, "defaultRule": {"variation": "a"}}});
-        Arc::new(
-            Snapshot::compile(FlagConfiguration {
-                flags: Some(flags.to_string().into()),
-                ..FlagConfiguration::default()
-            })
-            .unwrap(),
-        )
+        Arc::new(Snapshot::compile(FlagConfiguration::new(flags.to_string())).unwrap())
     }
 
     fn session(status: &Arc<StatusCell>) -> CurrentConfiguration {

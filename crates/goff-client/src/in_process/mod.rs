@@ -73,7 +73,7 @@ impl InProcessEvaluator {
         &self,
         flag_key: &str,
         context: &dyn ContextView,
-        local: Outcome,
+        mut local: Outcome,
     ) -> Outcome {
         let (Some(relay), Err(error)) = (&self.fallback, &local.result) else {
             return local;
@@ -93,18 +93,16 @@ impl InProcessEvaluator {
                 resolution
                     .metadata
                     .insert(EVALUATED_REMOTELY.to_owned(), Value::Bool(true));
-                Outcome {
-                    flag_key: local.flag_key,
-                    result: Ok(Arc::new(resolution)),
-                    origin: Origin::Fallback(FallbackOrigin::Answered),
-                }
+                Outcome::new(
+                    local.flag_key,
+                    Ok(Arc::new(resolution)),
+                    Origin::Fallback(FallbackOrigin::Answered),
+                )
             }
             Err(error) => {
                 tracing::warn!(flag_key, %error, "fallback to the relay proxy failed");
-                Outcome {
-                    origin: Origin::Fallback(origin_of_failure(&error)),
-                    ..local
-                }
+                local.origin = Origin::Fallback(origin_of_failure(&error));
+                local
             }
         }
     }

@@ -93,11 +93,9 @@ impl Snapshot {
             text.push_str(flag.raw_json());
         }
         text.push('}');
-        FlagConfiguration {
-            flags: Some(text.into()),
-            enrichment: self.flag_context.enrichment.clone(),
-            etag: self.etag.clone(),
-        }
+        FlagConfiguration::new(text)
+            .with_enrichment(self.flag_context.enrichment.clone())
+            .with_etag(self.etag.clone())
     }
 
     pub(crate) fn etag(&self) -> Option<&Etag> {
@@ -109,11 +107,8 @@ impl Snapshot {
         let Some((flag, prepared)) = self.find(flag_key) else {
             return LocalEvaluation::Done(not_found(flag_key));
         };
-        let outcome = |result| Outcome {
-            flag_key: Arc::clone(&prepared.flag_key),
-            result,
-            origin: Origin::InProcess,
-        };
+        let outcome =
+            |result| Outcome::new(Arc::clone(&prepared.flag_key), result, Origin::InProcess);
         let view = EngineContext(context);
         let now = Timestamp::from(SystemTime::now());
         // A panic of the context or the engine costs this evaluation only.
@@ -233,15 +228,15 @@ impl Prepared {
 }
 
 fn resolution(evaluation: &Evaluation<'_>) -> Resolution {
-    Resolution {
-        value: evaluation.value.clone(),
-        reason: evaluation.reason.as_str().into(),
-        variant: (!evaluation.variant.is_empty()).then(|| evaluation.variant.to_owned()),
-        metadata: evaluation.metadata_map(),
-        version: (!evaluation.version.is_empty()).then(|| evaluation.version.to_owned()),
-        track_events: evaluation.track_events,
-        cacheable: evaluation.cacheable,
-    }
+    let named = |name: &str| (!name.is_empty()).then(|| name.to_owned());
+    let mut resolution =
+        Resolution::new(evaluation.value.clone(), evaluation.reason.as_str().into())
+            .with_metadata(evaluation.metadata_map())
+            .with_track_events(evaluation.track_events)
+            .with_cacheable(evaluation.cacheable);
+    resolution.variant = named(evaluation.variant);
+    resolution.version = named(evaluation.version);
+    resolution
 }
 
 /// The error of an evaluation, and whether the relay proxy may do better, which the engine's own
@@ -265,21 +260,14 @@ fn failure(
         // A malformed flag still says whether it is tracked (GOFF-COLL-020, GOFF-IP-016).
         resolution.track_events = is_tracked(flag.raw_json());
     }
-    let failure = EvaluationFailure {
-        code,
-        details: error.to_string(),
-        resolution: Arc::new(resolution),
-    };
+    let failure = EvaluationFailure::new(code, error.to_string(), Arc::new(resolution));
     (ResolutionError::InProcess(failure), may_fall_back)
 }
 
 /// Why an attribute cannot be read, worded as in remote evaluation.
 fn unreadable(name: &str, context: &dyn ContextView) -> Option<ContextError> {
     let reason = context.attribute(name)?.to_json().err()?;
-    Some(ContextError {
-        attribute: name.to_owned(),
-        reason,
-    })
+    Some(ContextError::new(name, reason))
 }
 
 /// The flags that the context restricts a bulk evaluation to (docs/relay-protocol.md 6.3).
@@ -306,19 +294,19 @@ fn is_tracked(flag: &str) -> bool {
 #[cold]
 fn not_found(flag_key: &str) -> Outcome {
     let details = format!("flag `{flag_key}` was not found");
-    Outcome {
-        flag_key: flag_key.into(),
-        result: Err(Box::new(error(ErrorCode::FlagNotFound, details))),
-        origin: Origin::InProcess,
-    }
+    Outcome::new(
+        flag_key,
+        Err(Box::new(error(ErrorCode::FlagNotFound, details))),
+        Origin::InProcess,
+    )
 }
 
 fn error(code: ErrorCode, details: String) -> ResolutionError {
-    ResolutionError::InProcess(EvaluationFailure {
+    ResolutionError::InProcess(EvaluationFailure::new(
         code,
         details,
-        resolution: Arc::clone(&NO_RESOLUTION),
-    })
+        Arc::clone(&NO_RESOLUTION),
+    ))
 }
 
 /// Frees a configuration where that delays no evaluation: waits up to 100 ms for its readers. Blocks.
@@ -333,11 +321,7 @@ pub(crate) fn retire(snapshot: Arc<Snapshot>) {
 }
 
 static NO_RESOLUTION: LazyLock<Arc<Resolution>> = LazyLock::new(|| {
-    Arc::new(Resolution {
-        reason: Reason::Error,
-        variant: Some(SDK_DEFAULT_VARIANT.to_owned()),
-        ..Resolution::default()
-    })
+    Arc::new(Resolution::new(Value::Null, Reason::Error).with_variant(SDK_DEFAULT_VARIANT))
 });
 
 /// Whether two texts are the same JSON. The layout differs at the relay proxy's log level debug.
@@ -365,11 +349,7 @@ mod tests {
     use super::*;
 
     fn snapshot(flags: &Value) -> Snapshot {
-        Snapshot::compile(FlagConfiguration {
-            flags: Some(flags.to_string().into()),
-            ..FlagConfiguration::default()
-        })
-        .unwrap()
+        Snapshot::compile(FlagConfiguration::new(flags.to_string())).unwrap()
     }
 
     fn resolution(

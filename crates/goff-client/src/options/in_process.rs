@@ -106,10 +106,7 @@ impl InProcessOptions {
     /// The mode with flags from a text.
     pub(crate) fn mode_of_flags(&self, text: &str) -> Result<InProcessMode, OptionsError> {
         self.refuse_without_relay_proxy("from_flags")?;
-        let configuration = FlagConfiguration {
-            flags: Some(text.into()),
-            ..FlagConfiguration::default()
-        };
+        let configuration = FlagConfiguration::new(text);
         let snapshot = Snapshot::compile(configuration).map_err(|error| {
             let reason = format!("is not a JSON object of flags by key: {error}");
             OptionsError::new("from_flags", reason).caused_by(error)

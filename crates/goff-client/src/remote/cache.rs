@@ -118,10 +118,7 @@ pub(crate) fn cached_form(resolution: &Arc<Resolution>) -> Arc<Resolution> {
     if resolution.is_disabled() {
         return Arc::clone(resolution);
     }
-    Arc::new(Resolution {
-        reason: Reason::Cached,
-        ..Resolution::clone(resolution)
-    })
+    Arc::new(Resolution::clone(resolution).with_reason(Reason::Cached))
 }
 
 struct LookUp<'a>(CacheKeyRef<'a>);
@@ -173,12 +170,7 @@ mod tests {
     }
 
     fn resolution(cacheable: bool) -> Arc<Resolution> {
-        Arc::new(Resolution {
-            value: true.into(),
-            reason: Reason::Static,
-            cacheable,
-            ..Resolution::default()
-        })
+        Arc::new(Resolution::new(true, Reason::Static).with_cacheable(cacheable))
     }
 
     fn put(cache: &ResolutionCache, flag_key: &str, n: i64, epoch: Epoch) {
@@ -292,24 +284,18 @@ mod tests {
     /// docs/python-parity.md C4, docs/python-parity.md C26.
     #[test]
     fn cached_form_has_reason_cached_unless_disabled() {
-        let full = Arc::new(Resolution {
-            variant: Some("A".to_owned()),
-            version: Some("1".to_owned()),
-            ..Resolution::clone(&resolution(true))
-        });
+        let full = Arc::new(
+            Resolution::clone(&resolution(true))
+                .with_variant("A")
+                .with_version("1"),
+        );
         let cached = cached_form(&full);
         assert_eq!(cached.reason, Reason::Cached);
         assert_eq!(
-            Resolution {
-                reason: Reason::Static,
-                ..Resolution::clone(&cached)
-            },
+            Resolution::clone(&cached).with_reason(Reason::Static),
             *full
         );
-        let disabled = Arc::new(Resolution {
-            reason: Reason::Disabled,
-            ..Resolution::default()
-        });
+        let disabled = Arc::new(Resolution::new((), Reason::Disabled));
         assert_eq!(cached_form(&disabled).reason, Reason::Disabled);
     }
 }

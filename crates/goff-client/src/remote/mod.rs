@@ -64,11 +64,11 @@ impl RemoteEvaluator {
                 Some(cached) => RemoteLookup::Answered(self.hit(cached)),
                 None => RemoteLookup::Missed(Some(key.to_owned_key())),
             },
-            Err(error) => RemoteLookup::Answered(Outcome {
-                flag_key: flag_key.into(),
-                result: Err(Box::new(RelayError::InvalidContext(error).into())),
-                origin: Origin::NotEvaluated,
-            }),
+            Err(error) => RemoteLookup::Answered(Outcome::new(
+                flag_key,
+                Err(Box::new(RelayError::InvalidContext(error).into())),
+                Origin::NotEvaluated,
+            )),
         }
     }
 
@@ -151,20 +151,12 @@ impl RemoteEvaluator {
                 (Err(Box::new(error.into())), origin)
             }
         };
-        Outcome {
-            flag_key: flag_key.into(),
-            result,
-            origin,
-        }
+        Outcome::new(flag_key, result, origin)
     }
 
     fn hit(&self, cached: CachedResolution) -> Outcome {
         count(&self.counters.hits);
-        Outcome {
-            flag_key: cached.flag_key,
-            result: Ok(cached.resolution),
-            origin: Origin::Cache,
-        }
+        Outcome::new(cached.flag_key, Ok(cached.resolution), Origin::Cache)
     }
 
     fn outcome(&self, answer: SharedAnswer) -> Outcome {
@@ -174,11 +166,7 @@ impl RemoteEvaluator {
             (Err(error), true) => (&self.counters.misses, error.origin()),
         };
         count(counter);
-        Outcome {
-            flag_key: answer.flag_key,
-            result: answer.result.map_err(Box::new),
-            origin,
-        }
+        Outcome::new(answer.flag_key, answer.result.map_err(Box::new), origin)
     }
 }
 

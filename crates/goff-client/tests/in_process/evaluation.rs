@@ -85,11 +85,9 @@ async fn context_is_enriched_and_normalized() {
     });
     let mut enrichment = Map::new();
     enrichment.insert("env".to_owned(), "prod".into());
-    relay.set_configuration(goff_core::FlagConfiguration {
-        flags: Some(flags.to_string().into()),
-        enrichment,
-        etag: None,
-    });
+    relay.set_configuration(
+        goff_core::FlagConfiguration::new(flags.to_string()).with_enrichment(enrichment),
+    );
     let options = options(&relay).exporter_metadata("app", "shop");
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     let context = EvaluationContext::builder()

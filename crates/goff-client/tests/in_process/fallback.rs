@@ -16,21 +16,13 @@ fn with_broken(answer: Result<Resolution, RelayError>) -> ScriptedRelay {
 }
 
 fn answer() -> Resolution {
-    Resolution {
-        value: json!(7),
-        reason: Reason::Other("REMOTE".into()),
-        variant: Some("B".to_owned()),
-        cacheable: true,
-        ..Resolution::default()
-    }
+    Resolution::new(json!(7), Reason::Other("REMOTE".into()))
+        .with_variant("B")
+        .with_cacheable(true)
 }
 
 fn failure(code: &str) -> RelayError {
-    RelayError::Evaluation(EvaluationFailure {
-        code: code.into(),
-        details: "remote words".to_owned(),
-        resolution: Arc::default(),
-    })
+    RelayError::Evaluation(EvaluationFailure::new(code, "remote words", Arc::default()))
 }
 
 /// GOFF-FALLBACK-001, -004, -006, -007: each time, never cached, marked, and recorded by the relay

@@ -82,22 +82,16 @@ async fn content_decides_what_is_a_change() {
     let relay = relay(1);
     let goff = goff(&relay).await;
     let mut events = goff.subscribe();
-    relay.set_configuration(FlagConfiguration {
-        flags: Some(
-            r#"{ "flag": {"defaultRule" : {"variation":"A"},
-                 "variations": {"A": 1}} }"#
-                .into(),
-        ),
-        ..FlagConfiguration::default()
-    });
+    relay.set_configuration(FlagConfiguration::new(
+        r#"{ "flag": {"defaultRule" : {"variation":"A"},
+                 "variations": {"A": 1}} }"#,
+    ));
     polled(&relay).await;
     let mut enrichment = Map::new();
     enrichment.insert("env".to_owned(), "é".into());
-    relay.set_configuration(FlagConfiguration {
-        flags: Some(json!({"flag": giving(1)}).to_string().into()),
-        enrichment,
-        etag: None,
-    });
+    relay.set_configuration(
+        FlagConfiguration::new(json!({"flag": giving(1)}).to_string()).with_enrichment(enrichment),
+    );
     polled(&relay).await;
     assert_eq!(next_event(&mut events).await, changed(&[], &[], &[], true));
     assert_eq!(goff.stats().refreshes, 3);
@@ -240,11 +234,10 @@ async fn unusable_answers_are_failed_refreshes() {
     let relay = relay(1);
     let goff = goff(&relay).await;
     for flags in [None, Some("{\"flag\":"), Some("[]")] {
-        relay.set_configuration(FlagConfiguration {
-            flags: flags.map(Into::into),
-            etag: Etag::from_bytes(b"\"broken\""),
-            ..FlagConfiguration::default()
-        });
+        let mut configuration =
+            FlagConfiguration::default().with_etag(Etag::from_bytes(b"\"broken\""));
+        configuration.flags = flags.map(Into::into);
+        relay.set_configuration(configuration);
         let failed = goff.stats().failed_refreshes;
         polled(&relay).await;
         assert_eq!(goff.stats().failed_refreshes, failed + 1, "{flags:?}");

@@ -20,15 +20,11 @@ fn metadata() -> Map<String, Value> {
 }
 
 fn resolution(value: Value) -> Resolution {
-    Resolution {
-        value,
-        reason: Reason::TargetingMatch,
-        variant: Some("True".to_owned()),
-        metadata: metadata(),
-        version: Some("1.2.3".to_owned()),
-        cacheable: true,
-        ..Resolution::default()
-    }
+    Resolution::new(value, Reason::TargetingMatch)
+        .with_variant("True")
+        .with_metadata(metadata())
+        .with_version("1.2.3")
+        .with_cacheable(true)
 }
 
 async fn reason(goff: &GoFeatureFlag, flag_key: &str, user_key: &str) -> Reason {
@@ -133,11 +129,9 @@ async fn only_equal_evaluations_hit() {
 async fn hit_of_a_disabled_flag_never_serves_its_value() {
     let relay = ScriptedRelay::new().with_answer(
         "flag",
-        Ok(Resolution {
-            reason: Reason::Disabled,
-            variant: Some("SdkDefault".to_owned()),
-            ..resolution(json!(false))
-        }),
+        Ok(resolution(json!(false))
+            .with_reason(Reason::Disabled)
+            .with_variant("SdkDefault")),
     );
     let goff = goff(&relay).await;
     fn check<T: PartialEq + std::fmt::Debug>(details: &EvaluationDetails<T>, default: &T) {
@@ -196,10 +190,7 @@ async fn answers_not_cacheable_and_errors_are_not_cached() {
     let relay = ScriptedRelay::new()
         .with_answer(
             "fleeting",
-            Ok(Resolution {
-                cacheable: false,
-                ..resolution(json!(true))
-            }),
+            Ok(resolution(json!(true)).with_cacheable(false)),
         )
         .with_answer(
             "broken",

@@ -20,22 +20,18 @@ fn metadata() -> Map<String, Value> {
 }
 
 fn answer(value: Value, reason: Reason) -> Result<Resolution, RelayError> {
-    Ok(Resolution {
-        value,
-        reason,
-        variant: Some("A".to_owned()),
-        metadata: metadata(),
-        version: Some("1.2.3".to_owned()),
-        ..Resolution::default()
-    })
+    Ok(Resolution::new(value, reason)
+        .with_variant("A")
+        .with_metadata(metadata())
+        .with_version("1.2.3"))
 }
 
 fn failure(code: &str) -> Result<Resolution, RelayError> {
-    Err(RelayError::Evaluation(EvaluationFailure {
-        code: code.into(),
-        details: format!("details of {code}"),
-        resolution: Arc::default(),
-    }))
+    Err(RelayError::Evaluation(EvaluationFailure::new(
+        code,
+        format!("details of {code}"),
+        Arc::default(),
+    )))
 }
 
 /// GOFF-REM-003, GOFF-EVAL-007, GOFF-EVAL-009.

@@ -265,11 +265,7 @@ async fn change_of_another_flag_does_not_split_a_request() {
 
 #[tokio::test]
 async fn answer_that_is_not_cacheable_is_shared_but_not_cached() {
-    let answer = Resolution {
-        value: 7.into(),
-        reason: Reason::Split,
-        ..Resolution::default()
-    };
+    let answer = Resolution::new(7, Reason::Split);
     let relay = ScriptedRelay::new()
         .with_answer("flag", Ok(answer))
         .manual();

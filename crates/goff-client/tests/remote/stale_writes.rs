@@ -94,12 +94,7 @@ impl Walk {
     }
 
     fn update_server(&self, flag: usize) {
-        let answer = Resolution {
-            value: self.values[flag].into(),
-            reason: Reason::Static,
-            cacheable: true,
-            ..Resolution::default()
-        };
+        let answer = Resolution::new(self.values[flag], Reason::Static).with_cacheable(true);
         self.relay.set_answer(FLAGS[flag], Ok(answer));
     }
 

@@ -20,30 +20,20 @@ use tokio::task::JoinHandle;
 use super::{TIMEOUT, context, goff, options};
 
 fn resolution(value: Value) -> Resolution {
-    Resolution {
-        value,
-        reason: Reason::TargetingMatch,
-        variant: Some("A".to_owned()),
-        version: Some("1.2.3".to_owned()),
-        cacheable: true,
-        ..Resolution::default()
-    }
+    Resolution::new(value, Reason::TargetingMatch)
+        .with_variant("A")
+        .with_version("1.2.3")
+        .with_cacheable(true)
 }
 
 fn disabled() -> Resolution {
-    Resolution {
-        reason: Reason::Disabled,
-        variant: Some("SdkDefault".to_owned()),
-        ..resolution(json!(false))
-    }
+    resolution(json!(false))
+        .with_reason(Reason::Disabled)
+        .with_variant("SdkDefault")
 }
 
 fn failure(code: &str) -> RelayError {
-    RelayError::Evaluation(EvaluationFailure {
-        code: code.into(),
-        details: String::new(),
-        resolution: Arc::default(),
-    })
+    RelayError::Evaluation(EvaluationFailure::new(code, String::new(), Arc::default()))
 }
 
 fn status(status: u16) -> RelayError {
@@ -145,10 +135,7 @@ async fn hit_of_a_disabled_or_null_flag_records_what_was_served() {
 async fn type_mismatch_is_recorded_on_a_hit_and_not_on_a_fresh_answer() {
     let failed = vec![event(json!(7), "SdkDefault", true)];
     check(Ok(resolution(json!("on"))), 7, 1, failed, 0).await;
-    let fleeting = Resolution {
-        cacheable: false,
-        ..resolution(json!("on"))
-    };
+    let fleeting = resolution(json!("on")).with_cacheable(false);
     check(Ok(fleeting), 7, 2, vec![], 0).await;
 }
 
@@ -165,10 +152,7 @@ async fn evaluation_by_the_relay_proxy_is_not_recorded_again() {
         check(Err(failure(code)), false, 2, vec![], 0).await;
     }
     for answer in [disabled(), resolution(Value::Null), resolution(json!(1))] {
-        let fleeting = Resolution {
-            cacheable: false,
-            ..answer
-        };
+        let fleeting = answer.with_cacheable(false);
         check(Ok(fleeting), 7, 2, vec![], 0).await;
     }
 }
@@ -182,10 +166,7 @@ async fn untracked_flag_is_never_recorded() {
         resolution(json!(7)),
         resolution(json!("x")),
     ] {
-        let untracked = Resolution {
-            track_events: false,
-            ..answer
-        };
+        let untracked = answer.with_track_events(false);
         check(Ok(untracked), 0, 1, vec![], 0).await;
     }
 }
@@ -289,10 +270,7 @@ async fn share(
 /// The relay proxy records the owner of the request; the client records the followers.
 #[tokio::test]
 async fn followers_of_a_shared_request_are_recorded() {
-    let untracked = Resolution {
-        track_events: false,
-        ..resolution(json!(7))
-    };
+    let untracked = resolution(json!(7)).with_track_events(false);
     for (answer, expected, owner, unknown) in [
         (
             Ok(resolution(json!(7))),

@@ -51,11 +51,22 @@ pub trait ContextView: fmt::Debug + Send + Sync {
 /// A context that cannot be used: which attribute, and why. It never shows the attribute's value.
 /// As an evaluation error it is `INVALID_CONTEXT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ContextError {
     /// The attribute's name.
     pub attribute: String,
     /// What is wrong with it.
     pub reason: Unreadable,
+}
+
+impl ContextError {
+    /// The attribute's name and what is wrong with it.
+    pub fn new(attribute: impl Into<String>, reason: Unreadable) -> Self {
+        Self {
+            attribute: attribute.into(),
+            reason,
+        }
+    }
 }
 
 impl fmt::Display for ContextError {

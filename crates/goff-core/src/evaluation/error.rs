@@ -125,6 +125,7 @@ pub enum RelayError {
 
 /// An evaluation that ended in an error code.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct EvaluationFailure {
     /// The code, raw ones included.
     pub code: ErrorCode,
@@ -132,6 +133,21 @@ pub struct EvaluationFailure {
     pub details: String,
     /// What else the answer said: reason, variant, metadata, version, trackability.
     pub resolution: Arc<Resolution>,
+}
+
+impl EvaluationFailure {
+    /// A code, the evaluator's own words (empty for none), and what else the answer said.
+    pub fn new(
+        code: impl Into<ErrorCode>,
+        details: impl Into<String>,
+        resolution: impl Into<Arc<Resolution>>,
+    ) -> Self {
+        Self {
+            code: code.into(),
+            details: details.into(),
+            resolution: resolution.into(),
+        }
+    }
 }
 
 impl fmt::Display for EvaluationFailure {

@@ -6,6 +6,7 @@ use crate::evaluation::{Origin, Resolution, ResolutionError};
 
 /// What an evaluation gave, and where it came from.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Outcome {
     /// The flag's key.
     pub flag_key: Arc<str>,
@@ -17,6 +18,19 @@ pub struct Outcome {
 }
 
 impl Outcome {
+    /// A flag's result and its origin.
+    pub fn new(
+        flag_key: impl Into<Arc<str>>,
+        result: Result<Arc<Resolution>, Box<ResolutionError>>,
+        origin: Origin,
+    ) -> Self {
+        Self {
+            flag_key: flag_key.into(),
+            result,
+            origin,
+        }
+    }
+
     /// What the flag's answer said, whether it is a value or an error.
     #[must_use]
     pub fn resolution(&self) -> Option<&Arc<Resolution>> {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 /// A flag's resolution as the relay proxy or the engine gave it. It is immutable and travels
 /// behind an `Arc`, so that a cached answer is shared, not copied.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Resolution {
     /// The value; null for a disabled flag, or where a rule names a variation that does not exist.
     pub value: Value,
@@ -36,6 +37,20 @@ impl Resolution {
             track_events: true,
             cacheable: false,
         }
+    }
+
+    /// Sets the value.
+    #[must_use]
+    pub fn with_value(mut self, value: impl Into<Value>) -> Self {
+        self.value = value.into();
+        self
+    }
+
+    /// Sets the reason.
+    #[must_use]
+    pub fn with_reason(mut self, reason: Reason) -> Self {
+        self.reason = reason;
+        self
     }
 
     /// Sets the variant's name.

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 ///
 /// Flags, enrichment and ETag belong together: whoever keeps one keeps all three.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct FlagConfiguration {
     /// The JSON object of flags by key, exactly as it was received (GOFF-IP-016, GOFF-IP-017).
     /// `None` where the answer had none, or null: the relay proxy leaves an empty map out, so it is
@@ -19,6 +20,37 @@ pub struct FlagConfiguration {
     pub enrichment: Map<String, Value>,
     /// What names this configuration in the next request.
     pub etag: Option<Etag>,
+}
+
+impl FlagConfiguration {
+    /// Flags as a JSON object by key, without enrichment and ETag.
+    pub fn new(flags: impl Into<Arc<str>>) -> Self {
+        Self {
+            flags: Some(flags.into()),
+            ..Self::default()
+        }
+    }
+
+    /// Sets the flags.
+    #[must_use]
+    pub fn with_flags(mut self, flags: impl Into<Arc<str>>) -> Self {
+        self.flags = Some(flags.into());
+        self
+    }
+
+    /// Sets the enrichment.
+    #[must_use]
+    pub fn with_enrichment(mut self, enrichment: Map<String, Value>) -> Self {
+        self.enrichment = enrichment;
+        self
+    }
+
+    /// Sets the ETag.
+    #[must_use]
+    pub fn with_etag(mut self, etag: impl Into<Option<Etag>>) -> Self {
+        self.etag = etag.into();
+        self
+    }
 }
 
 /// The answer to a request for the configuration. "Not modified" cannot carry one (GOFF-IP-007).

@@ -40,6 +40,7 @@ impl From<TrackingEvent> for Event {
 /// The collector coerces nothing, and a member of the wrong type drops the event without a word;
 /// the types here are the wire's (GOFF-COLL-003 to -010).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct FeatureEvent {
     /// Known user or anonymous one.
     pub context_kind: ContextKind,
@@ -60,6 +61,54 @@ pub struct FeatureEvent {
 }
 
 impl FeatureEvent {
+    /// A successful evaluation without a resolution.
+    pub fn new(
+        flag_key: impl Into<Arc<str>>,
+        context_kind: ContextKind,
+        user_key: impl Into<String>,
+        creation_date_seconds: i64,
+        source: EventSource,
+    ) -> Self {
+        Self {
+            context_kind,
+            user_key: user_key.into(),
+            creation_date_seconds,
+            flag_key: flag_key.into(),
+            resolution: None,
+            default_value: None,
+            is_default: false,
+            source,
+        }
+    }
+
+    /// Sets the user's key.
+    #[must_use]
+    pub fn with_user_key(mut self, user_key: impl Into<String>) -> Self {
+        self.user_key = user_key.into();
+        self
+    }
+
+    /// Sets the resolution.
+    #[must_use]
+    pub fn with_resolution(mut self, resolution: impl Into<Option<Arc<Resolution>>>) -> Self {
+        self.resolution = resolution.into();
+        self
+    }
+
+    /// Sets the value that was served instead of the flag's own.
+    #[must_use]
+    pub fn with_default_value(mut self, value: impl Into<Option<Box<Value>>>) -> Self {
+        self.default_value = value.into();
+        self
+    }
+
+    /// Says whether the evaluation failed.
+    #[must_use]
+    pub fn with_is_default(mut self, is_default: bool) -> Self {
+        self.is_default = is_default;
+        self
+    }
+
     /// The variant served; `SdkDefault` for disabled flags and failures (GOFF-COLL-008).
     #[must_use]
     pub fn variant(&self) -> &str {
@@ -125,6 +174,7 @@ struct FeatureEventWire<'a> {
 /// Something that happened to a user (GOFF-TRACK-004, GOFF-TRACK-005).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename = "tracking", rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct TrackingEvent {
     /// Known user or anonymous one.
     pub context_kind: ContextKind,
@@ -143,9 +193,43 @@ pub struct TrackingEvent {
     pub details: Map<String, Value>,
 }
 
+impl TrackingEvent {
+    /// An event without evaluation context and details.
+    pub fn new(
+        name: impl Into<String>,
+        context_kind: ContextKind,
+        user_key: impl Into<String>,
+        creation_date_seconds: i64,
+    ) -> Self {
+        Self {
+            context_kind,
+            user_key: user_key.into(),
+            creation_date_seconds,
+            name: name.into(),
+            evaluation_context: Map::new(),
+            details: Map::new(),
+        }
+    }
+
+    /// Sets the flat evaluation context.
+    #[must_use]
+    pub fn with_evaluation_context(mut self, context: Map<String, Value>) -> Self {
+        self.evaluation_context = context;
+        self
+    }
+
+    /// Sets what the application says about the event.
+    #[must_use]
+    pub fn with_details(mut self, details: Map<String, Value>) -> Self {
+        self.details = details;
+        self
+    }
+}
+
 /// Whose evaluation it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub enum ContextKind {
     /// A known user.
     User,
@@ -155,6 +239,7 @@ pub enum ContextKind {
 
 /// Who evaluated (GOFF-COLL-010).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub enum EventSource {
     /// The relay proxy earlier, and a provider's cache now.
     #[serde(rename = "PROVIDER_CACHE")]
@@ -166,11 +251,19 @@ pub enum EventSource {
 
 /// What one request to the data collector carries.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct EventBatch {
     /// Attached to every feature event by the relay proxy (GOFF-COLL-002, GOFF-COLL-011).
     pub meta: ExporterMetadata,
     /// The events, in the order in which each thread recorded them.
     pub events: Vec<Event>,
+}
+
+impl EventBatch {
+    /// Events and the metadata of the application that recorded them.
+    pub fn new(meta: ExporterMetadata, events: Vec<Event>) -> Self {
+        Self { meta, events }
+    }
 }
 
 /// Takes usage data. Called inside evaluations, from any thread: it never waits, never fails and

@@ -110,16 +110,17 @@ fn plain_event(
         Err(error) if is_disabled(error) || is_null(error) => return None,
         Err(_) => None,
     };
-    Some(FeatureEvent {
-        context_kind: context_kind(context.evaluation_context),
-        user_key: user_key(context.evaluation_context).to_owned(),
-        creation_date_seconds: unix_seconds(),
-        flag_key: context.flag_key.into(),
-        is_default: resolution.is_none(),
-        resolution,
-        default_value: None,
-        source: EventSource::ProviderCache,
-    })
+    Some(
+        FeatureEvent::new(
+            context.flag_key,
+            context_kind(context.evaluation_context),
+            user_key(context.evaluation_context),
+            unix_seconds(),
+            EventSource::ProviderCache,
+        )
+        .with_is_default(resolution.is_none())
+        .with_resolution(resolution),
+    )
 }
 
 fn is_null(error: &EvaluationError) -> bool {
@@ -127,22 +128,20 @@ fn is_null(error: &EvaluationError) -> bool {
 }
 
 fn resolution(details: &EvaluationDetails<Value>) -> Resolution {
-    Resolution {
-        // JSON has no NaN and no infinities; the collector would refuse the whole batch.
-        value: AttributeRef::SdkValue(&details.value)
-            .to_json()
-            .unwrap_or_default(),
-        reason: Reason::Cached,
-        variant: details.variant.clone(),
-        // The collector drops an event whose version is not a string (GOFF-COLL-009).
-        version: match details.flag_metadata.values.get("version") {
-            Some(FlagMetadataValue::String(version)) => Some(version.clone()),
-            Some(FlagMetadataValue::Int(version)) => Some(version.to_string()),
-            Some(FlagMetadataValue::Float(version)) => Some(version.to_string()),
-            Some(FlagMetadataValue::Bool(_)) | None => None,
-        },
-        ..Resolution::default()
-    }
+    // NaN and infinities are not JSON; the collector would refuse the whole batch.
+    let value = AttributeRef::SdkValue(&details.value)
+        .to_json()
+        .unwrap_or_default();
+    let mut resolution = Resolution::new(value, Reason::Cached);
+    resolution.variant.clone_from(&details.variant);
+    // The collector drops an event whose version is not a string (GOFF-COLL-009).
+    resolution.version = match details.flag_metadata.values.get("version") {
+        Some(FlagMetadataValue::String(version)) => Some(version.clone()),
+        Some(FlagMetadataValue::Int(version)) => Some(version.to_string()),
+        Some(FlagMetadataValue::Float(version)) => Some(version.to_string()),
+        Some(FlagMetadataValue::Bool(_)) | None => None,
+    };
+    resolution
 }
 
 impl SyncHook for DataCollectorHook {

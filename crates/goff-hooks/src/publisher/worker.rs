@@ -104,10 +104,7 @@ impl Worker {
         let limit = limit.min(self.options.max_pending_events);
         let mut batch = Batch {
             queue: &self.queue,
-            contents: EventBatch {
-                meta: self.options.exporter_metadata.clone(),
-                events: Vec::new(),
-            },
+            contents: EventBatch::new(self.options.exporter_metadata.clone(), Vec::new()),
             weight: 0,
         };
         let mut bytes = json_length(&batch.contents);

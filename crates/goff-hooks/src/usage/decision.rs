@@ -64,16 +64,18 @@ impl UsageDecision {
         let has_value = !is_default
             && resolution
                 .is_some_and(|resolution| !resolution.is_disabled() && !resolution.value.is_null());
-        Self::Record(FeatureEvent {
-            context_kind: context_kind(context),
-            user_key: user_key(context).to_owned(),
-            creation_date_seconds: now_seconds,
-            flag_key: outcome.flag_key.clone(),
-            resolution: resolution.cloned(),
-            default_value: (!has_value).then(|| Box::new(caller_default())),
-            is_default,
-            source,
-        })
+        Self::Record(
+            FeatureEvent::new(
+                outcome.flag_key.clone(),
+                context_kind(context),
+                user_key(context),
+                now_seconds,
+                source,
+            )
+            .with_resolution(resolution.cloned())
+            .with_default_value((!has_value).then(|| Box::new(caller_default())))
+            .with_is_default(is_default),
+        )
     }
 
     /// Applies the decision to a sink.

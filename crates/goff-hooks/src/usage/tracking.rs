@@ -20,14 +20,11 @@ pub fn tracking_event(
     details: Map<String, Value>,
     now_seconds: i64,
 ) -> Result<TrackingEvent, ContextError> {
-    Ok(TrackingEvent {
-        context_kind: context_kind(context),
-        user_key: user_key(context).to_owned(),
-        creation_date_seconds: now_seconds,
-        name: name.to_owned(),
-        evaluation_context: flat(context)?,
-        details,
-    })
+    Ok(
+        TrackingEvent::new(name, context_kind(context), user_key(context), now_seconds)
+            .with_evaluation_context(flat(context)?)
+            .with_details(details),
+    )
 }
 
 /// The context as one object. The targeting key replaces an attribute of that name.
@@ -40,10 +37,7 @@ fn flat(context: &dyn ContextView) -> Result<Map<String, Value>, ContextError> {
             ControlFlow::Continue(())
         }
         Err(reason) => {
-            unreadable = Some(ContextError {
-                attribute: name.to_owned(),
-                reason,
-            });
+            unreadable = Some(ContextError::new(name, reason));
             ControlFlow::Break(())
         }
     });

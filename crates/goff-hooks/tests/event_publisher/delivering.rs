@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use goff_core::{EventBatch, EventSink, ExporterMetadata, FeatureEvent, RelayError};
+use goff_core::{EventBatch, EventSink, ExporterMetadata, RelayError};
 use goff_hooks::EventPublisher;
 use goff_testkit::ScriptedRelay;
 use serde_json::json;
@@ -205,10 +205,7 @@ async fn outage_drops_the_oldest_events() {
     let publisher = started(&relay, small());
     record(&publisher, 0..3);
     for id in 3..100 {
-        let failed = FeatureEvent {
-            is_default: true,
-            ..event(id)
-        };
+        let failed = event(id).with_is_default(true);
         publisher.record(failed.into());
     }
     relay.set_collector_failure(None);
@@ -223,10 +220,7 @@ async fn batches_are_bounded_in_count_and_bytes() {
     let publisher = started(&relay, options().max_pending_events(100));
     let sizes = [300_000, 300_000, 300_000, 300_000, 2_000_000, 10, 10];
     for (id, size) in (0..).zip(sizes) {
-        let large = FeatureEvent {
-            default_value: Some(Box::new(json!("x".repeat(size)))),
-            ..event(id)
-        };
+        let large = event(id).with_default_value(Some(Box::new(json!("x".repeat(size)))));
         publisher.record(large.into());
     }
     publisher.flush(SECOND).await;

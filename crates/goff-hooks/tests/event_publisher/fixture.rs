@@ -21,16 +21,13 @@ pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A cache hit whose creation date is its id.
 pub(crate) fn event(id: i64) -> FeatureEvent {
-    FeatureEvent {
-        context_kind: ContextKind::User,
-        user_key: "user".to_owned(),
-        creation_date_seconds: id,
-        flag_key: "flag".into(),
-        resolution: None,
-        default_value: None,
-        is_default: false,
-        source: EventSource::ProviderCache,
-    }
+    FeatureEvent::new(
+        "flag",
+        ContextKind::User,
+        "user",
+        id,
+        EventSource::ProviderCache,
+    )
 }
 
 pub(crate) fn id(event: &Event) -> i64 {

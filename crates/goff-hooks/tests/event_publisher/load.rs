@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goff_core::{Event, EventBatch, EventSink, FeatureEvent, RelayError};
+use goff_core::{Event, EventBatch, EventSink, RelayError};
 use goff_hooks::EventPublisher;
 
 use crate::fixture::*;
@@ -53,12 +53,10 @@ impl Collect for Collector {
 }
 
 fn event_of(thread: usize, id: i64, flag_key: &Arc<str>) -> Event {
-    Event::from(FeatureEvent {
-        user_key: thread.to_string(),
-        flag_key: Arc::clone(flag_key),
-        is_default: id % 3 == 0,
-        ..event(id)
-    })
+    let mut event = event(id).with_user_key(thread.to_string());
+    event.flag_key = Arc::clone(flag_key);
+    event.is_default = id % 3 == 0;
+    event.into()
 }
 
 /// Records the events of one thread. The first thread ends the outage after half of its events at

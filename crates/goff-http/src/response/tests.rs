@@ -44,15 +44,14 @@ fn feature_eval_answer_keeps_every_member() {
         "reason": "TARGETING_MATCH", "errorCode": "", "value": true, "cacheable": true,
         "metadata": {"description": "this is a test", "nested": {"a": [1]}},
     });
-    let expected = Resolution {
-        value: true.into(),
-        reason: Reason::TargetingMatch,
-        variant: Some("True".to_owned()),
-        metadata: metadata(json!({"description": "this is a test", "nested": {"a": [1]}})),
-        version: Some("1.2.3".to_owned()),
-        track_events: false,
-        cacheable: true,
-    };
+    let expected = Resolution::new(true, Reason::TargetingMatch)
+        .with_variant("True")
+        .with_metadata(metadata(
+            json!({"description": "this is a test", "nested": {"a": [1]}}),
+        ))
+        .with_version("1.2.3")
+        .with_track_events(false)
+        .with_cacheable(true);
     assert_eq!(single(200, body.to_string()).unwrap(), expected);
     // A server at log level debug indents (docs/relay-protocol.md 2.6).
     let indented = serde_json::to_string_pretty(&body).unwrap() + "\n";
@@ -67,14 +66,10 @@ fn ofrep_answer_keeps_every_member() {
         "key": "f", "value": 100, "reason": "STATIC", "variant": "A",
         "metadata": {"pr": 1, "gofeatureflag_cacheable": true},
     });
-    let expected = Resolution {
-        value: 100.into(),
-        reason: Reason::Static,
-        variant: Some("A".to_owned()),
-        metadata: metadata(json!({"pr": 1, "gofeatureflag_cacheable": true})),
-        cacheable: true,
-        ..Resolution::default()
-    };
+    let expected = Resolution::new(100, Reason::Static)
+        .with_variant("A")
+        .with_metadata(metadata(json!({"pr": 1, "gofeatureflag_cacheable": true})))
+        .with_cacheable(true);
     assert_eq!(single(200, body.to_string()).unwrap(), expected);
     for not_true in [json!(false), json!("true"), json!(1), json!(null)] {
         let mut body = body.clone();
@@ -89,11 +84,7 @@ fn ofrep_answer_keeps_every_member() {
 /// GOFF-COLL-020, GOFF-EVAL-010: usage is tracked by default; metadata is optional.
 #[test]
 fn every_member_but_value_and_reason_has_a_default() {
-    let expected = Resolution {
-        value: Value::Null,
-        reason: Reason::Other("OFFLINE".into()),
-        ..Resolution::default()
-    };
+    let expected = Resolution::new(Value::Null, Reason::Other("OFFLINE".into()));
     for body in [
         json!({"value": null, "reason": "OFFLINE"}),
         json!({"value": null, "reason": "OFFLINE", "variationType": "", "version": "",
@@ -397,13 +388,9 @@ fn both_shapes_of_bulk_answers_are_read_flag_by_flag() {
         );
         assert_eq!(
             flags["static"].as_ref().unwrap(),
-            &Resolution {
-                value: "a".into(),
-                reason: Reason::Static,
-                variant: Some("A".to_owned()),
-                track_events: tracked,
-                ..Resolution::default()
-            }
+            &Resolution::new("a", Reason::Static)
+                .with_variant("A")
+                .with_track_events(tracked)
         );
         let off = flags["off"].as_ref().unwrap();
         assert!(off.is_disabled());

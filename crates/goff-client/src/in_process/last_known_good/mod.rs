@@ -252,11 +252,10 @@ fn read_body(header: Header, rest: &[u8]) -> Option<(FlagConfiguration, SystemTi
         }
     };
     let since_epoch = Duration::from_millis(header.written_unix_milliseconds);
-    let configuration = FlagConfiguration {
-        flags,
-        enrichment: serde_json::from_slice(enrichment).ok()?,
-        etag,
-    };
+    let mut configuration = FlagConfiguration::default()
+        .with_enrichment(serde_json::from_slice(enrichment).ok()?)
+        .with_etag(etag);
+    configuration.flags = flags;
     Some((
         configuration,
         SystemTime::UNIX_EPOCH.checked_add(since_epoch)?,
@@ -303,11 +302,9 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(60 * 60);
 
     fn configuration() -> FlagConfiguration {
-        FlagConfiguration {
-            flags: Some(r#"{ "fläg": {"variations": {"on": true}} }"#.into()),
-            enrichment: Map::from_iter([("env".to_owned(), json!("prod"))]),
-            etag: Etag::from_bytes(b"W/\"667-\xe9\""),
-        }
+        FlagConfiguration::new(r#"{ "fläg": {"variations": {"on": true}} }"#)
+            .with_enrichment(Map::from_iter([("env".to_owned(), json!("prod"))]))
+            .with_etag(Etag::from_bytes(b"W/\"667-\xe9\""))
     }
 
     fn file(directory: &tempfile::TempDir, identity: &[u8]) -> LastKnownGood {
@@ -331,19 +328,13 @@ mod tests {
         let many: Vec<String> = (0..10_000)
             .map(|index| format!(r#""flag-{index}":{{"variations":{{"é":{index}}}}}"#))
             .collect();
-        let with_flags = |flags: String| FlagConfiguration {
-            flags: Some(flags.into()),
-            ..configuration()
-        };
+        let with_flags = |flags: String| configuration().with_flags(flags);
         // The depth limit of the relay proxy's answer.
         let deep_enrichment = format!(r#"{{"deep":{}{}}}"#, "[".repeat(126), "]".repeat(126));
         for configuration in [
             configuration(),
             FlagConfiguration::default(),
-            FlagConfiguration {
-                enrichment: serde_json::from_str(&deep_enrichment).unwrap(),
-                ..configuration()
-            },
+            configuration().with_enrichment(serde_json::from_str(&deep_enrichment).unwrap()),
             with_flags(String::new()),
             with_flags("{}\n\n".to_owned()),
             with_flags(format!(r#"{{"deep":{deep}}}"#)),
@@ -469,10 +460,12 @@ mod tests {
             proptest::collection::btree_map(any::<String>(), any_json(), 0..8),
             proptest::option::of(proptest::collection::vec(bytes, 0..40)),
         )
-            .prop_map(|(flags, enrichment, etag)| FlagConfiguration {
-                flags: flags.map(Arc::from),
-                enrichment: enrichment.into_iter().collect(),
-                etag: etag.map(|etag| Etag::from_bytes(&etag).unwrap()),
+            .prop_map(|(flags, enrichment, etag)| {
+                let mut configuration = FlagConfiguration::default()
+                    .with_enrichment(enrichment.into_iter().collect())
+                    .with_etag(etag.map(|etag| Etag::from_bytes(&etag).unwrap()));
+                configuration.flags = flags.map(Arc::from);
+                configuration
             })
     }
 

@@ -16,34 +16,23 @@ fn buffer(events: usize) -> EventBuffer {
 }
 
 fn feature(id: i64) -> FeatureEvent {
-    FeatureEvent {
-        context_kind: ContextKind::User,
-        user_key: String::new(),
-        creation_date_seconds: id,
-        flag_key: "".into(),
-        resolution: None,
-        default_value: None,
-        is_default: false,
-        source: EventSource::ProviderCache,
-    }
+    FeatureEvent::new(
+        "",
+        ContextKind::User,
+        String::new(),
+        id,
+        EventSource::ProviderCache,
+    )
 }
 
 fn failed(id: i64) -> FeatureEvent {
-    FeatureEvent {
-        is_default: true,
-        ..feature(id)
-    }
+    feature(id).with_is_default(true)
 }
 
 fn tracking(id: i64) -> TrackingEvent {
-    TrackingEvent {
-        context_kind: ContextKind::User,
-        user_key: String::new(),
-        creation_date_seconds: id,
-        name: String::new(),
-        evaluation_context: Map::new(),
-        details: Map::new(),
-    }
+    TrackingEvent::new(String::new(), ContextKind::User, String::new(), id)
+        .with_evaluation_context(Map::new())
+        .with_details(Map::new())
 }
 
 fn push(buffer: &mut EventBuffer, event: impl Into<Event>) {
@@ -150,66 +139,28 @@ fn weight_counts_texts_and_values() {
     let text = "x".repeat(10_000);
     let object = json!({"list": [1, text, {"name": null}]});
     let members = object.as_object().unwrap();
-    let resolution = |resolution| FeatureEvent {
-        resolution: Some(Arc::new(resolution)),
-        ..feature(0)
-    };
+    let resolution = |resolution| feature(0).with_resolution(Some(Arc::new(resolution)));
     let long_events: [Event; 11] = [
-        FeatureEvent {
-            user_key: text.clone(),
-            ..feature(0)
-        }
+        feature(0).with_user_key(text.clone()).into(),
+        FeatureEvent::new(
+            text.as_str(),
+            ContextKind::User,
+            "",
+            0,
+            EventSource::InProcess,
+        )
         .into(),
-        FeatureEvent {
-            flag_key: text.as_str().into(),
-            ..feature(0)
-        }
-        .into(),
-        FeatureEvent {
-            default_value: Some(Box::new(json!(text))),
-            ..feature(0)
-        }
-        .into(),
-        resolution(Resolution {
-            variant: Some(text.clone()),
-            ..Resolution::default()
-        })
-        .into(),
-        resolution(Resolution {
-            version: Some(text.clone()),
-            ..Resolution::default()
-        })
-        .into(),
-        resolution(Resolution {
-            metadata: members.clone(),
-            ..Resolution::default()
-        })
-        .into(),
-        resolution(Resolution {
-            value: object.clone(),
-            ..Resolution::default()
-        })
-        .into(),
-        TrackingEvent {
-            user_key: text.clone(),
-            ..tracking(0)
-        }
-        .into(),
-        TrackingEvent {
-            name: text.clone(),
-            ..tracking(0)
-        }
-        .into(),
-        TrackingEvent {
-            evaluation_context: members.clone(),
-            ..tracking(0)
-        }
-        .into(),
-        TrackingEvent {
-            details: members.clone(),
-            ..tracking(0)
-        }
-        .into(),
+        feature(0)
+            .with_default_value(Some(Box::new(json!(text))))
+            .into(),
+        resolution(Resolution::default().with_variant(text.clone())).into(),
+        resolution(Resolution::default().with_version(text.clone())).into(),
+        resolution(Resolution::default().with_metadata(members.clone())).into(),
+        resolution(Resolution::default().with_value(object.clone())).into(),
+        TrackingEvent::new("", ContextKind::User, text.as_str(), 0).into(),
+        TrackingEvent::new(text.as_str(), ContextKind::User, "", 0).into(),
+        tracking(0).with_evaluation_context(members.clone()).into(),
+        tracking(0).with_details(members.clone()).into(),
     ];
     for event in long_events {
         let weight = WeighedEvent::from(event.clone()).weight;
@@ -273,10 +224,7 @@ impl Model {
 }
 
 fn with_key_of(length: usize, id: i64) -> WeighedEvent {
-    let event = FeatureEvent {
-        user_key: "k".repeat(length),
-        ..feature(id)
-    };
+    let event = feature(id).with_user_key("k".repeat(length));
     WeighedEvent::from(Event::from(event))
 }
 

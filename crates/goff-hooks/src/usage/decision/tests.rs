@@ -30,31 +30,20 @@ const RESULTS: [&str; 7] = [
 ];
 
 fn resolution(kind: &str, track_events: bool) -> Arc<Resolution> {
-    let base = Resolution {
-        value: json!("on"),
-        reason: Reason::Static,
-        variant: Some("on-variant".to_owned()),
-        version: Some("1.2.3".to_owned()),
-        track_events,
-        ..Resolution::default()
-    };
+    let base = Resolution::new(json!("on"), Reason::Static)
+        .with_variant("on-variant")
+        .with_version("1.2.3")
+        .with_track_events(track_events);
     Arc::new(match kind {
-        "disabled" => Resolution {
-            value: json!(false),
-            reason: Reason::Disabled,
-            variant: Some(SDK_DEFAULT_VARIANT.to_owned()),
-            ..base
-        },
-        "null" => Resolution {
-            value: Value::Null,
-            ..base
-        },
-        "failed" => Resolution {
-            value: Value::Null,
-            reason: Reason::Error,
-            variant: Some(SDK_DEFAULT_VARIANT.to_owned()),
-            ..base
-        },
+        "disabled" => base
+            .with_value(json!(false))
+            .with_reason(Reason::Disabled)
+            .with_variant(SDK_DEFAULT_VARIANT),
+        "null" => base.with_value(Value::Null),
+        "failed" => base
+            .with_value(Value::Null)
+            .with_reason(Reason::Error)
+            .with_variant(SDK_DEFAULT_VARIANT),
         _ => base,
     })
 }
@@ -62,11 +51,11 @@ fn resolution(kind: &str, track_events: bool) -> Arc<Resolution> {
 fn outcome(origin: Origin, kind: &str, track_events: bool) -> Outcome {
     let resolution = resolution(kind, track_events);
     let result = match kind {
-        "failed" => Err(RelayError::Evaluation(EvaluationFailure {
-            code: ErrorCode::FlagNotFound,
-            details: String::new(),
+        "failed" => Err(RelayError::Evaluation(EvaluationFailure::new(
+            ErrorCode::FlagNotFound,
+            String::new(),
             resolution,
-        })
+        ))
         .into()),
         "mismatch" => Err(ResolutionError::TypeMismatch {
             flag_key: "flag".to_owned(),
@@ -74,19 +63,13 @@ fn outcome(origin: Origin, kind: &str, track_events: bool) -> Outcome {
             found: "a string".to_owned(),
             resolution,
         }),
-        "refused" => Err(RelayError::InvalidContext(ContextError {
-            attribute: "rate".to_owned(),
-            reason: Unreadable::NotFinite,
-        })
-        .into()),
+        "refused" => {
+            Err(RelayError::InvalidContext(ContextError::new("rate", Unreadable::NotFinite)).into())
+        }
         "notReady" => Err(ResolutionError::NotReady { reason: "closed" }),
         _ => Ok(resolution),
     };
-    Outcome {
-        flag_key: "flag".into(),
-        result: result.map_err(Box::new),
-        origin,
-    }
+    Outcome::new("flag", result.map_err(Box::new), origin)
 }
 
 fn decide(outcome: &Outcome, evaluation_type: EvaluationType) -> UsageDecision {

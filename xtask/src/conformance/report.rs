@@ -4,7 +4,7 @@
 
 mod citations;
 mod requirements;
-mod rust_source;
+mod tests_of;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -142,8 +142,8 @@ fn report(list: &str, sources: &[Source]) -> Result<Report, Vec<String>> {
 fn collect(sources: &[Source]) -> Citations {
     let mut citations = Citations::new();
     for source in sources.iter().filter(|source| is_read(&source.path)) {
-        for test in rust_source::tests(&source.text) {
-            for id in citations::cited(&test.comments) {
+        for test in tests_of::tests_of(&source.text) {
+            for id in citations::cited(&test.text) {
                 citations.entry(id).or_default().push(Citation {
                     path: slashes(&source.path),
                     test: test.name.clone(),

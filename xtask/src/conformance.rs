@@ -1,4 +1,4 @@
-//! `cargo xtask conformance`: the engine against the official one.
+//! `cargo xtask conformance`: the engine beside the official one.
 
 mod compare;
 mod oracle;
@@ -8,33 +8,37 @@ mod vectors;
 
 use std::path::PathBuf;
 
-/// What the command does, for the usage text.
-pub(crate) const USAGE: &str = "conformance [--vectors FILE…] [--random N --seed S]   compare the engine with the official one\n   or: cargo xtask conformance report   write CONFORMANCE.md";
+use crate::program::{Failure, number, root};
+use compare::Tally;
 
 /// Runs recorded vectors (those of the repository without arguments) and random comparisons.
-pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let options = Options::parse(arguments)?;
     let mut tally = Tally::default();
     for file in &options.vectors {
-        vectors::run(file, &mut tally)?;
+        tally += vectors::run(file)?;
     }
     if options.random > 0 {
-        random::run(&options, &mut tally)?;
+        tally += random::run(options.random, options.seed)?;
     }
     println!("{} passed, {} failed", tally.passed, tally.failed);
     if tally.failed > 0 || tally.passed == 0 {
-        return Err("the engine differs from the official one".to_owned());
+        return Err(Failure::new("the engine differs from the official one"));
     }
     Ok(())
 }
 
-#[derive(Debug, Default)]
-struct Tally {
-    passed: usize,
-    failed: usize,
+/// Compares so many random documents of a seed.
+pub(crate) fn random(count: usize, seed: u64) -> Result<(), Failure> {
+    run(&[
+        "--random".to_owned(),
+        count.to_string(),
+        "--seed".to_owned(),
+        seed.to_string(),
+    ])
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Options {
     vectors: Vec<PathBuf>,
     random: usize,
@@ -42,51 +46,31 @@ struct Options {
 }
 
 impl Options {
-    fn parse(arguments: &[String]) -> Result<Self, String> {
-        let mut options = Self {
-            seed: 1,
-            ..Self::default()
-        };
-        let mut vectors = None;
+    fn parse(arguments: &[String]) -> Result<Self, Failure> {
+        let (mut random, mut seed, mut vectors) = (0, 1, Vec::new());
         let mut arguments = arguments.iter().peekable();
         while let Some(argument) = arguments.next() {
-            let mut number = || {
-                arguments
-                    .next()
-                    .and_then(|value| value.replace('_', "").parse::<u64>().ok())
-                    .ok_or_else(|| format!("`{argument}` takes a number"))
-            };
             match argument.as_str() {
-                "--random" => {
-                    options.random =
-                        usize::try_from(number()?).map_err(|error| error.to_string())?;
-                }
-                "--seed" => options.seed = number()?,
+                "--random" => random = number(argument, arguments.next())?,
+                "--seed" => seed = number(argument, arguments.next())?,
                 "--vectors" => {
-                    let files: &mut Vec<PathBuf> = vectors.get_or_insert_default();
                     while let Some(file) = arguments.next_if(|next| !next.starts_with("--")) {
-                        files.push(file.into());
+                        vectors.push(file.into());
                     }
                 }
-                other => {
-                    return Err(format!(
-                        "unknown argument `{other}`\nusage: cargo xtask {USAGE}"
-                    ));
-                }
+                other => return Err(Failure::new(format!("unknown argument `{other}`"))),
             }
         }
-        let recorded = || {
-            let folder = oracle::workspace().join("crates/goff-engine/tests/vectors");
-            vec![
-                folder.join("engine-public.jsonl.gz"),
-                folder.join("engine-extra-public.jsonl.gz"),
-            ]
-        };
-        options.vectors = match vectors {
-            Some(files) => files,
-            None if options.random > 0 => Vec::new(),
-            None => recorded(),
-        };
-        Ok(options)
+        if vectors.is_empty() && random == 0 {
+            let folder = root().join("crates/goff-engine/tests/vectors");
+            vectors = ["engine-public.jsonl.gz", "engine-extra-public.jsonl.gz"]
+                .map(|file| folder.join(file))
+                .into();
+        }
+        Ok(Self {
+            vectors,
+            random: usize::try_from(random).unwrap_or(usize::MAX),
+            seed,
+        })
     }
 }

@@ -10,8 +10,10 @@ mod ci;
 mod conformance;
 mod fuzz;
 mod integration;
+mod parts;
 mod program;
 mod relay_proxy;
+mod release_check;
 mod soak;
 mod tidy;
 mod workspace;
@@ -29,7 +31,12 @@ type Command = (
 );
 
 const COMMANDS: &[Command] = &[
-    ("test", "[ARGS]", "every test that needs only Rust", test),
+    (
+        "test",
+        "[ARGS]",
+        "every test that needs only Rust; ARGS are those of `cargo test`",
+        test,
+    ),
     (
         "integration",
         "[--relay SOURCE] [-- ARGS]",
@@ -38,11 +45,11 @@ const COMMANDS: &[Command] = &[
     ),
     (
         "conformance",
-        "[--vectors FILE…] [--random N --seed S] | report",
-        "the engine against recorded answers of the official one, and against it; report writes CONFORMANCE.md",
+        "[--vectors FILE…] [--random N] [--seed S] | report",
+        "the engine beside the official one, by recorded answers or random documents; report writes CONFORMANCE.md",
         |arguments| match arguments.split_first() {
             Some((first, rest)) if first == "report" => conformance::report::run(rest),
-            _ => conformance::run(arguments).map_err(Failure::new),
+            _ => conformance::run(arguments),
         },
     ),
     (
@@ -54,20 +61,26 @@ const COMMANDS: &[Command] = &[
     (
         "soak",
         "NAME [--minutes N] [--seed S]",
-        "the long form of a test that CI runs short; NAME is stress, interleavings, conformance or fuzz",
+        "the long form of a test that CI runs short; NAME is NAMES",
         soak::run,
     ),
     (
         "tidy",
-        "",
+        "[CHECK…]",
         "the checks of the project's structure",
         tidy::run,
     ),
     (
         "ci",
         "",
-        "everything that CI runs, with the time of each part",
+        "what every change must pass, with the time of each part",
         ci::run,
+    ),
+    (
+        "release-check",
+        "[PART…]",
+        "what a release must pass and ci does not run: combinations of features, bench, every soak",
+        release_check::run,
     ),
 ];
 
@@ -97,13 +110,13 @@ fn main() -> ExitCode {
 fn usage() -> String {
     let mut usage = String::from("usage: cargo xtask COMMAND\n\n");
     for (name, arguments, what, _) in COMMANDS {
+        let what = what.replace("NAMES", &soak::names());
         usage.push_str(&format!("{name} {arguments}\n    {what}\n"));
     }
     usage
 }
 
-/// The default members leave out what needs more than Rust; with the embedded relay proxy the integration
-/// tests need no more. Arguments are those of one `cargo test`, which then is all there is.
+/// The default members need only Rust. Without arguments, the integration tests follow, with the embedded relay proxy.
 fn test(arguments: &[String]) -> Result<(), Failure> {
     Program::cargo(["test"]).args(arguments).run()?;
     if arguments.is_empty() {

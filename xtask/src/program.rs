@@ -31,10 +31,30 @@ impl fmt::Display for Failure {
     }
 }
 
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self(error.to_string())
     }
+}
+
+/// For a command that takes no arguments.
+pub(crate) fn no_arguments(arguments: &[String]) -> Result<(), Failure> {
+    match arguments.first() {
+        None => Ok(()),
+        Some(argument) => Err(Failure::new(format!("unknown argument `{argument}`"))),
+    }
+}
+
+/// The value of an argument that takes a number.
+pub(crate) fn number(argument: &str, value: Option<&String>) -> Result<u64, Failure> {
+    let number = value.and_then(|value| value.replace('_', "").parse().ok());
+    number.ok_or_else(|| Failure::new(format!("`{argument}` needs a number")))
 }
 
 /// A program to run at the root of the workspace, with our standard streams.

@@ -1,10 +1,10 @@
 //! `cargo xtask soak NAME`: the long form of tests that CI runs short.
 
 use crate::integration::{self, Relay};
-use crate::program::{Failure, Program};
+use crate::program::{Failure, Program, number};
 use crate::{conformance, fuzz};
 
-/// Name, minutes unless told, and the function that runs it.
+/// Name, default minutes, and the function that runs it.
 type Soak = (&'static str, u64, fn(&Options) -> Result<(), Failure>);
 
 const SOAKS: &[Soak] = &[
@@ -24,6 +24,19 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     soak(&options).map_err(|failure| Failure::new(format!("{name}: {failure}")))
 }
 
+/// Runs each soak with its default minutes, up to the first that fails.
+pub(crate) fn all() -> Result<(), Failure> {
+    SOAKS
+        .iter()
+        .try_for_each(|(name, ..)| run(&[(*name).to_owned()]))
+}
+
+/// The names, for the usage text.
+pub(crate) fn names() -> String {
+    let names: Vec<&str> = SOAKS.iter().map(|(name, ..)| *name).collect();
+    names.join(", ")
+}
+
 /// Many tasks against a relay proxy that is killed, stopped, restarted and edited.
 fn stress(options: &Options) -> Result<(), Failure> {
     let tests = integration::tests(&Relay::Auto.resolve()?)?
@@ -32,34 +45,33 @@ fn stress(options: &Options) -> Result<(), Failure> {
     options.seeded(tests).run()
 }
 
-/// Late answers and invalidations in random order. Their number is given, not the time they take.
+/// Late answers and invalidations in random order.
 fn interleavings(options: &Options) -> Result<(), Failure> {
-    const EACH_MINUTE: u64 = 10_000;
-    let tests = Program::cargo(["test", "--package", "goff-client", "--test", "remote"])
-        .args(["stale_writes", "--", "--nocapture"])
-        .env(
-            "GOFF_INTERLEAVINGS",
-            (options.minutes * EACH_MINUTE).to_string(),
-        );
-    options.seeded(tests).run()
-}
-
-/// Other files that come and go beside a watched flag file. Their number is given, not the time
-/// they take.
-fn churn(options: &Options) -> Result<(), Failure> {
-    const EACH_MINUTE: u64 = 10_000;
-    Program::cargo(["test", "--package", "goff-client", "--features", "file"])
-        .args(["--lib", "--", "--nocapture", "churn_of_other_files"])
-        .env(
-            "GOFF_CHURN_WRITES",
-            (options.minutes * EACH_MINUTE).to_string(),
-        )
+    options
+        .seeded(options.test_of_client(
+            &["--test", "remote", "stale_writes", "--", "--nocapture"],
+            ("GOFF_INTERLEAVINGS", 10_000),
+        ))
         .run()
 }
 
-/// A relay proxy that is restarted under in-process evaluation. Their number is given, not the time they take.
+/// Other files that come and go beside a watched flag file.
+fn churn(options: &Options) -> Result<(), Failure> {
+    let test = [
+        "--features",
+        "file",
+        "--lib",
+        "--",
+        "--nocapture",
+        "churn_of_other_files",
+    ];
+    options
+        .test_of_client(&test, ("GOFF_CHURN_WRITES", 10_000))
+        .run()
+}
+
+/// A relay proxy that is restarted under in-process evaluation.
 fn restarts(options: &Options) -> Result<(), Failure> {
-    const EACH_MINUTE: u64 = 50;
     integration::tests(&Relay::Auto.resolve()?)?
         .args([
             "--test",
@@ -69,42 +81,30 @@ fn restarts(options: &Options) -> Result<(), Failure> {
             "--nocapture",
             "--include-ignored",
         ])
-        .env("GOFF_RESTARTS", (options.minutes * EACH_MINUTE).to_string())
+        .env("GOFF_RESTARTS", (options.minutes * 50).to_string())
         .run()
 }
 
-/// Changes of flags that nobody has subscribed to. Their number is given, not the time they take.
+/// Changes of flags without a subscriber.
 fn updates(options: &Options) -> Result<(), Failure> {
-    const EACH_MINUTE: u64 = 10_000;
-    Program::cargo(["test", "--package", "goff-client", "--test", "in_process"])
-        .args(["updates", "--", "--nocapture"])
-        .env("GOFF_UPDATES", (options.minutes * EACH_MINUTE).to_string())
+    let test = ["--test", "in_process", "updates", "--", "--nocapture"];
+    options
+        .test_of_client(&test, ("GOFF_UPDATES", 10_000))
         .run()
 }
 
-/// Configurations that replace one another. Their number is given, not the time they take.
+/// Configurations that replace one another.
 fn refreshes(options: &Options) -> Result<(), Failure> {
-    const EACH_MINUTE: u64 = 10_000;
-    let arguments = ["test", "--release", "--package", "goff-client"];
-    Program::cargo(arguments)
-        .args(["--test", "refresh_memory", "--", "--nocapture"])
-        .env(
-            "GOFF_REFRESHES",
-            (options.minutes * EACH_MINUTE).to_string(),
-        )
+    let test = ["--release", "--test", "refresh_memory", "--", "--nocapture"];
+    options
+        .test_of_client(&test, ("GOFF_REFRESHES", 10_000))
         .run()
 }
 
-/// Random documents beside the official engine. Their number is given, not the time they take.
+/// Random documents beside the official engine.
 fn conformance(options: &Options) -> Result<(), Failure> {
-    const EACH_MINUTE: u64 = 200_000;
-    let arguments = [
-        "--random".to_owned(),
-        (options.minutes * EACH_MINUTE).to_string(),
-        "--seed".to_owned(),
-        options.seed.unwrap_or(1).to_string(),
-    ];
-    conformance::run(&arguments).map_err(Failure::new)
+    let count = usize::try_from(options.minutes * 50_000).unwrap_or(usize::MAX);
+    conformance::random(count, options.seed.unwrap_or(1))
 }
 
 /// The engine's fuzz targets.
@@ -114,8 +114,9 @@ fn fuzz(options: &Options) -> Result<(), Failure> {
 
 #[derive(Debug, PartialEq, Eq)]
 struct Options {
+    /// Some soaks repeat something so many times in a minute, and take as long as that takes.
     minutes: u64,
-    /// The test takes one of its own and prints it if there is none.
+    /// Without a seed, the test chooses one and prints it.
     seed: Option<u64>,
 }
 
@@ -126,35 +127,32 @@ impl Options {
             None => tests.env_remove("GOFF_SEED"),
         }
     }
+
+    /// Tests of goff-client, with a variable that says how often to repeat, given for a minute.
+    fn test_of_client(&self, test: &[&str], (variable, each_minute): (&str, u64)) -> Program {
+        Program::cargo(["test", "--package", "goff-client"])
+            .args(test)
+            .env(variable, (self.minutes * each_minute).to_string())
+    }
 }
 
 fn parse(arguments: &[String]) -> Result<(&'static Soak, Options), Failure> {
-    let names: Vec<&str> = SOAKS.iter().map(|(name, ..)| *name).collect();
-    let known = || format!("the names are {}", names.join(", "));
-    let (name, arguments) = arguments
-        .split_first()
-        .ok_or_else(|| Failure::new(format!("which one? {}", known())))?;
+    let wrong = || Failure::new(format!("the names are {}", names()));
+    let (name, arguments) = arguments.split_first().ok_or_else(wrong)?;
     let soak = SOAKS
         .iter()
         .find(|(known, ..)| known == name)
-        .ok_or_else(|| Failure::new(format!("unknown name `{name}`; {}", known())))?;
-    let mut options = Options {
-        minutes: soak.1,
-        seed: None,
-    };
+        .ok_or_else(wrong)?;
+    let (mut minutes, mut seed) = (soak.1, None);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
-        let number = arguments.next().and_then(|number| number.parse().ok());
-        match (argument.as_str(), number) {
-            ("--minutes", Some(minutes @ 1..)) => options.minutes = minutes,
-            ("--seed", Some(seed)) => options.seed = Some(seed),
-            ("--minutes" | "--seed", _) => {
-                return Err(Failure::new(format!("`{argument}` needs a number")));
-            }
+        match argument.as_str() {
+            "--minutes" => minutes = number(argument, arguments.next())?,
+            "--seed" => seed = Some(number(argument, arguments.next())?),
             _ => return Err(Failure::new(format!("unknown argument `{argument}`"))),
         }
     }
-    Ok((soak, options))
+    Ok((soak, Options { minutes, seed }))
 }
 
 #[cfg(test)]
@@ -187,10 +185,9 @@ mod tests {
             let failure = parse(words).unwrap_err().to_string();
             assert!(failure.contains(named), "{failure}");
         };
-        check(&[], "stress, interleavings");
-        check(&["stres"], "`stres`; the names are stress");
+        check(&[], "the names are stress, interleavings");
+        check(&["stres"], "the names are stress");
         check(&["stress", "--minutes"], "`--minutes` needs a number");
-        check(&["stress", "--minutes", "0"], "`--minutes` needs a number");
         check(&["stress", "--seed", "-1"], "`--seed` needs a number");
         check(&["stress", "--hours", "1"], "`--hours`");
     }

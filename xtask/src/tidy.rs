@@ -1,113 +1,157 @@
 //! `cargo xtask tidy`: what the compiler does not check about the project's structure.
 
-pub(crate) mod circles;
+mod circles;
 mod dependency_table;
+mod documents;
 mod relay_version;
 pub(crate) mod sources;
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::conformance::report;
-use crate::program::{self, Failure};
-use crate::workspace;
+use crate::program::{Failure, Program, root};
+use crate::workspace::{self, Package};
+use sources::Source;
 
-/// Runs the checks; hints are printed, faults fail the command.
+/// Name, and the function that returns the faults.
+type Check = (&'static str, fn(&Project) -> Result<Vec<String>, Failure>);
+
+const CHECKS: &[Check] = &[
+    ("dependencies", |project| {
+        dependency_table::faults(&project.architecture, &project.packages, &project.sources)
+    }),
+    ("documentation", |project| {
+        let sources = project.sources.iter();
+        Ok(sources.filter_map(sources::without_documentation).collect())
+    }),
+    ("relay-version", |_| {
+        let compose = fs::read_to_string(root().join("docker-compose.yml"))?;
+        let go_mod = fs::read_to_string(root().join("tests-integration/relay/go.mod"))?;
+        Ok(relay_version::differences(&compose, &go_mod))
+    }),
+    ("conformance", |project| report::faults(&project.sources)),
+    ("map", |project| Ok(documents::map(&project.architecture))),
+    ("circles", circles),
+    ("entries", entries),
+    ("citations", citations),
+    ("fillers", |_| Ok(documents::fillers())),
+];
+
+/// Run when they are named only, until the whole project passes them.
+const LATER: &[&str] = &["conformance", "circles", "entries", "citations", "fillers"];
+
+/// What the checks read.
+struct Project {
+    architecture: String,
+    packages: BTreeMap<String, Package>,
+    sources: Vec<Source>,
+}
+
+/// Runs the checks, or those that are named; hints are printed, faults fail the command.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
-    if let Some((first, crates)) = arguments.split_first()
-        && first == "circles"
-    {
-        return circles(crates);
+    let is_wanted = |(name, _): &&Check| match arguments {
+        [] => !LATER.contains(name),
+        _ => arguments.iter().any(|wanted| wanted == name),
+    };
+    let checks: Vec<&Check> = CHECKS.iter().filter(is_wanted).collect();
+    if checks.len() < arguments.len() {
+        let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
+        return Err(Failure::new(format!("the checks are {}", names.join(", "))));
     }
-    if let Some(argument) = arguments.first() {
-        return Err(Failure::new(format!("unknown argument `{argument}`")));
-    }
-    let findings = check()?;
-    for hint in &findings.hints {
+    let project = project()?;
+    let hints: Vec<String> = project
+        .sources
+        .iter()
+        .filter_map(sources::too_long)
+        .collect();
+    for hint in &hints {
         println!("hint: {hint}");
     }
-    for fault in &findings.faults {
-        println!("fault: {fault}");
+    let mut count = 0;
+    for (name, check) in checks {
+        for fault in check(&project)? {
+            println!("fault ({name}): {fault}");
+            count += 1;
+        }
     }
-    match findings.faults.len() {
+    match count {
         0 => {
-            println!("tidy: no faults, {} hints", findings.hints.len());
+            println!("tidy: no faults, {} hints", hints.len());
             Ok(())
         }
         count => Err(Failure::new(format!("{count} faults"))),
     }
 }
 
-/// The import circles of some crates, given by their directories; of all without arguments.
-fn circles(crates: &[String]) -> Result<(), Failure> {
-    let mut directories: Vec<PathBuf> = crates.iter().map(PathBuf::from).collect();
-    if directories.is_empty() {
-        let packages = workspace::packages()?.into_values();
-        directories.extend(packages.map(|package| program::root().join(package.directory)));
-    }
-    let mut count = 0;
-    for directory in directories {
-        for circle in circles::of_crate(&directory)? {
-            println!("{}: {circle}", directory.display());
-            count += 1;
-        }
-    }
-    match count {
-        0 => Ok(()),
-        count => Err(Failure::new(format!("{count} import circles"))),
-    }
-}
-
-/// What the checks found.
-#[derive(Debug, Default)]
-struct Findings {
-    /// Must be put right.
-    faults: Vec<String>,
-    /// Worth a look.
-    hints: Vec<String>,
-}
-
-fn check() -> Result<Findings, Failure> {
-    let root = program::root();
+fn project() -> Result<Project, Failure> {
     let packages = workspace::packages()?;
     let mut sources = Vec::new();
     for package in packages.values() {
         sources.extend(sources::of_package(package)?);
     }
-    let mut findings = Findings::default();
+    Ok(Project {
+        architecture: fs::read_to_string(root().join("ARCHITECTURE.md"))?,
+        packages,
+        sources,
+    })
+}
 
-    let rows = dependency_table::parse(&fs::read_to_string(root.join("ARCHITECTURE.md"))?)?;
-    findings
-        .faults
-        .extend(dependency_table::against_packages(&rows, &packages));
-    for row in rows.iter().filter(|row| packages.contains_key(&row.name)) {
-        findings.faults.extend(dependency_table::against_tree(
-            row,
-            &workspace::tree(&row.name)?,
-        ));
-        findings
-            .faults
-            .extend(dependency_table::against_sources(row, &sources));
+fn circles(project: &Project) -> Result<Vec<String>, Failure> {
+    let mut faults = Vec::new();
+    for package in project.packages.values() {
+        let circles = circles::of_crate(&root().join(&package.directory))?;
+        faults.extend(
+            circles
+                .iter()
+                .map(|circle| format!("{}: {circle}", package.name)),
+        );
     }
-    for source in &sources {
-        findings
-            .faults
-            .extend(sources::without_documentation(source));
-        findings.hints.extend(sources::too_long(source));
+    Ok(faults)
+}
+
+/// A reader sees the concepts of these crates at once.
+fn entries(project: &Project) -> Result<Vec<String>, Failure> {
+    const MOST: usize = 8;
+    let mut faults = Vec::new();
+    for package in ["goff-client", "goff-core", "goff-hooks"] {
+        let directory = project
+            .packages
+            .get(package)
+            .map(|package| package.directory.join("src"));
+        let count = fs::read_dir(root().join(directory.unwrap_or_default()))?.count();
+        if count > MOST {
+            faults.push(format!(
+                "`{package}` has {count} entries at the top of src/, more than {MOST}"
+            ));
+        }
     }
-    findings.faults.extend(relay_version::differences(
-        &fs::read_to_string(root.join("docker-compose.yml"))?,
-        &fs::read_to_string(root.join("tests-integration/relay/go.mod"))?,
-    ));
-    findings.faults.extend(report::faults(&sources)?);
-    Ok(findings)
+    Ok(faults)
+}
+
+/// The citations in all Rust files and documents that git knows.
+fn citations(_: &Project) -> Result<Vec<String>, Failure> {
+    let mut faults = Vec::new();
+    let files = Program::new("git")
+        .args(["ls-files", "*.rs", "*.md"])
+        .output()?;
+    for path in files
+        .lines()
+        .filter(|path| !path.starts_with("xtask/src/tidy"))
+    {
+        // A file that is deleted and not committed yet.
+        if let Ok(text) = fs::read_to_string(root().join(path)) {
+            faults.extend(documents::citations(Path::new(path), &text)?);
+        }
+    }
+    Ok(faults)
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn the_project_is_tidy() {
-        let findings = super::check().unwrap();
-        assert!(findings.faults.is_empty(), "{:#?}", findings.faults);
+        super::run(&[]).unwrap();
     }
 }

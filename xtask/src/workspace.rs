@@ -13,10 +13,7 @@ pub(crate) struct Package {
     pub(crate) name: String,
     /// Relative to the root.
     pub(crate) directory: PathBuf,
-    /// Without `default`.
-    pub(crate) features: Vec<String>,
-    pub(crate) has_library: bool,
-    /// Those needed to build and run it, optional ones and those of one platform included.
+    /// Normal and build dependencies, optional ones and those of one platform included.
     pub(crate) dependencies: BTreeSet<String>,
 }
 
@@ -25,7 +22,7 @@ pub(crate) fn packages() -> Result<BTreeMap<String, Package>, Failure> {
     let metadata = Program::cargo(["metadata", "--format-version=1", "--no-deps"]).output()?;
     let metadata: Value = serde_json::from_str(&metadata).map_err(|error| {
         Failure::new(format!(
-            "`cargo metadata` printed something that is not JSON: {error}"
+            "reading the output of `cargo metadata` failed: {error}"
         ))
     })?;
     Ok(list(&metadata, "packages")
@@ -35,7 +32,7 @@ pub(crate) fn packages() -> Result<BTreeMap<String, Package>, Failure> {
         .collect())
 }
 
-/// The crates that a build of this package with its default features contains, itself among them.
+/// The crates in a build of this package with default features, and the package.
 pub(crate) fn tree(package: &str) -> Result<BTreeSet<String>, Failure> {
     let tree = Program::cargo(["tree", "--package", package, "--edges=normal,build"])
         .args(["--prefix=none", "--format={p}"])
@@ -55,20 +52,6 @@ fn package(json: &Value) -> Package {
     Package {
         name: text(json, "name"),
         directory: directory.unwrap_or(&manifest).to_owned(),
-        features: json
-            .get("features")
-            .and_then(Value::as_object)
-            .map(|features| {
-                features
-                    .keys()
-                    .filter(|name| *name != "default")
-                    .cloned()
-                    .collect()
-            })
-            .unwrap_or_default(),
-        has_library: list(json, "targets")
-            .iter()
-            .any(|target| list(target, "kind").contains(&"lib".into())),
         dependencies: list(json, "dependencies")
             .iter()
             .filter(|dependency| text(dependency, "kind") != "dev")
@@ -99,19 +82,15 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_package_has_its_features_and_the_dependencies_that_are_not_for_tests_only() {
+    fn a_package_has_the_dependencies_that_are_not_for_tests_only() {
         let package = package(&json!({
             "name": "ours", "manifest_path": root().join("crates/ours/Cargo.toml"),
-            "features": {"default": ["a"], "a": [], "b": []},
-            "targets": [{"kind": ["lib"]}, {"kind": ["test"]}],
             "dependencies": [
                 {"name": "normal", "kind": null}, {"name": "optional", "kind": null, "optional": true},
                 {"name": "at-build-time", "kind": "build"}, {"name": "for-tests", "kind": "dev"},
             ],
         }));
         assert_eq!(package.directory, PathBuf::from("crates/ours"));
-        assert_eq!(package.features, ["a", "b"]);
-        assert!(package.has_library);
         let dependencies: Vec<_> = package.dependencies.iter().map(String::as_str).collect();
         assert_eq!(dependencies, ["at-build-time", "normal", "optional"]);
     }

@@ -1,6 +1,22 @@
-//! When two output documents are the same.
+//! Which output documents are the same.
+
+use std::ops::AddAssign;
 
 use serde_json::Value;
+
+/// How many answers agree with the official ones.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) passed: usize,
+    pub(super) failed: usize,
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+}
 
 /// Whether an answer agrees with the official one.
 pub(super) fn agree(answer: &str, expected: &str) -> bool {
@@ -20,7 +36,7 @@ pub(super) fn is_size_limit(answer: &str) -> bool {
             || answer.contains("\"errorDetails\":\"targeting query"))
 }
 
-/// What kind of answer this is: its reason and error, without names of its own.
+/// What kind of answer this is: its reason and error, without names of flags or attributes.
 pub(super) fn outcome(answer: &str) -> String {
     let Ok(answer) = serde_json::from_str::<Value>(answer) else {
         return "not JSON".to_owned();
@@ -46,7 +62,7 @@ pub(super) fn outcome(answer: &str) -> String {
 ///
 /// An input that is not evaluated has one shape; the native build gives it another.
 fn comparable(output: Value) -> Value {
-    let mut output = normalised(output);
+    let mut output = normalized(output);
     let text = |name: &str| {
         output
             .get(name)
@@ -65,13 +81,13 @@ fn comparable(output: Value) -> Value {
     output
 }
 
-fn normalised(value: Value) -> Value {
+fn normalized(value: Value) -> Value {
     match value {
         Value::Number(number) => Value::String(format!("number {:?}", number.as_f64())),
-        Value::Array(elements) => elements.into_iter().map(normalised).collect(),
+        Value::Array(elements) => elements.into_iter().map(normalized).collect(),
         Value::Object(members) => members
             .into_iter()
-            .map(|(name, value)| (name, normalised(value)))
+            .map(|(name, value)| (name, normalized(value)))
             .collect(),
         other => other,
     }

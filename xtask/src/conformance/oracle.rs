@@ -2,16 +2,11 @@
 
 use std::{
     io::{BufRead, BufReader, BufWriter, Write},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-/// The folder that holds the workspace.
-pub(super) fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .map_or_else(PathBuf::new, Path::to_path_buf)
-}
+use crate::program::root;
 
 /// A running oracle: `tests-integration/relay/oracle`, built with Go.
 pub(super) struct Oracle {
@@ -92,7 +87,7 @@ impl Drop for Oracle {
 
 /// Builds the oracle, which Go skips if nothing changed.
 fn build() -> Result<PathBuf, String> {
-    let workspace = workspace();
+    let workspace = root();
     let binary = workspace.join(".relay").join("oracle");
     let status = Command::new("go")
         .args(["build", "-trimpath", "-o"])

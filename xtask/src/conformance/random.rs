@@ -8,9 +8,8 @@ use goff_generators::{Document, documents};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-use super::compare::{agree, is_size_limit, outcome};
+use super::compare::{Tally, agree, is_size_limit, outcome};
 use super::oracle::Oracle;
-use super::{Options, Tally};
 
 /// How many documents are sent to the official engine at once.
 const BATCH: usize = 512;
@@ -22,16 +21,16 @@ const PRINTED: usize = 10;
 const SHRINKING_STEPS: usize = 4000;
 
 /// Compares documents of a seed; the same seed gives the same documents.
-pub(super) fn run(options: &Options, tally: &mut Tally) -> Result<(), String> {
+pub(super) fn run(count: usize, seed: u64) -> Result<Tally, String> {
     let now = Timestamp::from(SystemTime::now());
     let mut oracle = Oracle::start()?;
     let documents = documents();
-    let mut runner = runner(options.seed);
+    let mut runner = runner(seed);
     let mut summary = Summary::default();
-    let mut failed = 0_usize;
-    while summary.compared < options.random {
+    let mut tally = Tally::default();
+    while summary.compared < count {
         let mut batch = Vec::with_capacity(BATCH);
-        while batch.len() < BATCH.min(options.random - summary.compared) {
+        while batch.len() < BATCH.min(count - summary.compared) {
             let tree = documents
                 .new_tree(&mut runner)
                 .map_err(|reason| reason.to_string())?;
@@ -55,17 +54,16 @@ pub(super) fn run(options: &Options, tally: &mut Tally) -> Result<(), String> {
             } else if oracle.is_unstable(&document.text, &expected)? {
                 summary.unstable += 1;
             } else {
-                failed += 1;
-                if failed <= PRINTED {
+                tally.failed += 1;
+                if tally.failed <= PRINTED {
                     let smallest = shrink(&mut tree, &mut oracle, now)?;
-                    print(&smallest, options.seed, summary.compared, &mut oracle, now)?;
+                    print(&smallest, seed, summary.compared, &mut oracle, now)?;
                 }
             }
         }
     }
-    tally.failed += failed;
-    println!("seed {}: {failed} differ; {summary}", options.seed);
-    Ok(())
+    println!("seed {seed}: {} differ; {summary}", tally.failed);
+    Ok(tally)
 }
 
 fn runner(seed: u64) -> TestRunner {

@@ -12,7 +12,7 @@ use goff_engine::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Tally, compare};
+use super::compare::{self, Tally};
 
 #[derive(Deserialize)]
 struct Vector<'v> {
@@ -26,7 +26,7 @@ struct Vector<'v> {
 }
 
 /// Compares every vector of a file, plain or compressed.
-pub(super) fn run(path: &Path, tally: &mut Tally) -> Result<(), String> {
+pub(super) fn run(path: &Path) -> Result<Tally, String> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let file = File::open(path).map_err(|error| named(&error))?;
     let reader: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
@@ -60,7 +60,5 @@ pub(super) fn run(path: &Path, tally: &mut Tally) -> Result<(), String> {
         }
     }
     println!("{}: {passed} passed, {failed} failed", path.display());
-    tally.passed += passed;
-    tally.failed += failed;
-    Ok(())
+    Ok(Tally { passed, failed })
 }

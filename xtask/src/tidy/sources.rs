@@ -1,4 +1,4 @@
-//! Every module says what it is for, and a long file is asked whether it holds two things.
+//! The Rust files of a package: each module says what it is for, and a long file should probably be split.
 
 use std::fs;
 use std::io;
@@ -81,7 +81,7 @@ pub(crate) fn too_long(source: &Source) -> Option<String> {
     let lines = source.before_tests().lines().count();
     (lines > MANY && source.is_shipped()).then(|| {
         format!(
-            "{} has {lines} lines before its tests: two concepts?",
+            "{} has {lines} lines before its tests; split it?",
             source.path.display()
         )
     })

@@ -1,0 +1,165 @@
+//! What the documents say about the tree and about each other, and their words.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use crate::program::{Failure, Program, root};
+
+/// Each folder and file on the map of ARCHITECTURE.md exists, and each folder of a crate's `src/` is on the map.
+pub(super) fn map(architecture: &str) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut mapped = BTreeSet::new();
+    let mut base = "";
+    let map = architecture.split("\n## Map\n").nth(1).unwrap_or_default();
+    let map = map.split("```").nth(1).unwrap_or_default();
+    for line in map.lines().filter(|line| line.contains('/')) {
+        let (path, what) = line.trim().split_once(' ').unwrap_or((line, ""));
+        let is_inside = line.starts_with(' ');
+        let folder = if is_inside {
+            format!("{base}{path}")
+        } else {
+            path.to_owned()
+        };
+        base = if is_inside { base } else { path };
+        let files = what.split(|c: char| !c.is_alphanumeric() && !"_.".contains(c));
+        for file in files.filter(|word| word.ends_with(".rs")).chain([""]) {
+            if !root().join(&folder).join(file).exists() {
+                faults.push(format!(
+                    "ARCHITECTURE.md: the map has {folder}{file}, which does not exist"
+                ));
+            }
+        }
+        mapped.insert(folder);
+    }
+    let sources = mapped
+        .iter()
+        .filter(|folder| folder.starts_with("crates/") && folder.ends_with("/src/"));
+    for folder in sources.flat_map(|source| folders_in(source)) {
+        if !mapped.contains(&folder) && !mapped.iter().any(|other| other.starts_with(&folder)) {
+            faults.push(format!("ARCHITECTURE.md: {folder} is not on the map"));
+        }
+    }
+    faults
+}
+
+/// The folders in a folder, without those that only divide a file of the same name.
+fn folders_in(folder: &str) -> Vec<String> {
+    let entries = fs::read_dir(root().join(folder))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let folders = entries.map(|entry| entry.path());
+    let folders = folders.filter(|path| path.is_dir() && !path.with_extension("rs").exists());
+    folders
+        .filter_map(|path| Some(format!("{folder}{}/", path.file_name()?.to_str()?)))
+        .collect()
+}
+
+/// Every citation, such as `docs/NAME.md 6.3`, leads to a heading of that document.
+pub(super) fn citations(path: &Path, text: &str) -> Result<Vec<String>, Failure> {
+    let mut faults = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        for citation in line.split("docs/").skip(1) {
+            let mut words =
+                citation.splitn(3, |c: char| !c.is_alphanumeric() && !"-_.".contains(c));
+            let (document, section) = (
+                words.next().unwrap_or_default(),
+                words.next().unwrap_or_default(),
+            );
+            let (document, section) = (
+                document.trim_end_matches('.'),
+                section.trim_end_matches('.'),
+            );
+            let is_cited = citation.starts_with(&format!("{document} "));
+            let is_section = section
+                .starts_with(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit())
+                && section.contains(|c: char| c.is_ascii_digit());
+            if !document.ends_with(".md") || document == "NAME.md" {
+                continue;
+            }
+            let Ok(target) = fs::read_to_string(root().join("docs").join(document)) else {
+                faults.push(format!(
+                    "{}:{}: no docs/{document}",
+                    path.display(),
+                    index + 1
+                ));
+                continue;
+            };
+            let mut headings = target.lines().filter(|line| line.starts_with('#'));
+            let leads_to = |heading: &str| {
+                let number = heading.trim_start_matches('#').split_whitespace().next();
+                number.is_some_and(|number| number.trim_end_matches('.') == section)
+            };
+            if is_cited && is_section && !headings.any(leads_to) {
+                faults.push(format!(
+                    "{}:{}: docs/{document} has no {section}",
+                    path.display(),
+                    index + 1
+                ));
+            }
+        }
+    }
+    Ok(faults)
+}
+
+/// Fillers that hide who does what are rare.
+pub(super) fn fillers() -> Vec<String> {
+    const FILLERS: &str = r"\b(whoever|nobody|somebody|everybody|of its own|by itself)\b";
+    const MOST: usize = 10;
+    let lines = Program::new("git")
+        .args(["grep", "-niE", FILLERS, "--", "*.rs", "*.md"])
+        .output();
+    // Without a hit, git fails.
+    let lines = lines.unwrap_or_default();
+    match lines.lines().count() {
+        0..=MOST => Vec::new(),
+        count => vec![format!(
+            "{count} lines have one of {FILLERS}, more than {MOST}:\n{lines}"
+        )],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_citation_leads_to_a_heading() {
+        let check = |line: &str, faults: usize| {
+            let found = citations(Path::new("a.rs"), line).unwrap();
+            assert_eq!(found.len(), faults, "{line}: {found:?}");
+        };
+        check(
+            "// docs/relay-protocol.md 6.3, docs/engine-semantics.md 9.1.",
+            0,
+        );
+        check(
+            "// (docs/python-parity.md C19) and docs/python-parity.md A.6, row 29",
+            0,
+        );
+        check(
+            "// docs/relay-protocol.md says; see [it](docs/relay-protocol.md)",
+            0,
+        );
+        check(
+            "// docs/relay-protocol.md 6.99, docs/relay-protocol.md Z1",
+            2,
+        );
+        check("// docs/missing.md", 1);
+    }
+
+    #[test]
+    fn a_map_with_a_folder_too_many_or_too_few_is_a_fault() {
+        let map = |lines: &str| map(&format!("# A\n\n## Map\n\n```text\n{lines}```\n"));
+        assert_eq!(
+            map("xtask/src/  the commands: main.rs\n  tidy/  circles.rs\n"),
+            [""; 0]
+        );
+        assert_eq!(
+            map("xtask/src/  absent.rs\n  absent/  of nothing\n").len(),
+            2
+        );
+        assert!(map("crates/goff-core/src/  vocabulary\n").len() > 3);
+    }
+}

@@ -18,10 +18,8 @@ pub(crate) fn request_headers(
 ) -> Result<HeaderMap, OptionError> {
     let mut headers = HeaderMap::new();
     for (name, value) in custom {
-        let (name, value) = custom_header(name, value)?;
-        headers.append(name, value);
-    }
-    for (_, value) in custom {
+        let (name, header) = custom_header(name, value)?;
+        headers.append(name, header);
         secrets.add(value);
         // In `Bearer token` the token alone is a secret, too.
         if let Some((_, credential)) = value.split_once(' ') {
@@ -50,7 +48,7 @@ pub(crate) fn request_headers(
         })?;
         value.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, value);
-        // The relay proxy prefers it to `Authorization` (docs/relay-protocol.md 3).
+        // The relay proxy prefers `X-API-Key` to `Authorization` (docs/relay-protocol.md 3).
         headers.remove(X_API_KEY);
     }
     Ok(headers)

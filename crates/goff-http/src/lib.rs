@@ -49,7 +49,7 @@
 //!     .targeting_key("user-1")
 //!     .attribute("plan", "pro")
 //!     .build();
-//! match relay_proxy.evaluate("button-colour", &context).await {
+//! match relay_proxy.evaluate("button-color", &context).await {
 //!     Ok(resolution) => println!("{} because of {}", resolution.value, resolution.reason),
 //!     Err(error) => println!("{}: {error}", error.code()),
 //! }

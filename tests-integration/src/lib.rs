@@ -46,8 +46,9 @@ mod wire;
 
 pub use breakable_proxy::BreakableProxy;
 pub use fixture::{own_relay, relay};
+pub use goff_testkit::CollectedKind;
 pub use long_form::number_from_environment;
-pub use recorded_events::{EventKind, RecordedEvents};
+pub use recorded_events::RecordedEvents;
 pub use relay_config::{
     ADMIN_KEY, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance, KEY_WITHOUT_FLAG_SET,
     TEAM_A_KEY, TEAM_B_KEY,

@@ -11,24 +11,6 @@ use tokio::time::{Instant, sleep};
 
 use crate::embedded::EXPORTING_FLAG_SET;
 
-/// The two kinds of event that a relay proxy exports.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EventKind {
-    /// Evaluations.
-    Feature,
-    /// Tracking events.
-    Tracking,
-}
-
-impl EventKind {
-    pub(crate) fn file_name(self) -> &'static str {
-        match self {
-            Self::Feature => "feature.jsonl",
-            Self::Tracking => "tracking.jsonl",
-        }
-    }
-}
-
 /// The events of one kind, in order, about 100 ms after they arrived at a process.
 #[derive(Clone, Debug)]
 pub struct RecordedEvents(Place);
@@ -36,7 +18,7 @@ pub struct RecordedEvents(Place);
 #[derive(Clone, Debug)]
 enum Place {
     File(PathBuf),
-    Memory(Arc<EmbeddedRelay>, EventKind),
+    Memory(Arc<EmbeddedRelay>, CollectedKind),
 }
 
 impl RecordedEvents {
@@ -46,7 +28,7 @@ impl RecordedEvents {
     }
 
     /// The events that an embedded relay proxy has collected.
-    pub(crate) fn in_memory(relay: Arc<EmbeddedRelay>, kind: EventKind) -> Self {
+    pub(crate) fn in_memory(relay: Arc<EmbeddedRelay>, kind: CollectedKind) -> Self {
         Self(Place::Memory(relay, kind))
     }
 
@@ -63,13 +45,9 @@ impl RecordedEvents {
                     .collect()
             }
             Place::Memory(relay, kind) => {
-                let kind = match kind {
-                    EventKind::Feature => CollectedKind::Feature,
-                    EventKind::Tracking => CollectedKind::Tracking,
-                };
                 let exported = relay.events().into_iter().filter(|event| {
                     let flag_set = event.flag_set.as_deref();
-                    event.kind == kind && flag_set.is_none_or(|name| name == EXPORTING_FLAG_SET)
+                    event.kind == *kind && flag_set.is_none_or(|name| name == EXPORTING_FLAG_SET)
                 });
                 exported.map(|event| event.json).collect()
             }

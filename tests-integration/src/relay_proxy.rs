@@ -6,11 +6,13 @@ use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use goff_testkit::CollectedKind;
+
 use crate::embedded::Embedded;
 use crate::relay_config::FLAG_FILES;
 use crate::relay_directory::new_directory;
 use crate::relay_process::{RelayProcess, get};
-use crate::{Address, EventKind, Instance, RecordedEvents, RelaySource, StartError};
+use crate::{Address, Instance, RecordedEvents, RelaySource, StartError};
 
 /// A running relay proxy. Dropping it stops it, unless it is external.
 #[derive(Debug)]
@@ -133,10 +135,14 @@ impl RelayProxy {
     }
 
     /// The events of one kind that it has written so far; none for an external one.
-    pub fn recorded_events(&self, kind: EventKind) -> RecordedEvents {
+    pub fn recorded_events(&self, kind: CollectedKind) -> RecordedEvents {
         match &self.server {
             Server::Process(process) => {
-                RecordedEvents::in_file(process.directory.join("events").join(kind.file_name()))
+                let name = match kind {
+                    CollectedKind::Tracking => "tracking.jsonl",
+                    _ => "feature.jsonl",
+                };
+                RecordedEvents::in_file(process.directory.join("events").join(name))
             }
             Server::Embedded(embedded) => {
                 RecordedEvents::in_memory(Arc::clone(embedded.relay()), kind)

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use goff_provider::{EvaluationType, GoFeatureFlag};
-use goff_tests_integration::{EventKind, RelayProxy, request};
+use goff_tests_integration::{CollectedKind, RelayProxy, request};
 use serde_json::{Value, json};
 
 use crate::surfaces::User;
@@ -29,7 +29,7 @@ pub(crate) async fn check(
         .await
         .unwrap();
     assert_eq!(answer.status, 200, "{place}");
-    let events = exporter.recorded_events(EventKind::Feature);
+    let events = exporter.recorded_events(CollectedKind::Feature);
     assert_eq!(events.of_user(&last, 1).await.len(), 1, "{place}");
     let mut events = events.read();
     events.retain(|event| event["userKey"] == user.key());

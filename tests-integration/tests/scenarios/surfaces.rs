@@ -23,7 +23,7 @@ use goff_provider::{
     EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, InitializeError,
     LocalFlags, RemoteProtocol, ResolutionError,
 };
-use goff_tests_integration::{EventKind, RelayProxy};
+use goff_tests_integration::{CollectedKind, RelayProxy};
 use open_feature::{Client, OpenFeature, StructValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -281,7 +281,7 @@ impl Surface {
         if self.is_in_process() {
             self.goff.flush(Duration::from_secs(10)).await;
         }
-        let events = relay.recorded_events(EventKind::Feature);
+        let events = relay.recorded_events(CollectedKind::Feature);
         events.of_user(user.key(), count).await
     }
 

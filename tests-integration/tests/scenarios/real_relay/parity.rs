@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use goff_tests_integration::{
-    Answer, EventKind, Instance, RelayProxy, RelaySource, own_relay, raw_request,
+    Answer, CollectedKind, Instance, RelayProxy, RelaySource, own_relay, raw_request,
 };
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -34,8 +34,8 @@ async fn open_relay_proxies_answer_the_same() {
     let relays = both(Instance::Open);
     let differences = compare(&relays, requests::of_an_open_relay_proxy()).await;
     assert_eq!(differences.len(), 0, "they are above");
-    compare_events(&relays, EventKind::Feature).await;
-    compare_events(&relays, EventKind::Tracking).await;
+    compare_events(&relays, CollectedKind::Feature).await;
+    compare_events(&relays, CollectedKind::Tracking).await;
 }
 
 #[tokio::test]
@@ -296,7 +296,7 @@ fn moment(time: &str) -> Value {
 }
 
 /// Compares the recorded events. A real relay proxy writes those of its evaluations in any order.
-async fn compare_events(relays: &[RelayProxy; 2], kind: EventKind) {
+async fn compare_events(relays: &[RelayProxy; 2], kind: CollectedKind) {
     let [real, embedded] = relays.each_ref().map(|relay| relay.recorded_events(kind));
     let sorted = |events: Vec<Value>| {
         let mut events: Vec<String> = events

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use goff_tests_integration::{EventKind, RelayProxy};
+use goff_tests_integration::{CollectedKind, RelayProxy};
 
 use crate::following::{change_of, stream_opens};
 use crate::surfaces::{Surface, Typed};
@@ -24,7 +24,7 @@ pub(crate) async fn changes_and_usage_data_arrive(
         let report = surface.goff.flush(Duration::from_secs(10)).await;
         let own = if surface.is_in_process() { 2 } else { 1 };
         assert_eq!(report.delivered, own, "{}: {report:?}", surface.name);
-        let events = relay.recorded_events(EventKind::Feature);
+        let events = relay.recorded_events(CollectedKind::Feature);
         let events = events.of_user(user.key(), 2).await;
         assert_eq!(events.len(), 2, "{}: {events:?}", surface.name);
         subscriptions.push(surface.goff.subscribe());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use goff_provider::GoFeatureFlagOptions;
-use goff_tests_integration::{EventKind, Instance, relay};
+use goff_tests_integration::{CollectedKind, Instance, relay};
 use serde_json::{Value, json};
 
 use crate::surfaces::{Typed, remote_surfaces, surfaces};
@@ -33,7 +33,7 @@ async fn a_hit_is_exported_as_the_client_s_beside_the_server_s_miss() {
             let report = surface.goff.flush(Duration::from_secs(10)).await;
             assert_eq!(report.error.map(|error| error.to_string()), None);
             let events = relay
-                .recorded_events(EventKind::Feature)
+                .recorded_events(CollectedKind::Feature)
                 .of_user(user.key(), 2)
                 .await;
             let place = format!("{}: {events:?}", surface.name);
@@ -92,7 +92,7 @@ async fn a_tracking_event_is_exported_with_its_context_and_details() {
                 .unwrap();
             surface.goff.flush(Duration::from_secs(10)).await;
             let events = relay
-                .recorded_events(EventKind::Tracking)
+                .recorded_events(CollectedKind::Tracking)
                 .of_user(user.key(), 1)
                 .await;
             let place = format!("{}: {events:?}", surface.name);
@@ -150,7 +150,7 @@ async fn shutdown_delivers_pending_events() {
             surface.name
         );
         let events = relay
-            .recorded_events(EventKind::Feature)
+            .recorded_events(CollectedKind::Feature)
             .wait_for(own, |event| {
                 event["userKey"] == user.key() && event["source"] == source
             })

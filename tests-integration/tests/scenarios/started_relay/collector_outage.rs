@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use goff_provider::native::EvaluationContext;
 use goff_provider::{ContextView as _, GoFeatureFlag, GoFeatureFlagOptions};
-use goff_tests_integration::{BreakableProxy, EventKind, Instance, own_relay};
+use goff_tests_integration::{BreakableProxy, CollectedKind, Instance, own_relay};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -88,7 +88,7 @@ async fn after_an_outage_of_ten_seconds_every_event_arrives_once_and_in_order() 
         "{report:?}"
     );
     let exported = relay
-        .recorded_events(EventKind::Feature)
+        .recorded_events(CollectedKind::Feature)
         .wait_for(EVALUATIONS + 1, |event| event["source"] == "PROVIDER_CACHE")
         .await;
     let exported: Vec<&str> = exported

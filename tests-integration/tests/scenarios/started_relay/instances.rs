@@ -1,7 +1,7 @@
 //! What other scenarios take for granted: each relay proxy behaves as configured, without this project's client.
 
 use goff_tests_integration::{
-    Address, Answer, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, EventKind, Instance,
+    Address, Answer, CollectedKind, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance,
     KEY_WITHOUT_FLAG_SET, TEAM_A_KEY, TEAM_B_KEY, relay, request,
 };
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ async fn open_records_what_it_evaluates() {
     let answer = evaluate(relay.address(), target, "", "instances-recorded").await;
     assert_eq!(answer.json()["value"], "a");
     let events = relay
-        .recorded_events(EventKind::Feature)
+        .recorded_events(CollectedKind::Feature)
         .of_user("instances-recorded", 1)
         .await;
     assert_eq!(events[0]["source"], "SERVER");
@@ -29,7 +29,7 @@ async fn open_records_what_it_evaluates() {
         .unwrap();
     assert_eq!(answer.json()["ingestedContentCount"], 1);
     let events = relay
-        .recorded_events(EventKind::Tracking)
+        .recorded_events(CollectedKind::Tracking)
         .of_user("instances-recorded", 1)
         .await;
     assert_eq!(events[0]["trackingEventDetails"], json!({"amount": 3}));

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider};
-use goff_tests_integration::{EventKind, Instance, own_relay, relay, request};
+use goff_tests_integration::{CollectedKind, Instance, own_relay, relay, request};
 use open_feature::{EvaluationContext, OpenFeature};
 use serde_json::Value;
 
@@ -157,7 +157,7 @@ async fn the_client_records_an_evaluation_that_was_refused() {
         }
         let client = &[("SdkDefault", true), ("SdkDefault", true)];
         check(&surface.name, &surface.goff, collector, &user, &[], client).await;
-        let server = relay.recorded_events(EventKind::Feature).read();
+        let server = relay.recorded_events(CollectedKind::Feature).read();
         assert!(
             server.iter().all(|event| event["userKey"] != user.key()),
             "{}",

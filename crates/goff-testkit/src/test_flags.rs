@@ -321,7 +321,7 @@ fn result(evaluation: &Evaluation<'_>) -> Result<Resolution, EvaluationFailure> 
         None => evaluation.variant.to_owned(),
         Some(_) => SDK_DEFAULT.to_owned(),
     })
-    .with_metadata(evaluation.metadata_map().into())
+    .with_metadata(evaluation.metadata_map())
     .with_version(evaluation.version)
     .with_track_events(evaluation.track_events)
     .with_cacheable(evaluation.cacheable);

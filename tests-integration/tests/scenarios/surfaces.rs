@@ -173,7 +173,13 @@ impl Surface {
         self.goff.evaluation_type() == EvaluationType::InProcess
     }
 
-    pub(crate) async fn evaluate(&self, flag: &str, default: Typed, user: &User) -> Seen {
+    pub(crate) async fn evaluate(
+        &self,
+        flag: &str,
+        default: impl Into<Typed>,
+        user: &User,
+    ) -> Seen {
+        let default = default.into();
         match &self.api {
             Api::OpenFeature { client, .. } => {
                 evaluate_with_client(client, flag, default, &user.open_feature()).await
@@ -188,7 +194,7 @@ impl Surface {
     pub(crate) async fn expect(
         &self,
         flag: &str,
-        default: Typed,
+        default: impl Into<Typed>,
         user: &User,
         value: impl Into<Value>,
     ) -> Seen {
@@ -210,7 +216,7 @@ impl Surface {
         value: &str,
         reason: &str,
     ) -> Seen {
-        let seen = self.expect(flag, Typed::Text("default"), user, value).await;
+        let seen = self.expect(flag, "default", user, value).await;
         assert_eq!(seen.reason, reason, "{}: `{flag}`: {seen:?}", self.name);
         seen
     }
@@ -219,10 +225,11 @@ impl Surface {
     pub(crate) async fn expect_error(
         &self,
         flag: &str,
-        default: Typed,
+        default: impl Into<Typed>,
         user: &User,
         code: &str,
     ) -> Seen {
+        let default = default.into();
         let value = default.to_json();
         let seen = self.evaluate(flag, default, user).await;
         let place = format!("{}: `{flag}`: {seen:?}", self.name);

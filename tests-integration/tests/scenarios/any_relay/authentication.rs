@@ -2,7 +2,7 @@
 
 use goff_tests_integration::{Instance, relay};
 
-use crate::surfaces::{Typed, User, surfaces};
+use crate::surfaces::{User, surfaces};
 
 /// GOFF-AUTH-003: an empty key is no key, and any other has no effect.
 #[tokio::test]
@@ -14,9 +14,8 @@ async fn a_relay_proxy_without_keys_accepts_any_key() {
         })
         .await
         {
-            let default = Typed::Text("default");
             surface
-                .expect("string_key", default, &User::john(), "CC0000")
+                .expect("string_key", "default", &User::john(), "CC0000")
                 .await;
         }
     }

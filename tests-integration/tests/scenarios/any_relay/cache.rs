@@ -12,12 +12,7 @@ async fn an_unknown_flag_is_never_cached() {
         let user = surface.user("unknown flag");
         for misses in 1..=3 {
             surface
-                .expect_error(
-                    "no-such-flag",
-                    Typed::Text("default"),
-                    &user,
-                    "FLAG_NOT_FOUND",
-                )
+                .expect_error("no-such-flag", "default", &user, "FLAG_NOT_FOUND")
                 .await;
             let stats = surface.goff.stats();
             assert_eq!((stats.misses, stats.hits), (misses, 0), "{}", surface.name);

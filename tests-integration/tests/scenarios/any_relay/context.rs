@@ -2,9 +2,7 @@
 
 use goff_tests_integration::{Instance, relay};
 
-use crate::surfaces::{Typed, User, plain, surfaces};
-
-const TEXT: Typed = Typed::Text("default");
+use crate::surfaces::{User, plain, surfaces};
 
 /// GOFF-CTX-003.
 #[tokio::test]
@@ -12,9 +10,9 @@ const TEXT: Typed = Typed::Text("default");
 async fn only_a_flag_that_buckets_needs_a_targeting_key() {
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
         for user in [User::without_key(), User::new("")] {
-            surface.expect("static_key", TEXT, &user, "a").await;
+            surface.expect("static_key", "default", &user, "a").await;
             surface
-                .expect_error("split_key", TEXT, &user, "TARGETING_KEY_MISSING")
+                .expect_error("split_key", "default", &user, "TARGETING_KEY_MISSING")
                 .await;
         }
         let seen = surface
@@ -44,9 +42,9 @@ async fn a_flag_with_a_bucketing_key_needs_that_attribute_instead() {
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
         let code = "TARGETING_KEY_MISSING";
         surface
-            .expect_error("bucketing_key", TEXT, &User::john(), code)
+            .expect_error("bucketing_key", "default", &User::john(), code)
             .await;
-        let seen = surface.evaluate("bucketing_key", TEXT, &team).await;
+        let seen = surface.evaluate("bucketing_key", "default", &team).await;
         assert_eq!(
             (seen.outcome(), &*seen.reason),
             ("ok", "SPLIT"),
@@ -76,9 +74,7 @@ async fn semantic_versions_are_compared_as_versions() {
         for (version, value) in [("10.1.0", true), ("9.9.9", false)] {
             let user = User::john().with("version", version);
             let flag = "boolean_semver_targeting_match";
-            surface
-                .expect(flag, Typed::Bool(!value), &user, value)
-                .await;
+            surface.expect(flag, !value, &user, value).await;
         }
     }
 }

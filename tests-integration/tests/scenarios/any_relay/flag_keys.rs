@@ -2,7 +2,7 @@
 
 use goff_tests_integration::{Instance, relay};
 
-use crate::surfaces::{Typed, User, in_process_surfaces, plain, surfaces};
+use crate::surfaces::{User, in_process_surfaces, plain, surfaces};
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
@@ -26,9 +26,7 @@ async fn every_key_that_a_url_can_hold_is_found() {
             "a%2Fb|[c]\"d\\e",
             "日本 語",
         ] {
-            let seen = surface
-                .expect(key, Typed::Text("default"), &user, "found")
-                .await;
+            let seen = surface.expect(key, "default", &user, "found").await;
             assert_eq!(seen.variant.as_deref(), Some("found"), "`{key}`: {seen:?}");
         }
     }
@@ -38,12 +36,12 @@ async fn every_key_that_a_url_can_hold_is_found() {
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn in_process_every_key_is_found() {
     for surface in in_process_surfaces(relay(Instance::Open).endpoint(), plain).await {
-        let (john, default) = (User::john(), Typed::Text("default"));
+        let john = User::john();
         for key in ["a/b", "", ".", "..", "../static_key"] {
-            surface.expect(key, default.clone(), &john, "found").await;
+            surface.expect(key, "default", &john, "found").await;
         }
         surface
-            .expect_error("/static_key", default, &john, "FLAG_NOT_FOUND")
+            .expect_error("/static_key", "default", &john, "FLAG_NOT_FOUND")
             .await;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use goff_tests_integration::{Instance, relay};
 use tokio::task::JoinSet;
 
-use crate::surfaces::{Typed, User, plain, surfaces};
+use crate::surfaces::{User, plain, surfaces};
 
 /// GOFF-LIFE-007.
 #[tokio::test]
@@ -20,9 +20,7 @@ async fn two_hundred_concurrent_evaluations_each_get_their_answer() {
             evaluations.spawn(async move {
                 let anonymous = number % 2 == 0;
                 let user = User::new(format!("load-{number}")).with("anonymous", anonymous);
-                let seen = surface
-                    .evaluate("named_rule_key", Typed::Text("default"), &user)
-                    .await;
+                let seen = surface.evaluate("named_rule_key", "default", &user).await;
                 (seen, if anonymous { "b" } else { "a" })
             });
         }

@@ -2,7 +2,7 @@
 
 use goff_tests_integration::{Instance, StrippingProxy, relay};
 
-use crate::surfaces::{Typed, User, plain, remote_surfaces};
+use crate::surfaces::{User, plain, remote_surfaces};
 
 /// In process: [`crate::started_relay::in_process_starting`].
 /// docs/python-parity.md C7: only an answer that says so means that a flag does not exist.
@@ -13,12 +13,12 @@ async fn a_wrong_prefix_is_a_wrong_endpoint_and_not_a_missing_flag() {
     let proxy = StrippingProxy::start(relay, "/team/flags").await.unwrap();
     let beside_the_prefix = proxy.endpoint().replace("/team/flags", "/team/other");
     let below_the_relay_proxy = format!("{}/v9", relay.endpoint());
-    let (john, default) = (User::john(), Typed::Text("default"));
+    let john = User::john();
     for endpoint in [beside_the_prefix, below_the_relay_proxy] {
         for surface in remote_surfaces(&endpoint, plain).await {
             let place = format!("{} at {endpoint}", surface.name);
             let seen = surface
-                .expect_error("static_key", default.clone(), &john, "GENERAL")
+                .expect_error("static_key", "default", &john, "GENERAL")
                 .await;
             assert!(seen.message.contains("404"), "{place}: {}", seen.message);
             let error = surface.evaluate_all(&john).await.unwrap_err();

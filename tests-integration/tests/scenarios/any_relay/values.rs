@@ -14,14 +14,9 @@ async fn a_whole_number_is_an_integer_and_a_float() {
     let john = User::john();
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
         // The file has 100.0, the relay proxy writes 100.
-        let float = Typed::Float(0.5);
-        surface
-            .expect("whole_float_key", float.clone(), &john, 100.0)
-            .await;
-        surface
-            .expect("whole_float_key", Typed::Int(1), &john, 100)
-            .await;
-        surface.expect("integer_key", float, &john, 100.0).await;
+        surface.expect("whole_float_key", 0.5, &john, 100.0).await;
+        surface.expect("whole_float_key", 1_i64, &john, 100).await;
+        surface.expect("integer_key", 0.5, &john, 100.0).await;
     }
 }
 
@@ -37,10 +32,10 @@ async fn an_integer_is_exact_or_a_mismatch() {
             false => (9_007_199_254_740_993, json!(u64::MAX)),
         };
         surface
-            .expect("beyond_f64_key", Typed::Int(1), &john, beyond_f64)
+            .expect("beyond_f64_key", 1_i64, &john, beyond_f64)
             .await;
         surface
-            .expect_error("beyond_i64_key", Typed::Int(1), &john, "TYPE_MISMATCH")
+            .expect_error("beyond_i64_key", 1_i64, &john, "TYPE_MISMATCH")
             .await;
         if surface.is_native() {
             let any = Typed::Object(Value::Null);
@@ -76,7 +71,7 @@ async fn a_list_is_a_value_natively_and_a_mismatch_through_open_feature() {
 async fn an_empty_string_is_a_value() {
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
         surface
-            .expect("empty_string_key", TEXT, &User::john(), "")
+            .expect("empty_string_key", "default", &User::john(), "")
             .await;
     }
 }
@@ -116,7 +111,7 @@ async fn null_leaves_the_caller_its_default() {
 async fn metadata_keep_their_types_and_natively_their_depth() {
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
         let seen = surface
-            .evaluate("nested_metadata_key", TEXT, &User::john())
+            .evaluate("nested_metadata_key", "default", &User::john())
             .await;
         for (name, value) in [
             ("text", json!("words")),
@@ -147,7 +142,7 @@ async fn every_way_of_choosing_has_its_reason() {
             ("scheduled_key", &User::john(), "STATIC"),
             ("experiment_key", &User::john(), "STATIC"),
         ] {
-            let seen = surface.evaluate(flag, TEXT, user).await;
+            let seen = surface.evaluate(flag, "default", user).await;
             let place = format!("{}: {flag}", surface.name);
             assert_eq!((seen.outcome(), &*seen.reason), ("ok", reason), "{place}");
         }
@@ -159,8 +154,10 @@ async fn every_way_of_choosing_has_its_reason() {
 async fn nested_attributes_reach_the_rules() {
     let small = User::new("small").with("company_info", json!({"size": 3}));
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
-        surface.expect("labels_key", TEXT, &User::john(), "b").await;
-        surface.expect("labels_key", TEXT, &small, "a").await;
+        surface
+            .expect("labels_key", "default", &User::john(), "b")
+            .await;
+        surface.expect("labels_key", "default", &small, "a").await;
     }
 }
 

@@ -6,7 +6,7 @@ use goff_tests_integration::{Instance, own_relay, request};
 use serde_json::json;
 
 use crate::counting::{Recorded, check};
-use crate::surfaces::{Typed, in_process_surfaces, plain};
+use crate::surfaces::{in_process_surfaces, plain};
 
 /// A query of more than 64 levels, which the engine of providers refuses and the relay proxy's does not.
 /// GOFF-FALLBACK-001, GOFF-FALLBACK-002, GOFF-FALLBACK-006.
@@ -37,9 +37,7 @@ async fn a_flag_beyond_the_engine_s_limits_is_evaluated_by_the_relay_proxy() {
             let user = surface
                 .user(&format!("beyond the limits, {anonymous}"))
                 .with("anonymous", anonymous);
-            let seen = surface
-                .evaluate("named_rule_key", Typed::Text("default"), &user)
-                .await;
+            let seen = surface.evaluate("named_rule_key", "default", &user).await;
             let (server, client): (Recorded<'_>, Recorded<'_>) = match falls_back {
                 true => (&[(variation, false)], &[]),
                 false => (&[], &[("SdkDefault", true)]),

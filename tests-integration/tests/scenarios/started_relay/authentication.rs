@@ -3,9 +3,7 @@
 use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance, relay};
 
-use crate::surfaces::{Typed, User, remote_surfaces, surfaces};
-
-const TEXT: Typed = Typed::Text("default");
+use crate::surfaces::{User, remote_surfaces, surfaces};
 
 /// GOFF-AUTH-001.
 #[tokio::test]
@@ -16,7 +14,7 @@ async fn a_key_of_the_relay_proxy_is_accepted() {
         let with_key = |options: GoFeatureFlagOptions| options.api_key(key);
         for surface in surfaces(relay.endpoint(), with_key).await {
             surface
-                .expect("string_key", TEXT, &User::john(), "CC0000")
+                .expect("string_key", "default", &User::john(), "CC0000")
                 .await;
             let all = surface.evaluate_all(&User::john()).await.unwrap();
             assert!(
@@ -43,7 +41,7 @@ async fn without_a_key_or_with_a_wrong_one_every_request_is_refused() {
         for surface in remote_surfaces(relay.endpoint(), with_key).await {
             let place = format!("{}: {key:?}", surface.name);
             let seen = surface
-                .expect_error("string_key", TEXT, &User::john(), "GENERAL")
+                .expect_error("string_key", "default", &User::john(), "GENERAL")
                 .await;
             assert!(seen.message.contains("401"), "{place}: {}", seen.message);
             assert!(
@@ -66,7 +64,7 @@ async fn a_custom_header_can_carry_the_key_and_the_option_overrides_it() {
         |options: GoFeatureFlagOptions| options.custom_header("x-api-key", EVALUATION_KEY);
     for surface in surfaces(relay.endpoint(), in_header).await {
         surface
-            .expect("string_key", TEXT, &User::john(), "CC0000")
+            .expect("string_key", "default", &User::john(), "CC0000")
             .await;
     }
     // The relay proxy would read `X-API-Key` alone.
@@ -77,12 +75,14 @@ async fn a_custom_header_can_carry_the_key_and_the_option_overrides_it() {
     };
     for surface in surfaces(relay.endpoint(), in_both).await {
         surface
-            .expect("string_key", TEXT, &User::john(), "CC0000")
+            .expect("string_key", "default", &User::john(), "CC0000")
             .await;
     }
     let wrong = |options: GoFeatureFlagOptions| options.custom_header("x-api-key", "wrong");
     for surface in remote_surfaces(relay.endpoint(), wrong).await {
-        let seen = surface.evaluate("string_key", TEXT, &User::john()).await;
+        let seen = surface
+            .evaluate("string_key", "default", &User::john())
+            .await;
         assert!(
             seen.message.contains("401"),
             "{}: {}",
@@ -109,8 +109,8 @@ async fn two_clients_with_different_keys_and_endpoints_share_nothing() {
     for (one, other) in one.iter().zip(&other.await) {
         let user = one.user("two clients");
         let (seen, seen_by_other) = tokio::join!(
-            one.evaluate("static_key", Typed::Text("default"), &user),
-            other.evaluate("static_key", Typed::Text("default"), &user),
+            one.evaluate("static_key", "default", &user),
+            other.evaluate("static_key", "default", &user),
         );
         assert_eq!(
             (seen.outcome(), seen_by_other.outcome()),

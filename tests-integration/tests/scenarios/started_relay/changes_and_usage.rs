@@ -5,7 +5,7 @@ use std::time::Duration;
 use goff_tests_integration::{CollectedKind, RelayProxy};
 
 use crate::following::{change_of, stream_opens};
-use crate::surfaces::{Surface, Typed};
+use crate::surfaces::Surface;
 
 /// Checks that usage data arrives, then removes a flag that is an alias of `*keyed`, and checks that the change does.
 pub(crate) async fn changes_and_usage_data_arrive(
@@ -13,7 +13,6 @@ pub(crate) async fn changes_and_usage_data_arrive(
     surfaces: &[Surface],
     flag: &str,
 ) {
-    let default = Typed::Text("default");
     let mut subscriptions = Vec::new();
     for surface in surfaces {
         stream_opens(&surface.goff, 0).await;
@@ -36,7 +35,7 @@ pub(crate) async fn changes_and_usage_data_arrive(
         change_of(flag, subscription).await;
         let user = surface.user("changes and usage");
         surface
-            .expect_error(flag, default.clone(), &user, "FLAG_NOT_FOUND")
+            .expect_error(flag, "default", &user, "FLAG_NOT_FOUND")
             .await;
     }
 }

@@ -6,7 +6,7 @@ use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{CollectedKind, Instance, relay};
 use serde_json::{Value, json};
 
-use crate::surfaces::{Typed, remote_surfaces, surfaces};
+use crate::surfaces::{remote_surfaces, surfaces};
 
 fn labelled(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
     options
@@ -26,9 +26,7 @@ async fn a_hit_is_exported_as_the_client_s_beside_the_server_s_miss() {
                 .user(&format!("collected {kind}"))
                 .with("anonymous", anonymous);
             for _ in 0..2 {
-                surface
-                    .evaluate("static_key", Typed::Text("default"), &user)
-                    .await;
+                surface.evaluate("static_key", "default", &user).await;
             }
             let report = surface.goff.flush(Duration::from_secs(10)).await;
             assert_eq!(report.error.map(|error| error.to_string()), None);
@@ -122,9 +120,7 @@ async fn shutdown_delivers_pending_events() {
     for surface in surfaces(relay.endpoint(), labelled).await {
         let user = surface.user("until shutdown");
         for _ in 0..11 {
-            surface
-                .evaluate("static_key", Typed::Text("default"), &user)
-                .await;
+            surface.evaluate("static_key", "default", &user).await;
         }
         // The relay proxy records the first evaluation of a remote client.
         let (own, source) = match surface.is_in_process() {
@@ -156,9 +152,7 @@ async fn shutdown_delivers_pending_events() {
             })
             .await;
         assert_eq!(events.len(), own, "{}", surface.name);
-        let refused = surface
-            .evaluate("static_key", Typed::Text("default"), &user)
-            .await;
+        let refused = surface.evaluate("static_key", "default", &user).await;
         assert_eq!(refused.outcome(), "PROVIDER_NOT_READY", "{}", surface.name);
     }
 }

@@ -2,9 +2,7 @@
 
 use goff_tests_integration::{Instance, relay};
 
-use crate::surfaces::{Typed, User, plain, remote_surfaces, surfaces};
-
-const TEXT: Typed = Typed::Text("default");
+use crate::surfaces::{User, plain, remote_surfaces, surfaces};
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
@@ -17,11 +15,11 @@ async fn indented_bodies_have_the_same_meaning() {
         let description = &seen.metadata["description"];
         assert_eq!(description, "this is a test", "{}", surface.name);
         surface
-            .expect_error("no-such-flag", TEXT, &john, "FLAG_NOT_FOUND")
+            .expect_error("no-such-flag", "default", &john, "FLAG_NOT_FOUND")
             .await;
         let keyless = User::without_key();
         surface
-            .expect_error("split_key", TEXT, &keyless, "TARGETING_KEY_MISSING")
+            .expect_error("split_key", "default", &keyless, "TARGETING_KEY_MISSING")
             .await;
         let all = surface.evaluate_all(&john).await.unwrap();
         assert_eq!(all["string_key"].value, "CC0000", "{}", surface.name);
@@ -30,7 +28,7 @@ async fn indented_bodies_have_the_same_meaning() {
     let elsewhere = format!("{}/v9", relay.endpoint());
     for surface in remote_surfaces(&elsewhere, plain).await {
         let seen = surface
-            .expect_error("string_key", TEXT, &john, "GENERAL")
+            .expect_error("string_key", "default", &john, "GENERAL")
             .await;
         assert!(
             seen.message.contains("404"),

@@ -5,7 +5,7 @@ use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{Instance, relay};
 use serde_json::json;
 
-use crate::surfaces::{Typed, plain, surfaces};
+use crate::surfaces::{plain, surfaces};
 
 /// GOFF-CTX-007.
 #[tokio::test]
@@ -22,9 +22,7 @@ async fn the_server_records_the_metadata_of_the_options_and_of_the_client() {
     };
     for surface in surfaces(relay.endpoint(), options).await {
         let user = surface.user("metadata");
-        surface
-            .evaluate("static_key", Typed::Text("default"), &user)
-            .await;
+        surface.evaluate("static_key", "default", &user).await;
         let events = surface.events(relay, &user, 1).await;
         let expected = json!({
             "version": "1.0.0", "name": "myapp", "id": 123, "ratio": 0.5, "canary": true,
@@ -51,9 +49,7 @@ async fn the_caller_s_own_members_are_kept() {
         });
         let user = surface.user("siblings").with("gofeatureflag", specifics);
         // Scheduled to change in 2030.
-        let seen = surface
-            .evaluate("scheduled_key", Typed::Text("default"), &user)
-            .await;
+        let seen = surface.evaluate("scheduled_key", "default", &user).await;
         assert_eq!(seen.value, "b", "{}", surface.name);
         let events = surface.events(relay, &user, 1).await;
         // The caller's exporter metadata is replaced (GOFF-CTX-006).
@@ -69,9 +65,7 @@ async fn a_gofeatureflag_attribute_of_another_type_is_replaced() {
     let relay = relay(Instance::Open);
     for surface in surfaces(relay.endpoint(), plain).await {
         let user = surface.user("no object").with("gofeatureflag", "text");
-        surface
-            .evaluate("static_key", Typed::Text("default"), &user)
-            .await;
+        surface.evaluate("static_key", "default", &user).await;
         let events = surface.events(relay, &user, 1).await;
         let expected = json!({"provider": "rust", "openfeature": true});
         assert_eq!(events[0]["metadata"], expected, "{}", surface.name);

@@ -3,7 +3,7 @@
 use goff_tests_integration::{Instance, own_relay};
 
 use crate::following::{change_of, stream_opens};
-use crate::surfaces::{Typed, User, plain, remote_surfaces};
+use crate::surfaces::{User, plain, remote_surfaces};
 
 const STATIC_KEY: &str = "static_key:
   variations:
@@ -53,11 +53,11 @@ async fn a_flag_is_disabled_and_restored() {
     const STRING_KEY: &str = "\nstring_key:\n";
     const BOOL_KEY: &str = "bool_targeting_match";
     let relay = own_relay(Instance::Open);
-    let (john, text, bool) = (User::john(), Typed::Text("default"), Typed::Bool(false));
+    let john = User::john();
     for surface in remote_surfaces(relay.endpoint(), plain).await {
         stream_opens(&surface.goff, 0).await;
         for reason in ["TARGETING_MATCH", "CACHED"] {
-            let seen = surface.expect(BOOL_KEY, bool.clone(), &john, true).await;
+            let seen = surface.expect(BOOL_KEY, false, &john, true).await;
             assert_eq!(
                 (seen.variant.as_deref(), &*seen.reason),
                 (Some("True"), reason),
@@ -70,24 +70,24 @@ async fn a_flag_is_disabled_and_restored() {
         }
         let unknown = "nonexistent-flag-key";
         surface
-            .expect_error(unknown, bool.clone(), &john, "FLAG_NOT_FOUND")
+            .expect_error(unknown, false, &john, "FLAG_NOT_FOUND")
             .await;
         surface
-            .expect("string_key", text.clone(), &john, "CC0000")
+            .expect("string_key", "default", &john, "CC0000")
             .await;
 
         let mut subscription = surface.goff.subscribe();
         let disabled = format!("{STRING_KEY}  disable: true\n");
         relay.edit_flags(STRING_KEY, &disabled).unwrap();
         change_of("string_key", &mut subscription).await;
-        let seen = surface.evaluate("string_key", text.clone(), &john).await;
+        let seen = surface.evaluate("string_key", "default", &john).await;
         assert_eq!(seen.value, "default", "{}", surface.name);
         relay.edit_flags(&disabled, STRING_KEY).unwrap();
         change_of("string_key", &mut subscription).await;
         surface
             .expect_reason("string_key", &john, "CC0000", "TARGETING_MATCH")
             .await;
-        let seen = surface.expect(BOOL_KEY, bool.clone(), &john, true).await;
+        let seen = surface.expect(BOOL_KEY, false, &john, true).await;
         assert_eq!(seen.reason, "CACHED", "{}", surface.name);
     }
 }

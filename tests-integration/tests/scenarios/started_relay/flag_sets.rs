@@ -3,10 +3,7 @@
 use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{Instance, KEY_WITHOUT_FLAG_SET, TEAM_A_KEY, TEAM_B_KEY, relay};
 
-use crate::surfaces::{Typed, User, plain, remote_surfaces, surfaces};
-
-const TEXT: Typed = Typed::Text("default");
-const BOOL: Typed = Typed::Bool(false);
+use crate::surfaces::{User, plain, remote_surfaces, surfaces};
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
@@ -18,10 +15,10 @@ async fn a_flag_has_a_value_in_each_set_and_each_set_its_own_flags() {
     ] {
         let with_key = |options: GoFeatureFlagOptions| options.api_key(key);
         for surface in surfaces(relay.endpoint(), with_key).await {
-            surface.expect("shared_key", TEXT, &user, value).await;
-            surface.expect(own, BOOL, &user, true).await;
+            surface.expect("shared_key", "default", &user, value).await;
+            surface.expect(own, false, &user, true).await;
             surface
-                .expect_error(foreign, BOOL, &user, "FLAG_NOT_FOUND")
+                .expect_error(foreign, false, &user, "FLAG_NOT_FOUND")
                 .await;
             let all = surface.evaluate_all(&user).await.unwrap();
             let keys: Vec<_> = all.keys().map(String::as_str).collect();
@@ -38,7 +35,7 @@ async fn a_key_without_a_set_is_no_error_of_the_context() {
     let with_key = |options: GoFeatureFlagOptions| options.api_key(KEY_WITHOUT_FLAG_SET);
     for surface in remote_surfaces(relay.endpoint(), with_key).await {
         let seen = surface
-            .expect_error("shared_key", TEXT, &user, "GENERAL")
+            .expect_error("shared_key", "default", &user, "GENERAL")
             .await;
         assert!(seen.message.contains("flagset not found"), "{seen:?}");
         let error = surface.evaluate_all(&user).await.unwrap_err().to_string();
@@ -57,7 +54,7 @@ async fn without_a_key_no_set_is_served() {
     let relay = relay(Instance::FlagSets);
     for surface in remote_surfaces(relay.endpoint(), plain).await {
         let seen = surface
-            .expect_error("shared_key", TEXT, &User::john(), "GENERAL")
+            .expect_error("shared_key", "default", &User::john(), "GENERAL")
             .await;
         assert!(
             seen.message.contains("401"),

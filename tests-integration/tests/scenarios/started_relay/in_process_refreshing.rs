@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::following::{change_of, event, stream_opens};
 use crate::recording_transport::RecordingTransport;
-use crate::surfaces::{Surface, Typed, User, in_process_surfaces, plain};
+use crate::surfaces::{Surface, User, in_process_surfaces, plain};
 
 const STATIC_KEY: &str = "static_key:
   variations:
@@ -34,7 +34,7 @@ fn set(flags: &[&str]) -> BTreeSet<String> {
 
 async fn value(surface: &Surface) -> Value {
     let seen = surface
-        .evaluate("static_key", Typed::Text("default"), &User::john())
+        .evaluate("static_key", "default", &User::john())
         .await;
     assert_eq!(seen.outcome(), "ok", "{}: {}", surface.name, seen.message);
     seen.value
@@ -249,7 +249,7 @@ async fn vanished_flags_are_kept_and_a_start_without_flags_is_an_empty_configura
     for surface in &later {
         assert_eq!(surface.goff.status().state, State::Ready);
         let seen = surface
-            .evaluate("static_key", Typed::Text("default"), &User::john())
+            .evaluate("static_key", "default", &User::john())
             .await;
         assert_eq!(seen.outcome(), "FLAG_NOT_FOUND", "{}", surface.name);
         later_subscriptions.push(surface.goff.subscribe());

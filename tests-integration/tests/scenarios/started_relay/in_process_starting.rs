@@ -128,7 +128,7 @@ async fn a_client_that_started_first_recovers_when_its_relay_proxy_appears() {
         .await;
         assert_eq!(first, ClientEvent::Ready, "{}", surface.name);
         let seen = surface
-            .evaluate("static_key", Typed::Text("default"), &User::john())
+            .evaluate("static_key", "default", &User::john())
             .await;
         assert_eq!(seen.value, "a", "{}: {}", surface.name, seen.message);
         assert_eq!(surface.goff.status().state, State::Ready);
@@ -161,16 +161,12 @@ async fn with_a_last_known_good_file_a_client_starts_without_its_relay_proxy() {
         let status = surface.goff.status();
         assert_eq!(status.state, State::Stale, "{}: {status:?}", surface.name);
         for (flag, value) in [("static_key", "a"), ("string_key", "CC0000")] {
-            let seen = surface
-                .evaluate(flag, Typed::Text("default"), &User::john())
-                .await;
+            let seen = surface.evaluate(flag, "default", &User::john()).await;
             assert_eq!(seen.value, value, "{}: {}", surface.name, seen.message);
         }
         // The file has the enrichment too.
         let flag = "flag-use-evaluation-context-enrichment";
-        let seen = surface
-            .evaluate(flag, Typed::Text("default"), &User::john())
-            .await;
+        let seen = surface.evaluate(flag, "default", &User::john()).await;
         assert_eq!(seen.value, "A", "{}: {}", surface.name, seen.message);
         let subscription = surface.goff.subscribe();
         waiting.push((surface, subscription));
@@ -182,7 +178,7 @@ async fn with_a_last_known_good_file_a_client_starts_without_its_relay_proxy() {
         event(subscription, |event| *event == ClientEvent::Ready).await;
         assert_eq!(surface.goff.status().state, State::Ready);
         let seen = surface
-            .evaluate("static_key", Typed::Text("default"), &User::john())
+            .evaluate("static_key", "default", &User::john())
             .await;
         assert_eq!(seen.value, "b", "{}: {}", surface.name, seen.message);
     }

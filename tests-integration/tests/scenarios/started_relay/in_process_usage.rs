@@ -175,16 +175,20 @@ async fn the_relay_proxy_records_a_fallback() {
     let relay = relay(Instance::Open);
     let transport = RecordingTransport::new(unreadable);
     let over = |options: GoFeatureFlagOptions| options.http_transport(transport.clone());
-    let default = Typed::Text("default");
     let cases = [
-        ("static_key", default.clone(), "ok", ("A", false)),
+        ("static_key", Typed::Text("default"), "ok", ("A", false)),
         (
             "disabled_string",
-            default.clone(),
+            Typed::Text("default"),
             "disabled",
             ("SdkDefault", false),
         ),
-        ("null_value_key", default.clone(), "null", ("absent", false)),
+        (
+            "null_value_key",
+            Typed::Text("default"),
+            "null",
+            ("absent", false),
+        ),
         // The relay proxy records its value, which the client cannot use.
         (
             "static_key",
@@ -195,7 +199,7 @@ async fn the_relay_proxy_records_a_fallback() {
         // The relay proxy answers TARGETING_KEY_MISSING; the first error stays.
         (
             "bucketing_key",
-            default,
+            Typed::Text("default"),
             "PARSE_ERROR",
             ("SdkDefault", true),
         ),
@@ -243,9 +247,7 @@ async fn an_untracked_flag_is_not_recorded_after_a_fallback_either() {
     let over = |options: GoFeatureFlagOptions| options.http_transport(transport.clone());
     for surface in in_process_surfaces(relay.endpoint(), over).await {
         let user = surface.user("fallback, not tracked");
-        surface
-            .evaluate("untracked_key", Typed::Text("default"), &user)
-            .await;
+        surface.evaluate("untracked_key", "default", &user).await;
         check(&surface.name, &surface.goff, relay, &user, &[], &[]).await;
     }
 }
@@ -269,17 +271,17 @@ async fn a_fallback_without_a_relay_proxy_is_a_failure_of_the_client() {
         let mut unknown = None;
         while unknown != Some(surface.goff.stats().usage.unknown) {
             unknown = Some(surface.goff.stats().usage.unknown);
-            surface
-                .evaluate("static_key", Typed::Text("default"), &earlier)
-                .await;
+            surface.evaluate("static_key", "default", &earlier).await;
         }
         let user = surface.user("fallback, unreachable");
-        let default = Typed::Text("default");
-        let seen = surface.evaluate("static_key", default.clone(), &user).await;
+        let seen = surface.evaluate("static_key", "default", &user).await;
         assert_eq!(seen.outcome(), "PARSE_ERROR", "{}", surface.name);
         let client = &[("SdkDefault", true)];
         let events = check(&surface.name, &surface.goff, collector, &user, &[], client).await;
-        assert_eq!(events[0]["value"], default_value(&surface, &default));
+        assert_eq!(
+            events[0]["value"],
+            default_value(&surface, &"default".into())
+        );
     }
 }
 
@@ -297,9 +299,7 @@ async fn a_fallback_with_an_unknown_fate_is_counted_and_not_recorded() {
     for surface in in_process_surfaces(relay.endpoint(), over).await {
         let user = surface.user("fallback, unknown");
         relay.signal("STOP").unwrap();
-        let seen = surface
-            .evaluate("static_key", Typed::Text("default"), &user)
-            .await;
+        let seen = surface.evaluate("static_key", "default", &user).await;
         relay.signal("CONT").unwrap();
         assert_eq!(seen.outcome(), "PARSE_ERROR", "{}", surface.name);
         let usage = surface.goff.stats().usage;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{Instance, RelayProxy, own_relay};
 
-use crate::surfaces::{Typed, User, remote_surfaces};
+use crate::surfaces::{User, remote_surfaces};
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
@@ -15,35 +15,29 @@ async fn evaluations_fail_at_once_during_an_outage_and_work_after_it() {
     // A cache would hide the outage.
     let uncached = |options: GoFeatureFlagOptions| options.disable_cache(true);
     let surfaces = remote_surfaces(relay.endpoint(), uncached).await;
-    let (john, default) = (User::john(), Typed::Text("default"));
+    let john = User::john();
     for surface in &surfaces {
-        surface
-            .expect("static_key", default.clone(), &john, "a")
-            .await;
+        surface.expect("static_key", "default", &john, "a").await;
     }
 
     // The pooled connections break, which only their next use shows.
     drop(relay);
     let restarted = RelayProxy::start_at(port, Instance::Open).unwrap();
     for surface in &surfaces {
-        surface
-            .expect("static_key", default.clone(), &john, "a")
-            .await;
+        surface.expect("static_key", "default", &john, "a").await;
     }
 
     drop(restarted);
     for surface in &surfaces {
         let start = Instant::now();
         surface
-            .expect_error("static_key", default.clone(), &john, "GENERAL")
+            .expect_error("static_key", "default", &john, "GENERAL")
             .await;
         assert!(start.elapsed() < Duration::from_secs(5), "{}", surface.name);
     }
 
     let _restarted = RelayProxy::start_at(port, Instance::Open).unwrap();
     for surface in &surfaces {
-        surface
-            .expect("static_key", default.clone(), &john, "a")
-            .await;
+        surface.expect("static_key", "default", &john, "a").await;
     }
 }

@@ -3,25 +3,25 @@
 use goff_tests_integration::{EVALUATION_KEY, Instance, StrippingProxy, own_relay, relay};
 
 use super::changes_and_usage::changes_and_usage_data_arrive;
-use crate::surfaces::{Typed, User, surfaces};
+use crate::surfaces::{User, surfaces};
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn the_prefix_is_kept_with_or_without_a_final_slash() {
     let proxy = StrippingProxy::start(relay(Instance::Authenticated), "/team/flags");
     let proxy = proxy.await.unwrap();
-    let (john, default) = (User::john(), Typed::Text("default"));
+    let john = User::john();
     for endpoint in [
         proxy.endpoint().to_owned(),
         format!("{}/", proxy.endpoint()),
     ] {
         for surface in surfaces(&endpoint, |options| options.api_key(EVALUATION_KEY)).await {
             for flag in ["my flag!", "team:x", "é"] {
-                surface.expect(flag, default.clone(), &john, "found").await;
+                surface.expect(flag, "default", &john, "found").await;
             }
             let unknown = "no-such-flag";
             surface
-                .expect_error(unknown, default.clone(), &john, "FLAG_NOT_FOUND")
+                .expect_error(unknown, "default", &john, "FLAG_NOT_FOUND")
                 .await;
             let all = surface.evaluate_all(&john).await.unwrap();
             assert!(

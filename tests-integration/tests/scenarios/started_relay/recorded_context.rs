@@ -3,7 +3,7 @@
 use goff_tests_integration::{Instance, relay};
 use serde_json::json;
 
-use crate::surfaces::{Typed, plain, surfaces};
+use crate::surfaces::{plain, surfaces};
 
 /// docs/python-parity.md C1. GOFF-EVAL-010: the metadata has the name of the rule.
 #[tokio::test]
@@ -19,9 +19,7 @@ async fn an_anonymous_user_is_anonymous_to_rules_and_in_events() {
             let user = surface
                 .user(&format!("anonymous {anonymous}"))
                 .with("anonymous", anonymous);
-            let seen = surface
-                .evaluate("named_rule_key", Typed::Text("default"), &user)
-                .await;
+            let seen = surface.evaluate("named_rule_key", "default", &user).await;
             assert_eq!(seen.value, value, "{}", user.key());
             let rule = seen
                 .metadata
@@ -43,9 +41,7 @@ async fn an_attribute_called_targeting_key_does_not_replace_the_targeting_key() 
         let user = surface
             .user("real key")
             .with("targetingKey", "special-user");
-        let seen = surface
-            .evaluate("default_key", Typed::Text("default"), &user)
-            .await;
+        let seen = surface.evaluate("default_key", "default", &user).await;
         assert_eq!(seen.value, "a", "{}", surface.name);
         let events = surface.events(relay, &user, 1).await;
         assert_eq!(events.len(), 1, "{}", surface.name);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use goff_tests_integration::{Instance, RelayProxy, own_relay};
 
 use crate::following::{stream_breaks, stream_opens};
-use crate::surfaces::{Typed, User, remote_surfaces};
+use crate::surfaces::{User, remote_surfaces};
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
@@ -21,7 +21,7 @@ async fn every_flag_misses_after_a_reconnect() {
     for surface in &surfaces {
         stream_opens(&surface.goff, 0).await;
         for (flag, _) in flags {
-            surface.evaluate(flag, Typed::Text("default"), &john).await;
+            surface.evaluate(flag, "default", &john).await;
         }
     }
 

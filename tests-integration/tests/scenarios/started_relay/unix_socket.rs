@@ -3,19 +3,19 @@
 use goff_tests_integration::{Instance, own_relay, relay};
 
 use super::changes_and_usage::changes_and_usage_data_arrive;
-use crate::surfaces::{Typed, plain, surfaces};
+use crate::surfaces::{plain, surfaces};
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn a_unix_socket_serves_every_kind_of_evaluation() {
     let relay = relay(Instance::UnixSocket);
     for surface in surfaces(relay.endpoint(), plain).await {
-        let (user, default) = (surface.user("unix"), Typed::Text("default"));
+        let user = surface.user("unix");
         for flag in ["my flag!", "team:x"] {
-            surface.expect(flag, default.clone(), &user, "found").await;
+            surface.expect(flag, "default", &user, "found").await;
         }
         surface
-            .expect_error("no-such-flag", default, &user, "FLAG_NOT_FOUND")
+            .expect_error("no-such-flag", "default", &user, "FLAG_NOT_FOUND")
             .await;
         let all = surface.evaluate_all(&user).await.unwrap();
         assert!(all["static_key"].error().is_none(), "{}", surface.name);

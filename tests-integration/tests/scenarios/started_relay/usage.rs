@@ -58,9 +58,7 @@ async fn an_untracked_flag_is_not_recorded() {
     for surface in remote_surfaces(relay.endpoint(), without_stream).await {
         let user = surface.user("counted, not tracked");
         for _ in 0..2 {
-            surface
-                .evaluate("untracked_key", Typed::Text("default"), &user)
-                .await;
+            surface.evaluate("untracked_key", "default", &user).await;
         }
         // An OFREP answer does not show that a flag is untracked, so its hits are recorded.
         let client: Recorded<'_> = match surface.name.starts_with("Ofrep") {
@@ -108,9 +106,7 @@ async fn the_server_records_an_evaluation_that_failed_there() {
     for surface in remote_surfaces(relay.endpoint(), without_stream).await {
         // The user lacks the attribute by which the flag buckets.
         let user = surface.user("counted, without a team");
-        let seen = surface
-            .evaluate("bucketing_key", Typed::Text("default"), &user)
-            .await;
+        let seen = surface.evaluate("bucketing_key", "default", &user).await;
         assert_ne!(seen.outcome(), "ok", "{}", surface.name);
         let server = &[("SdkDefault", true)];
         check(&surface.name, &surface.goff, relay, &user, server, &[]).await;
@@ -124,8 +120,7 @@ async fn the_server_records_one_of_the_callers_that_share_a_request() {
     let relay = relay(Instance::Open);
     for surface in remote_surfaces(relay.endpoint(), without_stream).await {
         let user = surface.user("counted, shared");
-        let callers =
-            (0..20).map(|_| surface.evaluate("static_key", Typed::Text("default"), &user));
+        let callers = (0..20).map(|_| surface.evaluate("static_key", "default", &user));
         let seen = futures_util::future::join_all(callers).await;
         assert!(seen.iter().all(|seen| seen.value == "a"), "{seen:?}");
         let stats = surface.goff.stats();
@@ -150,9 +145,7 @@ async fn the_client_records_an_evaluation_that_was_refused() {
     for surface in remote_surfaces(relay.endpoint(), options).await {
         let user = surface.user("counted, refused");
         for _ in 0..2 {
-            let seen = surface
-                .evaluate("static_key", Typed::Text("default"), &user)
-                .await;
+            let seen = surface.evaluate("static_key", "default", &user).await;
             assert_ne!(seen.outcome(), "ok", "{}", surface.name);
         }
         let client = &[("SdkDefault", true), ("SdkDefault", true)];
@@ -179,9 +172,7 @@ async fn the_client_records_an_evaluation_that_reached_no_relay_proxy() {
         |options: GoFeatureFlagOptions| options.data_collector_base_url(collector.endpoint());
     for surface in remote_surfaces(&endpoint, options).await {
         let user = surface.user("counted, unreachable");
-        let seen = surface
-            .evaluate("static_key", Typed::Text("default"), &user)
-            .await;
+        let seen = surface.evaluate("static_key", "default", &user).await;
         assert_eq!(seen.outcome(), "GENERAL", "{}", surface.name);
         let client = &[("SdkDefault", true)];
         check(&surface.name, &surface.goff, collector, &user, &[], client).await;
@@ -201,13 +192,11 @@ async fn an_evaluation_with_an_unknown_fate_is_counted_and_not_recorded() {
     for surface in remote_surfaces(relay.endpoint(), adjust).await {
         // So that the request uses a pooled connection.
         surface
-            .evaluate("default_key", Typed::Text("default"), &User::new("earlier"))
+            .evaluate("default_key", "default", &User::new("earlier"))
             .await;
         let user = surface.user("counted, unknown");
         relay.signal("STOP").unwrap();
-        let seen = surface
-            .evaluate("static_key", Typed::Text("default"), &user)
-            .await;
+        let seen = surface.evaluate("static_key", "default", &user).await;
         relay.signal("CONT").unwrap();
         assert_eq!(seen.outcome(), "GENERAL", "{}", surface.name);
         let usage = surface.goff.stats().usage;

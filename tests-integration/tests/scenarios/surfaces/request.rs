@@ -93,6 +93,30 @@ pub(crate) enum Typed {
     Object(Value),
 }
 
+impl From<bool> for Typed {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+impl From<i64> for Typed {
+    fn from(value: i64) -> Self {
+        Self::Int(value)
+    }
+}
+
+impl From<f64> for Typed {
+    fn from(value: f64) -> Self {
+        Self::Float(value)
+    }
+}
+
+impl From<&'static str> for Typed {
+    fn from(value: &'static str) -> Self {
+        Self::Text(value)
+    }
+}
+
 impl Typed {
     pub(crate) fn to_json(&self) -> Value {
         match self {

@@ -3,16 +3,12 @@
 //! A separate test binary, because tracing caches per process which callsites are enabled.
 #![cfg(feature = "http")]
 
-mod log;
-
 use std::time::Duration;
 
 use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
-use goff_testkit::{Answer, FaultyServer};
+use goff_testkit::{Answer, FaultyServer, RecordingLog};
 use serde_json::json;
 use tracing::Level;
-
-use self::log::Log;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -42,7 +38,7 @@ async fn hit(goff: &GoFeatureFlag, hits: usize) {
 #[tokio::test]
 async fn debug_raises_the_level_of_diagnostics() {
     for debug in [false, true] {
-        let log = Log::default();
+        let log = RecordingLog::of("goff");
         let _logging = tracing::subscriber::set_default(log.clone());
         let server = FaultyServer::start([answer()]).await.unwrap();
         let options = GoFeatureFlagOptions::new(server.url()).debug(debug);

@@ -4,20 +4,17 @@
 #![cfg(feature = "file")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod log;
-
 use std::fs;
 use std::time::Duration;
 
 use goff_client::{ClientEvent, EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
+use goff_testkit::RecordingLog;
 use serde_json::Map;
 use tokio::time::timeout;
 use tracing::Level;
 
-use log::Log;
-
 /// The warnings since the last call.
-fn new_warnings(log: &Log, seen: &mut usize) -> Vec<String> {
+fn new_warnings(log: &RecordingLog, seen: &mut usize) -> Vec<String> {
     let lines = log.lines();
     let warnings = lines.into_iter().filter(|(level, _)| *level <= Level::WARN);
     let new: Vec<_> = warnings.skip(*seen).map(|(_, line)| line).collect();
@@ -47,7 +44,7 @@ async fn gone() {
 
 #[tokio::test]
 async fn each_mistake_causes_one_warning_with_its_place() {
-    let warnings = Log::default();
+    let warnings = RecordingLog::of("goff");
     let mut seen = 0;
     tracing::subscriber::set_global_default(warnings.clone()).unwrap();
     let directory = tempfile::tempdir().unwrap();

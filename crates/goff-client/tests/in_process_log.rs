@@ -4,19 +4,15 @@
 #![cfg(feature = "in-process")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod log;
-
 use std::sync::Arc;
 use std::time::Duration;
 
 use goff_client::{
     ErrorCode, EvaluationContext, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, RelayError,
 };
-use goff_testkit::ScriptedRelay;
+use goff_testkit::{RecordingLog, ScriptedRelay};
 use serde_json::json;
 use tracing::Level;
-
-use self::log::Log;
 
 fn unavailable() -> RelayError {
     RelayError::Status {
@@ -33,10 +29,10 @@ async fn goff(relay: &ScriptedRelay) -> GoFeatureFlag {
     GoFeatureFlag::connect(options).await.unwrap()
 }
 
-fn lines(log: &Log, level: Level, text: &str) -> usize {
-    log.lines()
+fn lines(log: &RecordingLog, level: Level, text: &str) -> usize {
+    log.at(level)
         .iter()
-        .filter(|(at, line)| *at == level && line.contains(text))
+        .filter(|line| line.contains(text))
         .count()
 }
 
@@ -45,7 +41,7 @@ fn lines(log: &Log, level: Level, text: &str) -> usize {
 /// application sees only the results of its evaluations.
 #[tokio::test(start_paused = true)]
 async fn background_failures_are_logged() {
-    let log = Log::default();
+    let log = RecordingLog::of("goff");
     let _logging = tracing::subscriber::set_default(log.clone());
     let relay = ScriptedRelay::new();
     relay.set_flags(&json!({"broken": {"disable": "yes"}}), Some("\"1\""));
@@ -79,7 +75,7 @@ async fn background_failures_are_logged() {
 /// GOFF-IP-017.
 #[tokio::test(start_paused = true)]
 async fn unknown_members_cause_no_warning() {
-    let log = Log::default();
+    let log = RecordingLog::of("goff");
     let _logging = tracing::subscriber::set_default(log.clone());
     let relay = ScriptedRelay::new();
     relay.set_flags(

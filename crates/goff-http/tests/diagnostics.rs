@@ -3,56 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use std::fmt::{Debug, Write};
-use std::sync::{Arc, Mutex};
-
 use goff_core::{EvaluationContext, RelayClient};
 use goff_http::{HttpRelayClient, HttpRelayClientOptions};
-use goff_testkit::{Answer, FaultyServer};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
-
-/// Collects the log lines of this crate.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
-
-impl Subscriber for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("goff_http")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        self.0
-            .lock()
-            .unwrap()
-            .push((*event.metadata().level(), line.0));
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, " {}={value:?}", field.name()).unwrap();
-    }
-}
+use goff_testkit::{Answer, FaultyServer, RecordingLog};
+use tracing::Level;
 
 /// The log lines of one successful and one failed request.
 async fn lines(debug: bool) -> Vec<(Level, String)> {
-    let lines = Lines::default();
-    let _guard = tracing::subscriber::set_default(lines.clone());
+    let log = RecordingLog::of("goff_http");
+    let _guard = tracing::subscriber::set_default(log.clone());
     let answers = [
         Answer::new(200, r#"{"value":true,"reason":"STATIC"}"#),
         Answer::new(502, ""),
@@ -63,7 +22,7 @@ async fn lines(debug: bool) -> Vec<(Level, String)> {
     let context = EvaluationContext::default();
     client.evaluate("flag", &context).await.unwrap();
     client.evaluate_all(&context).await.unwrap_err();
-    lines.0.lock().unwrap().clone()
+    log.lines()
 }
 
 /// The option `debug` logs requests at INFO instead of DEBUG.

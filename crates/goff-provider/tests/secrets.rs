@@ -3,19 +3,14 @@
 //! A separate test binary: it captures everything that the process logs, through `tracing` and
 //! through `log`, dependencies included.
 #![cfg(feature = "http")]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fmt::{Debug, Write};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use goff_provider::native::EvaluationContext;
 use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, RemoteProtocol};
-use goff_testkit::{Answer, FaultyServer};
+use goff_testkit::{Answer, FaultyServer, RecordingLog};
 use open_feature::OpenFeature;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 const API_KEY: &str = "s3cret-key+with/odd&parts";
 const ESCAPED_API_KEY: &str = "s3cret-key%2Bwith%2Fodd%26parts";
@@ -28,47 +23,6 @@ fn capture(text: &str) {
     let mut captured = CAPTURED.lock().unwrap_or_else(PoisonError::into_inner);
     captured.push_str(text);
     captured.push('\n');
-}
-
-struct CaptureTracing;
-
-struct Fields(String);
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, " {field}={value:?}").unwrap();
-    }
-}
-
-impl Subscriber for CaptureTracing {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        let mut fields = Fields(format!("span {}", span.metadata().name()));
-        span.record(&mut fields);
-        capture(&fields.0);
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        let mut fields = Fields("record".to_owned());
-        values.record(&mut fields);
-        capture(&fields.0);
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-
-    fn event(&self, event: &Event<'_>) {
-        let mut fields = Fields(event.metadata().target().to_owned());
-        event.record(&mut fields);
-        capture(&fields.0);
-    }
-
-    fn enter(&self, _: &Id) {}
-
-    fn exit(&self, _: &Id) {}
 }
 
 struct CaptureLog;
@@ -117,7 +71,8 @@ fn answers() -> Vec<Answer> {
 
 #[tokio::test]
 async fn no_secret_reaches_a_log_an_error_or_debug() {
-    tracing::subscriber::set_global_default(CaptureTracing).unwrap();
+    let tracing = RecordingLog::default();
+    tracing::subscriber::set_global_default(tracing.clone()).unwrap();
     log::set_logger(&CaptureLog).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
     log::trace!("capturing log works");
@@ -214,6 +169,9 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
         capture(&format!("{result:?}"));
     }
 
+    for (_, line) in tracing.lines() {
+        capture(&line);
+    }
     let captured = CAPTURED.lock().unwrap_or_else(PoisonError::into_inner);
     assert!(captured.contains("capturing log works"));
     assert!(captured.contains("capturing tracing works"));

@@ -4,12 +4,14 @@
 //! * [`TestFlags`]: flags in memory that a test sets one by one;
 //! * [`ScriptedRelay`]: a relay proxy in memory with scripted answers, above the wire;
 //! * [`RecordingSink`]: records events and invalidations;
+//! * [`RecordingLog`]: records log lines;
 //! * [`FaultyServer`]: an HTTP server on loopback with scripted answers, faults included.
 //!
 //! For tests only: no other crate needs it at run time.
 
 mod embedded_relay;
 mod faulty_server;
+mod recording_log;
 mod recording_sink;
 mod scripted_relay;
 mod test_flags;
@@ -19,6 +21,7 @@ pub use embedded_relay::{
     RelayEndpoint,
 };
 pub use faulty_server::{Answer, FaultyServer, SeenRequest};
+pub use recording_log::RecordingLog;
 pub use recording_sink::RecordingSink;
 pub use scripted_relay::{ConfigurationRequest, ScriptedRelay, ScriptedRequest};
 pub use test_flags::{FlagError, TestFlags};

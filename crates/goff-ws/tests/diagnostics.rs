@@ -6,60 +6,16 @@
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod fixture;
 
-use std::fmt::{Debug, Write as _};
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use goff_core::{ByteStream, Connect};
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use goff_testkit::RecordingLog;
+use tracing::Level;
 
 use crate::fixture::{ALL, DOWN, MemoryServer, OPEN, flags, listen, options};
-
-/// Collects the log lines of this crate.
-#[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<(Level, String)>>>);
-
-impl Lines {
-    fn at(&self, level: Level) -> Vec<String> {
-        let lines = self.0.lock().unwrap();
-        let lines = lines.iter().filter(|(found, _)| *found == level);
-        lines.map(|(_, line)| line.clone()).collect()
-    }
-}
-
-impl Subscriber for Lines {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.target().starts_with("goff_ws")
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        let mut line = Line(String::new());
-        event.record(&mut line);
-        let mut lines = self.0.lock().unwrap();
-        lines.push((*event.metadata().level(), line.0));
-    }
-
-    fn new_span(&self, _: &Attributes<'_>) -> Id {
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, _: &Record<'_>) {}
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        write!(self.0, "{}={value:?} ", field.name()).unwrap();
-    }
-}
 
 /// Refuses some connections before it opens any.
 #[derive(Debug)]
@@ -84,9 +40,9 @@ impl Connect for Reluctant {
 }
 
 /// The log lines of two outages: one with a refused key, one with a closed connection.
-async fn lines(debug: bool) -> Lines {
-    let lines = Lines::default();
-    let _guard = tracing::subscriber::set_default(lines.clone());
+async fn log(debug: bool) -> RecordingLog {
+    let log = RecordingLog::of("goff_ws");
+    let _guard = tracing::subscriber::set_default(log.clone());
     let (mut server, then) = MemoryServer::start();
     let connect = Reluctant {
         refusals: AtomicUsize::new(3),
@@ -104,13 +60,13 @@ async fn lines(debug: bool) -> Lines {
     calls.expect(&[DOWN, ALL, OPEN]).await;
     // The log line follows the call.
     tokio::task::yield_now().await;
-    lines
+    log
 }
 
 /// docs/python-parity.md C24, and the option `debug`.
 #[tokio::test(start_paused = true)]
 async fn outage_logs_one_warning_and_its_end_one_line() {
-    let quiet = lines(false).await;
+    let quiet = log(false).await;
     let warnings = quiet.at(Level::WARN);
     let [refused, key, closed] = &*warnings else {
         panic!("{warnings:?}");
@@ -132,7 +88,7 @@ async fn outage_logs_one_warning_and_its_end_one_line() {
         assert!(rest.concat().contains(part), "{part}: {rest:?}");
     }
 
-    let loud = lines(true).await;
+    let loud = log(true).await;
     assert!(loud.at(Level::DEBUG).is_empty());
     assert_eq!(loud.at(Level::INFO).len(), back.len() + rest.len());
     assert_eq!(loud.at(Level::WARN).len(), warnings.len());

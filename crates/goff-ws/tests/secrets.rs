@@ -6,16 +6,14 @@
 #[expect(dead_code, reason = "other tests use the rest of it")]
 mod fixture;
 
-use std::fmt::{Debug, Write as _};
+use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use goff_core::{ApiKey, Connect};
+use goff_testkit::RecordingLog;
 use goff_ws::{ChangeListener, ListenerOptions};
 use tokio::io::AsyncWriteExt as _;
-use tracing::field::{Field, Visit};
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Metadata, Subscriber};
 
 use crate::fixture::{
     ALL, CONTINUATION, DOWN, FIN, MemoryServer, OPEN, TEXT, TcpServer, flags, listen, sink,
@@ -35,39 +33,6 @@ fn add(text: std::fmt::Arguments<'_>) {
 }
 
 struct Everything;
-
-impl Subscriber for Everything {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        add(format_args!("{}", span.metadata().name()));
-        span.record(&mut Fields);
-        Id::from_u64(1)
-    }
-
-    fn record(&self, _: &Id, values: &Record<'_>) {
-        values.record(&mut Fields);
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        add(format_args!("{}", event.metadata().target()));
-        event.record(&mut Fields);
-    }
-
-    fn record_follows_from(&self, _: &Id, _: &Id) {}
-    fn enter(&self, _: &Id) {}
-    fn exit(&self, _: &Id) {}
-}
-
-struct Fields;
-
-impl Visit for Fields {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        add(format_args!("{}={value:?}", field.name()));
-    }
-}
 
 impl log::Log for Everything {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
@@ -144,7 +109,8 @@ async fn over_tcp(connect: Arc<dyn Connect>, endpoint: &str, server: Option<&Tcp
 /// docs/python-parity.md C24; docs/relay-protocol.md 3.
 #[tokio::test]
 async fn key_and_url_appear_nowhere() {
-    tracing::subscriber::set_global_default(Everything).unwrap();
+    let tracing = RecordingLog::default();
+    tracing::subscriber::set_global_default(tracing.clone()).unwrap();
     log::set_logger(&Everything).unwrap();
     log::set_max_level(log::LevelFilter::Trace);
 
@@ -185,9 +151,12 @@ async fn key_and_url_appear_nowhere() {
     let error = ChangeListener::start(&too_long, connect, sink().0).unwrap_err();
     add(format_args!("{error} {error:?} {too_long:?}"));
 
+    for (_, line) in tracing.lines() {
+        add(format_args!("{line}"));
+    }
     let texts = TEXTS.lock().unwrap();
     for source in [
-        "goff_ws::listener",
+        "change stream",
         "tungstenite::protocol",
         "custom_headers: 1",
     ] {

@@ -1,8 +1,8 @@
 //! What the tests of the publisher share.
 
-use std::fmt::{Debug, Write};
+use std::fmt::Debug;
 use std::ops::{Deref, Range};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,7 +11,7 @@ use goff_core::{
     RelayClient, RelayError, Resolution,
 };
 use goff_hooks::{DeliveryReport, EventPublisher, EventPublisherOptions};
-use goff_testkit::ScriptedRelay;
+use goff_testkit::{RecordingLog, ScriptedRelay};
 use tokio::task::yield_now;
 use tokio::time::advance;
 
@@ -130,53 +130,20 @@ impl<T: Collect> RelayClient for OnlyCollector<T> {
 }
 
 /// The log lines of this thread: level, message, other fields.
-#[derive(Clone, Default)]
-pub(crate) struct Log(Arc<Mutex<Vec<String>>>);
+pub(crate) struct Log(RecordingLog);
 
 impl Log {
     pub(crate) fn capture() -> (Self, tracing::subscriber::DefaultGuard) {
-        let log = Self::default();
+        let log = RecordingLog::of("goff_hooks");
         let guard = tracing::subscriber::set_default(log.clone());
-        (log, guard)
+        (Self(log), guard)
     }
 
     /// The number of lines that contain `text`.
     pub(crate) fn count(&self, text: &str) -> usize {
-        let lines = self.0.lock().unwrap();
-        lines.iter().filter(|line| line.contains(text)).count()
+        let lines = self.0.lines().into_iter();
+        lines
+            .filter(|(level, line)| format!("{level} {line}").contains(text))
+            .count()
     }
-}
-
-impl tracing::Subscriber for Log {
-    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
-        metadata.target().starts_with("goff_hooks")
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        struct Line(String, String);
-        impl tracing::field::Visit for Line {
-            fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn Debug) {
-                if field.name() == "message" {
-                    write!(self.0, " {value:?}").unwrap();
-                } else {
-                    write!(self.1, " {field}={value:?}").unwrap();
-                }
-            }
-        }
-        let mut line = Line(event.metadata().level().to_string(), String::new());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0 + &line.1);
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
 }

@@ -1,0 +1,95 @@
+//! A log in memory.
+
+use std::fmt::{self, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+/// A `tracing` subscriber that keeps its lines. Clones share them.
+///
+/// `tracing` caches for the whole process whether a line is enabled, so a test that installs a
+/// subscriber belongs in a test binary without other tests.
+#[derive(Debug, Clone, Default)]
+pub struct RecordingLog {
+    targets: &'static str,
+    lines: Arc<Mutex<Vec<(Level, String)>>>,
+}
+
+impl RecordingLog {
+    /// A log of the targets that begin with `targets`, such as `goff`; of all targets if it is empty.
+    #[must_use]
+    pub fn of(targets: &'static str) -> Self {
+        Self {
+            targets,
+            ..Self::default()
+        }
+    }
+
+    /// The lines so far: each event as `message field=value …`, each span as `name field=value …`.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(Level, String)> {
+        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.clone()
+    }
+
+    /// The lines of a level so far.
+    #[must_use]
+    pub fn at(&self, level: Level) -> Vec<String> {
+        let lines = self.lines().into_iter();
+        lines
+            .filter_map(|(of, line)| (of == level).then_some(line))
+            .collect()
+    }
+
+    fn add(&self, level: Level, line: Line) {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.push((level, line.message + &line.fields));
+    }
+}
+
+impl Subscriber for RecordingLog {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with(self.targets)
+    }
+
+    fn new_span(&self, span: &Attributes<'_>) -> Id {
+        let mut line = Line::default();
+        line.message.push_str(span.metadata().name());
+        span.record(&mut line);
+        self.add(*span.metadata().level(), line);
+        Id::from_u64(1)
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut line = Line::default();
+        event.record(&mut line);
+        self.add(*event.metadata().level(), line);
+    }
+
+    fn record(&self, _: &Id, values: &Record<'_>) {
+        let mut line = Line::default();
+        values.record(&mut line);
+        self.add(Level::TRACE, line);
+    }
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+#[derive(Default)]
+struct Line {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Line {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, " {name}={value:?}"),
+        };
+    }
+}

@@ -107,9 +107,8 @@ impl InvalidationSink for ChangeSink {
                 self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
             }
         } else if was_open && !is_open(&state) {
-            self.status.send(ClientEvent::Error(ClientError::Stream {
-                reason: STREAM_LOST.into(),
-            }));
+            let error = ClientError::stream(StreamLost);
+            self.status.send(ClientEvent::Error(error));
         }
     }
 }
@@ -118,7 +117,9 @@ fn is_open(state: &StreamState) -> bool {
     *state == StreamState::Open
 }
 
-const STREAM_LOST: &str = "flag changes are not received until it is open again";
+#[derive(Debug, thiserror::Error)]
+#[error("flag changes are not received until it is open again")]
+struct StreamLost;
 
 #[cfg(test)]
 mod tests {
@@ -169,9 +170,7 @@ mod tests {
         pass(Duration::from_secs(1)).await;
         let start = Instant::now();
         watched.sink.stream_state(StreamState::Down);
-        let error = ClientEvent::Error(ClientError::Stream {
-            reason: STREAM_LOST.into(),
-        });
+        let error = ClientEvent::Error(ClientError::stream(StreamLost));
         assert_eq!(watched.events.next().await, Some(error));
         assert_eq!(watched.events.next().await, Some(ClientEvent::Stale));
         assert_eq!(start.elapsed(), Duration::from_secs(60));

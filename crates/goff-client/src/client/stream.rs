@@ -54,10 +54,8 @@ impl ChangeStream {
     }
 
     pub(crate) fn last_error(&self) -> Option<ClientError> {
-        let error = self.monitor.as_ref()?.stats().last_error?;
-        Some(ClientError::Stream {
-            reason: error.to_string().into(),
-        })
+        let monitor = self.monitor.as_ref()?;
+        monitor.stats().last_error.map(ClientError::Stream)
     }
 
     /// Closes the stream without waiting.

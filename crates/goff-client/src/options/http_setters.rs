@@ -1,4 +1,4 @@
-//! The setters for the connection to a relay proxy, and for its change stream.
+//! The options of the connection to a relay proxy, and of its change stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,9 +6,15 @@ use std::time::Duration;
 use goff_core::Connect;
 use goff_http::{HttpTransport, RemoteProtocol, TlsOptions};
 
-use crate::options::GoFeatureFlagOptions;
+use crate::options::{GoFeatureFlagOptions, Source};
 
 impl GoFeatureFlagOptions {
+    /// Options for the relay proxy at `endpoint`: an absolute `http://` or `https://` URL, whose
+    /// path prefix is kept, or `unix:///path/to/socket`. Required (GOFF-CFG-001).
+    pub fn new(endpoint: impl Into<String>) -> Self {
+        Self::with_source(Source::RelayProxy(endpoint.into()))
+    }
+
     /// The API key of the relay proxy, which also selects the flag set. Sent as
     /// `Authorization: Bearer`. An empty key means none. Default: none (GOFF-AUTH-001 to -003).
     pub fn api_key(mut self, key: impl Into<String>) -> Self {

@@ -1,13 +1,51 @@
-//! The setters for in-process evaluation.
+//! The options of in-process evaluation.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use goff_core::EvaluationType;
 
-use crate::options::GoFeatureFlagOptions;
+use crate::options::{GoFeatureFlagOptions, Source};
 
 impl GoFeatureFlagOptions {
+    /// Options for flags without a relay proxy, from a JSON object of flags by key, such as one
+    /// that is built into the binary. The flags are evaluated in process and never change. Usage
+    /// data is not collected. Options of a relay proxy or of data delivery cannot be combined with
+    /// it.
+    ///
+    /// ```
+    /// # use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let options = GoFeatureFlagOptions::from_flags(r#"{
+    ///     "new-checkout": {"variations": {"on": true}, "defaultRule": {"variation": "on"}}
+    /// }"#);
+    /// let goff = GoFeatureFlag::connect(options).await?;
+    /// let context = EvaluationContext::builder().build();
+    /// assert!(goff.evaluate("new-checkout", &context, false).await.value);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn from_flags(text: impl Into<String>) -> Self {
+        Self::with_source(Source::Flags(text.into()))
+    }
+
+    /// Options for flags without a relay proxy, from a file in YAML, JSON or TOML (by its
+    /// extension) of at most 256 MiB. The flags are evaluated in process. Usage data is not
+    /// collected. Options of a relay proxy or of data delivery cannot be combined with it.
+    ///
+    /// The file is watched: a write, a replacement, Kubernetes' swap of a mounted ConfigMap, and a
+    /// deletion with re-creation take effect within a fraction of a second, or within a second on
+    /// file systems without events. While the file is absent or cannot be loaded, the flags loaded
+    /// before stay, and the state is [`Stale`](crate::State::Stale); without such flags it is
+    /// [`Error`](crate::State::Error). Replace the file atomically, by renaming, so that no
+    /// half-written file is loaded. As on the relay proxy, flags that fail validation are left out,
+    /// with a warning.
+    #[cfg(feature = "file")]
+    pub fn from_file(path: impl Into<PathBuf>) -> Self {
+        Self::with_source(Source::File(path.into()))
+    }
+
     /// Where flags are evaluated. Options of the other mode have no effect. Default:
     /// [`Remote`](EvaluationType::Remote), a deliberate deviation from GOFF-CFG-002.
     pub fn evaluation_type(mut self, evaluation_type: EvaluationType) -> Self {

@@ -66,56 +66,10 @@ enum Source {
 }
 
 impl GoFeatureFlagOptions {
-    /// Options for the relay proxy at `endpoint`: an absolute `http://` or `https://` URL, whose
-    /// path prefix is kept, or `unix:///path/to/socket`. Required (GOFF-CFG-001).
-    #[cfg(feature = "http")]
-    pub fn new(endpoint: impl Into<String>) -> Self {
-        Self::with_source(Source::RelayProxy(endpoint.into()))
-    }
-
     /// Options for a relay proxy behind your own client. Options of the endpoint, key, headers,
     /// protocol and transport cannot be combined with it.
     pub fn with_relay_client(client: Arc<dyn RelayClient>) -> Self {
         Self::with_source(Source::RelayClient(client))
-    }
-
-    /// Options for flags without a relay proxy, from a JSON object of flags by key, such as one
-    /// that is built into the binary. The flags are evaluated in process and never change. Usage
-    /// data is not collected. Options of a relay proxy or of data delivery cannot be combined with
-    /// it.
-    ///
-    /// ```
-    /// # use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let options = GoFeatureFlagOptions::from_flags(r#"{
-    ///     "new-checkout": {"variations": {"on": true}, "defaultRule": {"variation": "on"}}
-    /// }"#);
-    /// let goff = GoFeatureFlag::connect(options).await?;
-    /// let context = EvaluationContext::builder().build();
-    /// assert!(goff.evaluate("new-checkout", &context, false).await.value);
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[cfg(feature = "in-process")]
-    pub fn from_flags(text: impl Into<String>) -> Self {
-        Self::with_source(Source::Flags(text.into()))
-    }
-
-    /// Options for flags without a relay proxy, from a file in YAML, JSON or TOML (by its
-    /// extension) of at most 256 MiB. The flags are evaluated in process. Usage data is not
-    /// collected. Options of a relay proxy or of data delivery cannot be combined with it.
-    ///
-    /// The file is watched: a write, a replacement, Kubernetes' swap of a mounted ConfigMap, and a
-    /// deletion with re-creation take effect within a fraction of a second, or within a second on
-    /// file systems without events. While the file is absent or cannot be loaded, the flags loaded
-    /// before stay, and the state is [`Stale`](crate::State::Stale); without such flags it is
-    /// [`Error`](crate::State::Error). Replace the file atomically, by renaming, so that no
-    /// half-written file is loaded. As on the relay proxy, flags that fail validation are left out,
-    /// with a warning.
-    #[cfg(feature = "file")]
-    pub fn from_file(path: impl Into<std::path::PathBuf>) -> Self {
-        Self::with_source(Source::File(path.into()))
     }
 
     fn with_source(source: Source) -> Self {

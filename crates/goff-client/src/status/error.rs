@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use goff_core::Cause;
 use serde::{Serialize, Serializer};
 
 /// Something that failed in the background, beside evaluations: loading flags, or the change
@@ -16,15 +17,16 @@ use serde::{Serialize, Serializer};
 pub enum ClientError {
     /// The flags could not be loaded from the relay proxy, or from the flag file (in-process
     /// evaluation).
-    Configuration(Arc<dyn Error + Send + Sync>),
+    Configuration(Cause),
     /// The change stream is down.
-    Stream {
-        /// Why, or what follows from it.
-        reason: Arc<str>,
-    },
+    Stream(Cause),
 }
 
 impl ClientError {
+    pub(crate) fn stream(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::Stream(Arc::new(cause))
+    }
+
     #[cfg(feature = "in-process")]
     pub(crate) fn configuration(cause: impl Error + Send + Sync + 'static) -> Self {
         Self::Configuration(Arc::new(cause))
@@ -35,7 +37,7 @@ impl fmt::Display for ClientError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Configuration(cause) => write!(f, "flags not loaded: {cause}"),
-            Self::Stream { reason } => write!(f, "change stream down: {reason}"),
+            Self::Stream(cause) => write!(f, "change stream down: {cause}"),
         }
     }
 }
@@ -43,8 +45,7 @@ impl fmt::Display for ClientError {
 impl Error for ClientError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Configuration(cause) => Some(&**cause),
-            Self::Stream { .. } => None,
+            Self::Configuration(cause) | Self::Stream(cause) => Some(&**cause),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use goff_client::{
     Attribute, ChangedFlags, ClientEvent, DeliveryReport, ErrorCode, EvaluationContext,
     GoFeatureFlag, GoFeatureFlagOptions, InitializeError, Invalidation, Reason, RelayError, State,
+    StreamState,
 };
 use goff_testkit::{Answer, FaultyServer, ScriptedRelay};
 use serde_json::{Map, Value, json};
@@ -500,6 +501,47 @@ async fn subscribers_get_starts_changes_and_shutdowns() {
         ClientEvent::Ready,
     ];
     assert_eq!(events, expected);
+}
+
+/// As a health endpoint shows them.
+#[tokio::test(start_paused = true)]
+async fn status_and_stats_serialize() {
+    let goff = goff(&ScriptedRelay::new()).await;
+    tokio::time::advance(Duration::from_millis(1_500)).await;
+    let sink = goff.invalidation_sink();
+    sink.stream_state(StreamState::Open);
+    sink.stream_state(StreamState::Down);
+    let status = serde_json::to_value(goff.status()).unwrap();
+    let expected = json!({"state": "Ready", "age_seconds": 1.5, "last_error": null});
+    assert_eq!(status, expected);
+    let stats = serde_json::to_value(goff.stats()).unwrap();
+    assert_eq!(
+        (&stats["hits"], &stats["stream"]),
+        (&json!(0), &json!("Down"))
+    );
+    assert_eq!(stats["usage"]["recorded"], 0);
+}
+
+/// A lost stream is an event with a complete message, and the subscription is a `Stream`.
+#[tokio::test]
+async fn lost_stream_is_an_event() {
+    fn is_stream(_: &impl futures_core::Stream<Item = ClientEvent>) {}
+    let goff = goff(&ScriptedRelay::new()).await;
+    let mut subscription = goff.subscribe();
+    is_stream(&subscription);
+    let sink = goff.invalidation_sink();
+    for state in [StreamState::Open, StreamState::Down, StreamState::Open] {
+        sink.stream_state(state);
+    }
+    let Some(ClientEvent::Error(error)) = subscription.next().await else {
+        panic!("no error");
+    };
+    assert!(
+        error.to_string().starts_with("change stream down: "),
+        "{error}"
+    );
+    assert!(std::error::Error::source(&error).is_some());
+    assert_eq!(goff.stats().reconnects, 1);
 }
 
 #[tokio::test(start_paused = true)]

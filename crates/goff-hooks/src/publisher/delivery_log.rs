@@ -12,6 +12,7 @@ pub(super) struct DeliveryLog {
 }
 
 struct Outage {
+    /// The number of events delivered since it began.
     delivered: u64,
     /// The number of dropped events when it began.
     dropped_before: u64,
@@ -26,7 +27,7 @@ impl DeliveryLog {
         }
     }
 
-    /// A delivery failed after `delivered` events.
+    /// A batch failed after `delivered` events of the same delivery.
     pub(super) fn failed(
         &mut self,
         error: &RelayError,
@@ -39,7 +40,7 @@ impl DeliveryLog {
             None => {
                 tracing::warn!(pending, %error, "usage data not delivered, keeping it for the next attempt");
                 self.outage = Some(Outage {
-                    delivered,
+                    delivered: 0,
                     dropped_before: self.dropped,
                 });
             }

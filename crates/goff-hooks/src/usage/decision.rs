@@ -21,8 +21,8 @@ pub enum UsageDecision {
 }
 
 impl UsageDecision {
-    /// Decides. The first row that fits applies (GOFF-COLL-010, -020 to -023, GOFF-FALLBACK-006,
-    /// docs/python-parity.md C15; what the relay proxy records: docs/relay-protocol.md 19):
+    /// Decides by the first row that fits (GOFF-COLL-010, -020 to -023, GOFF-FALLBACK-006,
+    /// docs/python-parity.md C15). docs/relay-protocol.md 19 says what the relay proxy records.
     ///
     /// | outcome | event |
     /// |---|---|
@@ -34,9 +34,9 @@ impl UsageDecision {
     /// | certainly not evaluated | `PROVIDER_CACHE`, in-process mode `INPROCESS`; with `default: true` |
     /// | unknown | unknown |
     ///
-    /// Otherwise `default: true` means that the evaluation failed, which disabled flags and null
-    /// values do not. `caller_default` is called where the flag gave no value; it returns what the
-    /// caller used instead, null where that is not known.
+    /// In the other rows `default` is true if the evaluation failed; a disabled flag or a null value
+    /// is no failure. `caller_default` returns the value that the caller used instead, or null if it
+    /// is not known; it is called only if the flag gave no value.
     pub fn of(
         outcome: &Outcome,
         context: &dyn ContextView,

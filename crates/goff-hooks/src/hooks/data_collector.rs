@@ -13,7 +13,7 @@ use open_feature::{
     FlagMetadataValue, HookContext, Value,
 };
 
-use super::sync_hook::{SyncHook, implement_hook};
+use super::sync_hook::{Stage, SyncHook, complete, implement_hook};
 use crate::usage::{UsageDecision, context_kind, unix_seconds, user_key};
 
 /// Records the evaluations that the relay proxy does not record (GOFF-HOOK-005, GOFF-HOOK-006).

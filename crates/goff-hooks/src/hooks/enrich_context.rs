@@ -11,7 +11,7 @@ use open_feature::{
 };
 
 use super::data_collector::DataCollectorHook;
-use super::sync_hook::{SyncHook, implement_hook};
+use super::sync_hook::{Stage, SyncHook, complete, implement_hook};
 
 /// Adds the exporter metadata to the `gofeatureflag` attribute before each evaluation, so that the
 /// relay proxy records it with the evaluation (GOFF-HOOK-003, GOFF-HOOK-004, GOFF-CTX-006 to -009).

@@ -81,7 +81,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_is_read_once_it_is_complete() {
-        let path = std::env::temp_dir().join(format!("goff-events-{}", std::process::id()));
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("events");
         let events = RecordedEvents::in_file(path.clone());
         assert!(events.read().is_empty());
         fs::write(&path, "{\"userKey\":\"a\"}\n{\"userKey\":\"b\"}\n{\"userK").unwrap();
@@ -90,6 +91,5 @@ mod tests {
             events.of_user("b", 1).await,
             [serde_json::json!({"userKey": "b"})]
         );
-        fs::remove_file(path).unwrap();
     }
 }

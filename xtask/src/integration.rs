@@ -119,11 +119,11 @@ pub(crate) enum Relay {
     Docker,
     /// Built with Go from tests-integration/relay.
     Go,
-    /// A binary that somebody built.
+    /// A given binary.
     Binary(PathBuf),
     /// The one of goff-testkit, inside the tests.
     Embedded,
-    /// A relay proxy that somebody runs.
+    /// A relay proxy that already runs.
     Endpoint(String),
 }
 

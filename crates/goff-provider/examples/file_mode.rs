@@ -33,7 +33,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut own = None;
     let path = match std::env::args().nth(1) {
         Some(path) => PathBuf::from(path),
-        None => own.insert(OwnFile::new(FLAGS)?).0.clone(),
+        None => {
+            let path = own.insert(tempfile::tempdir()?).path().join("flags.yaml");
+            std::fs::write(&path, FLAGS)?;
+            path
+        }
     };
 
     let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::from_file(&path)).await?;
@@ -96,28 +100,6 @@ async fn next_error(events: &mut Subscription) {
     while let Some(event) = events.next().await {
         if matches!(event, ClientEvent::Error(_)) {
             return;
-        }
-    }
-}
-
-/// A temporary flag file, removed when dropped.
-struct OwnFile(PathBuf);
-
-impl OwnFile {
-    fn new(flags: &str) -> std::io::Result<Self> {
-        let directory = std::env::temp_dir().join(format!("goff-file-mode-{}", std::process::id()));
-        std::fs::create_dir_all(&directory)?;
-        let path = directory.join("flags.yaml");
-        std::fs::write(&path, flags)?;
-        Ok(Self(path))
-    }
-}
-
-impl Drop for OwnFile {
-    fn drop(&mut self) {
-        if let Some(directory) = self.0.parent() {
-            // On failure a temporary file remains.
-            let _ = std::fs::remove_dir_all(directory);
         }
     }
 }

@@ -203,14 +203,18 @@ fn show<T: Debug>(
 /// A copy of the sample flags to edit; removed when dropped.
 struct FlagFile {
     path: PathBuf,
+    _directory: tempfile::TempDir,
 }
 
 impl FlagFile {
     fn create() -> io::Result<Self> {
-        let name = format!("goff-quickstart-{}.yaml", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let directory = tempfile::tempdir()?;
+        let path = directory.path().join("flags.yaml");
         fs::write(&path, include_str!("quickstart-flags.yaml"))?;
-        Ok(Self { path })
+        Ok(Self {
+            path,
+            _directory: directory,
+        })
     }
 
     /// Replaces the file atomically.
@@ -219,13 +223,6 @@ impl FlagFile {
         let beside = Path::with_extension(&self.path, "new");
         fs::write(&beside, flags)?;
         fs::rename(beside, &self.path)
-    }
-}
-
-impl Drop for FlagFile {
-    fn drop(&mut self) {
-        // The folder is for temporary files.
-        let _ = fs::remove_file(&self.path);
     }
 }
 

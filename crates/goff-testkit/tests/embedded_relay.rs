@@ -151,9 +151,8 @@ fn everything_is_served_below_the_path_prefix() {
 
 #[test]
 fn a_changed_file_is_loaded_and_a_malformed_one_is_not() {
-    let directory = std::env::temp_dir().join(format!("goff-testkit-{}", std::process::id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    let path = directory.join("flags.json");
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.json");
     let json = r#"{"flag": {"variations": {"a": 1}, "defaultRule": {"variation": "a"}}}"#;
     std::fs::write(&path, json).unwrap();
     let relay = EmbeddedRelay::builder()
@@ -184,7 +183,6 @@ fn a_changed_file_is_loaded_and_a_malformed_one_is_not() {
     relay.set_flags(&json.replace('1', "3")).unwrap();
     assert!(value_is("3"));
     assert!(std::fs::read_to_string(&path).unwrap().contains('3'));
-    std::fs::remove_dir_all(directory).unwrap();
 }
 
 /// docs/relay-protocol.md 12: it is not the time of a change.

@@ -1,7 +1,5 @@
 //! In-process evaluation when the client gets no flags at its start.
 
-use std::fs;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use goff_provider::{ClientEvent, GoFeatureFlagOptions, InitializeError, State};
@@ -143,11 +141,12 @@ async fn with_a_last_known_good_file_a_client_starts_without_its_relay_proxy() {
     let relay = own_relay(Instance::Open);
     let port = relay.port();
     let endpoint = relay.endpoint().to_owned();
-    let directory = Directory::new();
-    let keeping = |options: GoFeatureFlagOptions| options.last_known_good_file(directory.file());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("flags");
+    let keeping = |options: GoFeatureFlagOptions| options.last_known_good_file(file.clone());
     for surface in in_process_surfaces(&endpoint, keeping).await {
         surface.goff.shutdown(PATIENCE).await;
-        assert!(directory.file().exists(), "{}", surface.name);
+        assert!(file.exists(), "{}", surface.name);
     }
     drop(relay);
 
@@ -181,29 +180,6 @@ async fn with_a_last_known_good_file_a_client_starts_without_its_relay_proxy() {
             .evaluate("static_key", "default", &User::john())
             .await;
         assert_eq!(seen.value, "b", "{}: {}", surface.name, seen.message);
-    }
-}
-
-/// A directory that is removed when dropped.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new() -> Self {
-        let name = format!("goff-last-known-good-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.0.join("flags")
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // What remains does no harm.
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -50,6 +50,54 @@ pub struct Row {
     pub baseline_cpu: Option<f64>,
 }
 
+impl Row {
+    /// A figure without a budget.
+    pub fn stated(name: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self {
+            name: name.into(),
+            value,
+            unit,
+            baseline: None,
+            ratio: None,
+            budget: String::new(),
+            holds: true,
+            required: true,
+            cpu: None,
+            baseline_cpu: None,
+        }
+    }
+
+    /// Beside a baseline in the same unit, with a budget for the ratio.
+    #[must_use]
+    pub fn beside(self, baseline: f64, baseline_name: &str, budget: Budget) -> Self {
+        let ratio = self.value / baseline;
+        Self {
+            baseline: Some(baseline),
+            ratio: Some(ratio),
+            ..self.judged(budget.words(baseline_name), budget.holds(ratio))
+        }
+    }
+
+    /// With a budget in words.
+    #[must_use]
+    pub fn judged(self, budget: impl Into<String>, holds: bool) -> Self {
+        Self {
+            budget: budget.into(),
+            holds,
+            ..self
+        }
+    }
+
+    /// With a budget that a later change has to meet.
+    #[must_use]
+    pub fn to_do(self) -> Self {
+        Self {
+            required: false,
+            ..self
+        }
+    }
+}
+
 /// What a ratio must be for its budget to hold.
 #[derive(Debug, Clone, Copy)]
 pub enum Budget {
@@ -187,22 +235,14 @@ impl Suite {
             }
         }
         let (value, baseline) = (median(&mut subjects), median(&mut baselines));
-        let ratio = value / baseline;
+        let (unit, is_time) = match measure {
+            Measure::NanosecondsPerOperation => ("ns", true),
+            Measure::OperationsPerSecond => ("1/s", false),
+        };
         self.add(Row {
-            name: name.to_owned(),
-            value,
-            unit: match measure {
-                Measure::NanosecondsPerOperation => "ns",
-                Measure::OperationsPerSecond => "1/s",
-            },
-            baseline: Some(baseline),
-            ratio: Some(ratio),
-            budget: budget.words(baseline_name),
-            holds: budget.holds(ratio),
-            required: true,
-            cpu: (measure == Measure::NanosecondsPerOperation).then(|| median(&mut cpu)),
-            baseline_cpu: (measure == Measure::NanosecondsPerOperation)
-                .then(|| median(&mut baseline_cpu)),
+            cpu: is_time.then(|| median(&mut cpu)),
+            baseline_cpu: is_time.then(|| median(&mut baseline_cpu)),
+            ..Row::stated(name, value, unit).beside(baseline, baseline_name, budget)
         });
     }
 

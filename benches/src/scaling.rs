@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use crate::{Row, Suite, WINDOWS, median};
+use crate::{Budget, Row, Suite, WINDOWS, median};
 
 /// Adds a row: the speed-up of `work`, called with the number of its thread (0 or 1), beside that of
 /// arithmetic. `at_least` is the budget of their ratio, if there is one.
@@ -22,19 +22,8 @@ pub fn two_threads(
         plain.push(speed_up(&arithmetic));
     }
     let (value, baseline) = (median(&mut measured), median(&mut plain));
-    let ratio = value / baseline;
-    suite.add(Row {
-        name: name.to_owned(),
-        value,
-        unit: "x",
-        baseline: Some(baseline),
-        ratio: Some(ratio),
-        budget: at_least.map_or_else(String::new, |least| format!(">= {least} x arithmetic")),
-        holds: at_least.is_none_or(|least| ratio >= least),
-        required: true,
-        cpu: None,
-        baseline_cpu: None,
-    });
+    let budget = at_least.map_or(Budget::Stated, Budget::AtLeast);
+    suite.add(Row::stated(name, value, "x").beside(baseline, "arithmetic", budget));
 }
 
 fn speed_up(work: &(dyn Fn(usize) + Sync)) -> f64 {

@@ -351,18 +351,10 @@ fn record_from_two_threads(
         floors.push(cpu_time(&mut || floor(RECORDS.into())));
     }
     let (value, baseline) = (median(&mut two), median(&mut floors));
-    let ratio = value / baseline;
     suite.add(Row {
-        name: NAME.to_owned(),
-        value,
-        unit: "ns",
-        baseline: Some(baseline),
-        ratio: Some(ratio),
-        budget: format!("<= 6 x {FLOOR}"),
-        holds: ratio <= 6.0,
-        required: true,
         cpu: Some(value),
         baseline_cpu: Some(baseline),
+        ..Row::stated(NAME, value, "ns").beside(baseline, FLOOR, Budget::AtMost(6.0))
     });
 }
 

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Instant;
 
 use goff_benches::measured_flags::{NativeContext, document, key_of, measured};
-use goff_benches::{Row, Suite, WINDOWS, median};
+use goff_benches::{Budget, Row, Suite, WINDOWS, median};
 use goff_engine::{FlagContext, FlagSet, Timestamp};
 use serde_json::Value;
 
@@ -46,20 +46,13 @@ fn main() -> Result<ExitCode, Failure> {
             benches.push(bench_build());
         }
         let (value, baseline) = (median(&mut users), median(&mut benches));
-        let ratio = value / baseline;
-        suite.add(Row {
-            name: row,
-            value,
-            unit: "ns",
-            baseline: Some(baseline),
-            ratio: Some(ratio),
-            budget: "<= 1.4 x the bench profile".to_owned(),
-            holds: ratio <= 1.4,
-            // Met by a later change: cargo's default profile lacks link-time optimization.
-            required: false,
-            cpu: None,
-            baseline_cpu: None,
-        });
+        let budget = Budget::AtMost(1.4);
+        // Cargo's default profile lacks link-time optimization.
+        suite.add(
+            Row::stated(row, value, "ns")
+                .beside(baseline, "the bench profile", budget)
+                .to_do(),
+        );
     }
     suite.finish().map_err(Into::into)
 }

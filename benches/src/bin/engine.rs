@@ -75,21 +75,16 @@ fn evaluations(suite: &mut Suite) -> Result<(), Box<dyn std::error::Error>> {
         black_box(flags.evaluate(&key, &native, &flag_context, now));
         let allocations = region.change().allocations;
         if suite.wants(&format!("engine, allocations: {name}")) {
-            suite.add(Row {
-                name: format!("engine, allocations: {name}"),
-                value: allocations as f64,
-                unit: "",
-                baseline: None,
-                ratio: None,
-                budget: if name.starts_with("JSONLogic, i") || name == "version" {
-                    String::new()
-                } else {
-                    "0".to_owned()
-                },
-                holds: allocations == 0 || name.starts_with("JSONLogic, i") || name == "version",
-                required: true,
-                cpu: None,
-                baseline_cpu: None,
+            let row = Row::stated(
+                format!("engine, allocations: {name}"),
+                allocations as f64,
+                "",
+            );
+            let may_allocate = name.starts_with("JSONLogic, i") || name == "version";
+            suite.add(if may_allocate {
+                row
+            } else {
+                row.judged("0", allocations == 0)
             });
         }
     }
@@ -117,18 +112,8 @@ fn loading(suite: &mut Suite) -> Result<(), Box<dyn std::error::Error>> {
             black_box(flags);
         }
         let (time, cpu) = (median(&mut times), median(&mut cpu_times));
-        suite.add(Row {
-            name: "load: 10,000 flags".to_owned(),
-            value: time,
-            unit: "ms",
-            baseline: None,
-            ratio: None,
-            budget: format!("<= 100 ms of CPU time: {cpu:.1}"),
-            holds: cpu <= 100.0,
-            required: true,
-            cpu: Some(cpu),
-            baseline_cpu: None,
-        });
+        let budget = format!("<= 100 ms of CPU time: {cpu:.1}");
+        suite.add(Row::stated("load: 10,000 flags", time, "ms").judged(budget, cpu <= 100.0));
     }
     if suite.wants("memory: 10,000 flags, of the JSON's size") {
         let region = Region::new(ALLOCATOR);
@@ -136,19 +121,10 @@ fn loading(suite: &mut Suite) -> Result<(), Box<dyn std::error::Error>> {
         let change = region.change();
         black_box(&flags);
         let bytes = change.bytes_allocated as f64 - change.bytes_deallocated as f64;
-        let ratio = bytes / text.len() as f64;
-        suite.add(Row {
-            name: "memory: 10,000 flags, of the JSON's size".to_owned(),
-            value: bytes,
-            unit: "B",
-            baseline: Some(text.len() as f64),
-            ratio: Some(ratio),
-            budget: "<= 3 x JSON".to_owned(),
-            holds: ratio <= 3.0 && flags.iter().all(|flag| flag.error().is_none()),
-            required: true,
-            cpu: None,
-            baseline_cpu: None,
-        });
+        let row = Row::stated("memory: 10,000 flags, of the JSON's size", bytes, "B");
+        let size = text.len() as f64;
+        assert!(flags.iter().all(|flag| flag.error().is_none()));
+        suite.add(row.beside(size, "JSON", Budget::AtMost(3.0)));
     }
     Ok(())
 }

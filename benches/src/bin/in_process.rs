@@ -406,18 +406,8 @@ fn within(start: Instant) -> Result<(), Failure> {
 fn add_milliseconds(suite: &mut Suite, name: &str, times: &mut [f64]) {
     let value = median(times);
     let longest = times.last().copied().unwrap_or_default();
-    suite.add(Row {
-        name: name.to_owned(),
-        value,
-        unit: "ms",
-        baseline: None,
-        ratio: None,
-        budget: format!("<= 50 ms; the longest {longest:.1} ms"),
-        holds: value <= 50.0,
-        required: true,
-        cpu: None,
-        baseline_cpu: None,
-    });
+    let budget = format!("<= 50 ms; the longest {longest:.1} ms");
+    suite.add(Row::stated(name, value, "ms").judged(budget, value <= 50.0));
 }
 
 /// The 99th percentile of an evaluation's CPU time while 10,000 flags are fetched, compiled,
@@ -472,19 +462,8 @@ fn refreshes(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
         refreshing.push(ninety_ninth(&mut times));
     }
     let (value, baseline) = (median(&mut refreshing), median(&mut usual));
-    let ratio = value / baseline;
-    suite.add(Row {
-        name: NAME.to_owned(),
-        value,
-        unit: "ns",
-        baseline: Some(baseline),
-        ratio: Some(ratio),
-        budget: "<= 2 x the usual p99".to_owned(),
-        holds: ratio <= 2.0,
-        required: true,
-        cpu: Some(value),
-        baseline_cpu: None,
-    });
+    let row = Row::stated(NAME, value, "ns");
+    suite.add(row.beside(baseline, "the usual p99", Budget::AtMost(2.0)));
     Ok(())
 }
 

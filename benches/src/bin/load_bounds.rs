@@ -4,7 +4,7 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
-use goff_benches::{Row, Suite, thread_cpu_time};
+use goff_benches::{Budget, Row, Suite, thread_cpu_time};
 use goff_engine::{FlagFile, FlagFileFormat, FlagSet};
 use peak_alloc::PeakAlloc;
 use serde_json::{Value, json};
@@ -36,19 +36,10 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 fn bound(name: String, unit: &'static str, value: f64, bound: f64) -> Row {
-    Row {
-        name,
-        value,
-        unit,
-        baseline: Some(bound),
-        ratio: Some(value / bound),
-        budget: "<= 1 x the bound of this size".to_owned(),
-        holds: value <= bound,
-        // Met by a later change: compilation is quadratic for some inputs.
-        required: false,
-        cpu: None,
-        baseline_cpu: None,
-    }
+    // Compilation is quadratic for some inputs.
+    Row::stated(name, value, unit)
+        .beside(bound, "the bound of this size", Budget::AtMost(1.0))
+        .to_do()
 }
 
 /// Inputs of 20 to 120 kB, small enough that even those far beyond the bound end in seconds.

@@ -74,11 +74,11 @@ pub use usage::{
 #[doc(hidden)]
 pub mod __internal {
     pub use crate::context::{
-        CacheKey, CacheKeyRef, GoFeatureFlagRef, write_flat_form, write_nested_form,
+        CacheKey, CacheKeyRef, GoFeatureFlagRef, canonical_hash, write_flat_form, write_nested_form,
     };
     pub use crate::evaluation::{OutcomeSlot, Projection, project, project_with};
     #[cfg(feature = "open-feature")]
-    pub use crate::sdk::{GoFeatureFlagAttribute, resolution_details};
+    pub use crate::sdk::{GoFeatureFlagAttribute, resolution_details, value_to_json};
     pub use crate::task::{
         BackgroundTask, Backoff, NoRuntimeError, StopSignal, Stopped, random_u64,
     };

@@ -4,9 +4,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use goff_core::__internal::GoFeatureFlagRef;
-use goff_core::{
-    AttributeRef, ContextError, ContextView, EvaluationContext, ExporterMetadata, GOFEATUREFLAG,
-};
+use goff_core::{AttributeRef, ContextView, ExporterMetadata, GOFEATUREFLAG};
 
 /// A view over a context that adds exporter metadata to the `gofeatureflag` attribute. Other
 /// members of the attribute, such as `flagList` and `currentDateTime`, stay; an attribute that is not
@@ -66,18 +64,9 @@ impl ContextView for EnrichedContext<'_> {
         )
     }
 
-    /// Exporter metadata is no part of the hash, so it is that of the context beneath.
-    fn canonical_hash(&self) -> Result<u64, ContextError> {
-        self.context.canonical_hash()
-    }
-
-    /// Exporter metadata aside, it shows what the context beneath shows.
-    fn built(&self) -> Option<&EvaluationContext> {
-        self.context.built()
-    }
-
-    fn without_exporter_metadata(&self) -> Option<&dyn ContextView> {
-        Some(self.context)
+    /// That of the context beneath, because exporter metadata is not part of the hash.
+    fn stored_hash(&self) -> Option<u64> {
+        self.context.stored_hash()
     }
 }
 
@@ -92,6 +81,7 @@ impl fmt::Debug for EnrichedContext<'_> {
 #[cfg(test)]
 mod tests {
     use goff_core::__internal::{CacheKeyRef, write_flat_form};
+    use goff_core::EvaluationContext;
     use serde_json::{Value, json};
 
     use super::*;
@@ -180,34 +170,9 @@ mod tests {
         .collect();
         for (i, left) in contexts.iter().enumerate() {
             for (j, right) in contexts.iter().enumerate() {
-                let right = Unbuilt(EnrichedContext::new(right, &metadata));
+                let right = EnrichedContext::new(right, &metadata);
                 assert_eq!(left.is_same(&right), i == j, "{left:?} and {right:?}");
             }
-        }
-    }
-
-    /// A view without a shortcut for comparisons, like the SDK's contexts.
-    #[derive(Debug)]
-    struct Unbuilt<'a>(EnrichedContext<'a>);
-
-    impl ContextView for Unbuilt<'_> {
-        fn targeting_key(&self) -> Option<&str> {
-            self.0.targeting_key()
-        }
-
-        fn attribute(&self, name: &str) -> Option<AttributeRef<'_>> {
-            self.0.attribute(name)
-        }
-
-        fn visit<'s>(
-            &'s self,
-            visitor: &mut dyn FnMut(&'s str, AttributeRef<'s>) -> ControlFlow<()>,
-        ) -> ControlFlow<()> {
-            self.0.visit(visitor)
-        }
-
-        fn without_exporter_metadata(&self) -> Option<&dyn ContextView> {
-            self.0.without_exporter_metadata()
         }
     }
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use goff_core::__internal::canonical_hash;
 use goff_core::{
     BulkEvaluation, ConfigurationUpdate, ContextView, ErrorCode, Etag, EvaluationContext,
     EvaluationFailure, EventBatch, FlagConfiguration, Reason, RelayClient, RelayError, Resolution,
@@ -214,9 +215,7 @@ impl ScriptedRelay {
         context: &dyn ContextView,
     ) -> Result<Resolution, RelayError> {
         let context = EvaluationContext::from_view(context);
-        context
-            .canonical_hash()
-            .map_err(RelayError::InvalidContext)?;
+        canonical_hash(&context).map_err(RelayError::InvalidContext)?;
         let (answer, count, completed) = {
             let mut script = self.lock();
             let index = script.requests.len();

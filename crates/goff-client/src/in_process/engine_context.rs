@@ -19,7 +19,7 @@ impl Attributes for EngineContext<'_> {
             // Without a targeting key, an attribute of that name serves as one.
             match self.0.attribute(TARGETING_KEY)? {
                 AttributeRef::Text(Cow::Borrowed(key)) => Some(key),
-                AttributeRef::Json(Value::String(key)) => Some(key),
+                AttributeRef::Json(Cow::Borrowed(Value::String(key))) => Some(key),
                 _ => None,
             }
         })
@@ -65,8 +65,8 @@ fn engine_attribute(attribute: AttributeRef<'_>) -> Attribute<'_> {
         AttributeRef::Float(value) => Attribute::Float(value),
         AttributeRef::Text(Cow::Borrowed(text)) => Attribute::Str(text),
         AttributeRef::Text(Cow::Owned(text)) => Attribute::Text(text.into()),
-        AttributeRef::Json(value) => Attribute::Json(value),
-        AttributeRef::Map(map) => Attribute::Object(map),
+        AttributeRef::Json(Cow::Borrowed(value)) => Attribute::Json(value),
+        AttributeRef::Json(Cow::Owned(value)) => Attribute::Owned(Box::new(value)),
         other => made(&other),
     }
 }

@@ -1,4 +1,4 @@
-//! One attribute of an evaluation context: owned, or read in place.
+//! One attribute of an evaluation context: owned, or borrowed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,9 +10,10 @@ use crate::context::ExporterMetadata;
 use crate::context::finite::has_only_finite_numbers;
 
 /// An attribute of an [`EvaluationContext`](crate::EvaluationContext): any JSON value, or the
-/// reason why it can be none.
+/// reason why the given value has no JSON form.
 ///
-/// Made by `From` from what Rust programs hold, or by [`from_serialize`](Self::from_serialize) from anything serializable.
+/// Convert the usual types with `From` and any other serializable value with
+/// [`from_serialize`](Self::from_serialize).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribute(Repr);
 
@@ -32,10 +33,10 @@ enum Repr {
 }
 
 impl Attribute {
-    /// Makes an attribute of any serializable value: for the native context and, behind the
-    /// feature `open-feature`, for a `Struct` field of the SDK's context.
+    /// Converts any serializable value: for the native context and, behind the feature
+    /// `open-feature`, for a `Struct` field of the SDK's context.
     ///
-    /// A value that JSON cannot hold (NaN, infinities, maps with non-string keys) is kept as
+    /// A value that JSON cannot represent (NaN, infinities, maps with non-string keys) is stored as
     /// unreadable: evaluations with this context fail with `INVALID_CONTEXT` and name the
     /// attribute.
     ///
@@ -51,15 +52,15 @@ impl Attribute {
     /// ```
     pub fn from_serialize(value: impl Serialize) -> Self {
         if !has_only_finite_numbers(&value) {
-            return Self(Repr::Unreadable(Unreadable::NotFinite));
+            return Unreadable::NotFinite.into();
         }
         match serde_json::to_value(value) {
             Ok(value) => value.into(),
-            Err(_) => Self(Repr::Unreadable(Unreadable::NotJson)),
+            Err(_) => Unreadable::NotJson.into(),
         }
     }
 
-    /// The attribute, read in place.
+    /// Borrows the attribute.
     #[must_use]
     pub fn to_ref(&self) -> AttributeRef<'_> {
         match &self.0 {
@@ -69,22 +70,8 @@ impl Attribute {
             Repr::Uint(value) => AttributeRef::Uint(*value),
             Repr::Float(value) => AttributeRef::Float(*value),
             Repr::Text(text) => AttributeRef::Text(Cow::Borrowed(text)),
-            Repr::Json(value) => AttributeRef::Json(value),
+            Repr::Json(value) => AttributeRef::Json(Cow::Borrowed(value)),
             Repr::Unreadable(why) => AttributeRef::Unreadable(*why),
-        }
-    }
-
-    /// Whether both are the same, where both are of one and the same usual kind.
-    #[inline]
-    pub(crate) fn is_same_scalar(&self, other: &AttributeRef<'_>) -> Option<bool> {
-        match (&self.0, other) {
-            (Repr::Text(own), AttributeRef::Text(other)) => Some(**own == **other),
-            (Repr::Int(own), AttributeRef::Int(other)) => Some(own == other),
-            (Repr::Bool(own), AttributeRef::Bool(other)) => Some(own == other),
-            (Repr::Float(own), AttributeRef::Float(other)) => {
-                Some(own.to_bits() == other.to_bits())
-            }
-            _ => None,
         }
     }
 }
@@ -94,7 +81,13 @@ impl From<Value> for Attribute {
         Self(match value {
             Value::Null => Repr::Null,
             Value::Bool(value) => Repr::Bool(value),
-            Value::Number(number) => return number_ref(&number).to_attribute(),
+            Value::Number(number) => {
+                return match (number.as_i64(), number.as_u64()) {
+                    (Some(int), _) => int.into(),
+                    (None, Some(uint)) => uint.into(),
+                    (None, None) => number.as_f64().unwrap_or(f64::NAN).into(),
+                };
+            }
             Value::String(text) => Repr::Text(text.into()),
             Value::Array(_) | Value::Object(_) => Repr::Json(value),
         })
@@ -133,11 +126,11 @@ impl From<u64> for Attribute {
 
 impl From<f64> for Attribute {
     fn from(value: f64) -> Self {
-        Self(if value.is_finite() {
-            Repr::Float(value)
+        if value.is_finite() {
+            Self(Repr::Float(value))
         } else {
-            Repr::Unreadable(Unreadable::NotFinite)
-        })
+            Unreadable::NotFinite.into()
+        }
     }
 }
 
@@ -173,10 +166,16 @@ impl<T: Into<Self>> From<Option<T>> for Attribute {
     }
 }
 
-/// An attribute as a [`ContextView`](crate::ContextView) hands it out, without copying it.
+impl From<Unreadable> for Attribute {
+    fn from(why: Unreadable) -> Self {
+        Self(Repr::Unreadable(why))
+    }
+}
+
+/// An attribute as a [`ContextView`](crate::ContextView) returns it.
 ///
-/// Whoever implements a view may use the variant nearest to what it holds; a scalar inside
-/// [`Json`](Self::Json) is the same attribute as the scalar itself.
+/// A scalar inside [`Json`](Self::Json) is the same attribute as the scalar, so a view may return
+/// the variant nearest to its own representation.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum AttributeRef<'a> {
@@ -190,24 +189,14 @@ pub enum AttributeRef<'a> {
     Uint(u64),
     /// A floating-point number; NaN and infinities count as unreadable.
     Float(f64),
-    /// A string; owned only where there was no string to borrow, as for a date.
+    /// A string; owned where it is made for this read, such as a formatted date.
     Text(Cow<'a, str>),
-    /// Any JSON value.
-    Json(&'a Value),
-    /// A JSON object.
-    Map(&'a Map<String, Value>),
-    /// A list of strings.
-    Texts(&'a [String]),
-    /// A structure of the OpenFeature SDK.
-    #[cfg(feature = "open-feature")]
-    SdkStruct(&'a open_feature::StructValue),
-    /// A value of the OpenFeature SDK.
-    #[cfg(feature = "open-feature")]
-    SdkValue(&'a open_feature::Value),
+    /// Any JSON value; owned where it is made for this read.
+    Json(Cow<'a, Value>),
     /// The enriched `gofeatureflag` attribute.
     #[doc(hidden)]
     GoFeatureFlag(GoFeatureFlagRef<'a>),
-    /// An attribute that no JSON value stands for.
+    /// A value without a JSON form.
     Unreadable(Unreadable),
 }
 
@@ -222,24 +211,16 @@ impl<'a> AttributeRef<'a> {
             Self::Uint(value) => (*value).into(),
             Self::Float(value) => (*value).into(),
             Self::Text(text) => text.as_ref().into(),
-            Self::Json(value) => (*value).clone().into(),
-            Self::Map(map) => (*map).clone().into(),
-            Self::Texts(texts) => texts.to_vec().into(),
-            #[cfg(feature = "open-feature")]
-            Self::SdkStruct(fields) => crate::sdk::struct_to_json(fields)
-                .map_or_else(|why| Attribute(Repr::Unreadable(why)), Into::into),
-            #[cfg(feature = "open-feature")]
-            Self::SdkValue(value) => crate::sdk::value_to_json(value)
-                .map_or_else(|why| Attribute(Repr::Unreadable(why)), Into::into),
-            Self::GoFeatureFlag(goff) => goff.to_map().into(),
-            Self::Unreadable(why) => Attribute(Repr::Unreadable(*why)),
+            Self::Json(value) => value.as_ref().clone().into(),
+            Self::GoFeatureFlag(attribute) => attribute.to_map().into(),
+            Self::Unreadable(why) => (*why).into(),
         }
     }
 
-    /// The attribute as a JSON value.
+    /// Converts the attribute to a JSON value.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Why it has no JSON form.
     pub fn to_json(&self) -> Result<Value, Unreadable> {
         match self {
             Self::Null => Ok(Value::Null),
@@ -250,62 +231,51 @@ impl<'a> AttributeRef<'a> {
                 .map(Value::Number)
                 .ok_or(Unreadable::NotFinite),
             Self::Text(text) => Ok(text.as_ref().into()),
-            Self::Json(value) => Ok((*value).clone()),
-            Self::Map(map) => Ok(Value::Object((*map).clone())),
-            Self::Texts(texts) => Ok((*texts).into()),
-            #[cfg(feature = "open-feature")]
-            Self::SdkStruct(fields) => crate::sdk::struct_to_json(fields).map(Value::Object),
-            #[cfg(feature = "open-feature")]
-            Self::SdkValue(value) => crate::sdk::value_to_json(value),
-            Self::GoFeatureFlag(goff) => Ok(Value::Object(goff.to_map())),
+            Self::Json(value) => Ok(value.as_ref().clone()),
+            Self::GoFeatureFlag(attribute) => Ok(Value::Object(attribute.to_map())),
             Self::Unreadable(why) => Err(*why),
         }
     }
 
-    /// The attribute as a map of JSON values, where it is one; copied only out of SDK types.
+    /// The members, if the attribute is a JSON object. Of the enriched `gofeatureflag` attribute,
+    /// the caller's own members.
+    #[must_use]
+    pub fn as_map(&self) -> Option<&Map<String, Value>> {
+        match self {
+            Self::Json(value) => value.as_object(),
+            Self::GoFeatureFlag(attribute) => attribute.siblings.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Like [`as_map`](Self::as_map), for as long as the context is borrowed.
     #[must_use]
     pub fn into_map(self) -> Option<Cow<'a, Map<String, Value>>> {
         match self {
-            Self::Json(Value::Object(map)) | Self::Map(map) => Some(Cow::Borrowed(map)),
-            #[cfg(feature = "open-feature")]
-            Self::SdkStruct(fields) | Self::SdkValue(open_feature::Value::Struct(fields)) => {
-                crate::sdk::struct_to_json(fields).ok().map(Cow::Owned)
-            }
-            Self::GoFeatureFlag(goff) => goff.siblings,
+            Self::Json(Cow::Borrowed(Value::Object(map))) => Some(Cow::Borrowed(map)),
+            Self::Json(Cow::Owned(Value::Object(map))) => Some(Cow::Owned(map)),
+            Self::GoFeatureFlag(attribute) => attribute.siblings,
             _ => None,
         }
     }
 }
 
-pub(crate) fn number_ref<'a>(number: &Number) -> AttributeRef<'a> {
-    if let Some(int) = number.as_i64() {
-        AttributeRef::Int(int)
-    } else if let Some(uint) = number.as_u64() {
-        AttributeRef::Uint(uint)
-    } else {
-        AttributeRef::Float(number.as_f64().unwrap_or(f64::NAN))
-    }
-}
-
-/// The `gofeatureflag` attribute once it is enriched: what the caller put there, with this
-/// client's exporter metadata as `exporterMetadata` (GOFF-CTX-006, GOFF-CTX-007).
+/// The `gofeatureflag` attribute after enrichment: the caller's own members, and this client's
+/// exporter metadata as `exporterMetadata` (GOFF-CTX-006, GOFF-CTX-007).
 #[derive(Debug, Clone)]
 pub struct GoFeatureFlagRef<'a> {
-    /// The caller's own members, such as `flagList` and `currentDateTime`; `exporterMetadata`
-    /// among them is not used.
+    /// The caller's own members, such as `flagList` and `currentDateTime`; an `exporterMetadata`
+    /// among them is ignored.
     pub siblings: Option<Cow<'a, Map<String, Value>>>,
     /// This client's exporter metadata.
     pub exporter_metadata: &'a ExporterMetadata,
 }
 
 impl GoFeatureFlagRef<'_> {
-    /// The whole attribute as one map.
+    /// Copies the whole attribute into one map.
     #[must_use]
     pub fn to_map(&self) -> Map<String, Value> {
-        let mut map = self
-            .siblings
-            .as_deref()
-            .map_or_else(Map::new, |siblings| siblings.clone());
+        let mut map = self.siblings.as_deref().cloned().unwrap_or_default();
         map.insert(
             EXPORTER_METADATA.to_owned(),
             Value::Object(self.exporter_metadata.as_map().clone()),
@@ -314,15 +284,15 @@ impl GoFeatureFlagRef<'_> {
     }
 }
 
-/// Why an attribute cannot be sent or read. It never shows the attribute.
+/// Why an attribute cannot be read or sent. It never contains the attribute's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unreadable {
-    /// NaN or an infinity, which JSON has no form for.
+    /// NaN or an infinity, which JSON cannot represent.
     NotFinite,
-    /// A date outside the years that RFC 3339 can write.
+    /// A date outside the years that RFC 3339 can represent.
     NotADate,
-    /// A value that serialises to no JSON.
+    /// A value that does not serialize to JSON.
     NotJson,
     /// An opaque type that this client does not know.
     UnknownType,
@@ -331,17 +301,17 @@ pub enum Unreadable {
 impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NotFinite => "holds NaN or an infinity, which JSON cannot",
-            Self::NotADate => "is a date that RFC 3339 cannot write",
-            Self::NotJson => "serialises to no JSON value",
+            Self::NotFinite => "is NaN or infinite, which JSON cannot represent",
+            Self::NotADate => "is a date that RFC 3339 cannot represent",
+            Self::NotJson => "does not serialize to JSON",
             Self::UnknownType => {
-                "is of a type this client cannot read; wrap it with `Attribute::from_serialize`"
+                "has a type that this client cannot read; convert it with `Attribute::from_serialize`"
             }
         })
     }
 }
 
-/// The attribute that carries what GO Feature Flag itself reads.
+/// The attribute with the members that GO Feature Flag reads.
 pub const GOFEATUREFLAG: &str = "gofeatureflag";
 /// The member of [`GOFEATUREFLAG`] that this client writes.
 pub const EXPORTER_METADATA: &str = "exporterMetadata";
@@ -362,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn scalars_inside_json_are_the_scalars_themselves() {
+    fn scalar_inside_json_equals_the_scalar() {
         assert_eq!(Attribute::from(json!(1)), Attribute::from(1));
         assert_eq!(Attribute::from(json!(1.0)), Attribute::from(1.0));
         assert_ne!(Attribute::from(json!(1.0)), Attribute::from(1));
@@ -377,30 +347,24 @@ mod tests {
     }
 
     #[test]
-    fn numbers_json_cannot_hold_are_unreadable() {
+    fn numbers_that_are_not_finite_are_unreadable() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+            for attribute in [
+                Attribute::from(bad),
+                Attribute::from_serialize(Some(vec![bad])),
+                Attribute::from_serialize(HashMap::from([("deep", vec![Some(bad)])])),
+            ] {
+                assert_eq!(unreadable(&attribute), Some(Unreadable::NotFinite));
+            }
             assert_eq!(
-                unreadable(&Attribute::from(bad)),
-                Some(Unreadable::NotFinite)
-            );
-            assert_eq!(
-                unreadable(&Attribute::from_serialize(
-                    json!({"a": 1}).as_object().map(|_| vec![bad])
-                )),
-                Some(Unreadable::NotFinite)
-            );
-            assert_eq!(
-                unreadable(&Attribute::from_serialize(HashMap::from([(
-                    "deep",
-                    vec![Some(bad)]
-                )]))),
-                Some(Unreadable::NotFinite)
+                AttributeRef::Float(bad).to_json(),
+                Err(Unreadable::NotFinite)
             );
         }
     }
 
     #[test]
-    fn attribute_is_the_json_value_that_it_was_made_from() {
+    fn attribute_keeps_its_json_value() {
         for value in [
             json!(null),
             json!(true),
@@ -411,16 +375,9 @@ mod tests {
             json!([1, null]),
             json!({"a": [1.0]}),
         ] {
-            assert_eq!(AttributeRef::Json(&value).to_json(), Ok(value.clone()));
+            let borrowed = AttributeRef::Json(Cow::Borrowed(&value));
+            assert_eq!(borrowed.to_json(), Ok(value.clone()));
             assert_eq!(Attribute::from(value.clone()).to_ref().to_json(), Ok(value));
-        }
-        let texts = ["a".to_owned(), "b".to_owned()];
-        assert_eq!(AttributeRef::Texts(&texts).to_json(), Ok(json!(["a", "b"])));
-        for float in [f64::NAN, f64::INFINITY] {
-            assert_eq!(
-                AttributeRef::Float(float).to_json(),
-                Err(Unreadable::NotFinite)
-            );
         }
     }
 

@@ -1,17 +1,18 @@
-//! What makes two evaluations the same one: the flag and the canonical context.
+//! The cache key: the flag and the canonical context.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::context::canonical::{canonical_hash, hash_text};
 use crate::context::{ContextError, ContextView, EvaluationContext};
 
-/// The key under which an answer is kept: flag key and context, without exporter metadata
-/// (GOFF-CACHE-004). The asked type and the caller's default are no part of it, because the answer
-/// is kept untyped.
+/// The key of a cached resolution: flag key and context, without exporter metadata
+/// (GOFF-CACHE-004). The requested type and the caller's default are not part of it, because a
+/// cached resolution has no Rust type.
 ///
-/// Equal contexts are equal keys in whatever order their attributes were set; a hash finds, full
-/// and typed equality decides.
+/// Equal contexts make equal keys, whatever the order of their attributes. The hash finds a key,
+/// full and typed equality decides.
 #[derive(Debug, Clone)]
 pub struct CacheKey {
     flag_key: Box<str>,
@@ -26,7 +27,7 @@ impl CacheKey {
         &self.flag_key
     }
 
-    /// The context, shared with whoever sends the request.
+    /// The context, shared with the request.
     #[must_use]
     pub fn context(&self) -> &Arc<EvaluationContext> {
         &self.context
@@ -49,7 +50,7 @@ impl Hash for CacheKey {
     }
 }
 
-/// A [`CacheKey`] that borrows flag key and context: what a look-up needs, without a copy.
+/// A [`CacheKey`] that borrows flag key and context, to look one up without a copy.
 #[derive(Clone, Copy)]
 pub struct CacheKeyRef<'a> {
     flag_key: &'a str,
@@ -58,13 +59,12 @@ pub struct CacheKeyRef<'a> {
 }
 
 impl<'a> CacheKeyRef<'a> {
-    /// The key of evaluating `flag_key` for `context`.
+    /// Creates the key of evaluating `flag_key` for `context`.
     ///
     /// # Errors
-    /// A context with an attribute that cannot be read.
+    /// An attribute that cannot be read.
     pub fn new(flag_key: &'a str, context: &'a dyn ContextView) -> Result<Self, ContextError> {
-        let hash = context.canonical_hash()?.rotate_left(1)
-            ^ crate::context::canonical::hash_text(flag_key);
+        let hash = canonical_hash(context)?.rotate_left(1) ^ hash_text(flag_key);
         Ok(Self {
             flag_key,
             context,
@@ -80,7 +80,7 @@ impl<'a> CacheKeyRef<'a> {
             && owned.context.is_same(self.context)
     }
 
-    /// Copies flag key and context: once for a miss.
+    /// Copies flag key and context, once for a miss.
     #[must_use]
     pub fn to_owned_key(&self) -> CacheKey {
         CacheKey {
@@ -120,9 +120,9 @@ mod tests {
             .build()
     }
 
-    /// GOFF-CACHE-004, Python A.6 row 41: the flag key is part of the key.
+    /// GOFF-CACHE-004, docs/python-parity.md A.6, row 41: the flag key is part of the key.
     #[test]
-    fn flag_key_and_context_both_count() {
+    fn flag_key_and_context_count() {
         let (thirty, forty) = (context(30), context(40));
         let key = CacheKeyRef::new("flag", &thirty).unwrap();
         let owned = key.to_owned_key();
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn borrowed_and_owned_keys_hash_alike() {
+    fn borrowed_and_owned_keys_have_the_same_hash() {
         let context = context(30);
         let key = CacheKeyRef::new("flag", &context).unwrap();
         let owned = key.to_owned_key();
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn context_that_cannot_be_read_has_no_key() {
+    fn unreadable_context_has_no_key() {
         let context = EvaluationContext::builder()
             .attribute("rate", f64::INFINITY)
             .build();

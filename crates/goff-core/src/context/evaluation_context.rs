@@ -1,16 +1,15 @@
-//! This client's own evaluation context: built once, then immutable, with its hash at hand.
+//! The native evaluation context: immutable, with its hash.
 
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::context::{Attribute, AttributeRef};
-use crate::context::{ContextError, ContextView, canonical, is_name};
+use crate::context::canonical::{canonical_hash, counts, same_attribute};
+use crate::context::{Attribute, AttributeRef, ContextView};
 
-/// Who a flag is evaluated for: an optional targeting key and attributes by name.
+/// The subject of an evaluation: an optional targeting key and attributes by name.
 ///
-/// Immutable once built, so that evaluations share it and its hash is computed once. An attribute
-/// that JSON cannot hold (NaN, for example) is kept and makes every evaluation with this context
-/// fail with `INVALID_CONTEXT`, naming the attribute.
+/// It is immutable, so evaluations share it and its hash is computed once. An attribute that JSON
+/// cannot represent (NaN, for example) stays in the context and makes every evaluation with it fail
+/// with `INVALID_CONTEXT`, naming the attribute.
 ///
 /// ```
 /// # use goff_core::EvaluationContext;
@@ -26,22 +25,10 @@ pub struct EvaluationContext {
     targeting_key: Option<Box<str>>,
     /// Sorted by name; names are unique.
     attributes: Box<[(Box<str>, Attribute)]>,
-    /// How many of the attributes count when contexts are compared.
+    /// How many of the attributes count in comparisons.
     counted: usize,
-    hash: Result<u64, ContextError>,
-    /// Shared by a context, its clones, and what is copied from a view of it.
-    identity: Identity,
-}
-
-/// Equal for contexts of one origin, which are the same context, exporter metadata aside.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Identity(u64);
-
-impl Identity {
-    fn new() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
-    }
+    /// `None` where an attribute is unreadable.
+    hash: Option<u64>,
 }
 
 impl EvaluationContext {
@@ -50,7 +37,7 @@ impl EvaluationContext {
         EvaluationContextBuilder::default()
     }
 
-    /// Copies what a view shows.
+    /// Copies the content of a view.
     #[must_use]
     pub fn from_view(view: &dyn ContextView) -> Self {
         let mut attributes = Vec::new();
@@ -58,75 +45,68 @@ impl EvaluationContext {
             attributes.push((name.into(), attribute.to_attribute()));
             ControlFlow::Continue(())
         });
-        let mut context = Self::assemble(view.targeting_key().map(Into::into), attributes);
-        if let Some(built) = view.built() {
-            context.identity = built.identity;
-        }
-        context
+        Self::assemble(view.targeting_key().map(Into::into), attributes)
     }
 
-    /// Whether a view shows the same context: equal attributes of equal types in any order,
-    /// exporter metadata aside.
+    /// Whether a view has the same content: the same targeting key and equal attributes of equal
+    /// types, in any order and without exporter metadata.
     #[must_use]
     pub fn is_same(&self, view: &dyn ContextView) -> bool {
-        if let Some(built) = view.built()
-            && built.identity == self.identity
-        {
-            return true;
-        }
         if self.targeting_key() != view.targeting_key() {
             return false;
         }
-        let view = view.without_exporter_metadata().unwrap_or(view);
-        let mut seen = 0;
+        let (mut visited, mut counted) = (0, 0);
         let compared = view.visit(&mut |name, theirs| {
-            if !canonical::counts(name, &theirs) {
+            let ours = self.find_near(visited, name);
+            visited += 1;
+            if !counts(name, &theirs) {
                 return ControlFlow::Continue(());
             }
-            seen += 1;
-            match self.find(name) {
-                Some(ours) if canonical::same_attribute(name, ours, &theirs) => {
+            counted += 1;
+            match ours {
+                Some(ours) if same_attribute(name, &ours.to_ref(), &theirs) => {
                     ControlFlow::Continue(())
                 }
                 _ => ControlFlow::Break(()),
             }
         });
-        compared.is_continue() && seen == self.counted
+        compared.is_continue() && counted == self.counted
     }
 
-    #[inline]
+    /// The attribute of that name, which a view of a native context visits at this index.
+    fn find_near(&self, index: usize, name: &str) -> Option<&Attribute> {
+        match self.attributes.get(index) {
+            Some((own, attribute)) if **own == *name => Some(attribute),
+            _ => self.find(name),
+        }
+    }
+
     fn find(&self, name: &str) -> Option<&Attribute> {
-        // Up to about a dozen attributes a scan is faster than a search.
-        let found = if self.attributes.len() <= SCANNED {
-            self.attributes.iter().find(|(own, _)| is_name(own, name))
-        } else {
-            self.attributes
-                .binary_search_by(|(own, _)| (**own).cmp(name))
-                .ok()
-                .and_then(|index| self.attributes.get(index))
-        };
-        found.map(|(_, attribute)| attribute)
+        let index = self
+            .attributes
+            .binary_search_by(|(own, _)| (**own).cmp(name))
+            .ok()?;
+        self.attributes.get(index).map(|(_, attribute)| attribute)
     }
 
     fn assemble(targeting_key: Option<Box<str>>, attributes: Vec<(Box<str>, Attribute)>) -> Self {
         let mut sorted = attributes;
-        // Stable, so that of equal names the one set last comes last and is the one kept.
+        // The sort is stable: of equal names the one that was set last comes last and stays.
         sorted.sort_by(|(left, _), (right, _)| left.cmp(right));
         sorted.reverse();
         sorted.dedup_by(|(left, _), (right, _)| left == right);
         sorted.reverse();
         let counted = sorted
             .iter()
-            .filter(|(name, attribute)| canonical::counts(name, &attribute.to_ref()))
+            .filter(|(name, attribute)| counts(name, &attribute.to_ref()))
             .count();
         let mut context = Self {
             targeting_key,
             attributes: sorted.into(),
             counted,
-            hash: Ok(0),
-            identity: Identity::new(),
+            hash: None,
         };
-        context.hash = canonical::hash(&context);
+        context.hash = canonical_hash(&context).ok();
         context
     }
 }
@@ -149,12 +129,8 @@ impl ContextView for EvaluationContext {
             .try_for_each(|(name, attribute)| visitor(name, attribute.to_ref()))
     }
 
-    fn canonical_hash(&self) -> Result<u64, ContextError> {
-        self.hash.clone()
-    }
-
-    fn built(&self) -> Option<&EvaluationContext> {
-        Some(self)
+    fn stored_hash(&self) -> Option<u64> {
+        self.hash
     }
 }
 
@@ -166,13 +142,13 @@ impl Default for EvaluationContext {
 }
 
 impl PartialEq for EvaluationContext {
-    /// The same context, exporter metadata aside.
+    /// The same content, without exporter metadata.
     fn eq(&self, other: &Self) -> bool {
         self.hash == other.hash && self.is_same(other)
     }
 }
 
-/// Collects what an [`EvaluationContext`] is made of. Setters never fail.
+/// Collects the content of an [`EvaluationContext`]. Setters never fail.
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct EvaluationContextBuilder {
@@ -181,26 +157,24 @@ pub struct EvaluationContextBuilder {
 }
 
 impl EvaluationContextBuilder {
-    /// Whom the evaluation is for; decides percentage rollouts.
+    /// Identifies the subject; percentage rollouts depend on it.
     pub fn targeting_key(mut self, key: impl Into<String>) -> Self {
         self.targeting_key = Some(key.into().into());
         self
     }
 
-    /// Sets an attribute. A name that was set before takes the new value.
+    /// Sets an attribute. Setting a name again replaces its value.
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<Attribute>) -> Self {
         self.attributes.push((name.into().into(), value.into()));
         self
     }
 
-    /// The finished context.
+    /// Builds the context.
     #[must_use]
     pub fn build(self) -> EvaluationContext {
         EvaluationContext::assemble(self.targeting_key, self.attributes)
     }
 }
-
-const SCANNED: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -221,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn attribute_set_last_wins() {
+    fn attribute_that_is_set_last_wins() {
         let context = EvaluationContext::builder()
             .attribute("a", 1)
             .attribute("b", true)
@@ -251,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_of_value_make_different_contexts() {
+    fn values_of_different_kinds_differ() {
         let kinds = [
             Attribute::from(1),
             Attribute::from(1.0),
@@ -294,9 +268,9 @@ mod tests {
         }
     }
 
-    /// GOFF-CACHE-004: constant exporter metadata is no part of the key, `currentDateTime` is.
+    /// GOFF-CACHE-004: exporter metadata is not part of the key, `currentDateTime` is.
     #[test]
-    fn exporter_metadata_does_not_count_and_its_siblings_do() {
+    fn exporter_metadata_does_not_count_but_its_siblings_do() {
         let goff = |value: Value| context([("gofeatureflag", value.into())]);
         let plain = EvaluationContext::default();
         for insignificant in [
@@ -326,11 +300,11 @@ mod tests {
     #[test]
     fn unreadable_attribute_is_named() {
         let context = context([("fine", 1.into()), ("rate", f64::NAN.into())]);
-        let error = context.canonical_hash().unwrap_err();
+        let error = canonical_hash(&context).unwrap_err();
         assert_eq!(error.attribute, "rate");
         assert_eq!(
             error.to_string(),
-            "attribute `rate` holds NaN or an infinity, which JSON cannot"
+            "attribute `rate` is NaN or infinite, which JSON cannot represent"
         );
     }
 
@@ -369,9 +343,9 @@ mod tests {
         .build()
     }
 
-    /// What the key stands for, spelled out: attributes by name, `gofeatureflag` cut down to the
-    /// caller's members.
-    fn meaning(key: Option<&str>, attributes: &[(String, Value)]) -> String {
+    /// The content that the key represents: attributes by name, of `gofeatureflag` the caller's own
+    /// members.
+    fn content(key: Option<&str>, attributes: &[(String, Value)]) -> String {
         let mut map = serde_json::Map::new();
         for (name, value) in attributes {
             let mut value = value.clone();
@@ -387,17 +361,6 @@ mod tests {
             map.insert(name.clone(), value);
         }
         format!("{key:?} {}", Value::Object(map))
-    }
-
-    #[test]
-    fn contexts_of_one_origin_are_known_without_a_look() {
-        let context = context([("x", 1.into())]);
-        let copy = EvaluationContext::from_view(&context);
-        assert_eq!(copy.identity, context.identity);
-        assert_eq!(context.clone().identity, context.identity);
-        let twin = self::context([("x", 1.into())]);
-        assert_ne!(twin.identity, context.identity);
-        assert_eq!(twin, context);
     }
 
     proptest! {
@@ -420,13 +383,13 @@ mod tests {
         }
 
         #[test]
-        fn contexts_are_equal_exactly_when_they_mean_the_same(
+        fn contexts_are_equal_exactly_when_their_content_is(
             left in any_attributes(),
             right in any_attributes(),
             left_key in prop::option::of("[ab]?"),
             right_key in prop::option::of("[ab]?"),
         ) {
-            let same = meaning(left_key.as_deref(), &left) == meaning(right_key.as_deref(), &right);
+            let same = content(left_key.as_deref(), &left) == content(right_key.as_deref(), &right);
             let (left, right) = (
                 build(left_key.as_deref(), &left),
                 build(right_key.as_deref(), &right),

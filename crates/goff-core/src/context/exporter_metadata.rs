@@ -1,4 +1,4 @@
-//! Exporter metadata: what identifies this application in the usage data.
+//! Exporter metadata: identifies this application in the usage data.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,8 +6,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 /// Metadata sent with every evaluation (`gofeatureflag.exporterMetadata`) and every batch of
-/// events (`meta`): the user's scalars plus `provider: "rust"` and `openfeature: true`, which win
-/// (GOFF-COLL-011, GOFF-COLL-012).
+/// events (`meta`): the user's scalars plus `provider: "rust"` and `openfeature: true`, which
+/// replace entries of the same name (GOFF-COLL-011, GOFF-COLL-012).
 ///
 /// Cloning shares the map.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,7 +17,7 @@ impl ExporterMetadata {
     /// Checks the user's entries and adds the reserved ones.
     ///
     /// # Errors
-    /// An entry that is no string, boolean or finite number (GOFF-COLL-013).
+    /// An entry that is not a string, boolean or finite number (GOFF-COLL-013).
     pub fn new(
         entries: impl IntoIterator<Item = (String, Value)>,
     ) -> Result<Self, ExporterMetadataError> {
@@ -28,7 +28,7 @@ impl ExporterMetadata {
                     map.insert(key, value);
                     continue;
                 }
-                // `Value::from(f64::NAN)` is null, so both arrive here as one.
+                // `Value::from(f64::NAN)` is null, so the two cannot be distinguished.
                 Value::Null => "null, NaN or infinite",
                 Value::Array(_) => "a list",
                 Value::Object(_) => "an object",
@@ -64,7 +64,7 @@ impl serde::Serialize for ExporterMetadata {
     }
 }
 
-/// An entry that cannot be exporter metadata. It names the key, never the value.
+/// An entry that cannot be exporter metadata. The message names the key, never the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExporterMetadataError {
     key: String,
@@ -76,7 +76,7 @@ impl fmt::Display for ExporterMetadataError {
         let Self { key, found } = self;
         write!(
             f,
-            "entry `{key}` is {found}; only strings, booleans and finite numbers are possible"
+            "entry `{key}` is {found}; use a string, a boolean or a finite number"
         )
     }
 }
@@ -95,9 +95,9 @@ mod tests {
         [("entry".to_owned(), value)].into_iter()
     }
 
-    /// GOFF-COLL-013, Python C22: scalars only, on a copy.
+    /// GOFF-COLL-013, docs/python-parity.md C22: scalars only, on a copy.
     #[test]
-    fn accepts_scalars_and_refuses_the_rest_by_name() {
+    fn scalars_are_accepted_and_other_entries_refused_by_name() {
         for scalar in [json!("x"), json!(true), json!(1), json!(-1.5)] {
             let metadata = ExporterMetadata::new(entries(scalar.clone())).unwrap();
             assert_eq!(metadata.as_map()["entry"], scalar);
@@ -108,9 +108,9 @@ mod tests {
         }
     }
 
-    /// GOFF-COLL-011, GOFF-COLL-012: the reserved entries are always there and always win.
+    /// GOFF-COLL-011, GOFF-COLL-012: the reserved entries are always present and never replaced.
     #[test]
-    fn reserved_entries_win() {
+    fn reserved_entries_replace_those_of_the_user() {
         let metadata = ExporterMetadata::new([
             ("provider".to_owned(), json!("python")),
             ("openfeature".to_owned(), json!(false)),

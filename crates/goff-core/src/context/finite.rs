@@ -1,12 +1,12 @@
-//! Tells whether a serialisable value holds NaN or an infinity: `serde_json` writes those as
-//! null without a word, and null is a different attribute.
+//! Finds NaN and infinities in serializable values: `serde_json` silently writes them as null, which
+//! is a different attribute.
 
 use std::fmt;
 
 use serde::ser::{self, Serialize};
 
-/// Whether every number in `value` is finite. A value that does not serialise counts as finite;
-/// writing it fails later, for its own reason.
+/// Whether every number in `value` is finite. A value that does not serialize counts as finite:
+/// converting it fails afterwards, with its own error.
 pub(crate) fn has_only_finite_numbers(value: &impl Serialize) -> bool {
     !matches!(value.serialize(Scan), Err(Stop::NotFinite))
 }
@@ -21,7 +21,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotFinite => "not finite",
-            Self::Other => "not serialisable",
+            Self::Other => "not serializable",
         })
     }
 }
@@ -34,12 +34,12 @@ impl ser::Error for Stop {
     }
 }
 
-/// A serialiser that writes nothing and stops at the first number that is not finite.
+/// A serializer that writes nothing and stops at the first number that is not finite.
 struct Scan;
 
 type Scanned = Result<(), Stop>;
 
-macro_rules! nothing_to_see {
+macro_rules! accept {
     ($($method:ident($($argument:ty),*)),* $(,)?) => {$(
         fn $method(self, $(_: $argument),*) -> Scanned {
             Ok(())
@@ -58,7 +58,7 @@ impl ser::Serializer for Scan {
     type SerializeStruct = Self;
     type SerializeStructVariant = Self;
 
-    nothing_to_see! {
+    accept! {
         serialize_bool(bool),
         serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64),
         serialize_i128(i128),
@@ -226,7 +226,7 @@ mod tests {
     struct Pair(u8, f64);
 
     #[test]
-    fn finds_a_number_that_is_not_finite_wherever_it_stands() {
+    fn number_that_is_not_finite_is_found_at_any_depth() {
         assert!(!has_only_finite_numbers(&f32::NAN));
         assert!(!has_only_finite_numbers(&vec![1.0, f64::INFINITY]));
         assert!(!has_only_finite_numbers(&(1, f64::NAN)));
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn leaves_everything_else_alone() {
+    fn other_values_are_accepted() {
         assert!(has_only_finite_numbers(&Shape::Unit));
         assert!(has_only_finite_numbers(&Shape::Struct { inner: None }));
         assert!(has_only_finite_numbers(&Shape::Tuple(1, 2.5)));

@@ -1,18 +1,17 @@
-//! The JSON forms of an evaluation context, written straight from a view.
+//! The JSON forms of an evaluation context, written from a view.
 
 use std::ops::ControlFlow;
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::context::{AttributeRef, EXPORTER_METADATA, Unreadable};
-use crate::context::{ContextError, ContextView};
+use crate::context::{AttributeRef, ContextError, ContextView, EXPORTER_METADATA, Unreadable};
 
 /// Appends the form of the `/v1` endpoints to `out`: `{"key":"…","custom":{…}}`
 /// (upstream `cmd/relayproxy/model/user_request.go`). Without a targeting key, `key` is empty.
 ///
 /// # Errors
-/// An attribute that cannot be read; `out` then holds half a document.
+/// An attribute that cannot be read; `out` then contains an incomplete document.
 pub fn write_nested_form(context: &dyn ContextView, out: &mut Vec<u8>) -> Result<(), ContextError> {
     out.extend_from_slice(br#"{"key":"#);
     write_json(context.targeting_key().unwrap_or_default(), out);
@@ -23,10 +22,10 @@ pub fn write_nested_form(context: &dyn ContextView, out: &mut Vec<u8>) -> Result
 }
 
 /// Appends the form of OFREP and of tracking events to `out`: `{"targetingKey":"…",…}`, flat
-/// (GOFF-CTX-001, GOFF-CTX-002). Without a targeting key there is no such member.
+/// (GOFF-CTX-001, GOFF-CTX-002). Without a targeting key the member is absent.
 ///
 /// # Errors
-/// An attribute that cannot be read; `out` then holds half a document.
+/// An attribute that cannot be read; `out` then contains an incomplete document.
 pub fn write_flat_form(context: &dyn ContextView, out: &mut Vec<u8>) -> Result<(), ContextError> {
     out.push(b'{');
     let mut separator = Separator::None;
@@ -47,7 +46,7 @@ enum Separator {
 }
 
 impl Separator {
-    /// Writes what belongs before the next member.
+    /// Writes the separator before the next member.
     fn next(&mut self, out: &mut Vec<u8>) {
         if *self == Self::Comma {
             out.push(b',');
@@ -64,7 +63,7 @@ fn write_attributes(
     let has_key = context.targeting_key().is_some();
     let mut failed = None;
     let _ = context.visit(&mut |name, attribute| {
-        // The real targeting key wins over an attribute that has its name (Python C43).
+        // The targeting key wins over an attribute of its name (docs/python-parity.md C43).
         if has_key && name == TARGETING_KEY {
             return ControlFlow::Continue(());
         }
@@ -73,10 +72,7 @@ fn write_attributes(
         match write_attribute(&attribute, out) {
             Ok(()) => ControlFlow::Continue(()),
             Err(reason) => {
-                failed = Some(ContextError {
-                    attribute: name.to_owned(),
-                    reason,
-                });
+                failed = Some(ContextError::new(name, reason));
                 ControlFlow::Break(())
             }
         }
@@ -93,13 +89,7 @@ fn write_attribute(attribute: &AttributeRef<'_>, out: &mut Vec<u8>) -> Result<()
         AttributeRef::Float(value) if value.is_finite() => write_json(value, out),
         AttributeRef::Float(_) => return Err(Unreadable::NotFinite),
         AttributeRef::Text(text) => write_json(text.as_ref(), out),
-        AttributeRef::Json(value) => write_json(value, out),
-        AttributeRef::Map(map) => write_json(map, out),
-        AttributeRef::Texts(texts) => write_json(texts, out),
-        #[cfg(feature = "open-feature")]
-        AttributeRef::SdkStruct(fields) => crate::sdk::write_struct(fields, out)?,
-        #[cfg(feature = "open-feature")]
-        AttributeRef::SdkValue(value) => crate::sdk::write_value(value, out)?,
+        AttributeRef::Json(value) => write_json(value.as_ref(), out),
         AttributeRef::GoFeatureFlag(goff) => {
             out.push(b'{');
             let mut separator = Separator::None;
@@ -119,14 +109,13 @@ fn write_attribute(attribute: &AttributeRef<'_>, out: &mut Vec<u8>) -> Result<()
     Ok(())
 }
 
-pub(crate) fn write_name(name: &str, out: &mut Vec<u8>) {
+fn write_name(name: &str, out: &mut Vec<u8>) {
     write_json(name, out);
     out.push(b':');
 }
 
-pub(crate) fn write_json<T: ?Sized + Serialize>(value: &T, out: &mut Vec<u8>) {
-    // Writing to a `Vec` cannot fail, and neither can what is handed in here: scalars, strings
-    // and JSON values.
+fn write_json<T: ?Sized + Serialize>(value: &T, out: &mut Vec<u8>) {
+    // Writing to a `Vec` cannot fail, and the values here are scalars, strings and JSON.
     let _ = serde_json::to_writer(out, value);
 }
 
@@ -151,9 +140,9 @@ mod tests {
         serde_json::from_slice(&out).unwrap()
     }
 
-    /// Python C1: attributes travel in `evaluationContext.custom`, `anonymous` among them.
+    /// docs/python-parity.md C1: attributes, `anonymous` among them, are sent in `custom`.
     #[test]
-    fn nested_form_has_key_and_custom() {
+    fn nested_form_contains_key_and_custom() {
         let context = EvaluationContext::builder()
             .targeting_key("user-1")
             .attribute("anonymous", true)
@@ -195,9 +184,9 @@ mod tests {
         );
     }
 
-    /// Python C43.
+    /// docs/python-parity.md C43.
     #[test]
-    fn real_targeting_key_wins_over_an_attribute_of_that_name() {
+    fn targeting_key_wins_over_an_attribute_of_that_name() {
         let context = EvaluationContext::builder().attribute("targetingKey", "attribute");
         assert_eq!(
             written(write_flat_form, &context.clone().build()),
@@ -210,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn unreadable_attribute_stops_the_writing() {
+    fn unreadable_attribute_ends_the_writing() {
         let context = EvaluationContext::builder()
             .attribute("rate", f64::NAN)
             .build();
@@ -242,7 +231,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn forms_are_json_and_carry_every_attribute(
+        fn forms_are_json_with_every_attribute(
             key in prop::option::of(".{0,8}"),
             attributes in prop::collection::btree_map(".{0,8}", any_scalar(), 0..6),
         ) {

@@ -1,66 +1,55 @@
-//! Reading an evaluation context in place, whoever owns it.
+//! A view of an evaluation context, whatever type holds it.
 
 use std::fmt;
 use std::ops::ControlFlow;
 
 use crate::context::{AttributeRef, Unreadable};
-use crate::context::{EvaluationContext, canonical};
 
-/// An evaluation context that is read without being copied. This client's
-/// [`EvaluationContext`](crate::EvaluationContext) is one, and behind the feature `open-feature`
-/// the SDK's context too.
+/// An evaluation context that is read without being copied. The native
+/// [`EvaluationContext`](crate::EvaluationContext) is one, and behind the feature `open-feature` the
+/// SDK's context too.
 ///
-/// Requests are written, cache keys compared and flags evaluated from a view. An implementation
-/// answers the same for as long as it is borrowed, and calls its visitor once for each attribute,
-/// in any order.
+/// Requests are written, cached resolutions found and flags evaluated from a view. An
+/// implementation returns the same content for as long as it is borrowed and calls a visitor once
+/// for each attribute, in any order.
+///
+/// To change another view, wrap it, delegate the three required methods, and override what differs
+/// in both [`attribute`](Self::attribute) and [`visit`](Self::visit).
 pub trait ContextView: fmt::Debug + Send + Sync {
-    /// The targeting key, when there is one. An empty one is passed on (GOFF-CTX-003).
+    /// The targeting key, if any. An empty one is passed on (GOFF-CTX-003).
     fn targeting_key(&self) -> Option<&str>;
 
     /// The attribute of that name.
     fn attribute(&self, name: &str) -> Option<AttributeRef<'_>>;
 
-    /// Visits every attribute until the visitor breaks. The targeting key is no attribute.
+    /// Visits every attribute until the visitor breaks. The targeting key is not an attribute.
     fn visit<'s>(
         &'s self,
         visitor: &mut dyn FnMut(&'s str, AttributeRef<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()>;
 
-    /// A hash that equal contexts share, whatever the order of their attributes. It leaves out
-    /// `gofeatureflag.exporterMetadata`, which never decides a value.
-    ///
-    /// # Errors
-    /// An attribute that cannot be read.
-    fn canonical_hash(&self) -> Result<u64, ContextError> {
-        canonical::hash(self)
-    }
-
-    /// The built context that this view shows, exporter metadata aside, if there is one: contexts
-    /// are compared by it before anything is read.
-    fn built(&self) -> Option<&EvaluationContext> {
-        None
-    }
-
-    /// The view to which this one adds exporter metadata and nothing else, if it does. Whoever has
-    /// no use for them reads that one, which is less work.
-    fn without_exporter_metadata(&self) -> Option<&dyn ContextView> {
+    /// The canonical hash, if it is known already: a hash over ten attributes takes as long as the
+    /// rest of a cache hit. A wrong one costs cache misses, never a wrong hit, because cache keys
+    /// are compared in full.
+    #[doc(hidden)]
+    fn stored_hash(&self) -> Option<u64> {
         None
     }
 }
 
-/// A context that cannot be used: which attribute, and why. It never shows the attribute's value.
-/// As an evaluation error it is `INVALID_CONTEXT`.
+/// A context that cannot be used: the attribute and the reason. It never contains the attribute's
+/// value. As an evaluation error it is `INVALID_CONTEXT`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContextError {
     /// The attribute's name.
     pub attribute: String,
-    /// What is wrong with it.
+    /// Why it cannot be read.
     pub reason: Unreadable,
 }
 
 impl ContextError {
-    /// The attribute's name and what is wrong with it.
+    /// Creates the error for the attribute of that name.
     pub fn new(attribute: impl Into<String>, reason: Unreadable) -> Self {
         Self {
             attribute: attribute.into(),

@@ -1,4 +1,4 @@
-//! The SDK's evaluation context, read in place.
+//! The SDK's evaluation context as a [`ContextView`].
 
 use std::borrow::Cow;
 use std::ops::ControlFlow;
@@ -9,19 +9,19 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::context::{Attribute, AttributeRef, ContextView, Unreadable};
 use crate::sdk::GoFeatureFlagAttribute;
-use crate::sdk::field::{field, opaque_ref};
+use crate::sdk::opaque::opaque_ref;
 
-/// Of the opaque type inside `EvaluationContextFieldValue::Struct` these are read:
+/// Of the opaque types inside `EvaluationContextFieldValue::Struct` these are read:
 /// `serde_json::Value` and `Map<String, Value>`, the SDK's `Value` and `StructValue`,
-/// `Vec<String>`, what [`Attribute::from_serialize`] wraps, and [`GoFeatureFlagAttribute`]. Any other
-/// is `INVALID_CONTEXT`, naming the attribute.
+/// `Vec<String>`, and [`Attribute`], which [`Attribute::from_serialize`] makes of any serializable
+/// value. Any other is `INVALID_CONTEXT`, naming the attribute.
 impl ContextView for EvaluationContext {
     fn targeting_key(&self) -> Option<&str> {
         self.targeting_key.as_deref()
     }
 
     fn attribute(&self, name: &str) -> Option<AttributeRef<'_>> {
-        field(self, name).map(field_ref)
+        self.custom_fields.get(name).map(field_ref)
     }
 
     fn visit<'s>(
@@ -35,7 +35,6 @@ impl ContextView for EvaluationContext {
 }
 
 /// A field of the SDK's context as an attribute.
-#[inline]
 fn field_ref(field: &EvaluationContextFieldValue) -> AttributeRef<'_> {
     match field {
         EvaluationContextFieldValue::Bool(value) => AttributeRef::Bool(*value),
@@ -75,8 +74,8 @@ mod tests {
     use time::{Date, Month, OffsetDateTime, Time};
 
     use super::*;
-    use crate::context::{write_flat_form, write_nested_form};
-    use crate::{ContextError, EvaluationContext as OwnContext};
+    use crate::context::{canonical_hash, write_flat_form, write_nested_form};
+    use crate::{ContextError, EvaluationContext as NativeContext};
 
     fn with(field: impl Into<EvaluationContextFieldValue>) -> EvaluationContext {
         EvaluationContext::default().with_custom_field("field", field)
@@ -102,17 +101,16 @@ mod tests {
     fn refused(context: &EvaluationContext, reason: Unreadable) {
         let error = written(context).unwrap_err();
         assert_eq!((error.attribute.as_str(), error.reason), ("field", reason));
-        assert_eq!(context.canonical_hash().unwrap_err(), error);
+        assert_eq!(canonical_hash(context).unwrap_err(), error);
         assert_eq!(
-            OwnContext::from_view(context).canonical_hash().unwrap_err(),
+            canonical_hash(&NativeContext::from_view(context)).unwrap_err(),
             error
         );
     }
 
-    /// Every value that the SDK's context can hold and this client can read, with its JSON form.
-    /// Python D5: dates are RFC 3339 in UTC, opaque types come from a closed list.
+    /// docs/python-parity.md D5: dates are RFC 3339 in UTC, opaque types come from a closed list.
     #[test]
-    fn every_readable_field_has_one_json_form() {
+    fn readable_field_has_one_json_form() {
         let structure = StructValue::default()
             .with_field("size", 120)
             .with_field("tags", vec!["a", "b"])
@@ -148,28 +146,28 @@ mod tests {
             (with(Attribute::from_serialize("text")), json!("text")),
         ] {
             assert_eq!(written(&context).unwrap(), json!({"field": expected}));
-            // The copy that a cache keeps is the same context, and writes the same.
-            let copy = OwnContext::from_view(&context);
+            // The copy in a cache equals the context.
+            let copy = NativeContext::from_view(&context);
             assert!(copy.is_same(&context), "{expected}");
             assert_eq!(
-                copy.canonical_hash().unwrap(),
-                context.canonical_hash().unwrap(),
+                canonical_hash(&copy).unwrap(),
+                canonical_hash(&context).unwrap(),
                 "{expected}"
             );
-            let other = OwnContext::builder()
+            let other = NativeContext::builder()
                 .attribute("field", expected.clone())
                 .build();
             assert!(other.is_same(&context), "{expected}");
             assert_eq!(
-                other.canonical_hash().unwrap(),
-                context.canonical_hash().unwrap(),
+                canonical_hash(&other).unwrap(),
+                canonical_hash(&context).unwrap(),
                 "{expected}"
             );
         }
     }
 
     #[test]
-    fn field_is_found_by_name_among_few_and_many() {
+    fn field_is_found_by_name() {
         for count in [1_i64, 10, 14, 15, 100] {
             let context = (0..count).fold(EvaluationContext::default(), |context, n| {
                 context.with_custom_field(format!("field-{n}"), n)
@@ -185,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_named_and_never_shown() {
+    fn error_names_an_unreadable_field_without_its_value() {
         #[derive(Debug)]
         struct Opaque(#[expect(dead_code, reason = "only its type matters")] &'static str);
         refused(&opaque(Opaque("secret")), Unreadable::UnknownType);
@@ -214,23 +212,26 @@ mod tests {
     }
 
     #[test]
-    fn sdk_and_own_contexts_with_the_same_content_are_the_same() {
+    fn sdk_and_native_contexts_with_the_same_content_are_equal() {
         let sdk = EvaluationContext::default()
             .with_targeting_key("user-1")
             .with_custom_field("age", 30)
             .with_custom_field("rate", 3.25)
             .with_custom_field("pro", true)
             .with_custom_field("name", "john");
-        let own = OwnContext::builder()
+        let native = NativeContext::builder()
             .targeting_key("user-1")
             .attribute("name", "john")
             .attribute("pro", true)
             .attribute("age", 30)
             .attribute("rate", 3.25);
-        assert!(own.clone().build().is_same(&sdk));
-        assert_eq!(own.clone().build().canonical_hash(), sdk.canonical_hash());
-        assert!(!own.clone().attribute("age", 30.0).build().is_same(&sdk));
-        assert!(!own.attribute("more", 1).build().is_same(&sdk));
+        assert!(native.clone().build().is_same(&sdk));
+        assert_eq!(
+            canonical_hash(&native.clone().build()),
+            canonical_hash(&sdk)
+        );
+        assert!(!native.clone().attribute("age", 30.0).build().is_same(&sdk));
+        assert!(!native.attribute("more", 1).build().is_same(&sdk));
         let mut out = Vec::new();
         write_nested_form(&sdk, &mut out).unwrap();
         assert_eq!(

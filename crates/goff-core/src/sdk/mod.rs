@@ -1,14 +1,11 @@
-//! Conversions to and from the OpenFeature SDK's types, behind the feature `open-feature`.
+//! Conversions from and to the OpenFeature SDK's types, behind the feature `open-feature`.
 
 mod context;
-mod field;
-mod goff_attribute;
+mod go_feature_flag_attribute;
+mod opaque;
 mod result;
 mod value;
 
-pub use goff_attribute::GoFeatureFlagAttribute;
+pub use go_feature_flag_attribute::GoFeatureFlagAttribute;
 pub use result::{FLAG_DISABLED, NULL_VALUE, is_disabled, resolution_details};
-pub(crate) use value::{
-    hash_struct, hash_value, struct_is_json, struct_to_json, value_is_json, value_ref,
-    value_to_json, write_struct, write_value,
-};
+pub use value::value_to_json;

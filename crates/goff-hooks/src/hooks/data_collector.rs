@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use goff_core::__internal::GoFeatureFlagAttribute;
+use goff_core::__internal::{GoFeatureFlagAttribute, value_to_json};
 use goff_core::{
-    AttributeRef, EvaluationType, EventSink, EventSource, FeatureEvent, NULL_VALUE, Outcome,
-    Reason, Resolution, is_disabled,
+    EvaluationType, EventSink, EventSource, FeatureEvent, NULL_VALUE, Outcome, Reason, Resolution,
+    is_disabled,
 };
 use open_feature::{
     EvaluationContext, EvaluationDetails, EvaluationError, EvaluationErrorCode, EvaluationReason,
@@ -129,9 +129,7 @@ fn is_null(error: &EvaluationError) -> bool {
 
 fn resolution(details: &EvaluationDetails<Value>) -> Resolution {
     // NaN and infinities are not JSON; the collector would refuse the whole batch.
-    let value = AttributeRef::SdkValue(&details.value)
-        .to_json()
-        .unwrap_or_default();
+    let value = value_to_json(&details.value).unwrap_or_default();
     let mut resolution = Resolution::new(value, Reason::Cached);
     resolution.variant.clone_from(&details.variant);
     // The collector drops an event whose version is not a string (GOFF-COLL-009).

@@ -2,8 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use goff_core::{AttributeRef, ContextKind, ContextView, UNDEFINED_TARGETING_KEY};
-use serde_json::Value;
+use goff_core::{Attribute, ContextKind, ContextView, UNDEFINED_TARGETING_KEY};
 
 /// The current Unix time in whole seconds, the unit of events (GOFF-COLL-007).
 #[must_use]
@@ -18,9 +17,7 @@ pub fn unix_seconds() -> i64 {
 /// Only the boolean true makes a user anonymous (docs/python-parity.md C25, GOFF-COLL-005).
 pub(crate) fn context_kind(context: &dyn ContextView) -> ContextKind {
     match context.attribute("anonymous") {
-        Some(AttributeRef::Bool(true) | AttributeRef::Json(Value::Bool(true))) => {
-            ContextKind::AnonymousUser
-        }
+        Some(anonymous) if anonymous == Attribute::from(true) => ContextKind::AnonymousUser,
         _ => ContextKind::User,
     }
 }

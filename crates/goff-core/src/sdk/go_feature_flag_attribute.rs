@@ -1,66 +1,55 @@
-//! The `gofeatureflag` attribute that this provider's hooks put into the SDK's context.
+//! The `gofeatureflag` attribute in the SDK's context after enrichment.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
 use open_feature::{EvaluationContext, EvaluationContextFieldValue};
 use serde_json::{Map, Value};
 
 use crate::context::{ExporterMetadata, GOFEATUREFLAG, GoFeatureFlagRef};
 use crate::evaluation::OutcomeSlot;
-use crate::sdk::field::{field, opaque_ref};
+use crate::sdk::opaque::opaque_ref;
 
-/// What the enrichment hook makes of the `gofeatureflag` attribute of one evaluation: the
-/// caller's own members, this client's exporter metadata, and a slot through which the resolver
-/// tells the data-collector hook how the evaluation ended.
+/// The `gofeatureflag` attribute of one evaluation: the caller's own members, this client's exporter
+/// metadata, and a slot through which the resolver hands the outcome to the data collector hook.
 ///
-/// Nothing is copied: the caller's members stay in the attribute that they came in. The slot is
-/// left out of JSON and cache keys.
+/// The SDK gives a hook neither the trackability nor the version nor the origin of a result, hence
+/// the slot. JSON and cache keys leave it out.
 pub struct GoFeatureFlagAttribute {
-    inherited: Option<Arc<dyn Any + Send + Sync>>,
+    siblings: Option<Map<String, Value>>,
     exporter_metadata: ExporterMetadata,
     slot: OutcomeSlot,
 }
 
 impl GoFeatureFlagAttribute {
-    /// Enriches what the context holds under `gofeatureflag`, if anything. A value that is no map
-    /// is replaced (GOFF-CTX-008).
+    /// Enriches the `gofeatureflag` field of a context. A value that is not a map is replaced
+    /// (GOFF-CTX-008).
     #[must_use]
     pub fn new(
         existing: Option<&EvaluationContextFieldValue>,
         exporter_metadata: ExporterMetadata,
     ) -> Self {
-        let inherited = match existing {
+        let siblings = match existing {
             Some(EvaluationContextFieldValue::Struct(opaque)) => {
                 match opaque.downcast_ref::<Self>() {
-                    // Unwrapped, so that a context that goes round never grows.
-                    Some(goff) => goff.inherited.clone(),
-                    None => opaque_ref(&**opaque)
-                        .into_map()
-                        .is_some()
-                        .then(|| Arc::clone(opaque)),
+                    // Enriched before: only the caller's own members are taken over.
+                    Some(attribute) => attribute.siblings.clone(),
+                    None => opaque_ref(&**opaque).into_map().map(Cow::into_owned),
                 }
             }
             _ => None,
         };
         Self {
-            inherited,
+            siblings,
             exporter_metadata,
             slot: OutcomeSlot::default(),
         }
     }
 
-    /// The attribute in a context that an enrichment hook went over.
+    /// The attribute in an enriched context.
     #[must_use]
     pub fn find(context: &EvaluationContext) -> Option<&Self> {
-        Self::of_field(field(context, GOFEATUREFLAG)?)
-    }
-
-    #[inline]
-    fn of_field(field: &EvaluationContextFieldValue) -> Option<&Self> {
-        match field {
+        match context.custom_fields.get(GOFEATUREFLAG)? {
             EvaluationContextFieldValue::Struct(opaque) => opaque.downcast_ref(),
             _ => None,
         }
@@ -80,13 +69,9 @@ impl GoFeatureFlagAttribute {
 
     pub(crate) fn to_ref(&self) -> GoFeatureFlagRef<'_> {
         GoFeatureFlagRef {
-            siblings: self.siblings(),
+            siblings: self.siblings.as_ref().map(Cow::Borrowed),
             exporter_metadata: &self.exporter_metadata,
         }
-    }
-
-    fn siblings(&self) -> Option<Cow<'_, Map<String, Value>>> {
-        opaque_ref(&**self.inherited.as_ref()?).into_map()
     }
 }
 
@@ -106,13 +91,16 @@ impl From<GoFeatureFlagAttribute> for EvaluationContextFieldValue {
 
 #[cfg(test)]
 mod tests {
+    use std::any::Any;
+    use std::sync::Arc;
+
     use open_feature::StructValue;
     use serde_json::json;
 
     use super::*;
-    use crate::context::write_flat_form;
+    use crate::EvaluationContext as NativeContext;
+    use crate::context::{canonical_hash, write_flat_form};
     use crate::evaluation::{Origin, Outcome};
-    use crate::{ContextView, EvaluationContext as OwnContext};
 
     fn enriched(existing: Option<EvaluationContextFieldValue>) -> EvaluationContext {
         EvaluationContext::default().with_custom_field(
@@ -134,7 +122,7 @@ mod tests {
 
     /// GOFF-CTX-006, GOFF-CTX-008, GOFF-CTX-009.
     #[test]
-    fn siblings_are_kept_from_every_kind_of_map_and_anything_else_is_replaced() {
+    fn siblings_stay_and_a_value_that_is_not_a_map_is_replaced() {
         let reserved = json!({"provider": "rust", "openfeature": true});
         let bare = json!({"exporterMetadata": reserved});
         let with_list = json!({"flagList": ["a"], "exporterMetadata": reserved});
@@ -173,23 +161,19 @@ mod tests {
     }
 
     #[test]
-    fn slot_and_exporter_metadata_are_no_part_of_the_key() {
+    fn slot_and_exporter_metadata_are_not_part_of_the_key() {
         let plain = EvaluationContext::default();
         let context = enriched(None);
         GoFeatureFlagAttribute::find(&context)
             .unwrap()
             .slot()
-            .fill(Outcome {
-                flag_key: "flag".into(),
-                result: Ok(Arc::default()),
-                origin: Origin::Relay,
-            });
-        assert_eq!(context.canonical_hash(), plain.canonical_hash());
-        assert!(OwnContext::from_view(&plain).is_same(&context));
-        assert!(OwnContext::from_view(&context).is_same(&plain));
+            .fill(Outcome::new("flag", Ok(Arc::default()), Origin::Relay));
+        assert_eq!(canonical_hash(&context), canonical_hash(&plain));
+        assert!(NativeContext::from_view(&plain).is_same(&context));
+        assert!(NativeContext::from_view(&context).is_same(&plain));
         let dated = enriched(opaque(json!({"currentDateTime": "2026-01-01T00:00:00Z"})));
-        assert_ne!(dated.canonical_hash(), plain.canonical_hash());
-        assert!(!OwnContext::from_view(&dated).is_same(&plain));
-        assert!(OwnContext::from_view(&dated).is_same(&dated));
+        assert_ne!(canonical_hash(&dated), canonical_hash(&plain));
+        assert!(!NativeContext::from_view(&dated).is_same(&plain));
+        assert!(NativeContext::from_view(&dated).is_same(&dated));
     }
 }

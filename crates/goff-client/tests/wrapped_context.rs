@@ -1,0 +1,135 @@
+//! A custom view that wraps a context and overrides one of its attributes.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use goff_client::{
+    ContextView, EvaluationContext, EvaluationDetails, GoFeatureFlag, GoFeatureFlagOptions, Reason,
+    Resolution,
+};
+use goff_core::AttributeRef;
+use goff_testkit::ScriptedRelay;
+
+/// Delegates every method and overrides the attribute `plan`.
+#[derive(Debug)]
+struct WithPlan<'a> {
+    inner: &'a EvaluationContext,
+    plan: &'a str,
+}
+
+impl ContextView for WithPlan<'_> {
+    fn targeting_key(&self) -> Option<&str> {
+        self.inner.targeting_key()
+    }
+
+    fn attribute(&self, name: &str) -> Option<AttributeRef<'_>> {
+        if name == "plan" {
+            return Some(AttributeRef::Text(self.plan.into()));
+        }
+        self.inner.attribute(name)
+    }
+
+    fn visit<'s>(
+        &'s self,
+        visitor: &mut dyn FnMut(&'s str, AttributeRef<'s>) -> ControlFlow<()>,
+    ) -> ControlFlow<()> {
+        self.inner.visit(&mut |name, attribute| {
+            if name == "plan" {
+                visitor(name, AttributeRef::Text(self.plan.into()))
+            } else {
+                visitor(name, attribute)
+            }
+        })
+    }
+
+    fn stored_hash(&self) -> Option<u64> {
+        self.inner.stored_hash()
+    }
+}
+
+fn free() -> EvaluationContext {
+    EvaluationContext::builder()
+        .targeting_key("user-1")
+        .attribute("age", 30)
+        .attribute("plan", "free")
+        .build()
+}
+
+async fn evaluate(goff: &GoFeatureFlag, context: &dyn ContextView) -> EvaluationDetails<String> {
+    goff.evaluate("flag", context, "default".to_owned()).await
+}
+
+/// GOFF-CACHE-004: the overridden attribute is part of the cache key.
+#[tokio::test]
+async fn wrapped_context_is_not_served_the_cached_resolution_of_another() {
+    let answer =
+        |value: &str| Ok(Resolution::new(value, Reason::TargetingMatch).with_cacheable(true));
+    let relay = ScriptedRelay::new().with_answer("flag", answer("for free"));
+    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let free = free();
+    let pro = WithPlan {
+        inner: &free,
+        plan: "pro",
+    };
+
+    assert_eq!(evaluate(&goff, &free).await.value, "for free");
+    relay.set_answer("flag", answer("for pro"));
+    let first = evaluate(&goff, &pro).await;
+    assert_eq!(
+        (first.value.as_str(), first.reason()),
+        ("for pro", &Reason::TargetingMatch)
+    );
+
+    for (context, value) in [
+        (&free as &dyn ContextView, "for free"),
+        (&pro, "for pro"),
+        (
+            &WithPlan {
+                inner: &free,
+                plan: "free",
+            },
+            "for free",
+        ),
+    ] {
+        let hit = evaluate(&goff, context).await;
+        assert_eq!((hit.value.as_str(), hit.reason()), (value, &Reason::Cached));
+    }
+    let sent: Vec<_> = relay
+        .requests()
+        .iter()
+        .map(|request| {
+            request
+                .context
+                .attribute("plan")
+                .unwrap()
+                .to_json()
+                .unwrap()
+        })
+        .collect();
+    assert_eq!(sent, ["free", "pro"]);
+}
+
+#[cfg(feature = "in-process")]
+#[tokio::test]
+async fn targeting_rule_sees_the_overridden_attribute() {
+    let relay = ScriptedRelay::new();
+    relay.set_flags(
+        &serde_json::json!({"flag": {
+            "variations": {"A": "for pro", "B": "for others"},
+            "targeting": [{"query": "plan eq \"pro\"", "variation": "A"}],
+            "defaultRule": {"variation": "B"},
+        }}),
+        None,
+    );
+    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay))
+        .evaluation_type(goff_client::EvaluationType::InProcess);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let free = free();
+    for (plan, value) in [("pro", "for pro"), ("trial", "for others")] {
+        let wrapped = WithPlan { inner: &free, plan };
+        assert_eq!(evaluate(&goff, &wrapped).await.value, value);
+    }
+    assert_eq!(evaluate(&goff, &free).await.value, "for others");
+}

@@ -152,7 +152,10 @@ fn parse(arguments: &[String]) -> Result<(&'static Soak, Options), Failure> {
             _ => return Err(Failure::new(format!("unknown argument `{argument}`"))),
         }
     }
-    Ok((soak, Options { minutes, seed }))
+    match minutes {
+        0 => Err(Failure::new("`--minutes` needs a number above 0")),
+        _ => Ok((soak, Options { minutes, seed })),
+    }
 }
 
 #[cfg(test)]
@@ -188,6 +191,7 @@ mod tests {
         check(&[], "the names are stress, interleavings");
         check(&["stres"], "the names are stress");
         check(&["stress", "--minutes"], "`--minutes` needs a number");
+        check(&["stress", "--minutes", "0"], "`--minutes` needs a number");
         check(&["stress", "--seed", "-1"], "`--seed` needs a number");
         check(&["stress", "--hours", "1"], "`--hours`");
     }

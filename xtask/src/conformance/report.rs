@@ -11,7 +11,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use crate::program::{self, Failure};
+use crate::program::{Failure, no_arguments, root};
 use crate::tidy::sources::{self, Source};
 use crate::workspace;
 
@@ -26,9 +26,7 @@ const LIST: &str = "xtask/src/conformance/report/requirements.tsv";
 
 /// Writes the report, unless something is wrong with the list or with a citation.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
-    if let Some(argument) = arguments.first() {
-        return Err(Failure::new(format!("unknown argument `{argument}`")));
-    }
+    no_arguments(arguments)?;
     let mut sources = Vec::new();
     for package in workspace::packages()?.values() {
         sources.extend(sources::of_package(package)?);
@@ -42,7 +40,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             return Err(Failure::new(format!("{} faults", faults.len())));
         }
     };
-    fs::write(program::root().join(REPORT), &report.text)?;
+    fs::write(root().join(REPORT), &report.text)?;
     for hint in &report.hints {
         println!("hint: {hint}");
     }
@@ -55,7 +53,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 /// What is wrong with the list, the citations, or the report that is there.
 pub(crate) fn faults(sources: &[Source]) -> Result<Vec<String>, Failure> {
     // Without a report, all of it is out of date.
-    let there = fs::read_to_string(program::root().join(REPORT)).unwrap_or_default();
+    let there = fs::read_to_string(root().join(REPORT)).unwrap_or_default();
     Ok(match report(&list()?, sources) {
         Err(faults) => faults,
         Ok(report) if report.text == there => Vec::new(),
@@ -66,7 +64,7 @@ pub(crate) fn faults(sources: &[Source]) -> Result<Vec<String>, Failure> {
 }
 
 fn list() -> Result<String, Failure> {
-    Ok(fs::read_to_string(program::root().join(LIST))?)
+    Ok(fs::read_to_string(root().join(LIST))?)
 }
 
 #[derive(Debug)]
@@ -110,7 +108,7 @@ fn report(list: &str, sources: &[Source]) -> Result<Report, Vec<String>> {
         if requirement.status == Status::ByTests && !citations.contains_key(&requirement.id) {
             faults.push(format!(
                 "no test cites {} ({})",
-                requirement.id, requirement.asks
+                requirement.id, requirement.requires
             ));
         }
     }
@@ -185,16 +183,16 @@ fn result(requirement: &Requirement) -> &'static str {
 const INTRODUCTION: &str = "\
 # Conformance
 
-The requirements of GO Feature Flag's provider specification 1.0, in our words, and the tests that show them.
+The requirements of GO Feature Flag's provider specification 1.0, in the project's words, and the tests that show them.
 Written by `cargo xtask conformance report` from the ids that tests cite; `cargo xtask tidy` fails when it is out of
 date.
 
-* PASS: the tests named show it.
-* DEVIATES: it is departed from on purpose, for the reason given; tests show what happens instead.
-* N/A: there is nothing here that it could hold for.
+* PASS: the tests named show that it holds.
+* DEVIATES: the project departs from it on purpose, for the reason given; tests show what happens instead.
+* N/A: the project has nothing to which it applies.
 ";
 
-const PENDING: &str = "* PENDING: what it is about is being built.\n";
+const PENDING: &str = "* PENDING: work on it has begun.\n";
 
 fn render(requirements: &[Requirement], citations: &Citations) -> String {
     let mut text = INTRODUCTION.to_owned();
@@ -210,7 +208,7 @@ fn render(requirements: &[Requirement], citations: &Citations) -> String {
             group = Some(requirement.id.group());
             let _ = write!(
                 text,
-                "\n## {}\n\n| id | tier, severity | what it asks | result | shown by | note |\n|---|---|---|---|---|---|\n",
+                "\n## {}\n\n| id | tier, severity | what it requires | result | shown by | note |\n|---|---|---|---|---|---|\n",
                 requirement.id.group()
             );
         }
@@ -226,7 +224,7 @@ fn render(requirements: &[Requirement], citations: &Citations) -> String {
             requirement.id,
             requirement.tier,
             requirement.severity.to_lowercase(),
-            cell(&requirement.asks),
+            cell(&requirement.requires),
             result(requirement),
             tests.join("<br>"),
             cell(&requirement.note),
@@ -282,14 +280,14 @@ mod tests {
             "\
 A
 
-| id | tier, severity | what it asks | result | shown by | note |
+| id | tier, severity | what it requires | result | shown by | note |
 |---|---|---|---|---|---|
 | GOFF-A-001 | Core, major | a \\| b | PASS | [`a.rs :: z`](crates/a/tests/a.rs)<br>[`a.rs :: b`](crates/a/tests/a.rs)<br>[`z.rs :: last`](crates/z/src/z.rs) | beside |
 | GOFF-A-002 | Core, minor | c | DEVIATES | [`a.rs :: z`](crates/a/tests/a.rs) | why |
 
 ## B
 
-| id | tier, severity | what it asks | result | shown by | note |
+| id | tier, severity | what it requires | result | shown by | note |
 |---|---|---|---|---|---|
 | GOFF-B-001 | Remote, critical | d | N/A |  | none |
 "

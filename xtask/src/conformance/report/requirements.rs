@@ -10,23 +10,23 @@ pub(super) struct Requirement {
     pub(super) id: Id,
     pub(super) tier: String,
     pub(super) severity: String,
-    /// What is asked, in a few words.
-    pub(super) asks: String,
+    /// What it requires, in a few words.
+    pub(super) requires: String,
     pub(super) status: Status,
     /// Why, or what should be known beside the tests; may be empty where tests alone decide.
     pub(super) note: String,
 }
 
-/// What the list itself says of a requirement.
+/// What the list says of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
     /// Nothing: tests have to show it.
     ByTests,
-    /// There is nothing here that it could hold for.
+    /// The project has nothing to which it applies.
     NotApplicable,
-    /// It is departed from on purpose.
+    /// The project departs from it on purpose.
     Deviates,
-    /// What it is about is being built.
+    /// Work on it has begun.
     Pending,
 }
 
@@ -62,7 +62,7 @@ pub(super) fn parse(list: &str) -> Result<Vec<Requirement>, Vec<String>> {
     for line in lines {
         match parse_line(line) {
             Ok(requirement) if ids.insert(requirement.id.clone()) => requirements.push(requirement),
-            Ok(requirement) => faults.push(format!("{} is there twice", requirement.id)),
+            Ok(requirement) => faults.push(format!("{} is listed twice", requirement.id)),
             Err(fault) => faults.push(format!("{fault}: {line}")),
         }
     }
@@ -75,7 +75,7 @@ pub(super) fn parse(list: &str) -> Result<Vec<Requirement>, Vec<String>> {
 
 fn parse_line(line: &str) -> Result<Requirement, &'static str> {
     let cells: Vec<&str> = line.split('\t').collect();
-    let [id, tier, severity, asks, status, note] = cells[..] else {
+    let [id, tier, severity, requires, status, note] = cells[..] else {
         return Err("not six cells");
     };
     let status = Status::ALL.into_iter().find(|known| known.word() == status);
@@ -83,11 +83,11 @@ fn parse_line(line: &str) -> Result<Requirement, &'static str> {
         id: Id::parse(id).ok_or("not an id")?,
         tier: tier.to_owned(),
         severity: severity.to_owned(),
-        asks: asks.to_owned(),
+        requires: requires.to_owned(),
         status: status.ok_or("not a status")?,
         note: note.to_owned(),
     };
-    if [tier, severity, asks].contains(&"") {
+    if [tier, severity, requires].contains(&"") {
         return Err("an empty cell");
     }
     let wants_reason = matches!(requirement.status, Status::NotApplicable | Status::Deviates);
@@ -132,7 +132,7 @@ mod tests {
             "a status without",
         );
         let line = "GOFF-A-001\tCore\tMajor\tasks\t\t";
-        check(&format!("{line}\n{line}"), "GOFF-A-001 is there twice");
+        check(&format!("{line}\n{line}"), "GOFF-A-001 is listed twice");
         assert_eq!(parse("").unwrap_err().len(), 1);
     }
 }

@@ -26,26 +26,15 @@ pub(crate) fn request_headers(
             secrets.add(credential);
         }
     }
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    headers.insert(header::CONTENT_TYPE, JSON);
     // Some gateways refuse requests without a product name.
-    headers
-        .entry(header::USER_AGENT)
-        .or_insert(HeaderValue::from_static(concat!(
-            "goff-rs/",
-            env!("CARGO_PKG_VERSION")
-        )));
+    headers.entry(header::USER_AGENT).or_insert(PRODUCT);
     if let Some(key) = api_key {
         secrets.add(key.expose());
         let bearer = format!("Bearer {}", key.expose());
-        let mut value = HeaderValue::from_bytes(bearer.as_bytes()).map_err(|_| {
-            OptionError::new(
-                "api_key",
-                "contains characters that an HTTP header cannot hold",
-            )
-        })?;
+        let reason = "contains characters that an HTTP header cannot hold";
+        let mut value = HeaderValue::from_bytes(bearer.as_bytes())
+            .map_err(|_| OptionError::new("api_key", reason))?;
         value.set_sensitive(true);
         headers.insert(header::AUTHORIZATION, value);
         // The relay proxy prefers `X-API-Key` to `Authorization` (docs/relay-protocol.md 3).
@@ -67,17 +56,17 @@ fn custom_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), O
     if let Some((_, why)) = RESERVED_HEADERS.iter().find(|(name, _)| *name == parsed) {
         return Err(refused(parsed.as_str(), why));
     }
-    let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
-        refused(
-            parsed.as_str(),
-            "has a value that contains a line break or another control character",
-        )
-    })?;
+    let reason = "has a value that contains a line break or another control character";
+    let mut value =
+        HeaderValue::from_bytes(value.as_bytes()).map_err(|_| refused(parsed.as_str(), reason))?;
     value.set_sensitive(true);
     Ok((parsed, value))
 }
 
 const X_API_KEY: &str = "x-api-key";
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const PRODUCT: HeaderValue =
+    HeaderValue::from_static(concat!("goff-rs/", env!("CARGO_PKG_VERSION")));
 
 /// Headers that would contradict the message or its connection, with the reason.
 const RESERVED_HEADERS: [(HeaderName, &str); 12] = [
@@ -103,10 +92,8 @@ mod tests {
     use super::*;
 
     fn headers(custom: &[(&str, &str)], key: Option<&str>) -> Result<HeaderMap, OptionError> {
-        let custom: Vec<_> = custom
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect();
+        let owned = |(name, value): &(&str, &str)| (str::to_owned(name), str::to_owned(value));
+        let custom: Vec<_> = custom.iter().map(owned).collect();
         let key = key.and_then(|key| ApiKey::new(key).ok());
         request_headers(&custom, key.as_ref(), &mut Secrets::default())
     }
@@ -143,60 +130,36 @@ mod tests {
         assert_eq!(built.get("user-agent").unwrap(), "mine");
         assert_eq!(format!("{:?}", built.get("x-a").unwrap()), "Sensitive");
         let default = headers(&[], None).unwrap();
-        assert!(
-            default
-                .get("user-agent")
-                .unwrap()
-                .to_str()
-                .unwrap()
-                .starts_with("goff-rs/")
-        );
+        let agent = default.get("user-agent").unwrap().as_bytes();
+        assert!(agent.starts_with(b"goff-rs/"));
     }
 
     #[test]
     fn unsendable_headers_are_refused_by_name() {
+        let invalid = "valid HTTP header name";
+        let line = "Authorization: Bearer secret";
+        let (json, encoding) = ("application/json", "transfer-encoding");
+        let body = "follows from the body";
         for (name, value, shown, part) in [
-            ("x-a", "secret\r\nx-injected: 1", "`x-a`", "line break"),
-            ("x-a", "secret\0", "`x-a`", "control character"),
-            ("", "secret", "``", "valid HTTP header name"),
-            ("x a", "secret", "`x`", "valid HTTP header name"),
-            (
-                "Authorization: Bearer secret",
-                "",
-                "`Authorization`",
-                "valid HTTP header name",
-            ),
-            ("x\r\nb: secret", "1", "`x`", "valid HTTP header name"),
-            ("é", "secret", "``", "valid HTTP header name"),
-            ("Host", "secret", "`host`", "`endpoint`"),
-            (
-                "Content-Length",
-                "7",
-                "`content-length`",
-                "follows from the body",
-            ),
-            (
-                "content-type",
-                "text/plain",
-                "`content-type`",
-                "application/json",
-            ),
-            (
-                "Transfer-Encoding",
-                "chunked",
-                "`transfer-encoding`",
-                "connection",
-            ),
-            ("Connection", "close", "`connection`", "connection"),
-            ("Accept-Encoding", "gzip", "`accept-encoding`", "encoding"),
+            ("x-a", "secret\r\nx-injected: 1", "x-a", "line break"),
+            ("x-a", "secret\0", "x-a", "control character"),
+            ("", "secret", "", invalid),
+            ("x a", "secret", "x", invalid),
+            (line, "", "Authorization", invalid),
+            ("x\r\nb: secret", "1", "x", invalid),
+            ("é", "secret", "", invalid),
+            ("Host", "secret", "host", "`endpoint`"),
+            ("Content-Length", "7", "content-length", body),
+            ("content-type", "text/plain", "content-type", json),
+            ("Transfer-Encoding", "chunked", encoding, "connection"),
+            ("Connection", "close", "connection", "connection"),
+            ("Accept-Encoding", "gzip", "accept-encoding", "encoding"),
         ] {
             let error = headers(&[(name, value)], None).unwrap_err();
             assert_eq!(error.option(), "custom_header");
             let message = error.to_string();
-            assert!(
-                message.contains(shown) && message.contains(part),
-                "{message}"
-            );
+            assert!(message.contains(&format!("`{shown}`")), "{message}");
+            assert!(message.contains(part), "{message}");
             assert!(!message.contains("secret"), "{message}");
         }
     }

@@ -1,9 +1,10 @@
 //! Requests for the flag configuration.
 
-use goff_core::{ApiKey, ConfigurationUpdate, RelayClient};
+use goff_core::ConfigurationUpdate::{Loaded, NotModified};
+use goff_core::{ApiKey, RelayClient};
 use goff_http::RemoteProtocol;
 use goff_testkit::Answer;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::fixture::*;
 
@@ -19,23 +20,18 @@ async fn etag_is_sent_verbatim_and_only_with_its_request() {
         Answer::new(200, STATIC),
     ])
     .await;
-    let client =
-        client(options(&format!("{}/gw", server.url())).api_key(ApiKey::new("s3cret").unwrap()));
-    let ConfigurationUpdate::Loaded(configuration) =
-        client.flag_configuration(&[], None).await.unwrap()
-    else {
+    let options = options(&format!("{}/gw", server.url()));
+    let client = client(options.api_key(ApiKey::new("s3cret").unwrap()));
+    let update = client.flag_configuration(&[], None).await.unwrap();
+    let Loaded(configuration) = update else {
         panic!("nothing loaded");
     };
     assert_eq!(configuration.flags.as_deref(), Some(r#"{"a":{}}"#));
     let etag = configuration.etag.unwrap();
-    assert_eq!(
-        client
-            .flag_configuration(&["a".to_owned()], Some(&etag))
-            .await
-            .unwrap(),
-        ConfigurationUpdate::NotModified
-    );
-    client.evaluate("a", &context()).await.unwrap();
+    let flags = ["a".to_owned()];
+    let update = client.flag_configuration(&flags, Some(&etag)).await;
+    assert_eq!(update.unwrap(), NotModified);
+    evaluate(&client).await.unwrap();
     let requests = server.requests();
     for (request, flags, tag) in [
         (&requests[0], json!([]), None),
@@ -43,10 +39,7 @@ async fn etag_is_sent_verbatim_and_only_with_its_request() {
     ] {
         assert_eq!(&*request.method, "POST");
         assert_eq!(&*request.path, "/gw/v1/flag/configuration");
-        assert_eq!(
-            serde_json::from_slice::<Value>(&request.body).unwrap(),
-            json!({"flags": flags})
-        );
+        assert_eq!(body(request), json!({"flags": flags}));
         assert_eq!(request.header("if-none-match"), tag);
         assert_eq!(request.header("authorization"), Some("Bearer s3cret"));
     }
@@ -74,18 +67,13 @@ async fn other_protocol_shares_connections_key_and_rate_limit() {
 #[tokio::test]
 async fn incomplete_body_is_an_error() {
     let body = r#"{"flags":{"a":{"variations":{"A":"#;
+    let truncated = format!("HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{body}");
     for answer in [
         Answer::new(200, body),
         Answer::with_headers(200, &[("etag", ETAG)], body),
-        Answer::raw(format!(
-            "HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{body}"
-        ))
-        .then_close(),
+        Answer::raw(truncated).then_close(),
     ] {
-        let server = server([answer]).await;
-        client_of(&server)
-            .flag_configuration(&[], None)
-            .await
-            .unwrap_err();
+        let (_server, client) = serving([answer]).await;
+        client.flag_configuration(&[], None).await.unwrap_err();
     }
 }

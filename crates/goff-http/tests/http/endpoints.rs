@@ -42,11 +42,8 @@ fn invalid_tls_options_are_ignored_for_plain_endpoints() {
 #[tokio::test]
 async fn unix_socket_works_like_any_other_endpoint() {
     let server = server([Answer::new(200, STATIC), Answer::new(200, "{}")]).await;
-    let path = format!(
-        "{}/relay-{}.sock",
-        env!("CARGO_TARGET_TMPDIR"),
-        std::process::id()
-    );
+    let (directory, process) = (env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let path = format!("{directory}/relay-{process}.sock");
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     let address = server.address();
     let forwarding = tokio::spawn(async move {
@@ -55,7 +52,7 @@ async fn unix_socket_works_like_any_other_endpoint() {
         let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
     });
     let over_socket = client(options(&format!("unix://{path}")));
-    over_socket.evaluate("flag", &context()).await.unwrap();
+    evaluate(&over_socket).await.unwrap();
     over_socket.evaluate_all(&context()).await.unwrap();
     let requests = server.requests();
     assert_eq!(requests[0].path, "/v1/feature/flag/eval");
@@ -65,6 +62,6 @@ async fn unix_socket_works_like_any_other_endpoint() {
     std::fs::remove_file(&path).unwrap();
 
     let client = client(options(&format!("unix://{path}")));
-    let error = client.evaluate("flag", &context()).await.unwrap_err();
-    assert!(matches!(error, RelayError::NotConnected(_)), "{error:?}");
+    let error = evaluate(&client).await.unwrap_err();
+    assert_matches!(error, RelayError::NotConnected(_));
 }

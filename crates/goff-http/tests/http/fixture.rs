@@ -1,13 +1,23 @@
-//! Servers, clients and contexts for the tests.
+//! Servers, clients, contexts and checks for the tests.
 
 use std::time::Duration;
 
-use goff_core::EvaluationContext;
+use goff_core::{EvaluationContext, RelayClient, RelayError, Resolution};
 use goff_http::{HttpRelayClient, HttpRelayClientOptions};
-use goff_testkit::{Answer, FaultyServer};
+use goff_testkit::{Answer, FaultyServer, SeenRequest};
+use serde_json::Value;
 
 pub(crate) const STATIC: &str =
     r#"{"value":true,"reason":"STATIC","variationType":"on","errorCode":""}"#;
+
+/// Asserts that a value matches a pattern. Shows it, and what else is given, where it does not.
+macro_rules! assert_matches {
+    ($value:expr, $pattern:pat $(if $guard:expr)? $(, $about:expr)?) => {{
+        let value = &$value;
+        assert!(matches!(value, $pattern $(if $guard)?), "{value:?} {:?}", ($(&$about,)?));
+    }};
+}
+pub(crate) use assert_matches;
 
 pub(crate) async fn server(answers: impl IntoIterator<Item = Answer>) -> FaultyServer {
     FaultyServer::start(answers).await.unwrap()
@@ -26,9 +36,26 @@ pub(crate) fn client_of(server: &FaultyServer) -> HttpRelayClient {
     client(options(&server.url()).timeout(Duration::from_secs(20)))
 }
 
+/// A server with these answers and its client.
+pub(crate) async fn serving(
+    answers: impl IntoIterator<Item = Answer>,
+) -> (FaultyServer, HttpRelayClient) {
+    let server = server(answers).await;
+    let client = client_of(&server);
+    (server, client)
+}
+
 pub(crate) fn context() -> EvaluationContext {
     EvaluationContext::builder()
         .targeting_key("user-1")
         .attribute("plan", "pro")
         .build()
+}
+
+pub(crate) fn body(request: &SeenRequest) -> Value {
+    serde_json::from_slice(&request.body).unwrap()
+}
+
+pub(crate) async fn evaluate(client: &HttpRelayClient) -> Result<Resolution, RelayError> {
+    client.evaluate("flag", &context()).await
 }

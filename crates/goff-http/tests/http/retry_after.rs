@@ -3,29 +3,20 @@
 use std::time::Duration;
 
 use goff_core::{ErrorCode, Origin, RelayClient, RelayError};
-use goff_http::HttpRelayClient;
 use goff_testkit::Answer;
 
 use crate::fixture::*;
-
-async fn evaluate(client: &HttpRelayClient) -> RelayError {
-    client.evaluate("flag", &context()).await.unwrap_err()
-}
 
 /// GOFF-REM-004: nothing is sent until the time has passed.
 #[tokio::test]
 async fn requests_are_refused_until_the_time_has_passed() {
     let limited = Answer::with_headers(429, &[("retry-after", "30")], r#"{"message":"slow down"}"#);
-    let server = server([limited]).await;
-    let client = client_of(&server);
-    let error = evaluate(&client).await;
+    let (server, client) = serving([limited]).await;
+    let error = evaluate(&client).await.unwrap_err();
     assert!(error.to_string().contains("slow down"), "{error}");
-    assert!(
-        matches!(error, RelayError::Status { status: 429, .. }),
-        "{error:?}"
-    );
+    assert_matches!(error, RelayError::Status { status: 429, .. });
     for error in [
-        evaluate(&client).await,
+        evaluate(&client).await.unwrap_err(),
         client.evaluate_all(&context()).await.unwrap_err(),
     ] {
         let RelayError::RateLimited { remaining } = error else {
@@ -39,17 +30,16 @@ async fn requests_are_refused_until_the_time_has_passed() {
     assert_eq!(server.requests().len(), 1);
     // Another client of the same relay proxy still sends.
     let other = client_of(&server);
-    assert_eq!(evaluate(&other).await.status(), Some(429));
+    assert_eq!(evaluate(&other).await.unwrap_err().status(), Some(429));
 }
 
 /// GOFF-REM-004.
 #[tokio::test]
 async fn response_without_usable_header_refuses_nothing() {
     for headers in [&[][..], &[("retry-after", "soon")], &[("retry-after", "0")]] {
-        let server = server([Answer::with_headers(429, headers, "")]).await;
-        let client = client_of(&server);
+        let (server, client) = serving([Answer::with_headers(429, headers, "")]).await;
         for _ in 0..2 {
-            assert_eq!(evaluate(&client).await.status(), Some(429));
+            assert_eq!(evaluate(&client).await.unwrap_err().status(), Some(429));
         }
         assert_eq!(server.requests().len(), 2);
     }
@@ -58,9 +48,9 @@ async fn response_without_usable_header_refuses_nothing() {
 /// Only a 429 limits the rate, not a 503 with the same header (GOFF-REM-005).
 #[tokio::test]
 async fn other_statuses_refuse_nothing() {
-    let server = server([Answer::with_headers(503, &[("retry-after", "30")], "")]).await;
-    let client = client_of(&server);
+    let unavailable = Answer::with_headers(503, &[("retry-after", "30")], "");
+    let (_server, client) = serving([unavailable]).await;
     for _ in 0..2 {
-        assert_eq!(evaluate(&client).await.status(), Some(503));
+        assert_eq!(evaluate(&client).await.unwrap_err().status(), Some(503));
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::{BodyProblem, ByteStream, Connect, RelayClient, RelayError};
+use goff_core::{BodyProblem, ByteStream, Connect, RelayError};
 use goff_http::{
     Connector, HttpRelayClient, HttpRequest, HttpResponse, HttpTransport, HyperTransport,
     MAX_RESPONSE_SIZE, TlsOptions, TransportError,
@@ -25,9 +25,8 @@ struct Scripted {
 impl HttpTransport for Scripted {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         self.seen.lock().unwrap().push(request);
-        self.outcome
-            .clone()
-            .map(|body| HttpResponse::new(StatusCode::OK, body))
+        let body = self.outcome.clone()?;
+        Ok(HttpResponse::new(StatusCode::OK, body))
     }
 }
 
@@ -44,15 +43,13 @@ fn over(outcome: Result<Bytes, TransportError>) -> (HttpRelayClient, Arc<Scripte
 #[tokio::test]
 async fn transport_receives_the_complete_request() {
     let (client, transport) = over(Ok(STATIC.into()));
-    client.evaluate("flag", &context()).await.unwrap();
+    evaluate(&client).await.unwrap();
     let seen = transport.seen.lock().unwrap();
     let [request] = &**seen else {
         panic!("{seen:?}");
     };
-    assert_eq!(
-        request.uri,
-        "https://relay.example/prefix/v1/feature/flag/eval"
-    );
+    let uri = "https://relay.example/prefix/v1/feature/flag/eval";
+    assert_eq!(request.uri, uri);
     assert_eq!(request.method, "POST");
     assert_eq!(request.headers["content-type"], "application/json");
     assert!(request.body.starts_with(b"{\"evaluationContext\":"));
@@ -64,36 +61,25 @@ async fn transport_receives_the_complete_request() {
 async fn transport_errors_become_relay_errors() {
     let cause = || -> goff_core::Cause { Arc::new(io::Error::other("cable cut")) };
     let (client, _) = over(Err(TransportError::NotConnected(cause())));
-    let error = client.evaluate("flag", &context()).await.unwrap_err();
-    assert!(matches!(&error, RelayError::NotConnected(cause) if cause.to_string() == "cable cut"));
+    let error = evaluate(&client).await.unwrap_err();
+    assert_matches!(error, RelayError::NotConnected(cause) if cause.to_string() == "cable cut");
     let (client, _) = over(Err(TransportError::Interrupted(cause())));
-    let error = client.evaluate("flag", &context()).await.unwrap_err();
-    assert!(matches!(&error, RelayError::Interrupted(_)), "{error:?}");
+    assert_matches!(
+        evaluate(&client).await.unwrap_err(),
+        RelayError::Interrupted(_)
+    );
 }
 
 #[tokio::test]
 async fn responses_of_custom_transports_are_bounded() {
     let too_large = Bytes::from(vec![b' '; MAX_RESPONSE_SIZE + 1]);
-    for outcome in [
-        Ok(too_large),
-        Err(TransportError::TooLarge {
-            status: StatusCode::OK,
-        }),
-    ] {
+    let status = StatusCode::OK;
+    let limit = MAX_RESPONSE_SIZE;
+    for outcome in [Ok(too_large), Err(TransportError::TooLarge { status })] {
         let (client, _) = over(outcome);
-        let error = client.evaluate("flag", &context()).await.unwrap_err();
-        assert!(
-            matches!(
-                error,
-                RelayError::Body {
-                    problem: BodyProblem::TooLarge {
-                        limit: MAX_RESPONSE_SIZE
-                    },
-                    ..
-                }
-            ),
-            "{error:?}"
-        );
+        let error = evaluate(&client).await.unwrap_err();
+        let expected = BodyProblem::TooLarge { limit };
+        assert_matches!(error, RelayError::Body { problem, .. } if *problem == expected);
     }
 }
 
@@ -124,8 +110,8 @@ async fn custom_connector_opens_the_streams() {
     let through_transport = options(&server.url()).transport(Arc::new(transport));
     for options in [direct, through_transport] {
         let client = client(options);
-        client.evaluate("flag", &context()).await.unwrap();
-        client.evaluate("flag", &context()).await.unwrap();
+        evaluate(&client).await.unwrap();
+        evaluate(&client).await.unwrap();
     }
     assert_eq!(*connector.connections.lock().unwrap(), 2);
 }

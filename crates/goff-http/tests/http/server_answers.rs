@@ -1,7 +1,10 @@
 //! Every response of a server or gateway, and every failure of the network, has its documented
 //! error, without a panic or a hang.
 
-use goff_core::{BodyProblem, ErrorCode, Origin, RelayClient, RelayError};
+use goff_core::ErrorCode::{General, InvalidContext, ParseError};
+use goff_core::Origin::{NotEvaluated, Unknown};
+use goff_core::RelayError::{Body, Interrupted, NotConnected, Status};
+use goff_core::{BodyProblem, RelayClient, RelayError};
 use goff_testkit::{Answer, FaultyServer};
 
 use crate::fixture::*;
@@ -10,44 +13,26 @@ const PATH: &str = "/v1/feature/flag/eval";
 
 /// The errors of an evaluation and of a bulk evaluation with this answer.
 async fn errors(answer: Answer) -> [RelayError; 2] {
-    let server = server([answer]).await;
-    let client = client_of(&server);
-    let evaluate = client.evaluate("flag", &context()).await;
+    let (_server, client) = serving([answer]).await;
+    let single = evaluate(&client).await;
     let bulk = client.evaluate_all(&context()).await;
-    [evaluate.unwrap_err(), bulk.unwrap_err()]
+    [single.unwrap_err(), bulk.unwrap_err()]
 }
 
-async fn check_status(status: u16, body: &str, message: Option<&str>) {
-    for (error, expected_path) in errors(Answer::new(status, body))
-        .await
-        .into_iter()
-        .zip([PATH, "/v1/allflags"])
-    {
-        let RelayError::Status {
-            status: s,
-            path,
-            message: m,
-            code,
-        } = &error
-        else {
+async fn check_status(status: u16, body: &str, expected: Option<&str>) {
+    let errors = errors(Answer::new(status, body)).await;
+    let origin = if status < 500 { NotEvaluated } else { Unknown };
+    for (error, expected_path) in errors.into_iter().zip([PATH, "/v1/allflags"]) {
+        let Status { path, message, .. } = &error else {
             panic!("{status}: {error:?}");
         };
-        assert_eq!(
-            (*s, &**path, m.as_deref()),
-            (status, expected_path, message)
-        );
-        assert_eq!(*code, ErrorCode::General);
-        let origin = if status < 500 {
-            Origin::NotEvaluated
-        } else {
-            Origin::Unknown
-        };
+        assert_eq!((&**path, message.as_deref()), (expected_path, expected));
+        assert_eq!((error.status(), error.code()), (Some(status), General));
         assert_eq!(error.origin(), origin);
         let shown = error.to_string();
-        assert!(
-            shown.contains(&status.to_string()) && shown.contains(expected_path),
-            "{shown}"
-        );
+        for part in [&*status.to_string(), expected_path] {
+            assert!(shown.contains(part), "{shown}");
+        }
         assert!(!shown.contains("<html>"), "{shown}");
     }
 }
@@ -56,25 +41,24 @@ async fn check_status(status: u16, body: &str, message: Option<&str>) {
 #[tokio::test]
 async fn statuses_are_general_errors_that_name_status_and_path() {
     let html = "<html><body><h1>404 page not found</h1></body></html>";
-    check_status(401, r#"{"message":"invalid key"}"#, Some("invalid key")).await;
-    check_status(403, html, None).await;
-    check_status(404, html, None).await;
-    check_status(404, r#"{"message":"Not Found"}"#, Some("Not Found")).await;
-    check_status(413, html, None).await;
-    check_status(
-        415,
-        r#"{"message":"Unsupported Media Type"}"#,
-        Some("Unsupported Media Type"),
-    )
-    .await;
-    check_status(429, "", None).await;
-    check_status(
-        500,
-        r#"{"message":"Internal Server Error"}"#,
-        Some("Internal Server Error"),
-    )
-    .await;
-    check_status(502, html, None).await;
+    for (status, body) in [
+        (403, html),
+        (404, html),
+        (413, html),
+        (429, ""),
+        (502, html),
+    ] {
+        check_status(status, body, None).await;
+    }
+    for (status, message) in [
+        (401, "invalid key"),
+        (404, "Not Found"),
+        (415, "Unsupported Media Type"),
+        (500, "Internal Server Error"),
+    ] {
+        let body = format!(r#"{{"message":"{message}"}}"#);
+        check_status(status, &body, Some(message)).await;
+    }
 }
 
 /// GOFF-REM-005.
@@ -85,10 +69,7 @@ async fn redirect_is_an_error_and_not_followed() {
     for status in [301, 302, 303, 307, 308] {
         let moved = Answer::with_headers(status, &[("location", &url)], "");
         for error in errors(moved).await {
-            assert_eq!(
-                (error.status(), error.code()),
-                (Some(status), ErrorCode::General)
-            );
+            assert_eq!((error.status(), error.code()), (Some(status), General));
             assert!(error.to_string().contains("redirect"), "{error}");
             assert!(!error.to_string().contains(&url), "{error}");
         }
@@ -105,27 +86,16 @@ async fn empty_bodies_are_parse_errors() {
         (200, Answer::raw("HTTP/1.1 200 \r\n\r\n").then_close()),
     ] {
         for error in errors(answer).await {
-            assert_eq!(
-                (error.status(), error.code()),
-                (Some(status), ErrorCode::ParseError)
-            );
-            assert!(
-                matches!(
-                    error,
-                    RelayError::Body {
-                        problem: BodyProblem::Empty,
-                        ..
-                    }
-                ),
-                "{error:?}"
-            );
-            assert_eq!(error.origin(), Origin::Unknown);
+            assert_eq!((error.status(), error.code()), (Some(status), ParseError));
+            assert_matches!(error, Body { problem, .. } if *problem == BodyProblem::Empty);
+            assert_eq!(error.origin(), Unknown);
         }
     }
 }
 
 #[tokio::test]
 async fn bodies_of_another_shape_are_parse_errors() {
+    use BodyProblem::Unreadable;
     for body in [
         r#"{"value":true,"reason":"STAT"#,
         "<html>welcome to the guest network</html>",
@@ -134,16 +104,14 @@ async fn bodies_of_another_shape_are_parse_errors() {
         "\u{0}",
     ] {
         for error in errors(Answer::new(200, body)).await {
-            assert_eq!(error.code(), ErrorCode::ParseError, "{body}");
-            assert!(
-                matches!(
-                    error,
-                    RelayError::Body {
-                        problem: BodyProblem::Unreadable { .. },
-                        ..
-                    }
-                ),
-                "{body}: {error:?}"
+            assert_eq!(error.code(), ParseError, "{body}");
+            assert_matches!(
+                error,
+                Body {
+                    problem: Unreadable { .. },
+                    ..
+                },
+                body
             );
         }
     }
@@ -152,67 +120,58 @@ async fn bodies_of_another_shape_are_parse_errors() {
 /// docs/python-parity.md E6; docs/relay-protocol.md 4.
 #[tokio::test]
 async fn refused_context_and_unknown_flag_set_have_different_codes() {
-    let body = r#"{"message":"Unmarshal type error: field=user.key"}"#;
-    for error in errors(Answer::new(400, body)).await {
-        assert_eq!(error.code(), ErrorCode::InvalidContext);
-        assert!(
-            error.to_string().contains("invalid context: Unmarshal"),
-            "{error}"
-        );
-    }
-    let body = r#"{"message":"error while getting flagset: flagset not found for API key"}"#;
-    for error in errors(Answer::new(400, body)).await {
-        assert_eq!(error.code(), ErrorCode::General);
-        assert!(error.to_string().contains("flagset not found"), "{error}");
+    let context = r#"{"message":"Unmarshal type error: field=user.key"}"#;
+    let flag_set = r#"{"message":"error while getting flagset: flagset not found for API key"}"#;
+    for (body, code, part) in [
+        (context, InvalidContext, "invalid context: Unmarshal"),
+        (flag_set, General, "flagset not found"),
+    ] {
+        for error in errors(Answer::new(400, body)).await {
+            assert_eq!(error.code(), code);
+            assert!(error.to_string().contains(part), "{error}");
+        }
     }
 }
 
 #[tokio::test]
 async fn body_is_read_up_to_16_mib() {
+    use BodyProblem::TooLarge;
     const LIMIT: u64 = goff_http::MAX_RESPONSE_SIZE as u64;
     let spaces = vec![b' '; 64 * 1024];
+    let filled = |head: &str, total| Answer::raw(head).filled_with(spaces.clone(), total);
     let announced = |total: u64| format!("HTTP/1.1 200 \r\ncontent-length: {total}\r\n\r\n");
     let large = 100 * 1024 * 1024;
+    let chunked = Answer::raw("HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n");
+    let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     for too_large in [
-        Answer::raw(announced(large)).filled_with(spaces.clone(), large),
-        Answer::raw(announced(1 << 60)).filled_with(spaces.clone(), u64::MAX),
-        Answer::raw(announced(LIMIT + 1)).filled_with(spaces.clone(), LIMIT + 1),
+        filled(&announced(large), large),
+        filled(&announced(1 << 60), u64::MAX),
+        filled(&announced(LIMIT + 1), LIMIT + 1),
         // Without a length, until the connection closes; and an endless series of chunks.
-        Answer::raw("HTTP/1.1 200 \r\n\r\n")
-            .filled_with(spaces.clone(), large)
-            .then_close(),
-        Answer::raw("HTTP/1.1 200 \r\n\r\n").filled_with(spaces.clone(), u64::MAX),
-        Answer::raw("HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n\r\n")
-            .filled_with(format!("10000\r\n{}\r\n", " ".repeat(0x10000)), u64::MAX),
+        filled("HTTP/1.1 200 \r\n\r\n", large).then_close(),
+        filled("HTTP/1.1 200 \r\n\r\n", u64::MAX),
+        chunked.filled_with(chunk, u64::MAX),
     ] {
         for error in errors(too_large.clone()).await {
-            assert!(
-                matches!(
-                    error,
-                    RelayError::Body { problem: BodyProblem::TooLarge { limit }, status: 200 }
-                        if limit as u64 == LIMIT
-                ),
-                "{too_large:?}: {error:?}"
-            );
-            assert_eq!(error.code(), ErrorCode::ParseError);
+            let Body {
+                problem: TooLarge { limit },
+                status: 200,
+            } = error
+            else {
+                panic!("{too_large:?}: {error:?}");
+            };
+            assert_eq!((limit as u64, error.code()), (LIMIT, ParseError));
         }
     }
     // For a failure the status matters more than the size of its body.
-    let page = Answer::raw("HTTP/1.1 502 \r\n\r\n").filled_with(spaces.clone(), u64::MAX);
-    for error in errors(page).await {
-        assert!(
-            matches!(error, RelayError::Status { status: 502, .. }),
-            "{error:?}"
-        );
+    for error in errors(filled("HTTP/1.1 502 \r\n\r\n", u64::MAX)).await {
+        assert_matches!(error, Status { status: 502, .. });
     }
     // A body of exactly the limit, in many pieces, is read completely.
     let padding = LIMIT - STATIC.len() as u64;
-    let server =
-        server([Answer::raw(announced(LIMIT) + STATIC).filled_with(spaces, padding)]).await;
-    client_of(&server)
-        .evaluate("flag", &context())
-        .await
-        .unwrap();
+    let whole = filled(&(announced(LIMIT) + STATIC), padding);
+    let (_server, client) = serving([whole]).await;
+    evaluate(&client).await.unwrap();
 }
 
 #[tokio::test]
@@ -221,22 +180,14 @@ async fn closed_connections_are_interruptions() {
     let (half_head, _) = head.split_at(30);
     let half_body = format!("{head}{{\"value\":");
     for before in ["", half_head, head, &half_body] {
-        for answer in [
-            Answer::raw(before).then_close(),
-            Answer::raw(before).then_reset(),
-        ] {
+        let answer = Answer::raw(before);
+        for answer in [answer.clone().then_close(), answer.then_reset()] {
             for error in errors(answer.clone()).await {
-                assert!(
-                    matches!(error, RelayError::Interrupted(_)),
-                    "{answer:?}: {error:?}"
-                );
-                assert_eq!(error.code(), ErrorCode::General);
-                assert_eq!(error.origin(), Origin::Unknown);
+                assert_matches!(error, Interrupted(_), answer);
+                assert_eq!((error.code(), error.origin()), (General, Unknown));
                 let shown = error.to_string();
-                assert!(
-                    shown.contains("connection") && !shown.contains("client error"),
-                    "{shown}"
-                );
+                assert!(shown.contains("connection"), "{shown}");
+                assert!(!shown.contains("client error"), "{shown}");
             }
         }
     }
@@ -252,15 +203,12 @@ async fn invalid_http_is_an_interruption() {
         "\u{0}\u{1}\u{2}\r\n\r\n",
     ] {
         for error in errors(Answer::raw(raw).then_close()).await {
-            assert!(
-                matches!(error, RelayError::Interrupted(_)),
-                "{raw}: {error:?}"
-            );
+            assert_matches!(error, Interrupted(_), raw);
         }
     }
     let endless_head = Answer::raw("HTTP/1.1 200 \r\n").filled_with("x-a: 1\r\n", u64::MAX);
     for error in errors(endless_head).await {
-        assert!(matches!(error, RelayError::Interrupted(_)), "{error:?}");
+        assert_matches!(error, Interrupted(_));
     }
 }
 
@@ -268,37 +216,27 @@ async fn invalid_http_is_an_interruption() {
 async fn refused_connection_and_unknown_host_are_not_connected() {
     let refusing = FaultyServer::refusing_url().await.unwrap();
     for url in [&*refusing, "http://relay-proxy.invalid"] {
-        let client = client(options(url));
-        let error = client.evaluate("flag", &context()).await.unwrap_err();
-        assert!(
-            matches!(error, RelayError::NotConnected(_)),
-            "{url}: {error:?}"
-        );
-        assert_eq!(error.code(), ErrorCode::General);
-        assert_eq!(error.origin(), Origin::NotEvaluated);
+        let error = evaluate(&client(options(url))).await.unwrap_err();
+        assert_matches!(error, NotConnected(_), url);
+        assert_eq!((error.code(), error.origin()), (General, NotEvaluated));
     }
 }
 
 #[tokio::test]
 async fn valid_responses_are_read_in_every_framing() {
-    let chunked = format!(
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{STATIC}\r\n0\r\n\r\n",
-        STATIC.len()
-    );
-    let server = server([
+    let length = STATIC.len();
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let early = format!("HTTP/1.1 103 \r\n\r\nHTTP/1.1 200 \r\n\r\n{STATIC}");
+    let (_server, client) = serving([
         Answer::new(200, STATIC),
         Answer::new(203, STATIC),
-        Answer::raw(chunked),
+        Answer::raw(format!("{head}{length:x}\r\n{STATIC}\r\n0\r\n\r\n")),
         Answer::raw(format!("HTTP/1.0 200 OK\r\n\r\n{STATIC}")).then_close(),
-        Answer::raw(format!(
-            "HTTP/1.1 103 \r\n\r\nHTTP/1.1 200 \r\n\r\n{STATIC}"
-        ))
-        .then_close(),
+        Answer::raw(early).then_close(),
     ])
     .await;
-    let client = client_of(&server);
     for _ in 0..5 {
-        let resolution = client.evaluate("flag", &context()).await.unwrap();
+        let resolution = evaluate(&client).await.unwrap();
         assert_eq!(resolution.variant.as_deref(), Some("on"));
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use goff_core::{ByteStream, Connect, Origin, RelayClient, RelayError};
+use goff_core::Origin::{NotEvaluated, Unknown};
+use goff_core::{ByteStream, Connect, RelayClient, RelayError};
 use goff_http::{
     HttpRelayClient, HttpRelayClientOptions, HttpRequest, HttpResponse, HttpTransport,
     TransportError,
@@ -25,11 +26,7 @@ fn check(error: RelayError, sent: bool) {
         panic!("{error:?}");
     };
     assert_eq!((timeout, s), (SHORT, sent));
-    let origin = if sent {
-        Origin::Unknown
-    } else {
-        Origin::NotEvaluated
-    };
+    let origin = if sent { Unknown } else { NotEvaluated };
     assert_eq!(error.origin(), origin);
 }
 
@@ -37,16 +34,13 @@ fn check(error: RelayError, sent: bool) {
 #[tokio::test]
 async fn silent_server_times_out_at_any_point_of_the_response() {
     let head = "HTTP/1.1 200 \r\ncontent-length: 100\r\n";
-    for begun in [
-        "",
-        "HTTP/1.1 ",
-        &format!("{head}\r\n"),
-        &format!("{head}\r\n{{"),
-    ] {
+    let whole_head = format!("{head}\r\n");
+    let begun_body = format!("{whole_head}{{");
+    for begun in ["", "HTTP/1.1 ", &whole_head, &begun_body] {
         let server = server([Answer::raw(begun).then_silence()]).await;
         let client = client(impatient(&server.url()));
         let started = Instant::now();
-        check(client.evaluate("flag", &context()).await.unwrap_err(), true);
+        check(evaluate(&client).await.unwrap_err(), true);
         check(client.evaluate_all(&context()).await.unwrap_err(), true);
         assert!(started.elapsed() < Duration::from_secs(5));
         // Timed-out connections are closed.
@@ -61,16 +55,15 @@ async fn slow_body_times_out_as_a_whole() {
     let trickle = tokio::spawn(async move {
         use tokio::io::{AsyncReadExt, AsyncWriteExt};
         assert!(server_side.read(&mut [0; 1024]).await.unwrap() > 0);
-        let _ = server_side
-            .write_all(b"HTTP/1.1 200 \r\ncontent-length: 99999\r\n\r\n")
-            .await;
+        let head = b"HTTP/1.1 200 \r\ncontent-length: 99999\r\n\r\n";
+        let _ = server_side.write_all(head).await;
         while server_side.write_all(b" ").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
     let once = Once(std::sync::Mutex::new(Some(client_side)));
     let client = client(impatient("http://localhost").connector(Arc::new(once)));
-    check(client.evaluate("flag", &context()).await.unwrap_err(), true);
+    check(evaluate(&client).await.unwrap_err(), true);
     trickle.await.unwrap();
 }
 
@@ -84,31 +77,26 @@ impl Connect for Once {
     }
 }
 
+/// GOFF-REM-006.
+#[tokio::test(start_paused = true)]
+async fn timeout_includes_connecting_and_knows_that_nothing_was_sent() {
+    let client = client(impatient("http://localhost").connector(Arc::new(Never)));
+    check(evaluate(&client).await.unwrap_err(), false);
+}
+
+/// Connects never, and answers never.
 #[derive(Debug)]
-struct NeverConnects;
+struct Never;
 
 #[async_trait]
-impl Connect for NeverConnects {
+impl Connect for Never {
     async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
         std::future::pending().await
     }
 }
 
-/// GOFF-REM-006.
-#[tokio::test(start_paused = true)]
-async fn timeout_includes_connecting_and_knows_that_nothing_was_sent() {
-    let client = client(impatient("http://localhost").connector(Arc::new(NeverConnects)));
-    check(
-        client.evaluate("flag", &context()).await.unwrap_err(),
-        false,
-    );
-}
-
-#[derive(Debug)]
-struct NeverAnswers;
-
 #[async_trait]
-impl HttpTransport for NeverAnswers {
+impl HttpTransport for Never {
     async fn send(&self, _: HttpRequest) -> Result<HttpResponse, TransportError> {
         std::future::pending().await
     }
@@ -117,17 +105,15 @@ impl HttpTransport for NeverAnswers {
 /// A custom transport does not report progress, so the request counts as sent.
 #[tokio::test(start_paused = true)]
 async fn custom_transport_times_out() {
-    let client = client(impatient("http://localhost").transport(Arc::new(NeverAnswers)));
-    check(client.evaluate("flag", &context()).await.unwrap_err(), true);
+    let client = client(impatient("http://localhost").transport(Arc::new(Never)));
+    check(evaluate(&client).await.unwrap_err(), true);
 }
 
 #[tokio::test]
 async fn late_response_within_the_timeout_is_used() {
-    let server = server([Answer::new(200, STATIC).after(Duration::from_millis(50))]).await;
-    client_of(&server)
-        .evaluate("flag", &context())
-        .await
-        .unwrap();
+    let late = Answer::new(200, STATIC).after(Duration::from_millis(50));
+    let (_server, client) = serving([late]).await;
+    evaluate(&client).await.unwrap();
 }
 
 #[test]

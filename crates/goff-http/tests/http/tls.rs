@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::{Origin, RelayClient, RelayError, Resolution};
+use goff_core::RelayError::{Interrupted, NotConnected};
+use goff_core::{Origin, RelayError, Resolution};
 use goff_http::{HttpRelayClient, TlsOptions, TlsRoots};
 use goff_testkit::{Answer, FaultyServer};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -67,10 +68,8 @@ impl Gateway {
 
         let server = server([Answer::new(200, STATIC)]).await;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let url = format!(
-            "https://localhost:{}",
-            listener.local_addr().unwrap().port()
-        );
+        let port = listener.local_addr().unwrap().port();
+        let url = format!("https://localhost:{port}");
         let address = server.address();
         let mut forwarding = JoinSet::new();
         forwarding.spawn(async move {
@@ -96,13 +95,12 @@ impl Gateway {
     }
 
     async fn evaluate(&self, tls: TlsOptions) -> Result<Resolution, RelayError> {
-        let client = client(options(&self.url).tls(tls));
-        client.evaluate("flag", &context()).await
+        evaluate(&client(options(&self.url).tls(tls))).await
     }
 
     async fn refuses(&self, tls: TlsOptions) -> String {
         let error = self.evaluate(tls).await.unwrap_err();
-        assert!(matches!(error, RelayError::NotConnected(_)), "{error:?}");
+        assert_matches!(error, NotConnected(_));
         assert_eq!(error.origin(), Origin::NotEvaluated);
         assert_eq!(self.server.requests().len(), 0);
         error.to_string()
@@ -146,9 +144,10 @@ async fn unknown_authority_is_not_connected() {
     #[cfg(feature = "tls-platform-roots")]
     gateway.refuses(TlsOptions::new()).await;
     #[cfg(feature = "tls-bundled-roots")]
-    gateway
-        .refuses(TlsOptions::new().roots(TlsRoots::Bundled))
-        .await;
+    {
+        let bundled = TlsOptions::new().roots(TlsRoots::Bundled);
+        gateway.refuses(bundled).await;
+    }
 }
 
 #[tokio::test]
@@ -166,13 +165,7 @@ async fn client_certificate_is_presented_where_one_is_required() {
     // In TLS 1.3 the client learns of the refusal after its handshake, so that it may appear as an
     // interrupted connection.
     let error = gateway.evaluate(trusting(&authority)).await.unwrap_err();
-    assert!(
-        matches!(
-            error,
-            RelayError::NotConnected(_) | RelayError::Interrupted(_)
-        ),
-        "{error:?}"
-    );
+    assert_matches!(error, NotConnected(_) | Interrupted(_));
     assert_eq!(gateway.server.requests().len(), 0);
 
     let (chain, key) = certificate("client", &clients);
@@ -182,29 +175,21 @@ async fn client_certificate_is_presented_where_one_is_required() {
 
 #[tokio::test]
 async fn server_without_tls_is_not_connected() {
-    let server = server([Answer::raw("HTTP/1.1 400 \r\n\r\n")
-        .on_connect()
-        .then_close()])
-    .await;
+    let answer = Answer::raw("HTTP/1.1 400 \r\n\r\n").on_connect();
+    let server = server([answer.then_close()]).await;
     let url = server.url().replace("http://", "https://");
     let client = client(options(&url).tls(trusting(&authority())));
-    let error = client.evaluate("flag", &context()).await.unwrap_err();
-    assert!(matches!(error, RelayError::NotConnected(_)), "{error:?}");
+    assert_matches!(evaluate(&client).await.unwrap_err(), NotConnected(_));
 }
 
 #[tokio::test]
 async fn silent_handshake_times_out_and_nothing_was_sent() {
     let server = server([]).await;
     let url = server.url().replace("http://", "https://");
-    let options = options(&url)
-        .timeout(Duration::from_millis(200))
-        .tls(trusting(&authority()));
-    let client = client(options);
-    let error = client.evaluate("flag", &context()).await.unwrap_err();
-    assert!(
-        matches!(error, RelayError::Timeout { sent: false, .. }),
-        "{error:?}"
-    );
+    let options = options(&url).timeout(Duration::from_millis(200));
+    let client = client(options.tls(trusting(&authority())));
+    let error = evaluate(&client).await.unwrap_err();
+    assert_matches!(error, RelayError::Timeout { sent: false, .. });
 }
 
 #[test]
@@ -214,37 +199,18 @@ fn unusable_options_are_refused_before_any_use_and_not_shown() {
     let (_, other_key) = certificate("client", &authority);
     let secret = "-----BEGIN PRIVATE KEY-----\ns3cret\n-----END PRIVATE KEY-----\n";
     let trusting = trusting(&authority);
+    let no_pem = "-----BEGIN CERTIFICATE-----\ns3cret";
+    let nothing = TlsOptions::new().roots(TlsRoots::Empty);
+    let authorities = |pem: &str| trusting.clone().certificate_authority(pem);
+    let client = |chain: &str, key: &str| trusting.clone().client_certificate(chain, key);
     for (tls, part) in [
-        (
-            TlsOptions::new().roots(TlsRoots::Empty),
-            "no certificate authority is trusted",
-        ),
-        (
-            trusting.clone().certificate_authority("s3cret"),
-            "contains no PEM certificate",
-        ),
-        (
-            trusting
-                .clone()
-                .certificate_authority("-----BEGIN CERTIFICATE-----\ns3cret"),
-            "not valid PEM",
-        ),
-        (
-            trusting.clone().client_certificate("s3cret", &*key),
-            "contains no PEM certificate",
-        ),
-        (
-            trusting.clone().client_certificate(&*chain, "s3cret"),
-            "contains no PEM private key",
-        ),
-        (
-            trusting.clone().client_certificate(&*chain, secret),
-            "private key",
-        ),
-        (
-            trusting.clone().client_certificate(&*chain, &*other_key),
-            "cannot be used",
-        ),
+        (nothing, "no certificate authority is trusted"),
+        (authorities("s3cret"), "contains no PEM certificate"),
+        (authorities(no_pem), "not valid PEM"),
+        (client("s3cret", &key), "contains no PEM certificate"),
+        (client(&chain, "s3cret"), "contains no PEM private key"),
+        (client(&chain, secret), "private key"),
+        (client(&chain, &other_key), "cannot be used"),
     ] {
         let options = options("https://localhost").tls(tls);
         assert!(!format!("{options:?}").contains("s3cret"));

@@ -23,15 +23,9 @@ use crate::options::{HttpRelayClientOptions, Wire};
 use crate::rate_limit::{RateLimitGate, retry_after};
 use crate::request::{self, EndpointRequest, RemoteProtocol};
 use crate::resend::SendProgress;
-use crate::response;
+use crate::response::Received;
 use crate::secrets::Secrets;
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
-
-/// How many bytes of a response body are read: 16 MiB.
-pub const MAX_RESPONSE_SIZE: usize = 16 * 1024 * 1024;
-
-/// How many bytes of a flag configuration are read: 256 MiB.
-pub const MAX_CONFIGURATION_SIZE: usize = 256 * 1024 * 1024;
 
 /// A relay proxy over HTTP.
 ///
@@ -120,11 +114,12 @@ impl HttpRelayClient {
     async fn send<T>(
         &self,
         request: EndpointRequest,
-        max_response_size: usize,
-        read: impl FnOnce(&HttpResponse, &str, &Secrets) -> Result<T, RelayError>,
+        read: impl FnOnce(Received<'_>) -> Result<T, RelayError>,
     ) -> Result<T, RelayError> {
         self.rate_limit.check()?;
         let uri = self.uri(&request.path)?;
+        let path = uri.path();
+        let max_response_size = request.max_response_size;
         let progress = Arc::new(SendProgress::default());
         let sending = self.transport.send(HttpRequest {
             method: request.method,
@@ -142,18 +137,33 @@ impl HttpRelayClient {
                 let (timeout, sent) = (self.timeout, progress.may_be_sent());
                 (None, Err(RelayError::Timeout { timeout, sent }))
             }
-            Ok(Err(error)) => self.read_failure(error, uri.path(), max_response_size),
+            Ok(Err(TransportError::NotConnected(cause))) => {
+                (None, Err(RelayError::NotConnected(cause)))
+            }
+            Ok(Err(TransportError::Interrupted(cause))) => {
+                (None, Err(RelayError::Interrupted(cause)))
+            }
+            Ok(Err(TransportError::TooLarge { status })) => (
+                Some(status),
+                Err(too_large(status, path, max_response_size)),
+            ),
             Ok(Ok(response)) => {
                 self.note_retry_after(&response);
+                let status = response.status;
                 let result = if response.body.len() > max_response_size {
-                    Err(too_large(response.status, uri.path(), max_response_size))
+                    Err(too_large(status, path, max_response_size))
                 } else {
-                    read(&response, uri.path(), &self.secrets)
+                    let (response, secrets) = (&response, &self.secrets);
+                    read(Received {
+                        response,
+                        path,
+                        secrets,
+                    })
                 };
-                (Some(response.status), result)
+                (Some(status), result)
             }
         };
-        self.log(uri.path(), status, started.elapsed(), result.as_ref().err());
+        self.log(path, status, started.elapsed(), result.as_ref().err());
         result
     }
 
@@ -182,21 +192,6 @@ impl HttpRelayClient {
         parts.authority = Some(self.authority.clone());
         parts.path_and_query = Some(path);
         Uri::from_parts(parts).map_err(|_| too_long())
-    }
-
-    fn read_failure<T>(
-        &self,
-        error: TransportError,
-        path: &str,
-        limit: usize,
-    ) -> (Option<StatusCode>, Result<T, RelayError>) {
-        match error {
-            TransportError::NotConnected(cause) => (None, Err(RelayError::NotConnected(cause))),
-            TransportError::Interrupted(cause) => (None, Err(RelayError::Interrupted(cause))),
-            TransportError::TooLarge { status } => {
-                (Some(status), Err(too_large(status, path, limit)))
-            }
-        }
     }
 
     fn note_retry_after(&self, response: &HttpResponse) {
@@ -234,14 +229,12 @@ impl RelayClient for HttpRelayClient {
         context: &dyn ContextView,
     ) -> Result<Resolution, RelayError> {
         let request = request::evaluate(self.protocol, flag_key, context)?;
-        self.send(request, MAX_RESPONSE_SIZE, response::read_evaluation)
-            .await
+        self.send(request, |answer| answer.evaluation()).await
     }
 
     async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
         let request = request::evaluate_all(self.protocol, context)?;
-        self.send(request, MAX_RESPONSE_SIZE, response::read_bulk_evaluation)
-            .await
+        self.send(request, |answer| answer.bulk_evaluation()).await
     }
 
     async fn flag_configuration(
@@ -250,21 +243,13 @@ impl RelayClient for HttpRelayClient {
         held: Option<&Etag>,
     ) -> Result<ConfigurationUpdate, RelayError> {
         let request = request::flag_configuration(flags, held);
-        let is_conditional = held.is_some();
-        self.send(
-            request,
-            MAX_CONFIGURATION_SIZE,
-            |response, path, secrets| {
-                response::read_configuration(response, path, secrets, is_conditional)
-            },
-        )
-        .await
+        let read = |received: Received<'_>| received.configuration(held.is_some());
+        self.send(request, read).await
     }
 
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
         let request = request::collect(batch);
-        self.send(request, MAX_RESPONSE_SIZE, response::read_collection)
-            .await
+        self.send(request, |answer| answer.collection()).await
     }
 }
 

@@ -74,11 +74,11 @@ mod secrets;
 mod tls;
 mod transport;
 
-pub use client::{HttpRelayClient, MAX_CONFIGURATION_SIZE, MAX_RESPONSE_SIZE};
+pub use client::HttpRelayClient;
 pub use connector::Connector;
 pub use error::{OptionError, TransportError};
 pub use hyper_transport::HyperTransport;
 pub use options::HttpRelayClientOptions;
-pub use request::RemoteProtocol;
+pub use request::{MAX_CONFIGURATION_SIZE, MAX_RESPONSE_SIZE, RemoteProtocol};
 pub use tls::{TlsOptions, TlsRoots};
 pub use transport::{HttpRequest, HttpResponse, HttpTransport};

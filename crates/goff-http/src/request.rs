@@ -7,6 +7,12 @@ use http::{HeaderValue, Method};
 
 use crate::flag_key;
 
+/// How many bytes of a response body are read: 16 MiB.
+pub const MAX_RESPONSE_SIZE: usize = 16 * 1024 * 1024;
+
+/// How many bytes of a flag configuration are read: 256 MiB.
+pub const MAX_CONFIGURATION_SIZE: usize = 256 * 1024 * 1024;
+
 /// An evaluation protocol of the relay proxy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -31,6 +37,7 @@ pub(crate) struct EndpointRequest {
     pub(crate) body: Bytes,
     /// The ETag of the configuration that the caller holds.
     pub(crate) if_none_match: Option<HeaderValue>,
+    pub(crate) max_response_size: usize,
     /// Whether sending the request twice has no other effect than a second record on the server.
     pub(crate) may_resend: bool,
 }
@@ -42,6 +49,7 @@ impl EndpointRequest {
             path,
             body: body.into(),
             if_none_match: None,
+            max_response_size: MAX_RESPONSE_SIZE,
             may_resend: true,
         }
     }
@@ -97,6 +105,7 @@ pub(crate) fn flag_configuration(flags: &[String], held: Option<&Etag>) -> Endpo
     let body = serde_json::to_vec(&Body { flags }).unwrap_or_default();
     EndpointRequest {
         if_none_match: held.cloned().map(HeaderValue::from),
+        max_response_size: MAX_CONFIGURATION_SIZE,
         ..EndpointRequest::post("/v1/flag/configuration".to_owned(), body)
     }
 }
@@ -148,10 +157,8 @@ mod tests {
     fn check(request: EndpointRequest, path: &str, body: Value) {
         assert_eq!(request.method, Method::POST);
         assert_eq!(request.path, path);
-        assert_eq!(
-            serde_json::from_slice::<Value>(&request.body).unwrap(),
-            body
-        );
+        let sent: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(sent, body);
         assert!(request.may_resend);
     }
 
@@ -159,37 +166,24 @@ mod tests {
     #[test]
     fn feature_eval_sends_the_nested_form() {
         let nested = json!({"key": "user-1", "custom": {"anonymous": true}});
-        check(
-            evaluate(RemoteProtocol::FeatureEval, "a b", &context()).unwrap(),
-            "/v1/feature/a%20b/eval",
-            json!({"evaluationContext": nested, "defaultValue": null}),
-        );
-        check(
-            evaluate_all(RemoteProtocol::FeatureEval, &context()).unwrap(),
-            "/v1/allflags",
-            json!({"evaluationContext": nested}),
-        );
+        let single = evaluate(RemoteProtocol::FeatureEval, "a b", &context()).unwrap();
+        let body = json!({"evaluationContext": nested, "defaultValue": null});
+        check(single, "/v1/feature/a%20b/eval", body);
+        let bulk = evaluate_all(RemoteProtocol::FeatureEval, &context()).unwrap();
+        check(bulk, "/v1/allflags", json!({"evaluationContext": nested}));
     }
 
     /// GOFF-REM-001, GOFF-REM-002: the context is sent even when it is empty.
     #[test]
     fn ofrep_sends_the_flat_form() {
         let flat = json!({"context": {"targetingKey": "user-1", "anonymous": true}});
-        check(
-            evaluate(RemoteProtocol::Ofrep, "a:b", &context()).unwrap(),
-            "/ofrep/v1/evaluate/flags/a:b",
-            flat.clone(),
-        );
-        check(
-            evaluate_all(RemoteProtocol::Ofrep, &context()).unwrap(),
-            "/ofrep/v1/evaluate/flags",
-            flat,
-        );
-        check(
-            evaluate(RemoteProtocol::Ofrep, "f", &EvaluationContext::default()).unwrap(),
-            "/ofrep/v1/evaluate/flags/f",
-            json!({"context": {}}),
-        );
+        let single = evaluate(RemoteProtocol::Ofrep, "a:b", &context()).unwrap();
+        check(single, "/ofrep/v1/evaluate/flags/a:b", flat.clone());
+        let bulk = evaluate_all(RemoteProtocol::Ofrep, &context()).unwrap();
+        check(bulk, "/ofrep/v1/evaluate/flags", flat);
+        let empty = EvaluationContext::default();
+        let single = evaluate(RemoteProtocol::Ofrep, "f", &empty).unwrap();
+        check(single, "/ofrep/v1/evaluate/flags/f", json!({"context": {}}));
     }
 
     /// GOFF-IP-001, GOFF-IP-002, GOFF-IP-005, GOFF-CFG-008.
@@ -201,15 +195,10 @@ mod tests {
         let flags = ["a".to_owned(), "é\"".to_owned()];
         let etag = Etag::from_bytes(b"W/\"1-\xe9\"").unwrap();
         let some = flag_configuration(&flags, Some(&etag));
-        assert_eq!(
-            some.if_none_match.as_ref().map(HeaderValue::as_bytes),
-            Some(etag.as_bytes())
-        );
-        check(
-            some,
-            "/v1/flag/configuration",
-            json!({"flags": ["a", "é\""]}),
-        );
+        let sent = some.if_none_match.as_ref().map(HeaderValue::as_bytes);
+        assert_eq!(sent, Some(etag.as_bytes()));
+        let body = json!({"flags": ["a", "é\""]});
+        check(some, "/v1/flag/configuration", body);
     }
 
     #[test]

@@ -8,6 +8,9 @@ use std::fmt;
 pub(crate) struct Secrets(Vec<Box<str>>);
 
 impl Secrets {
+    #[cfg(test)]
+    pub(crate) const NONE: Self = Self(Vec::new());
+
     /// Adds a secret. Ignores one shorter than [`SHORTEST`], which would match parts of words.
     pub(crate) fn add(&mut self, secret: &str) {
         let secret = secret.trim();

@@ -1,15 +1,14 @@
 //! No two files of a crate import each other, directly or through others.
 //!
-//! A `use`, or a path that begins with `crate`, `self` or `super`, is an edge from its file to the file that defines
-//! the item, re-exports followed. `mod` lines and `pub use` of a file's own children are no edges. A test module is a
-//! node beside the file it tests.
+//! A `use` is an edge from its file to the file that defines the item, re-exports followed. `mod` lines and `pub use`
+//! of a file's own children are no edges. Test modules are left out, because nothing imports them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use syn::visit::{self, Visit};
-use syn::{Attribute, Expr, ExprLit, Item, ItemMod, ItemUse, Lit, UseTree, Visibility};
+use syn::{Item, ItemMod, ItemUse, UseTree, Visibility};
 
 use crate::program::Failure;
 
@@ -29,12 +28,8 @@ pub(crate) fn of_crate(directory: &Path) -> Result<Vec<String>, Failure> {
 
 /// The files that the compiler starts from.
 fn roots(directory: &Path) -> Vec<PathBuf> {
-    let mut roots = vec![
-        directory.join("src/lib.rs"),
-        directory.join("src/main.rs"),
-        directory.join("build.rs"),
-    ];
-    for folder in ["src/bin", "tests", "examples", "benches"] {
+    let mut roots = vec![directory.join("src/lib.rs"), directory.join("src/main.rs")];
+    for folder in ["src/bin", "tests", "examples"] {
         let entries = fs::read_dir(directory.join(folder)).into_iter().flatten();
         for path in entries.flatten().map(|entry| entry.path()) {
             roots.push(if path.is_dir() {
@@ -48,18 +43,16 @@ fn roots(directory: &Path) -> Vec<PathBuf> {
     roots
 }
 
-/// A file, or the unit tests inside it.
-type Node = String;
-
-/// From an importing node to a defining one, with the name of one item.
-type Edges = BTreeMap<Node, BTreeMap<Node, String>>;
+/// From an importing file to a defining one, with the name of one item.
+type Edges = BTreeMap<String, BTreeMap<String, String>>;
 
 #[derive(Default)]
 struct Module {
     parent: Option<usize>,
-    node: Node,
+    file: String,
     children: HashMap<String, usize>,
-    contents: Contents,
+    defined: BTreeSet<String>,
+    imports: Vec<Import>,
 }
 
 #[derive(Clone)]
@@ -84,49 +77,47 @@ impl Crate {
         file: &Path,
         folder: &Path,
     ) -> Result<usize, Failure> {
-        let text = fs::read_to_string(file)
-            .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
-        let syntax = syn::parse_file(&text)
-            .map_err(|error| Failure::new(format!("{}: {error}", file.display())))?;
-        let node = file.strip_prefix(&self.directory).unwrap_or(file);
-        self.load_items(
-            parent,
-            node.display().to_string(),
-            &syntax.items,
-            file,
-            folder,
-        )
+        let error =
+            |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", file.display()));
+        let text = fs::read_to_string(file).map_err(|failure| error(&failure))?;
+        let syntax = syn::parse_file(&text).map_err(|failure| error(&failure))?;
+        let file = file.strip_prefix(&self.directory).unwrap_or(file);
+        self.load_items(parent, &file.display().to_string(), &syntax.items, folder)
     }
 
     fn load_items(
         &mut self,
         parent: Option<usize>,
-        node: Node,
+        file: &str,
         items: &[Item],
-        file: &Path,
         folder: &Path,
     ) -> Result<usize, Failure> {
         let index = self.modules.len();
-        self.modules.push(Module {
+        self.modules.push(Module::default());
+        let mut module = Module {
             parent,
-            node: node.clone(),
+            file: file.to_owned(),
             ..Module::default()
-        });
-        let mut contents = Contents::default();
+        };
         for item in items {
-            if let Item::Mod(child) = item {
-                let name = child.ident.to_string();
-                let child = self.load_child(index, &node, child, file, folder)?;
-                if let (Some(child), Some(module)) = (child, self.modules.get_mut(index)) {
-                    module.children.insert(name, child);
+            match item {
+                Item::Mod(child) if is_test(child) => {}
+                Item::Mod(child) => {
+                    let name = child.ident.to_string();
+                    if let Some(child) = self.load_child(index, file, child, folder)? {
+                        module.children.insert(name, child);
+                    }
                 }
-            } else {
-                contents.visit_item(item);
-                contents.defined.extend(name_of(item));
+                item => {
+                    let mut imports = Imports(Vec::new());
+                    imports.visit_item(item);
+                    module.imports.extend(imports.0);
+                    module.defined.extend(name_of(item));
+                }
             }
         }
-        if let Some(module) = self.modules.get_mut(index) {
-            module.contents = contents;
+        if let Some(loaded) = self.modules.get_mut(index) {
+            *loaded = module;
         }
         Ok(index)
     }
@@ -134,35 +125,19 @@ impl Crate {
     fn load_child(
         &mut self,
         parent: usize,
-        node: &Node,
+        file: &str,
         child: &ItemMod,
-        file: &Path,
         folder: &Path,
     ) -> Result<Option<usize>, Failure> {
-        let name = child.ident.to_string();
-        let inside = folder.join(&name);
+        let inside = folder.join(child.ident.to_string());
         if let Some((_, items)) = &child.content {
-            let node = match is_test(&child.attrs) {
-                true => format!("{node} ({name})"),
-                false => node.clone(),
-            };
             return self
-                .load_items(Some(parent), node, items, file, &inside)
+                .load_items(Some(parent), file, items, &inside)
                 .map(Some);
         }
-        let given = path_attribute(&child.attrs)
-            .and_then(|path| Some((file.parent()?.join(path), file.parent()?.to_owned())));
-        let candidates = [
-            given,
-            Some((folder.join(format!("{name}.rs")), inside.clone())),
-            Some((inside.join("mod.rs"), inside)),
-        ];
-        match candidates
-            .into_iter()
-            .flatten()
-            .find(|(file, _)| file.is_file())
-        {
-            Some((file, folder)) => self.load_file(Some(parent), &file, &folder).map(Some),
+        let candidates = [inside.with_extension("rs"), inside.join("mod.rs")];
+        match candidates.iter().find(|file| file.is_file()) {
+            Some(file) => self.load_file(Some(parent), file, &inside).map(Some),
             None => Ok(None),
         }
     }
@@ -170,18 +145,17 @@ impl Crate {
     fn edges(&self) -> Edges {
         let mut edges = Edges::new();
         for (index, module) in self.modules.iter().enumerate() {
-            let imported = module.contents.imports.iter();
-            let imported = imported.filter(|import| {
-                let first = import.path.iter().find(|name| *name != "self");
+            for Import {
+                path, is_public, ..
+            } in &module.imports
+            {
+                let first = path.iter().find(|name| *name != "self");
                 let is_child = first.is_some_and(|name| module.children.contains_key(name));
-                !(import.is_public && is_child)
-            });
-            let paths = imported.map(|import| &import.path);
-            for path in paths.chain(&module.contents.paths) {
                 if let Some(defining) = self.defining(index, path, false, 50)
-                    && *defining != module.node
+                    && *defining != module.file
+                    && !(*is_public && is_child)
                 {
-                    let from = edges.entry(module.node.clone()).or_default();
+                    let from = edges.entry(module.file.clone()).or_default();
                     let item = path.last().cloned().unwrap_or_default();
                     from.entry(defining.clone()).or_insert(item);
                 }
@@ -190,12 +164,12 @@ impl Crate {
         edges
     }
 
-    /// The node that defines what a path names, if it is of this crate. Within the module that the path begins in, an
+    /// The file that defines what a path names, if it is of this crate. Within the module that the path begins in, an
     /// unknown name is another crate; further on, it is what a macro defines.
-    fn defining(&self, index: usize, path: &[String], within: bool, depth: u8) -> Option<&Node> {
+    fn defining(&self, index: usize, path: &[String], within: bool, depth: u8) -> Option<&String> {
         let module = self.modules.get(index)?;
         let Some((first, rest)) = path.split_first() else {
-            return Some(&module.node);
+            return Some(&module.file);
         };
         // Re-exports can lead to each other through `*`.
         let depth = depth.checked_sub(1)?;
@@ -203,14 +177,10 @@ impl Crate {
             "crate" => return self.defining(0, rest, true, depth),
             "self" => return self.defining(index, rest, true, depth),
             "super" => return self.defining(module.parent?, rest, true, depth),
+            _ if module.defined.contains(first) => return Some(&module.file),
             _ => {}
         }
-        let Contents {
-            defined, imports, ..
-        } = &module.contents;
-        if defined.contains(first) {
-            return Some(&module.node);
-        }
+        let imports = &module.imports;
         let child = module.children.get(first);
         let import = imports.iter().find(|import| import.name == *first);
         // Where a module and an import share a name, the import is a function of the module.
@@ -232,19 +202,14 @@ impl Crate {
                     || module.children.contains_key(first))
         });
         let mut found = everything.filter_map(|import| through(import, path));
-        found.next().or(within.then_some(&module.node))
+        found.next().or(within.then_some(&module.file))
     }
 }
 
-#[derive(Default)]
-struct Contents {
-    defined: BTreeSet<String>,
-    imports: Vec<Import>,
-    /// Paths in code that begin with `crate`, `self` or `super`.
-    paths: Vec<Vec<String>>,
-}
+/// The imports of an item, functions included.
+struct Imports(Vec<Import>);
 
-impl<'ast> Visit<'ast> for Contents {
+impl<'ast> Visit<'ast> for Imports {
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
         let is_public = !matches!(item.vis, Visibility::Inherited);
         let mut leaves = Vec::new();
@@ -254,31 +219,8 @@ impl<'ast> Visit<'ast> for Contents {
             path,
             is_public,
         });
-        self.imports.extend(imports);
-    }
-
-    fn visit_path(&mut self, path: &'ast syn::Path) {
-        let names = path
-            .segments
-            .iter()
-            .map(|segment| segment.ident.to_string());
-        let names: Vec<String> = names.collect();
-        let is_local = matches!(
-            names.first().map(String::as_str),
-            Some("crate" | "self" | "super")
-        );
-        if is_local && names.len() > 1 {
-            self.paths.push(names);
-        }
-        visit::visit_path(self, path);
-    }
-
-    fn visit_visibility(&mut self, _: &'ast Visibility) {}
-
-    fn visit_item_mod(&mut self, item: &'ast ItemMod) {
-        if !is_test(&item.attrs) {
-            visit::visit_item_mod(self, item);
-        }
+        self.0.extend(imports);
+        visit::visit_item_use(self, item);
     }
 }
 
@@ -329,27 +271,13 @@ fn name_of(item: &Item) -> Option<String> {
     Some(name.to_string())
 }
 
-/// Whether it is compiled for tests only.
-fn is_test(attributes: &[Attribute]) -> bool {
-    attributes.iter().any(|attribute| {
+fn is_test(module: &ItemMod) -> bool {
+    module.attrs.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
             && attribute
                 .parse_args::<syn::Path>()
                 .is_ok_and(|path| path.is_ident("test"))
     })
-}
-
-fn path_attribute(attributes: &[Attribute]) -> Option<String> {
-    let mut paths = attributes
-        .iter()
-        .filter(|attribute| attribute.path().is_ident("path"));
-    match &paths.next()?.meta.require_name_value().ok()?.value {
-        Expr::Lit(ExprLit {
-            lit: Lit::Str(path),
-            ..
-        }) => Some(path.value()),
-        _ => None,
-    }
 }
 
 /// The shortest circle through each node, each once.
@@ -370,8 +298,8 @@ fn circles_of(edges: &Edges) -> Vec<String> {
 }
 
 /// The nodes of the shortest circle through a node, which is the first of them.
-fn way_back<'e>(edges: &'e Edges, start: &'e Node) -> Option<Vec<&'e Node>> {
-    let mut before: HashMap<&Node, &Node> = HashMap::new();
+fn way_back<'e>(edges: &'e Edges, start: &'e String) -> Option<Vec<&'e String>> {
+    let mut before: HashMap<&String, &String> = HashMap::new();
     let mut waiting = VecDeque::from([start]);
     while let Some(node) = waiting.pop_front() {
         for next in edges.get(node).into_iter().flat_map(BTreeMap::keys) {
@@ -392,7 +320,7 @@ fn way_back<'e>(edges: &'e Edges, start: &'e Node) -> Option<Vec<&'e Node>> {
     None
 }
 
-fn describe(edges: &Edges, path: &[&Node]) -> String {
+fn describe(edges: &Edges, path: &[&String]) -> String {
     let first = path.first().copied();
     let mut text = first.cloned().unwrap_or_default();
     let nexts = path.iter().skip(1).copied().chain(first);
@@ -446,7 +374,7 @@ mod tests {
     }
 
     #[test]
-    fn re_exports_groups_new_names_and_paths_lead_to_the_defining_file() {
+    fn re_exports_groups_and_new_names_lead_to_the_defining_file() {
         check(
             &[
                 ("src/lib.rs", "mod facade;\nmod one;\nmod two;\n"),
@@ -456,7 +384,7 @@ mod tests {
                 ),
                 (
                     "src/one.rs",
-                    "fn one(_: crate::facade::Second) {}\npub struct One;\n",
+                    "use crate::facade::Second;\npub struct One;\n",
                 ),
                 (
                     "src/two/mod.rs",
@@ -468,26 +396,19 @@ mod tests {
     }
 
     #[test]
-    fn a_test_module_is_a_node_beside_its_file() {
-        let tested = |tests: &str| format!("pub struct A;\n#[cfg(test)]\nmod tests{tests}\n");
-        let rest = ("src/b.rs", "use crate::a::A;\npub struct B;\n");
-        check(
-            &[
-                ("src/lib.rs", "mod a;\nmod b;\n"),
-                ("src/a.rs", &tested(" { use super::*; use crate::b::B; }")),
-                rest,
-            ],
-            &[],
-        );
-        check(
-            &[
-                ("src/lib.rs", "mod a;\nmod b;\n"),
-                ("src/a.rs", &tested(";")),
-                ("src/a/tests.rs", "use super::*;\nuse crate::b::B;\n"),
-                rest,
-            ],
-            &[],
-        );
+    fn test_modules_are_left_out() {
+        for tests in [" { use super::*; use crate::b::B; }", ";"] {
+            let tested = format!("pub struct A;\n#[cfg(test)]\nmod tests{tests}\n");
+            check(
+                &[
+                    ("src/lib.rs", "mod a;\nmod b;\n"),
+                    ("src/a.rs", &tested),
+                    ("src/a/tests.rs", "use super::*;\nuse crate::b::B;\n"),
+                    ("src/b.rs", "use crate::a::A;\npub struct B;\n"),
+                ],
+                &[],
+            );
+        }
     }
 
     #[test]

@@ -17,22 +17,18 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 fn main() {
     let off = json!({"variation": "off"});
     let split = json!({"percentage": {"on": 30, "off": 70}});
-    let rule = |query: &str, serves: &Value| {
-        let mut rule = serves.as_object().unwrap().clone();
-        rule.insert("query".to_owned(), query.into());
-        Value::Object(rule)
+    let with = |mut object: Value, name: &str, value: Value| {
+        object
+            .as_object_mut()
+            .unwrap()
+            .insert(name.to_owned(), value);
+        object
     };
+    let rule = |query: &str, serves: &Value| with(serves.clone(), "query", query.into());
     let on = json!({"variation": "on"});
-    let ten: Vec<Value> = (0..10)
-        .map(|n| {
-            rule(
-                &format!(
-                    "(country in [\"DE\", \"IT\"] and age gt {}) or plan eq \"none\"",
-                    50 + n
-                ),
-                &on,
-            )
-        })
+    let ten: Vec<Value> = (50..60)
+        .map(|age| format!(r#"(country in ["DE", "IT"] and age gt {age}) or plan eq "none""#))
+        .map(|query| rule(&query, &on))
         .collect();
     let logic = r#"{"and":[{"==":[{"var":"country"},"FR"]},{">":[{"var":"age"},18]},{"in":[{"var":"plan"},["free","pro"]]}]}"#;
     let rollout = json!({"progressiveRollout": {
@@ -41,70 +37,38 @@ fn main() {
     }});
     let steps = json!([{"date": "2024-01-01T00:00:00Z", "defaultRule": {"variation": "on"}}]);
     let flag = |targeting: Value, default_rule: &Value| json!({"variations": {"on": true, "off": "text"}, "targeting": targeting, "defaultRule": default_rule, "metadata": {"owner": "x"}});
-    let with = |mut flag: Value, name: &str, value: &Value| {
-        flag.as_object_mut()
-            .unwrap()
-            .insert(name.to_owned(), value.clone());
-        flag
-    };
+    let targeting = |query: &str, serves: &Value| flag(json!([rule(query, serves)]), &off);
+    let fixed = flag(json!([]), &off);
+    let scheduled = with(fixed.clone(), "scheduledRollout", steps);
+    let some = r#"{"some":[{"var":"tags"},{"==":[{"var":""},"b"]}]}"#;
     // Flags without a limit are only printed.
     for (name, flag, limit) in [
-        ("static", flag(json!([]), &off), Some(0)),
-        (
-            "one rule",
-            flag(json!([rule("country eq \"fr\"", &on)]), &off),
-            Some(0),
-        ),
+        ("static", fixed.clone(), Some(0)),
+        ("one rule", targeting("country eq \"fr\"", &on), Some(0)),
         ("split", flag(json!([]), &split), Some(0)),
         (
             "rule + split",
-            flag(json!([rule("country eq \"fr\"", &split)]), &off),
+            targeting("country eq \"fr\"", &split),
             Some(0),
         ),
         ("ten rules", flag(Value::Array(ten), &off), Some(0)),
         (
             "JSONLogic, three conditions",
-            flag(json!([rule(logic, &on)]), &off),
+            targeting(logic, &on),
             Some(0),
         ),
         (
             "nested attribute",
-            flag(json!([rule("company.plan eq \"team\"", &on)]), &off),
+            targeting("company.plan eq \"team\"", &on),
             Some(0),
         ),
         ("progressive rollout", flag(json!([]), &rollout), Some(0)),
-        (
-            "scheduled",
-            with(flag(json!([]), &off), "scheduledRollout", &steps),
-            Some(0),
-        ),
-        (
-            "disabled",
-            with(flag(json!([]), &off), "disable", &json!(true)),
-            Some(0),
-        ),
+        ("scheduled", scheduled, Some(0)),
+        ("disabled", with(fixed, "disable", json!(true)), Some(0)),
         ("missing default rule", json!({"targeting": []}), Some(0)),
-        (
-            "version",
-            flag(json!([rule("version ge 1.2.3", &on)]), &off),
-            Some(0),
-        ),
-        (
-            "pre-release version",
-            flag(json!([rule("pre ge 1.2.3", &on)]), &off),
-            None,
-        ),
-        (
-            "interpreted JSONLogic",
-            flag(
-                json!([rule(
-                    r#"{"some":[{"var":"tags"},{"==":[{"var":""},"b"]}]}"#,
-                    &on
-                )]),
-                &off,
-            ),
-            None,
-        ),
+        ("version", targeting("version ge 1.2.3", &on), Some(0)),
+        ("pre-release version", targeting("pre ge 1.2.3", &on), None),
+        ("interpreted JSONLogic", targeting(some, &on), None),
     ] {
         let set: FlagSet = [Flag::from_json(name, flag.to_string().as_bytes())]
             .into_iter()
@@ -122,12 +86,8 @@ fn main() {
             }
             let made = region.change().allocations;
             println!("{name}, {kind} context: {} allocations", made / 100);
-            if let Some(limit) = limit {
-                assert!(
-                    made <= limit * 100,
-                    "{name}: {made} allocations in 100 evaluations"
-                );
-            }
+            let few = limit.is_none_or(|limit| made <= limit * 100);
+            assert!(few, "{name}: {made} allocations in 100 evaluations");
         }
     }
 }

@@ -82,31 +82,23 @@ fn every_kind_of_attribute_is_read() {
 
 #[test]
 fn reading_an_unreadable_attribute_ends_the_evaluation() {
+    let cat = r#"{"!!":[{"cat":[{"var":"opaque.x"}]}]}"#;
+    let bucketed = json!({"bucketingKey": "opaque.id", "defaultRule": {"variation": "a"}});
     for (flag, name) in [
         (targeting("opaque eq 1 or int eq 7"), "opaque"),
         (targeting("not (opaque pr)"), "opaque"),
         (targeting("opaque.member eq 1"), "opaque"),
         (targeting("nan gt 1"), "nan"),
         (targeting(r#"{"==":[{"var":"opaque"},1]}"#), "opaque"),
-        (
-            targeting(r#"{"!!":[{"cat":[{"var":"opaque.x"}]}]}"#),
-            "opaque",
-        ),
+        (targeting(cat), "opaque"),
         (targeting(r#"{"!!":{"var":""}}"#), "opaque"),
-        (
-            json!({"bucketingKey": "opaque.id", "defaultRule": {"variation": "a"}}),
-            "opaque",
-        ),
+        (bucketed, "opaque"),
     ] {
         evaluate(&flag, |answer| {
-            let error = answer.error.as_ref();
-            assert_eq!(
-                error.map(|error| error.code()),
-                Some(ErrorCode::InvalidContext),
-                "{flag}"
-            );
+            let error = answer.error.as_ref().unwrap();
+            assert_eq!(error.code(), ErrorCode::InvalidContext, "{flag}");
             let message = format!("attribute `{name}` of the evaluation context cannot be read");
-            assert_eq!(error.map(ToString::to_string), Some(message));
+            assert_eq!(error.to_string(), message);
             assert_eq!(answer.value, "default");
         });
     }
@@ -142,10 +134,7 @@ fn evaluations_with_the_same_answer_serve_the_same() {
     };
     let (before, later) = (answer(0), answer(1_700_000_000));
     assert_ne!(before, later);
-    assert_eq!(
-        (answer(1), answer(1_700_000_001)),
-        (before.clone(), later.clone())
-    );
+    assert_eq!((&answer(1), &answer(1_700_000_001)), (&before, &later));
     assert_eq!(__internal::answer_count(&flag), 6);
     for (answer, _) in [before, later] {
         assert!(answer.is_some_and(|answer| answer < 6));

@@ -4,11 +4,14 @@
 use std::time::{Duration, Instant};
 
 use goff_engine::{ErrorCode, Flag, FlagContext, Timestamp, evaluate_document};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 fn now() -> Timestamp {
     Timestamp::from_unix_seconds(1_720_000_000)
 }
+
+/// A context.
+const X: &str = r#"{"x":1}"#;
 
 /// The details of the error, or the variation served.
 fn document(query: &str, context: &str) -> String {
@@ -18,11 +21,8 @@ fn document(query: &str, context: &str) -> String {
     );
     let output: Value = serde_json::from_str(&evaluate_document(input.as_bytes(), now())).unwrap();
     let text = |name: &str| {
-        output
-            .get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
+        let text = output.get(name).and_then(Value::as_str);
+        text.unwrap_or_default().to_owned()
     };
     if text("errorCode") == "PARSE_ERROR" {
         text("errorDetails")
@@ -31,104 +31,62 @@ fn document(query: &str, context: &str) -> String {
     }
 }
 
-fn check(name: &str, limit: usize, build: impl Fn(usize) -> String, within: &str, above: &str) {
-    for size in [limit - 1, limit] {
-        assert_eq!(
-            document(&build(size), r#"{"x":1}"#),
-            within,
-            "{name} of {size}"
-        );
-    }
-    assert_eq!(
-        document(&build(limit + 1), r#"{"x":1}"#),
-        above,
-        "{name} above {limit}"
-    );
-}
-
 #[test]
 fn query_limits() {
+    let check = |limit: usize, build: fn(usize) -> String, message: &str| {
+        for size in [limit - 1, limit] {
+            let query = build(size);
+            assert_eq!(document(&query, X), "yes", "{query}");
+        }
+        let message = format!("targeting {message} ({} > {limit})", limit + 1);
+        assert_eq!(document(&build(limit + 1), X), message);
+    };
+    let parentheses = |depth| format!("{}x eq 1{}", "(".repeat(depth), ")".repeat(depth));
+    check(64, parentheses, "query exceeds the maximum nesting depth");
+    let logic = |depth| format!("{}true{}", r#"{"!!":"#.repeat(depth), "}".repeat(depth));
+    check(256, logic, "query exceeds the maximum nesting depth");
+    let logic_list = |length| format!(r#"{{"in":[1,[{}1]]}}"#, "0,".repeat(length - 1));
+    let list = |length| format!("x in [{}1]", "0,".repeat(length - 1));
+    for list in [logic_list, list] {
+        check(1000, list, "query list exceeds the maximum item count");
+    }
+    let conditions = |count| format!("{}x eq 1", "x eq 1 and ".repeat(count - 1));
     check(
-        "parentheses",
-        64,
-        |depth| format!("{}x eq 1{}", "(".repeat(depth), ")".repeat(depth)),
-        "yes",
-        "targeting query exceeds the maximum nesting depth (65 > 64)",
-    );
-    check(
-        "JSONLogic nesting",
-        256,
-        |depth| format!("{}true{}", r#"{"!!":"#.repeat(depth), "}".repeat(depth)),
-        "yes",
-        "targeting query exceeds the maximum nesting depth (257 > 256)",
-    );
-    check(
-        "JSONLogic list",
         1000,
-        |length| format!(r#"{{"in":[1,[{}1]]}}"#, "0,".repeat(length - 1)),
-        "yes",
-        "targeting query list exceeds the maximum item count (1001 > 1000)",
+        conditions,
+        "query exceeds the maximum condition count",
     );
-    check(
-        "list",
-        1000,
-        |length| format!("x in [{}1]", "0,".repeat(length - 1)),
-        "yes",
-        "targeting query list exceeds the maximum item count (1001 > 1000)",
-    );
-    check(
-        "conditions",
-        1000,
-        |count| format!("{}x eq 1", "x eq 1 and ".repeat(count - 1)),
-        "yes",
-        "targeting query exceeds the maximum condition count (1001 > 1000)",
-    );
-    check(
-        "path",
-        128,
-        |length| format!("x eq 1 or {}x pr", "x.".repeat(length - 1)),
-        "yes",
-        "targeting query attribute path exceeds the maximum segment count (129 > 128)",
-    );
+    let path = |length| format!("x eq 1 or {}x pr", "x.".repeat(length - 1));
+    let message = "query attribute path exceeds the maximum segment count";
+    check(128, path, message);
 }
+
+const TOO_DEEP: &str = "input JSON exceeds the maximum nesting depth (128)";
 
 #[test]
 fn input_nesting() {
     // The context stands one level deep in the document.
     let nested = |depth: usize| {
-        format!(
-            r#"{{"x":1,"l":{}{}}}"#,
-            "[".repeat(depth - 2),
-            "]".repeat(depth - 2)
-        )
+        let (open, close) = ("[".repeat(depth - 2), "]".repeat(depth - 2));
+        document("x eq 1", &format!(r#"{{"x":1,"l":{open}{close}}}"#))
     };
-    assert_eq!(document("x eq 1", &nested(127)), "yes");
-    assert_eq!(document("x eq 1", &nested(128)), "yes");
-    assert_eq!(
-        document("x eq 1", &nested(129)),
-        "input JSON exceeds the maximum nesting depth (128)"
-    );
+    assert_eq!(nested(127), "yes");
+    assert_eq!(nested(128), "yes");
+    assert_eq!(nested(129), TOO_DEEP);
 }
 
 #[test]
 fn a_flag_is_measured_as_part_of_its_document() {
     let flag = |depth: usize| {
-        let depth = depth - 3;
-        let json = format!(
-            r#"{{"metadata":{{"m":{}{}}},"defaultRule":{{"variation":"a"}}}}"#,
-            "[".repeat(depth),
-            "]".repeat(depth)
-        );
-        Flag::from_json("f", json.as_bytes())
-            .error()
-            .map(ToString::to_string)
+        let (open, close) = ("[".repeat(depth - 3), "]".repeat(depth - 3));
+        let json =
+            format!(r#"{{"metadata":{{"m":{open}{close}}},"defaultRule":{{"variation":"a"}}}}"#);
+        let flag = Flag::from_json("f", json.as_bytes());
+        flag.error().map(ToString::to_string)
     };
     assert_eq!(flag(127), None);
     assert_eq!(flag(128), None);
-    assert_eq!(
-        flag(129).as_deref(),
-        Some("input JSON exceeds the maximum nesting depth (128)")
-    );
+    assert_eq!(flag(129).as_deref(), Some(TOO_DEEP));
 }
 
 #[test]
@@ -139,13 +97,9 @@ fn limits_apply_to_steps_that_are_not_due() {
         "scheduledRollout": [{"date": "2999-01-01T00:00:00Z", "targeting": [{"query": query, "variation": "a"}]}],
     });
     let flag = Flag::from_json("f", flag.to_string().as_bytes());
-    let context = FlagContext::default();
-    let empty = serde_json::Map::new();
-    let evaluation = flag.evaluate(&empty, &context, now());
-    assert_eq!(
-        evaluation.error.map(|error| error.code()),
-        Some(ErrorCode::ParseError)
-    );
+    let (empty, flag_context) = (Map::new(), FlagContext::default());
+    let error = flag.evaluate(&empty, &flag_context, now()).error;
+    assert_eq!(error.unwrap().code(), ErrorCode::ParseError);
 }
 
 /// Queries nest without parentheses, too. The parser counts, so that it never overflows the stack.
@@ -154,18 +108,15 @@ fn nesting_without_brackets_is_counted() {
     on_a_small_stack(|| {
         for (count, expected) in [(500, "yes"), (998, "yes"), (1002, "no"), (15_000, "no")] {
             // An even number of negations.
-            assert_eq!(
-                document(&format!("{}(x eq 1)", "not ".repeat(count)), r#"{"x":1}"#),
-                expected,
-                "{count}"
-            );
+            let query = format!("{}(x eq 1)", "not ".repeat(count));
+            assert_eq!(document(&query, X), expected, "{count}");
         }
         for query in [
             "x eq 1 and  ".repeat(900),
             "( ".repeat(60) + &"  x".repeat(20_000),
             " and(x eq 1)".repeat(5_000),
         ] {
-            let _ = document(&query, r#"{"x":1}"#);
+            let _ = document(&query, X);
         }
     });
 }
@@ -184,13 +135,9 @@ fn data_nested_deeper_than_any_document_is_counted() {
         for depth in [10, 250, 600, 1_000] {
             let mut deep = Value::from(true);
             for _ in 0..depth {
-                deep = Value::Object(
-                    [("!!".to_owned(), Value::Array(vec![deep]))]
-                        .into_iter()
-                        .collect(),
-                );
+                deep = Value::Object(Map::from_iter([("!!".to_owned(), vec![deep].into())]));
             }
-            let context = serde_json::Map::from_iter([("deep".to_owned(), deep)]);
+            let context = Map::from_iter([("deep".to_owned(), deep)]);
             for query in [
                 r#"{"if":[true,{"var":"deep"}]}"#,
                 r#"{"filter":[[1],{"var":"deep"}]}"#,
@@ -201,11 +148,8 @@ fn data_nested_deeper_than_any_document_is_counted() {
                 let flag_context = FlagContext::default();
                 let evaluation = flag.evaluate(&context, &flag_context, now());
                 if query.starts_with(r#"{"if"#) {
-                    assert_eq!(
-                        evaluation.variant,
-                        if depth <= 250 { "yes" } else { "no" },
-                        "{depth}"
-                    );
+                    let expected = if depth <= 250 { "yes" } else { "no" };
+                    assert_eq!(evaluation.variant, expected, "{depth}");
                 }
             }
         }
@@ -222,22 +166,14 @@ fn json_logic_is_bounded_by_steps() {
     let contains = format!(r#"{{"map":[{list},{{"contains_none":[{list},[2,3,4,5,6,7,8,9]]}}]}}"#);
     for rule in [doubling, &nested, &contains] {
         let start = Instant::now();
-        assert_eq!(document(rule, r#"{"x":1}"#), "no");
-        let slack = if cfg!(debug_assertions) { 100 } else { 1 };
-        assert!(
-            start.elapsed() < Duration::from_millis(50) * slack,
-            "{rule}"
-        );
+        assert_eq!(document(rule, X), "no");
+        let limit = Duration::from_millis(if cfg!(debug_assertions) { 5000 } else { 50 });
+        assert!(start.elapsed() < limit, "{rule}");
     }
     // Rules in practice are far below.
     let list = format!("[{}1]", "1,".repeat(999));
-    assert_eq!(
-        document(
-            &format!(r#"{{"all":[{list},{{"==":[{{"var":""}},1]}}]}}"#),
-            r#"{"x":1}"#
-        ),
-        "yes"
-    );
+    let rule = format!(r#"{{"all":[{list},{{"==":[{{"var":""}},1]}}]}}"#);
+    assert_eq!(document(&rule, X), "yes");
 }
 
 #[test]
@@ -250,8 +186,6 @@ fn scheduled_rollouts_are_bounded() {
         json!({"targeting": rules, "scheduledRollout": steps, "defaultRule": {"variation": "a"}});
     let flag = Flag::from_json("f", flag.to_string().as_bytes());
     let error = flag.error().unwrap().to_string();
-    assert!(
-        error.starts_with("scheduled rollout exceeds the maximum"),
-        "{error}"
-    );
+    let message = "scheduled rollout exceeds the maximum";
+    assert!(error.starts_with(message), "{error}");
 }

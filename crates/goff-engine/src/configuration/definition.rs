@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::configuration::{
     compact_json::CompactJson,
     date::Date,
-    json::{Node, NumberOverflow, to_map},
+    json::{Node, to_map},
     repeated::keep_last,
 };
 
@@ -84,56 +84,36 @@ pub(crate) struct WindowDefinition {
     pub(crate) end: Option<Date>,
 }
 
+/// An object whose members the configuration defines.
+trait Definition<'t>: Default {
+    const MEMBERS: &'static [&'static str];
+
+    /// Decodes one of the members; repeated members merge.
+    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded;
+
+    fn merge(&mut self, node: &Node<'t>, name: &'static str) -> Decoded {
+        for (member, value) in members(node, name)?.unwrap_or_default() {
+            if let Some(member) = known(member, Self::MEMBERS) {
+                self.member(member, value)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 impl<'t> FlagDefinition<'t> {
     pub(crate) fn decode(node: &Node<'t>) -> Result<Self, DecodeError> {
         let mut flag = Self::default();
-        flag.merge(node, "flag", false)?;
+        flag.merge_flag(node)?;
         Ok(flag)
     }
 
-    pub(crate) fn merge(&mut self, node: &Node<'t>, name: &'static str, is_step: bool) -> Decoded {
-        let Some(members) = members(node, name)? else {
-            return Ok(());
-        };
-        for (member, value) in members {
-            match known(member, FLAG_MEMBERS) {
-                Some("variations") => {
-                    free_map(
-                        &mut self.variations,
-                        value,
-                        "variations",
-                        CompactJson::from_node,
-                    )?;
-                }
-                Some("targeting") => list(
-                    &mut self.targeting,
-                    value,
-                    "targeting",
-                    RuleDefinition::merge,
-                )?,
-                Some("bucketingKey") => text(&mut self.bucketing_key, value, "bucketingKey")?,
-                Some("defaultRule") => optional(&mut self.default_rule, value, |rule, value| {
-                    rule.merge(value, "defaultRule")
-                })?,
-                Some("experimentation") => {
-                    optional(&mut self.experimentation, value, WindowDefinition::merge)?;
-                }
-                Some("scheduledRollout") => {
-                    list(
-                        &mut self.scheduled_rollout,
-                        value,
-                        "scheduledRollout",
-                        |step, value, name| step.merge(value, name, true),
-                    )?;
-                }
-                Some("trackEvents") => boolean(&mut self.track_events, value, "trackEvents")?,
-                Some("disable") => boolean(&mut self.disable, value, "disable")?,
-                Some("version") => text(&mut self.version, value, "version")?,
-                Some("metadata") => {
-                    free_map(&mut self.metadata, value, "metadata", Node::to_value)?;
-                }
-                Some("date") if is_step => date(&mut self.date, value, "date")?,
-                _ => {}
+    /// Merges a flag, which has no date, unlike a step.
+    pub(crate) fn merge_flag(&mut self, node: &Node<'t>) -> Decoded {
+        for (member, value) in members(node, "flag")?.unwrap_or_default() {
+            match known(member, Self::MEMBERS) {
+                Some("date") | None => {}
+                Some(member) => self.member(member, value)?,
             }
         }
         Ok(())
@@ -166,31 +146,61 @@ impl<'t> FlagDefinition<'t> {
     }
 }
 
-impl<'t> RuleDefinition<'t> {
-    fn merge(&mut self, node: &Node<'t>, name: &'static str) -> Decoded {
-        let Some(members) = members(node, name)? else {
-            return Ok(());
-        };
-        for (member, value) in members {
-            match known(member, RULE_MEMBERS) {
-                Some("name") => text(&mut self.name, value, "name")?,
-                Some("query") => text(&mut self.query, value, "query")?,
-                Some("variation") => text(&mut self.variation, value, "variation")?,
-                Some("percentage") => percentage(&mut self.percentage, value)?,
-                Some("progressiveRollout") => {
-                    optional(
-                        &mut self.progressive_rollout,
-                        value,
-                        ProgressiveRolloutDefinition::merge,
-                    )?;
-                }
-                Some("disable") => boolean(&mut self.disable, value, "disable")?,
-                _ => {}
-            }
-        }
-        Ok(())
-    }
+impl<'t> Definition<'t> for FlagDefinition<'t> {
+    const MEMBERS: &'static [&'static str] = &[
+        "variations",
+        "targeting",
+        "bucketingKey",
+        "defaultRule",
+        "experimentation",
+        "scheduledRollout",
+        "trackEvents",
+        "disable",
+        "version",
+        "metadata",
+        "date",
+    ];
 
+    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded {
+        match name {
+            "variations" => map(&mut self.variations, value, name, compact),
+            "targeting" => list(&mut self.targeting, value, name),
+            "bucketingKey" => text(&mut self.bucketing_key, value, name),
+            "defaultRule" => optional(&mut self.default_rule, value, name),
+            "experimentation" => optional(&mut self.experimentation, value, name),
+            "scheduledRollout" => list(&mut self.scheduled_rollout, value, name),
+            "trackEvents" => boolean(&mut self.track_events, value, name),
+            "disable" => boolean(&mut self.disable, value, name),
+            "version" => text(&mut self.version, value, name),
+            "metadata" => map(&mut self.metadata, value, name, json),
+            _ => date(&mut self.date, value, name),
+        }
+    }
+}
+
+impl<'t> Definition<'t> for RuleDefinition<'t> {
+    const MEMBERS: &'static [&'static str] = &[
+        "name",
+        "query",
+        "variation",
+        "percentage",
+        "progressiveRollout",
+        "disable",
+    ];
+
+    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded {
+        match name {
+            "name" => text(&mut self.name, value, name),
+            "query" => text(&mut self.query, value, name),
+            "variation" => text(&mut self.variation, value, name),
+            "percentage" => map(&mut self.percentage, value, name, double),
+            "progressiveRollout" => optional(&mut self.progressive_rollout, value, name),
+            _ => boolean(&mut self.disable, value, name),
+        }
+    }
+}
+
+impl RuleDefinition<'_> {
     /// Whether an evaluation that reaches this rule needs a bucketing key.
     pub(crate) fn needs_bucketing(&self) -> bool {
         self.progressive_rollout.is_some()
@@ -201,56 +211,40 @@ impl<'t> RuleDefinition<'t> {
     }
 }
 
-impl<'t> ProgressiveRolloutDefinition<'t> {
-    fn merge(&mut self, node: &Node<'t>) -> Decoded {
-        let Some(members) = members(node, "progressiveRollout")? else {
-            return Ok(());
+impl<'t> Definition<'t> for ProgressiveRolloutDefinition<'t> {
+    const MEMBERS: &'static [&'static str] = &["initial", "end"];
+
+    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded {
+        let end = match name {
+            "initial" => &mut self.initial,
+            _ => &mut self.end,
         };
-        for (member, value) in members {
-            let end = match known(member, &["initial", "end"]) {
-                Some("initial") => &mut self.initial,
-                Some(_) => &mut self.end,
-                None => continue,
-            };
-            optional(end, value, RolloutEndDefinition::merge)?;
+        optional(end, value, "progressiveRollout")
+    }
+}
+
+impl<'t> Definition<'t> for RolloutEndDefinition<'t> {
+    const MEMBERS: &'static [&'static str] = &["variation", "percentage", "date"];
+
+    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded {
+        match (name, value) {
+            ("variation", _) => text(&mut self.variation, value, name)?,
+            ("percentage", Node::Null) => self.percentage = None,
+            ("percentage", _) => self.percentage = Some(double(value, name)?),
+            _ => date(&mut self.date, value, name)?,
         }
         Ok(())
     }
 }
 
-impl<'t> RolloutEndDefinition<'t> {
-    fn merge(&mut self, node: &Node<'t>) -> Decoded {
-        let Some(members) = members(node, "progressiveRollout")? else {
-            return Ok(());
-        };
-        for (member, value) in members {
-            match known(member, &["variation", "percentage", "date"]) {
-                Some("variation") => text(&mut self.variation, value, "variation")?,
-                Some("percentage") => match value {
-                    Node::Null => self.percentage = None,
-                    _ => self.percentage = Some(double(value, "percentage")?),
-                },
-                Some(_) => date(&mut self.date, value, "date")?,
-                None => {}
-            }
-        }
-        Ok(())
-    }
-}
+impl<'t> Definition<'t> for WindowDefinition {
+    const MEMBERS: &'static [&'static str] = &["start", "end"];
 
-impl WindowDefinition {
-    fn merge(&mut self, node: &Node<'_>) -> Decoded {
-        let Some(members) = members(node, "experimentation")? else {
-            return Ok(());
-        };
-        for (member, value) in members {
-            match known(member, &["start", "end"]) {
-                Some("start") => date(&mut self.start, value, "start")?,
-                Some(_) => date(&mut self.end, value, "end")?,
-                None => {}
-            }
+    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded {
+        match name {
+            "start" => date(&mut self.start, value, name),
+            _ => date(&mut self.end, value, name),
         }
-        Ok(())
     }
 }
 
@@ -289,23 +283,22 @@ pub(crate) fn known(name: &str, names: &[&'static str]) -> Option<&'static str> 
 }
 
 /// Decodes into an optional object, merging with what is there already.
-fn optional<'t, T: Default>(
+fn optional<'t, T: Definition<'t>>(
     target: &mut Option<T>,
     node: &Node<'t>,
-    merge: impl FnOnce(&mut T, &Node<'t>) -> Decoded,
+    member: &'static str,
 ) -> Decoded {
     if *node == Node::Null {
         *target = None;
         return Ok(());
     }
-    merge(target.get_or_insert_default(), node)
+    target.get_or_insert_default().merge(node, member)
 }
 
-fn list<'t, T: Default>(
+fn list<'t, T: Definition<'t>>(
     target: &mut Option<Vec<T>>,
     node: &Node<'t>,
     member: &'static str,
-    merge: impl Fn(&mut T, &Node<'t>, &'static str) -> Decoded,
 ) -> Decoded {
     match node {
         Node::Null => *target = None,
@@ -313,7 +306,7 @@ fn list<'t, T: Default>(
             let list = target.get_or_insert_default();
             list.resize_with(elements.len(), T::default);
             for (entry, element) in list.iter_mut().zip(elements) {
-                merge(entry, element, member)?;
+                entry.merge(element, member)?;
             }
         }
         _ => return Err(wrong(member, "an array")),
@@ -362,25 +355,12 @@ fn double(node: &Node<'_>, member: &'static str) -> Result<f64, DecodeError> {
     .ok_or(wrong(member, "a number within the range of a double"))
 }
 
-fn percentage<'t>(target: &mut Option<Vec<(Text<'t>, f64)>>, node: &Node<'t>) -> Decoded {
-    let Some(members) = members(node, "percentage")? else {
-        *target = None;
-        return Ok(());
-    };
-    let entries = target.get_or_insert_default();
-    for (name, value) in members {
-        entries.push((name.clone(), double(value, "percentage")?));
-    }
-    keep_last(entries, |(name, _)| name);
-    Ok(())
-}
-
 /// An object with free member names; repeated objects add and overwrite entries.
-fn free_map<'t, T>(
+fn map<'t, T>(
     target: &mut Option<Vec<(Text<'t>, T)>>,
     node: &Node<'t>,
     member: &'static str,
-    read: impl Fn(&Node<'t>) -> Result<T, NumberOverflow>,
+    read: impl Fn(&Node<'t>, &'static str) -> Result<T, DecodeError>,
 ) -> Decoded {
     let Some(members) = members(node, member)? else {
         *target = None;
@@ -389,7 +369,7 @@ fn free_map<'t, T>(
     let entries = target.get_or_insert_default();
     entries.reserve_exact(members.len());
     for (name, value) in members {
-        entries.push((name.clone(), read(value).map_err(|_| overflow(member))?));
+        entries.push((name.clone(), read(value, member)?));
     }
     keep_last(entries, |(name, _)| name);
     Ok(())
@@ -406,32 +386,17 @@ pub(crate) fn object(
     }
 }
 
-pub(crate) fn overflow(member: &'static str) -> DecodeError {
-    wrong(member, "free of numbers beyond the range of a double")
+pub(crate) fn json(node: &Node<'_>, member: &'static str) -> Result<Value, DecodeError> {
+    node.to_value().map_err(|_| overflow(member))
 }
 
-const FLAG_MEMBERS: &[&str] = &[
-    "variations",
-    "targeting",
-    "bucketingKey",
-    "defaultRule",
-    "experimentation",
-    "scheduledRollout",
-    "trackEvents",
-    "disable",
-    "version",
-    "metadata",
-    "date",
-];
+fn compact(node: &Node<'_>, member: &'static str) -> Result<CompactJson, DecodeError> {
+    CompactJson::from_node(node).map_err(|_| overflow(member))
+}
 
-const RULE_MEMBERS: &[&str] = &[
-    "name",
-    "query",
-    "variation",
-    "percentage",
-    "progressiveRollout",
-    "disable",
-];
+fn overflow(member: &'static str) -> DecodeError {
+    wrong(member, "free of numbers beyond the range of a double")
+}
 
 #[cfg(test)]
 mod tests {

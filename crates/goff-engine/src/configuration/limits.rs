@@ -2,47 +2,6 @@
 //! (docs/engine-semantics.md 4; upstream checks them in the entry point of the
 //! compiled evaluation module).
 
-use std::fmt;
-
-/// A size limit that an input exceeds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum LimitExceeded {
-    InputNesting,
-    QueryNesting { found: usize, maximum: usize },
-    QueryListLength(usize),
-    QueryConditions(usize),
-    QueryPathLength(usize),
-}
-
-impl fmt::Display for LimitExceeded {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::InputNesting => {
-                write!(
-                    f,
-                    "input JSON exceeds the maximum nesting depth ({MAX_INPUT_NESTING})"
-                )
-            }
-            Self::QueryNesting { found, maximum } => write!(
-                f,
-                "targeting query exceeds the maximum nesting depth ({found} > {maximum})"
-            ),
-            Self::QueryListLength(found) => write!(
-                f,
-                "targeting query list exceeds the maximum item count ({found} > {MAX_LIST_LENGTH})"
-            ),
-            Self::QueryConditions(found) => write!(
-                f,
-                "targeting query exceeds the maximum condition count ({found} > {MAX_CONDITIONS})"
-            ),
-            Self::QueryPathLength(found) => write!(
-                f,
-                "targeting query attribute path exceeds the maximum segment count ({found} > {MAX_PATH_LENGTH})"
-            ),
-        }
-    }
-}
-
 pub(crate) const MAX_INPUT_NESTING: usize = 128;
 pub(crate) const MAX_JSON_LOGIC_NESTING: usize = 256;
 const MAX_RULE_LANGUAGE_NESTING: usize = 64;
@@ -51,16 +10,17 @@ const MAX_CONDITIONS: usize = 1000;
 const MAX_PATH_LENGTH: usize = 128;
 
 /// Checks the nesting of a JSON text that is `outer` levels deep in its document.
-pub(crate) fn check_input(text: &str, outer: usize) -> Result<(), LimitExceeded> {
-    if nesting(text, false) + outer > MAX_INPUT_NESTING {
-        Err(LimitExceeded::InputNesting)
-    } else {
-        Ok(())
+pub(crate) fn check_input(text: &str, outer: usize) -> Result<(), String> {
+    if nesting(text, false) + outer <= MAX_INPUT_NESTING {
+        return Ok(());
     }
+    Err(format!(
+        "input JSON exceeds the maximum nesting depth ({MAX_INPUT_NESTING})"
+    ))
 }
 
 /// Checks a query that has been trimmed.
-pub(crate) fn check_query(query: &str) -> Result<(), LimitExceeded> {
+pub(crate) fn check_query(query: &str) -> Result<(), String> {
     let first = query
         .bytes()
         .find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
@@ -70,25 +30,33 @@ pub(crate) fn check_query(query: &str) -> Result<(), LimitExceeded> {
     } else {
         MAX_RULE_LANGUAGE_NESTING
     };
-    let found = nesting(query, !json);
-    if found > maximum {
-        return Err(LimitExceeded::QueryNesting { found, maximum });
-    }
-    let found = longest_list(query);
-    if found > MAX_LIST_LENGTH {
-        return Err(LimitExceeded::QueryListLength(found));
-    }
+    check("query", "nesting depth", nesting(query, !json), maximum)?;
+    check(
+        "query list",
+        "item count",
+        longest_list(query),
+        MAX_LIST_LENGTH,
+    )?;
     if json {
         return Ok(());
     }
     let (conditions, path) = conditions_and_path(query);
-    if conditions > MAX_CONDITIONS {
-        return Err(LimitExceeded::QueryConditions(conditions));
+    check("query", "condition count", conditions, MAX_CONDITIONS)?;
+    check(
+        "query attribute path",
+        "segment count",
+        path,
+        MAX_PATH_LENGTH,
+    )
+}
+
+fn check(part: &str, measure: &str, found: usize, maximum: usize) -> Result<(), String> {
+    if found <= maximum {
+        return Ok(());
     }
-    if path > MAX_PATH_LENGTH {
-        return Err(LimitExceeded::QueryPathLength(path));
-    }
-    Ok(())
+    Err(format!(
+        "targeting {part} exceeds the maximum {measure} ({found} > {maximum})"
+    ))
 }
 
 /// The bytes outside double quotes; a closing and an opening quote both come out as `"`.
@@ -186,56 +154,35 @@ fn conditions_and_path(query: &str) -> (usize, usize) {
 mod tests {
     use super::*;
 
-    fn message(query: &str) -> String {
-        check_query(query).unwrap_err().to_string()
-    }
-
     #[test]
     fn input_nesting_counts_brackets_outside_strings() {
         let deep = |depth: usize| format!("{}\"{{[\\\"[\"{}", "[".repeat(depth), "]".repeat(depth));
         assert_eq!(check_input(&deep(128), 0), Ok(()));
         assert_eq!(check_input(&deep(127), 1), Ok(()));
-        assert_eq!(
-            check_input(&deep(129), 0).unwrap_err().to_string(),
-            "input JSON exceeds the maximum nesting depth (128)"
-        );
+        let message = "input JSON exceeds the maximum nesting depth (128)";
+        assert_eq!(check_input(&deep(129), 0), Err(message.to_owned()));
     }
 
     #[test]
     fn query_limits_accept_the_maximum_and_reject_more() {
-        let nested = |depth: usize| format!("{}x eq 1{}", "(".repeat(depth), ")".repeat(depth));
-        assert_eq!(check_query(&nested(64)), Ok(()));
-        assert_eq!(
-            message(&nested(65)),
-            "targeting query exceeds the maximum nesting depth (65 > 64)"
-        );
-
-        let logic = |depth: usize| format!("{}1{}", "{\"!\":".repeat(depth), "}".repeat(depth));
-        assert_eq!(check_query(&logic(256)), Ok(()));
-        assert_eq!(
-            message(&logic(257)),
-            "targeting query exceeds the maximum nesting depth (257 > 256)"
-        );
-
-        let list = |length: usize| format!("x in [{}1]", "1,".repeat(length - 1));
-        assert_eq!(check_query(&list(1000)), Ok(()));
-        assert_eq!(
-            message(&list(1001)),
-            "targeting query list exceeds the maximum item count (1001 > 1000)"
-        );
-
-        let conditions = |count: usize| format!("{}x eq 1", "x eq 1 and ".repeat(count - 1));
-        assert_eq!(check_query(&conditions(1000)), Ok(()));
-        assert_eq!(
-            message(&conditions(1001)),
-            "targeting query exceeds the maximum condition count (1001 > 1000)"
-        );
-
-        let path = |length: usize| format!("{}x eq 1", "x.".repeat(length - 1));
-        assert_eq!(check_query(&path(128)), Ok(()));
-        assert_eq!(
-            message(&path(129)),
-            "targeting query attribute path exceeds the maximum segment count (129 > 128)"
+        let check = |maximum: usize, query: fn(usize) -> String, message: &str| {
+            assert_eq!(check_query(&query(maximum)), Ok(()));
+            let message = format!("targeting {message} ({} > {maximum})", maximum + 1);
+            assert_eq!(check_query(&query(maximum + 1)), Err(message));
+        };
+        let nested = |depth| format!("{}x eq 1{}", "(".repeat(depth), ")".repeat(depth));
+        check(64, nested, "query exceeds the maximum nesting depth");
+        let logic = |depth| format!("{}1{}", "{\"!\":".repeat(depth), "}".repeat(depth));
+        check(256, logic, "query exceeds the maximum nesting depth");
+        let list = |length| format!("x in [{}1]", "1,".repeat(length - 1));
+        check(1000, list, "query list exceeds the maximum item count");
+        let chain = |count| format!("{}x eq 1", "x eq 1 and ".repeat(count - 1));
+        check(1000, chain, "query exceeds the maximum condition count");
+        let path = |length| format!("{}x eq 1", "x.".repeat(length - 1));
+        check(
+            128,
+            path,
+            "query attribute path exceeds the maximum segment count",
         );
     }
 

@@ -12,7 +12,7 @@ use crate::{
     compiled::{body::Body, flag::Flag, interner::Interner},
     configuration::{
         date::Timestamp,
-        definition::{DecodeError, FlagDefinition, known, members, object, overflow, text},
+        definition::{DecodeError, FlagDefinition, json, known, members, object, text},
         json::{Node, utf8_lossy},
         limits,
     },
@@ -62,7 +62,7 @@ struct Document {
 
 impl Document {
     fn decode(text: &str) -> Result<Self, String> {
-        limits::check_input(text, 0).map_err(|error| error.to_string())?;
+        limits::check_input(text, 0)?;
         let node =
             Node::parse(text, limits::MAX_INPUT_NESTING).map_err(|error| error.to_string())?;
         Self::from_node(&node).map_err(|error| error.to_string())
@@ -77,7 +77,7 @@ impl Document {
             match known(name, &["flagKey", "flag", "evalContext", "flagContext"]) {
                 Some("flagKey") if *value == Node::Null => {}
                 Some("flagKey") => text(&mut flag_key, value, "flagKey")?,
-                Some("flag") => definition.merge(value, "flag", false)?,
+                Some("flag") => definition.merge_flag(value)?,
                 Some("evalContext") => match object(value, "evalContext")? {
                     None => attributes.clear(),
                     Some(members) => attributes.extend(members),
@@ -99,8 +99,7 @@ fn decode_flag_context(context: &mut FlagContext, node: &Node<'_>) -> Result<(),
     for (name, value) in members(node, "flagContext")?.unwrap_or_default() {
         match known(name, &["defaultSdkValue", "evaluationContextEnrichment"]) {
             Some("defaultSdkValue") => {
-                context.default_value =
-                    value.to_value().map_err(|_| overflow("defaultSdkValue"))?;
+                context.default_value = json(value, "defaultSdkValue")?;
             }
             Some(_) => match object(value, "evaluationContextEnrichment")? {
                 None => context.enrichment.clear(),

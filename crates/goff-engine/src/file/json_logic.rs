@@ -14,10 +14,15 @@ pub(super) fn is_valid(rule: &str) -> bool {
 fn has_known_operators(rule: &CompactJson) -> bool {
     match rule {
         CompactJson::Object(members) => match &**members {
-            [(operator, argument)] => {
-                (&**operator == "var" && is_path(argument))
-                    || (OPERATORS.contains(&&**operator) && has_known_operators(argument))
-            }
+            [(operator, argument)] => match &**operator {
+                "var" if is_path(argument) => true,
+                "==" | "!=" | "===" | "!==" | "<" | "<=" | ">" | ">=" | "and" | "or" | "!"
+                | "!!" | "if" | "?:" | "+" | "-" | "*" | "/" | "%" | "max" | "min" | "abs"
+                | "var" | "missing" | "missing_some" | "in" | "set" | "contains_all"
+                | "contains_any" | "contains_none" | "map" | "filter" | "reduce" | "all"
+                | "some" | "none" | "merge" | "cat" | "substr" => has_known_operators(argument),
+                _ => false,
+            },
             [] => false,
             _ => true,
         },
@@ -36,45 +41,3 @@ fn is_path(argument: &CompactJson) -> bool {
         CompactJson::Text(_) | CompactJson::Number(_) | CompactJson::Null
     )
 }
-
-const OPERATORS: &[&str] = &[
-    "==",
-    "!=",
-    "===",
-    "!==",
-    "<",
-    "<=",
-    ">",
-    ">=",
-    "and",
-    "or",
-    "!",
-    "!!",
-    "if",
-    "?:",
-    "+",
-    "-",
-    "*",
-    "/",
-    "%",
-    "max",
-    "min",
-    "abs",
-    "var",
-    "missing",
-    "missing_some",
-    "in",
-    "set",
-    "contains_all",
-    "contains_any",
-    "contains_none",
-    "map",
-    "filter",
-    "reduce",
-    "all",
-    "some",
-    "none",
-    "merge",
-    "cat",
-    "substr",
-];

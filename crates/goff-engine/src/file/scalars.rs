@@ -5,59 +5,37 @@
 //! (upstream decodes with `gopkg.in/yaml.v3`).
 
 use super::{
-    served,
+    served::{self, Shape},
     tree::{Content, Tree},
 };
 use crate::configuration::{date::Date, definition::known};
 
-/// The objects of a flag.
-#[derive(Clone, Copy)]
-enum Part {
-    Flag,
-    Rule,
-    ProgressiveRollout,
-    RolloutEnd,
-    Window,
-}
-
 /// Gives the scalars of a flag the types of their members.
 pub(super) fn settle(flag: &mut Tree) {
-    settle_part(flag, Part::Flag);
+    settle_part(flag, Shape::Object(served::FLAG));
 }
 
-fn settle_part(tree: &mut Tree, part: Part) {
-    let Content::Object(members) = &mut tree.content else {
-        return;
-    };
-    for (name, value) in members {
-        match (part, known(name, MEMBERS)) {
-            (Part::Flag, Some("version" | "bucketingKey"))
-            | (Part::Rule, Some("name" | "query" | "variation"))
-            | (Part::RolloutEnd, Some("variation")) => settle_text(value),
-            (Part::Flag | Part::RolloutEnd, Some("date"))
-            | (Part::Window, Some("start" | "end")) => {
-                settle_date(value);
+fn settle_part(tree: &mut Tree, shape: Shape) {
+    match (shape, &mut tree.content) {
+        (Shape::Text, _) => settle_text(tree),
+        (Shape::Date, _) => settle_date(tree),
+        (Shape::Object(known_members), Content::Object(members)) => {
+            for (name, value) in members {
+                let shape = known_members
+                    .iter()
+                    .find(|(known_name, _)| known(name, &[known_name]).is_some());
+                if let Some((_, shape)) = shape {
+                    settle_part(value, *shape);
+                }
             }
-            (Part::Flag, Some("defaultRule")) => settle_part(value, Part::Rule),
-            (Part::Flag, Some("targeting")) => settle_list(value, Part::Rule),
-            (Part::Flag, Some("scheduledRollout")) => settle_list(value, Part::Flag),
-            (Part::Flag, Some("experimentation")) => settle_part(value, Part::Window),
-            (Part::Rule, Some("progressiveRollout")) => {
-                settle_part(value, Part::ProgressiveRollout);
-            }
-            (Part::ProgressiveRollout, Some("initial" | "end")) => {
-                settle_part(value, Part::RolloutEnd);
-            }
-            _ => {}
         }
-    }
-}
-
-fn settle_list(tree: &mut Tree, part: Part) {
-    if let Content::List(elements) = &mut tree.content {
-        for element in elements {
-            settle_part(element, part);
+        (Shape::List(members), Content::List(elements)) => {
+            for element in elements {
+                settle_part(element, Shape::Object(members));
+            }
         }
+        (Shape::InnerSteps, _) => settle_part(tree, Shape::List(served::STEP)),
+        _ => {}
     }
 }
 
@@ -124,20 +102,3 @@ fn settle_date(tree: &mut Tree) {
         *text = format!("{date}T{time}{}", if zoned { "" } else { "Z" });
     }
 }
-
-const MEMBERS: &[&str] = &[
-    "version",
-    "bucketingKey",
-    "name",
-    "query",
-    "variation",
-    "date",
-    "start",
-    "end",
-    "defaultRule",
-    "targeting",
-    "scheduledRollout",
-    "experimentation",
-    "progressiveRollout",
-    "initial",
-];

@@ -9,16 +9,19 @@ use super::tree::{Content, Tree};
 use crate::configuration::definition::known;
 
 /// A member that the server knows.
-type Member = (&'static str, Shape);
+pub(super) type Member = (&'static str, Shape);
 
 /// The shape of a member's value.
 #[derive(Clone, Copy)]
-enum Shape {
+pub(super) enum Shape {
     /// Any value, written unchanged.
     Free,
+    Text,
     Date,
     Object(&'static [Member]),
     List(&'static [Member]),
+    /// Steps of steps, which are decoded but have no effect. They are written unchanged.
+    InnerSteps,
 }
 
 /// The JSON of a flag.
@@ -96,38 +99,37 @@ pub(super) fn encoded(date: &str) -> String {
     format!("{day}T{hour_digit}{time}{zone}")
 }
 
-const FLAG: &[Member] = &[
+pub(super) const FLAG: &[Member] = &[
     ("variations", Shape::Free),
     ("targeting", Shape::List(RULE)),
-    ("bucketingKey", Shape::Free),
+    ("bucketingKey", Shape::Text),
     ("defaultRule", Shape::Object(RULE)),
     ("experimentation", Shape::Object(WINDOW)),
     ("scheduledRollout", Shape::List(STEP)),
     ("trackEvents", Shape::Free),
     ("disable", Shape::Free),
-    ("version", Shape::Free),
+    ("version", Shape::Text),
     ("metadata", Shape::Free),
 ];
 
-const STEP: &[Member] = &[
+pub(super) const STEP: &[Member] = &[
     ("variations", Shape::Free),
     ("targeting", Shape::List(RULE)),
-    ("bucketingKey", Shape::Free),
+    ("bucketingKey", Shape::Text),
     ("defaultRule", Shape::Object(RULE)),
     ("experimentation", Shape::Object(WINDOW)),
-    // Steps of steps are decoded but have no effect.
-    ("scheduledRollout", Shape::Free),
+    ("scheduledRollout", Shape::InnerSteps),
     ("trackEvents", Shape::Free),
     ("disable", Shape::Free),
-    ("version", Shape::Free),
+    ("version", Shape::Text),
     ("metadata", Shape::Free),
     ("date", Shape::Date),
 ];
 
 const RULE: &[Member] = &[
-    ("name", Shape::Free),
-    ("query", Shape::Free),
-    ("variation", Shape::Free),
+    ("name", Shape::Text),
+    ("query", Shape::Text),
+    ("variation", Shape::Text),
     ("percentage", Shape::Free),
     ("progressiveRollout", Shape::Object(PROGRESSIVE_ROLLOUT)),
     ("disable", Shape::Free),
@@ -139,7 +141,7 @@ const PROGRESSIVE_ROLLOUT: &[Member] = &[
 ];
 
 const ROLLOUT_END: &[Member] = &[
-    ("variation", Shape::Free),
+    ("variation", Shape::Text),
     ("percentage", Shape::Free),
     ("date", Shape::Date),
 ];

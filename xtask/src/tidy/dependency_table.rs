@@ -48,16 +48,7 @@ pub(crate) fn faults(
 
 /// The words in backticks outside parentheses.
 fn quoted(cell: &str) -> BTreeSet<String> {
-    let (first, rest) = cell.split_once('(').unwrap_or((cell, ""));
-    let after = rest
-        .split('(')
-        .filter_map(|part| Some(part.split_once(')')?.1));
-    let outside = std::iter::once(first).chain(after);
-    let words = outside.collect::<String>();
-    words
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .map(str::to_owned)
-        .collect()
+    let parts = cell.split(['(', ')']).step_by(2).collect::<String>();
+    let words = parts.split('`').skip(1).step_by(2);
+    words.map(str::to_owned).collect()
 }

@@ -48,24 +48,20 @@ impl Handshake {
         for name in RESERVED_HEADERS {
             headers.remove(name);
         }
-        headers
-            .entry(header::USER_AGENT)
-            .or_insert(HeaderValue::from_static(concat!(
-                "goff-rs/",
-                env!("CARGO_PKG_VERSION")
-            )));
+        headers.entry(header::USER_AGENT).or_insert(PRODUCT);
         if let Some(mut bearer) = api_key.and_then(bearer) {
             // The relay proxy reads no header here, but a gateway may require it.
             bearer.set_sensitive(true);
             headers.insert(header::AUTHORIZATION, bearer);
             headers.remove("x-api-key");
         }
-        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        headers.insert(
-            header::SEC_WEBSOCKET_VERSION,
-            HeaderValue::from_static("13"),
-        );
+        for (name, value) in [
+            (header::CONNECTION, "Upgrade"),
+            (header::UPGRADE, "websocket"),
+            (header::SEC_WEBSOCKET_VERSION, "13"),
+        ] {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
         if let Ok(host) = HeaderValue::from_str(target.host()) {
             headers.insert(header::HOST, host);
         }
@@ -169,6 +165,9 @@ fn accepted<B>(response: &Response<B>, key: &str) -> Result<(), StreamError> {
     Err(StreamError::NotWebSocket(problem))
 }
 
+const PRODUCT: HeaderValue =
+    HeaderValue::from_static(concat!("goff-rs/", env!("CARGO_PKG_VERSION")));
+
 /// Custom headers that would change the handshake.
 const RESERVED_HEADERS: [HeaderName; 5] = [
     header::SEC_WEBSOCKET_EXTENSIONS,
@@ -184,6 +183,10 @@ mod tests {
 
     const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
     const ACCEPT: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+
+    fn owned((name, value): (&str, &str)) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
 
     fn answer(status: u16, headers: &[(&str, &str)]) -> Result<(), String> {
         let mut response = Response::builder().status(status);
@@ -201,12 +204,10 @@ mod tests {
         let wrong_accept = (ACCEPT.0, "s3pPLMBiTxaQ9kYGzzhZRbK+xOO=");
         let extension = ("Sec-WebSocket-Extensions", "permessage-deflate");
         let protocol = ("Sec-WebSocket-Protocol", "chat");
+        let h2c = ("Upgrade", "h2c");
         for (headers, part) in [
             (vec![connection, ACCEPT], "another protocol"),
-            (
-                vec![("Upgrade", "h2c"), connection, ACCEPT],
-                "another protocol",
-            ),
+            (vec![h2c, connection, ACCEPT], "another protocol"),
             (vec![upgrade, ACCEPT], "does not upgrade"),
             (vec![upgrade, connection], "does not match"),
             (vec![upgrade, connection, wrong_accept], "does not match"),
@@ -216,12 +217,13 @@ mod tests {
             let message = answer(101, &headers).unwrap_err();
             assert!(message.contains(part), "{message}");
         }
-        for (status, part) in [
+        let hints = [
             (200, "200"),
             (302, "302"),
             (401, "API key"),
             (404, "prefix"),
-        ] {
+        ];
+        for (status, part) in hints {
             let message = answer(status, &[upgrade, connection, ACCEPT]).unwrap_err();
             assert!(message.contains(part), "{message}");
         }
@@ -229,27 +231,19 @@ mod tests {
 
     #[test]
     fn custom_headers_are_sent_but_never_change_the_handshake() {
-        let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let target = StreamTarget::new(&"http://h:1031/p".parse().unwrap(), None).unwrap();
-        let credentials = [
-            header("authorization", "Basic secret"),
-            header("x-api-key", "secret"),
-        ];
-        let handshake = Handshake::new(
-            target.clone(),
-            None,
-            &[
-                header("x-gateway", "secret"),
-                header("x-gateway", "second"),
-                header("host", "other"),
-                header("upgrade", "h2c"),
-                header("connection", "close"),
-                header("sec-websocket-version", "8"),
-                header("sec-websocket-key", "secret"),
-                header("sec-websocket-extensions", "permessage-deflate"),
-            ],
-        )
-        .unwrap();
+        let custom = [
+            ("x-gateway", "secret"),
+            ("x-gateway", "second"),
+            ("host", "other"),
+            ("upgrade", "h2c"),
+            ("connection", "close"),
+            ("sec-websocket-version", "8"),
+            ("sec-websocket-key", "secret"),
+            ("sec-websocket-extensions", "permessage-deflate"),
+        ]
+        .map(owned);
+        let handshake = Handshake::new(target.clone(), None, &custom).unwrap();
         assert!(!format!("{handshake:?}").contains("secret"));
         let request = handshake.request(Address::Legacy, KEY);
         assert_eq!(request.uri(), "/p/ws/v1/flag/change");
@@ -266,6 +260,8 @@ mod tests {
         assert!(values("sec-websocket-extensions").is_empty());
         assert!(values("user-agent").concat().starts_with("goff-rs/"));
 
+        let basic = ("authorization", "Basic secret");
+        let credentials = [basic, ("x-api-key", "secret")].map(owned);
         let key = ApiKey::new("the-key").unwrap();
         for (key, authorization, x_api_key) in [
             (None, "Basic secret", Some("secret")),
@@ -288,10 +284,8 @@ mod tests {
             ("Authorization: secret", "", "valid HTTP header name"),
         ] {
             let target = StreamTarget::new(&"http://h".parse().unwrap(), None).unwrap();
-            let custom = [(name.to_owned(), value.to_owned())];
-            let error = Handshake::new(target, None, &custom)
-                .unwrap_err()
-                .to_string();
+            let refused = Handshake::new(target, None, &[owned((name, value))]);
+            let error = refused.unwrap_err().to_string();
             assert!(error.contains(part) && !error.contains("secret"), "{error}");
         }
     }

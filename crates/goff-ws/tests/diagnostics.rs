@@ -17,25 +17,22 @@ use tracing::Level;
 
 use crate::fixture::{ALL, DOWN, MemoryServer, OPEN, flags, listen, options};
 
-/// Refuses some connections before it opens any.
+const REFUSALS: usize = 3;
+
+/// Refuses [`REFUSALS`] connections before it opens any.
 #[derive(Debug)]
 struct Reluctant {
-    refusals: AtomicUsize,
+    attempts: AtomicUsize,
     then: Arc<dyn Connect>,
 }
 
 #[async_trait]
 impl Connect for Reluctant {
     async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
-        let left = self
-            .refusals
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-                left.checked_sub(1)
-            });
-        match left {
-            Ok(_) => Err(io::ErrorKind::ConnectionRefused.into()),
-            Err(_) => self.then.connect().await,
+        if self.attempts.fetch_add(1, Ordering::Relaxed) < REFUSALS {
+            return Err(io::ErrorKind::ConnectionRefused.into());
         }
+        self.then.connect().await
     }
 }
 
@@ -44,10 +41,8 @@ async fn log(debug: bool) -> RecordingLog {
     let log = RecordingLog::of("goff_ws");
     let _guard = tracing::subscriber::set_default(log.clone());
     let (mut server, then) = MemoryServer::start();
-    let connect = Reluctant {
-        refusals: AtomicUsize::new(3),
-        then,
-    };
+    let attempts = AtomicUsize::new(0);
+    let connect = Reluctant { attempts, then };
     let (_listener, mut calls) = listen(&options().debug(debug), Arc::new(connect));
     for status in [401, 403, 500] {
         server.accept().await.refuse(status).await;
@@ -78,13 +73,8 @@ async fn outage_logs_one_warning_and_its_end_one_line() {
     assert_eq!(back.len(), 2, "{back:?}");
     assert!(quiet.at(Level::ERROR).is_empty());
     let rest = quiet.at(Level::DEBUG);
-    for part in [
-        "/stream/v1/ws/flag/change",
-        "pause_ms=",
-        "403",
-        "500",
-        "\"x\"",
-    ] {
+    let path = "/stream/v1/ws/flag/change";
+    for part in [path, "pause_ms=", "403", "500", "\"x\""] {
         assert!(rest.concat().contains(part), "{part}: {rest:?}");
     }
 

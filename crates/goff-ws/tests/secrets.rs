@@ -67,10 +67,8 @@ async fn over_memory(answers: &[String]) {
         assert_eq!(request.header("x-tenant-token"), Some(HEADER));
         peer.0.write_all(answer.as_bytes()).await.unwrap();
         drop(peer);
-        add(format_args!(
-            "{listener:?} {listener:#?} {:?}",
-            listener.monitor().stats()
-        ));
+        let stats = listener.monitor().stats();
+        add(format_args!("{listener:?} {listener:#?} {stats:?}"));
     }
     // A server that never answers.
     let silent = server.accept().await;
@@ -83,8 +81,7 @@ async fn over_memory(answers: &[String]) {
     add(format_args!("{listener:?} {:?}", listener.monitor()));
     socket.send_raw(&[0xff, 0]).await;
     calls.expect(&[ALL, DOWN]).await;
-    let _socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    let _socket = calls.open(server.accept().await).await;
     add(format_args!("{:?}", listener.monitor().stats()));
     listener.shutdown(Duration::from_secs(60)).await;
 }
@@ -92,17 +89,14 @@ async fn over_memory(answers: &[String]) {
 async fn over_tcp(connect: Arc<dyn Connect>, endpoint: &str, server: Option<&TcpServer>) {
     let (listener, mut calls) = listen(&options(endpoint), connect);
     if let Some(server) = server {
-        let _socket = server.accept().await.open().await;
-        calls.expect(&[ALL, OPEN]).await;
+        let _socket = calls.open(server.accept().await).await;
     } else {
         while listener.monitor().stats().last_error.is_none() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    add(format_args!(
-        "{:?} {listener:?}",
-        listener.monitor().stats()
-    ));
+    let stats = listener.monitor().stats();
+    add(format_args!("{stats:?} {listener:?}"));
     drop(listener);
 }
 
@@ -118,11 +112,10 @@ async fn key_and_url_appear_nowhere() {
     let url = format!("/prefix/stream/v1/ws/flag/change?apiKey={ESCAPED}");
     let quoting = |status: &str, more: &str| {
         let body = format!(r#"{{"message":"{url} {KEY} {HEADER}"}}"#);
-        format!(
-            "HTTP/1.1 {status}\r\n{more}Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        )
+        let length = body.len();
+        format!("HTTP/1.1 {status}\r\n{more}Content-Length: {length}\r\n\r\n{body}")
     };
+    let upgrade = format!("Upgrade: {ESCAPED}\r\n");
     over_memory(&[
         quoting("401 Unauthorized", ""),
         quoting("403 Forbidden", "X-Key: leaked\r\n"),
@@ -131,10 +124,7 @@ async fn key_and_url_appear_nowhere() {
         quoting("404 Not Found", ""),
         quoting("302 Found", &format!("Location: https://other{url}\r\n")),
         quoting(&format!("500 {ESCAPED}"), ""),
-        quoting(
-            "101 Switching Protocols",
-            &format!("Upgrade: {ESCAPED}\r\n"),
-        ),
+        quoting("101 Switching Protocols", &upgrade),
         format!("{url} {KEY} {HEADER}\r\n\r\n"),
         format!("HTTP/1.1 200 OK\r\n{url} {ESCAPED}\r\n\r\n"),
         String::new(),
@@ -162,14 +152,8 @@ async fn key_and_url_appear_nowhere() {
     ] {
         assert!(texts.contains(source), "{source}");
     }
-    for secret in [
-        KEY,
-        ESCAPED,
-        &*ESCAPED.to_lowercase(),
-        "apiKey",
-        "k3y",
-        HEADER,
-    ] {
+    let lower = ESCAPED.to_lowercase();
+    for secret in [KEY, ESCAPED, &lower, "apiKey", "k3y", HEADER] {
         if let Some((before, _)) = texts.split_once(secret) {
             let context: Vec<_> = before.lines().rev().take(3).collect();
             panic!("`{secret}` appears after {context:?}");

@@ -5,9 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::fixture::{
-    ALL, Call, DOWN, FIN, MemoryServer, OPEN, PING, TEXT, flags, frame, listen, options,
-};
+use crate::fixture::{ALL, Call, DOWN, FIN, OPEN, PING, TEXT, flags, frame, listening, options};
 
 /// Valid frames, invalid frames, and arbitrary bytes.
 fn any_frame() -> impl Strategy<Value = Vec<u8>> {
@@ -58,8 +56,7 @@ fn in_order(before: State, call: &Call) -> Option<State> {
 }
 
 async fn survives(in_answer: Vec<u8>, then: Vec<Vec<u8>>) {
-    let (mut server, connect) = MemoryServer::start();
-    let (_listener, mut calls) = listen(&options(), connect);
+    let (mut server, _listener, mut calls) = listening(&options());
     let (_, mut socket) = server.accept().await.upgrade_with(&in_answer).await;
     for packet in then {
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -91,16 +88,9 @@ proptest! {
         begin_in_answer in any::<bool>(),
     ) {
         let mut packets = packets(&frames.concat(), &lengths);
-        let in_answer = if begin_in_answer {
-            packets.remove(0)
-        } else {
-            vec![]
-        };
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            .build()
-            .unwrap();
+        let in_answer = if begin_in_answer { packets.remove(0) } else { vec![] };
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().start_paused(true).build().unwrap();
         runtime.block_on(survives(in_answer, packets));
     }
 }

@@ -6,7 +6,9 @@ use goff_core::{ApiKey, StreamState};
 use goff_ws::{ChangeListener, ListenerError, ListenerOptions};
 use tokio::io::AsyncWriteExt as _;
 
-use crate::fixture::{ALL, DOWN, MemoryServer, OPEN, TcpServer, listen, options, sink};
+use crate::fixture::{
+    ALL, DOWN, MemoryServer, OPEN, TcpServer, last_error, listen, listening, options, sink,
+};
 
 const CURRENT: &str = "/stream/v1/ws/flag/change";
 const LEGACY: &str = "/ws/v1/flag/change";
@@ -36,11 +38,10 @@ async fn prefix_is_kept_and_the_key_arrives_unchanged() {
 /// GOFF-AUTH-003.
 #[tokio::test]
 async fn without_a_key_there_is_neither_query_nor_bearer_token() {
-    let (mut server, connect) = MemoryServer::start();
     let options = ListenerOptions::new("unix:///run/relay.sock".parse().unwrap())
         .api_key(None)
         .custom_header("x-gateway", "open sesame");
-    let (_listener, _calls) = listen(&options, connect);
+    let (mut server, _listener, _calls) = listening(&options);
     let (request, _socket) = server.accept().await.upgrade_with(b"").await;
     assert_eq!(request.target(), CURRENT);
     assert_eq!(request.header("host"), Some("localhost"));
@@ -52,9 +53,8 @@ async fn without_a_key_there_is_neither_query_nor_bearer_token() {
 /// address.
 #[tokio::test(start_paused = true)]
 async fn old_address_is_tried_on_404_and_kept_while_it_works() {
-    let (mut server, connect) = MemoryServer::start();
     let options = options();
-    let (listener, mut calls) = listen(&options, connect);
+    let (mut server, listener, mut calls) = listening(&options);
 
     assert_eq!(server.accept().await.refuse(404).await.target(), CURRENT);
     let start = tokio::time::Instant::now();
@@ -63,10 +63,8 @@ async fn old_address_is_tried_on_404_and_kept_while_it_works() {
     assert_eq!(start.elapsed(), Duration::ZERO, "without a pause");
     socket.ping().await;
     calls.expect(&[ALL, OPEN]).await;
-    assert!(
-        listener.monitor().stats().last_error.is_none(),
-        "no attempt failed"
-    );
+    let error = listener.monitor().stats().last_error;
+    assert!(error.is_none(), "no attempt failed: {error:?}");
 
     drop(socket);
     calls.expect(&[DOWN]).await;
@@ -80,18 +78,14 @@ async fn old_address_is_tried_on_404_and_kept_while_it_works() {
     assert_eq!(request.target(), CURRENT);
     socket.ping().await;
     calls.expect(&[ALL, OPEN]).await;
-    let error = listener.monitor().stats().last_error.unwrap();
-    assert!(
-        error.to_string().contains("404 at both addresses"),
-        "{error}"
-    );
+    let error = last_error(&listener);
+    assert!(error.contains("404 at both addresses"), "{error}");
 }
 
 /// An upgrade of the relay proxy removed the old address.
 #[tokio::test(start_paused = true)]
 async fn current_address_is_found_when_the_old_one_is_gone() {
-    let (mut server, connect) = MemoryServer::start();
-    let (_listener, mut calls) = listen(&options(), connect);
+    let (mut server, _listener, mut calls) = listening(&options());
     server.accept().await.refuse(404).await;
     drop(server.accept().await.open().await);
     calls.expect(&[ALL, OPEN, DOWN]).await;
@@ -103,39 +97,31 @@ async fn current_address_is_found_when_the_old_one_is_gone() {
 /// Keys change at run time, so every refusal may be temporary.
 #[tokio::test(start_paused = true)]
 async fn refusals_are_retried_with_pauses() {
-    let (mut server, connect) = MemoryServer::start();
-    let (listener, mut calls) = listen(&options(), connect);
+    let (mut server, listener, mut calls) = listening(&options());
     for status in [401, 403, 400, 200, 302, 429, 500, 503] {
         assert_eq!(server.accept().await.refuse(status).await.target(), CURRENT);
         // After the next attempt began, the result of this one is known.
         let mut peer = server.accept().await;
         peer.request().await;
-        let error = listener.monitor().stats().last_error.unwrap();
-        assert!(error.to_string().contains(&status.to_string()), "{error}");
+        let error = last_error(&listener);
+        assert!(error.contains(&status.to_string()), "{error}");
     }
     assert_eq!(calls.so_far(), [], "the stream was never open");
-    let _socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    let _socket = calls.open(server.accept().await).await;
     assert_eq!(listener.monitor().stats().reconnects, 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn invalid_responses_are_retried() {
-    let (mut server, connect) = MemoryServer::start();
-    let (listener, mut calls) = listen(&options(), connect);
+    let (mut server, listener, mut calls) = listening(&options());
+    let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade";
     for (answer, part) in [
         ("", "handshake failed"),
         ("HTTP/1.1 101 Switching", "handshake failed"),
         ("garbage\r\n\r\n", "handshake failed"),
         ("\x16\x03\x01\x02\x00", "handshake failed"),
-        (
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-            "does not match",
-        ),
-        (
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
-            "another protocol",
-        ),
+        (&*format!("{head}: websocket\r\n\r\n"), "does not match"),
+        (&*format!("{head}: h2c\r\n\r\n"), "another protocol"),
     ] {
         let mut peer = server.accept().await;
         peer.request().await;
@@ -143,18 +129,16 @@ async fn invalid_responses_are_retried() {
         drop(peer);
         let mut next = server.accept().await;
         next.request().await;
-        let error = listener.monitor().stats().last_error.unwrap();
-        assert!(error.to_string().contains(part), "`{answer}`: {error}");
+        let error = last_error(&listener);
+        assert!(error.contains(part), "`{answer}`: {error}");
     }
-    let _socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    let _socket = calls.open(server.accept().await).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn server_that_never_responds_times_out() {
-    let (mut server, connect) = MemoryServer::start();
     let options = options().timeout(Duration::from_secs(3));
-    let (listener, mut calls) = listen(&options, connect);
+    let (mut server, listener, mut calls) = listening(&options);
     let start = tokio::time::Instant::now();
     let mut silent = server.accept().await;
     silent.request().await;
@@ -162,15 +146,14 @@ async fn server_that_never_responds_times_out() {
     let waited = start.elapsed();
     assert!(waited >= Duration::from_secs(3) && waited <= Duration::from_millis(3_150));
     calls.expect(&[ALL, OPEN]).await;
-    let error = listener.monitor().stats().last_error.unwrap();
+    let error = last_error(&listener);
     assert_eq!(error.to_string(), "no connection within 3s");
 }
 
 #[tokio::test(start_paused = true)]
 async fn both_addresses_share_one_timeout() {
-    let (mut server, connect) = MemoryServer::start();
     let options = options().timeout(Duration::from_secs(3));
-    let (_listener, _calls) = listen(&options, connect);
+    let (mut server, _listener, _calls) = listening(&options);
     let start = tokio::time::Instant::now();
     let peer = server.accept().await;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -201,8 +184,7 @@ async fn key_too_long_for_a_url_is_refused() {
 
 #[tokio::test]
 async fn state_is_down_at_first() {
-    let (_server, connect) = MemoryServer::start();
-    let (listener, _calls) = listen(&options(), connect);
+    let (_server, listener, _calls) = listening(&options());
     assert_eq!(listener.monitor().stats().state, StreamState::Down);
     assert!(listener.monitor().stats().last_error.is_none());
 }

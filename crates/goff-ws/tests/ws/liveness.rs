@@ -1,29 +1,26 @@
 //! Connections that appear open: quiet ones and dead ones.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::Connect;
-use goff_ws::ChangeListener;
+use goff_ws::ListenerOptions;
 use tokio::time::Instant;
 
 use crate::fixture::{
-    self, ALL, Calls, DOWN, FIN, MemoryServer, OPEN, PING, PONG, TEXT, TcpServer, flags, frame,
-    options, within,
+    self, ALL, DOWN, FIN, OPEN, PING, PONG, TEXT, TcpServer, flags, frame, last_error, listen,
+    listening, within,
 };
 
-fn listen(connect: Arc<dyn Connect>, liveness: Duration) -> (ChangeListener, Calls) {
-    fixture::listen(&options().liveness(liveness), connect)
-}
-
 const LIVENESS: Duration = Duration::from_secs(10);
+
+fn options() -> ListenerOptions {
+    fixture::options().liveness(LIVENESS)
+}
 
 /// docs/relay-protocol.md 15 and 23, scenario 11: the relay proxy drops a connection 60 s
 /// after the last pong, so every ping has to be answered.
 #[tokio::test(start_paused = true)]
 async fn pings_keep_an_idle_connection_alive() {
-    let (mut server, connect) = MemoryServer::start();
-    let (listener, mut calls) = listen(connect, LIVENESS);
+    let (mut server, listener, mut calls) = listening(&options());
     let mut socket = server.accept().await.open().await;
     assert_eq!(socket.receive().await.0, PONG);
     for _ in 0..3_600 {
@@ -40,22 +37,16 @@ async fn pings_keep_an_idle_connection_alive() {
 /// docs/python-parity.md C2; docs/relay-protocol.md 23, scenario 11.
 #[tokio::test(start_paused = true)]
 async fn silent_peer_is_dropped_after_the_liveness_time() {
-    let (mut server, connect) = MemoryServer::start();
-    let (listener, mut calls) = listen(connect, LIVENESS);
-    let mut socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    let (mut server, listener, mut calls) = listening(&options());
+    let mut socket = calls.open(server.accept().await).await;
     tokio::time::sleep(Duration::from_millis(9_900)).await;
     socket.ping().await;
     let last = Instant::now();
     calls.expect(&[DOWN]).await;
     let noticed = last.elapsed();
     assert!(noticed >= LIVENESS && noticed < LIVENESS + Duration::from_millis(10));
-    assert_eq!(
-        listener.monitor().stats().last_error.unwrap().to_string(),
-        "nothing received for 10s"
-    );
-    let _socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    assert_eq!(last_error(&listener), "nothing received for 10s");
+    let _socket = calls.open(server.accept().await).await;
     assert_eq!(listener.monitor().stats().reconnects, 1);
 }
 
@@ -63,18 +54,19 @@ async fn silent_peer_is_dropped_after_the_liveness_time() {
 #[tokio::test]
 async fn half_open_tcp_connection_is_replaced() {
     let server = TcpServer::start().await;
-    let (_listener, mut calls) = listen(server.connector(), Duration::from_millis(200));
+    let (_listener, mut calls) = listen(
+        &options().liveness(Duration::from_millis(200)),
+        server.connector(),
+    );
     let _half_open = server.accept().await.open().await;
     calls.expect(&[ALL, OPEN, DOWN]).await;
-    let _socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    let _socket = calls.open(server.accept().await).await;
 }
 
 /// While a large message arrives over a slow line, the server cannot send a ping.
 #[tokio::test(start_paused = true)]
 async fn message_may_take_longer_than_the_liveness_time() {
-    let (mut server, connect) = MemoryServer::start();
-    let (listener, mut calls) = listen(connect, LIVENESS);
+    let (mut server, listener, mut calls) = listening(&options());
     let mut socket = server.accept().await.open().await;
     let message = frame(FIN | TEXT, br#"{"added":{"slow":{}}}"#);
     for part in message.chunks(3) {
@@ -88,8 +80,7 @@ async fn message_may_take_longer_than_the_liveness_time() {
 /// A server that sends pings and never reads does not block the listener.
 #[tokio::test(start_paused = true)]
 async fn server_may_send_without_ever_reading() {
-    let (mut server, connect) = MemoryServer::start();
-    let (_listener, mut calls) = listen(connect, LIVENESS);
+    let (mut server, _listener, mut calls) = listening(&options());
     let mut socket = server.accept().await.open().await;
     let pings = frame(FIN | PING, &[0; 125]).repeat(1_000);
     for _ in 0..20 {

@@ -1,37 +1,28 @@
 //! Messages from the server, and the calls to the sink.
 
-use std::sync::Arc;
-
-use goff_core::{Connect, StreamState};
+use goff_core::StreamState;
 use goff_ws::ChangeListener;
 use tokio::io::DuplexStream;
 
 use crate::fixture::{
-    self, ALL, BINARY, CLOSE, CONTINUATION, Calls, DOWN, FIN, MemoryServer, OPEN, PING, PONG,
-    Socket, TEXT, TcpServer, flags, frame, options,
+    ALL, BINARY, CLOSE, CONTINUATION, Calls, DOWN, FIN, MemoryServer, OPEN, PING, PONG, Socket,
+    TEXT, TcpServer, flags, frame, last_error, listen, listening, options,
 };
 
 const CHANGE: &str =
     r#"{"deleted":{"a":{}},"added":{"b":{}},"updated":{"c":{"old_value":{},"new_value":{}}}}"#;
 
-fn listen(connect: Arc<dyn Connect>) -> (ChangeListener, Calls) {
-    fixture::listen(&options(), connect)
-}
-
 async fn opened() -> (ChangeListener, Calls, MemoryServer, Socket<DuplexStream>) {
-    let (mut server, connect) = MemoryServer::start();
-    let (listener, mut calls) = listen(connect);
-    let socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    let (mut server, listener, mut calls) = listening(&options());
+    let socket = calls.open(server.accept().await).await;
     (listener, calls, server, socket)
 }
 
 #[tokio::test]
 async fn change_over_tcp_reaches_the_sink() {
     let server = TcpServer::start().await;
-    let (listener, mut calls) = listen(server.connector());
-    let mut socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    let (listener, mut calls) = listen(&options(), server.connector());
+    let mut socket = calls.open(server.accept().await).await;
     assert_eq!(listener.monitor().stats().state, StreamState::Open);
     socket.text(&format!("{CHANGE}\n")).await;
     calls.expect(&[flags(&["a", "b", "c"])]).await;
@@ -41,8 +32,7 @@ async fn change_over_tcp_reaches_the_sink() {
 /// The message is in the packet of the response to the handshake.
 #[tokio::test]
 async fn message_right_after_the_handshake_is_not_lost() {
-    let (mut server, connect) = MemoryServer::start();
-    let (_listener, mut calls) = listen(connect);
+    let (mut server, _listener, mut calls) = listening(&options());
     let message = frame(FIN | TEXT, CHANGE.as_bytes());
     let (_, _socket) = server.accept().await.upgrade_with(&message).await;
     calls.expect(&[ALL, OPEN, flags(&["a", "b", "c"])]).await;
@@ -52,8 +42,7 @@ async fn message_right_after_the_handshake_is_not_lost() {
 /// connection; its first ping shows that it has subscribed.
 #[tokio::test(start_paused = true)]
 async fn stream_opens_with_the_first_ping() {
-    let (mut server, connect) = MemoryServer::start();
-    let (listener, mut calls) = listen(connect);
+    let (mut server, listener, mut calls) = listening(&options());
     let (_, mut socket) = server.accept().await.upgrade_with(b"").await;
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     assert_eq!(calls.so_far(), []);
@@ -64,8 +53,7 @@ async fn stream_opens_with_the_first_ping() {
 
 #[tokio::test(start_paused = true)]
 async fn stream_opens_without_pings_after_a_fifth_of_the_liveness_time() {
-    let (mut server, connect) = MemoryServer::start();
-    let (_listener, mut calls) = listen(connect);
+    let (mut server, _listener, mut calls) = listening(&options());
     let (_, _socket) = server.accept().await.upgrade_with(b"").await;
     let start = tokio::time::Instant::now();
     calls.expect(&[ALL, OPEN]).await;
@@ -94,9 +82,8 @@ async fn fragmented_message_is_one_message() {
 async fn message_of_20_mib_is_read() {
     let (_listener, mut calls, _server, mut socket) = opened().await;
     let padding = "x".repeat(20 * 1024 * 1024);
-    socket
-        .text(&format!(r#"{{"added":{{"big":"{padding}"}}}}"#))
-        .await;
+    let message = format!(r#"{{"added":{{"big":"{padding}"}}}}"#);
+    socket.text(&message).await;
     calls.expect(&[flags(&["big"])]).await;
 }
 
@@ -135,20 +122,16 @@ async fn broken_frames_invalidate_everything_and_reconnect() {
         let (listener, mut calls, mut server, mut socket) = opened().await;
         socket.send_raw(&bytes).await;
         calls.expect(&[ALL, DOWN]).await;
-        let error = listener.monitor().stats().last_error.unwrap();
-        assert!(
-            error.to_string().starts_with("unreadable message"),
-            "{error}"
-        );
-        let _socket = server.accept().await.open().await;
-        calls.expect(&[ALL, OPEN]).await;
+        let error = last_error(&listener);
+        assert!(error.starts_with("unreadable message"), "{error}");
+        let _socket = calls.open(server.accept().await).await;
     }
 }
 
 #[tokio::test]
 async fn pings_are_answered_at_once_with_their_payload() {
     let server = TcpServer::start().await;
-    let (_listener, mut calls) = listen(server.connector());
+    let (_listener, mut calls) = listen(&options(), server.connector());
     let mut socket = server.accept().await.open().await;
     assert_eq!(socket.receive().await, (PONG, vec![]));
     for payload in ["", "one", "two"] {
@@ -168,10 +151,7 @@ async fn close_frame_is_answered_and_the_stream_reconnects() {
     socket.send(FIN | CLOSE, &1001_u16.to_be_bytes()).await;
     assert_eq!(socket.receive().await.0, CLOSE);
     calls.expect(&[DOWN]).await;
-    assert_eq!(
-        listener.monitor().stats().last_error.unwrap().to_string(),
-        "the server closed the connection"
-    );
-    let _socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    let error = last_error(&listener);
+    assert_eq!(error, "the server closed the connection");
+    let _socket = calls.open(server.accept().await).await;
 }

@@ -1,6 +1,5 @@
 //! Outages: the pauses between attempts, and the calls after reconnecting.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,23 +7,22 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_core::{ByteStream, Connect};
-use goff_ws::ChangeListener;
+use goff_ws::ListenerOptions;
 use tokio::time::Instant;
 
-use crate::fixture::{self, ALL, Calls, DOWN, MemoryServer, OPEN, TcpServer, options};
+use crate::fixture::{ALL, DOWN, OPEN, TcpServer, last_error, listen, listening, options};
 
-fn listen(connect: Arc<dyn Connect>, longest: Duration) -> (ChangeListener, Calls) {
-    fixture::listen(&options().reconnect_interval(longest), connect)
+fn pausing(longest: Duration) -> ListenerOptions {
+    options().reconnect_interval(longest)
 }
 
 /// docs/python-parity.md A43; docs/relay-protocol.md 23, scenario 11.
 #[tokio::test]
 async fn every_connection_invalidates_everything() {
     let server = TcpServer::start().await;
-    let (listener, mut calls) = listen(server.connector(), Duration::from_millis(20));
+    let (listener, mut calls) = listen(&pausing(Duration::from_millis(20)), server.connector());
     for reconnects in 0..4 {
-        let socket = server.accept().await.open().await;
-        calls.expect(&[ALL, OPEN]).await;
+        let socket = calls.open(server.accept().await).await;
         assert_eq!(listener.monitor().stats().reconnects, reconnects);
         // The relay proxy closes connections without a close frame.
         drop(socket);
@@ -33,13 +31,8 @@ async fn every_connection_invalidates_everything() {
 }
 
 /// Counts the attempts and refuses all of them.
+#[derive(Debug)]
 struct Refusing(AtomicUsize);
-
-impl fmt::Debug for Refusing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Refusing")
-    }
-}
 
 #[async_trait]
 impl Connect for Refusing {
@@ -53,7 +46,10 @@ impl Connect for Refusing {
 #[tokio::test(start_paused = true)]
 async fn attempts_become_rare_but_never_stop() {
     let connect = Arc::new(Refusing(AtomicUsize::new(0)));
-    let (listener, mut calls) = listen(Arc::<Refusing>::clone(&connect), Duration::from_secs(60));
+    let (listener, mut calls) = listen(
+        &pausing(Duration::from_secs(60)),
+        Arc::<Refusing>::clone(&connect),
+    );
     let attempts = || connect.0.load(Ordering::Relaxed);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let early = attempts();
@@ -63,15 +59,14 @@ async fn attempts_become_rare_but_never_stop() {
     // A pause takes 30 s on average.
     assert!((2_400..3_400).contains(&day), "{day} in a day");
     assert_eq!(calls.so_far(), []);
-    let error = listener.monitor().stats().last_error.unwrap();
-    assert!(error.to_string().starts_with("cannot connect"), "{error}");
+    let error = last_error(&listener);
+    assert!(error.starts_with("cannot connect"), "{error}");
 }
 
 /// A server that accepts every connection and closes it at once.
 #[tokio::test(start_paused = true)]
 async fn pauses_grow_while_the_server_closes_every_connection() {
-    let (mut server, connect) = MemoryServer::start();
-    let (_listener, mut calls) = listen(connect, Duration::from_secs(60));
+    let (mut server, _listener, mut calls) = listening(&pausing(Duration::from_secs(60)));
     let start = Instant::now();
     for _ in 0..40 {
         drop(server.accept().await.open().await);
@@ -83,8 +78,7 @@ async fn pauses_grow_while_the_server_closes_every_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn pause_is_short_again_after_a_stable_minute() {
-    let (mut server, connect) = MemoryServer::start();
-    let (_listener, _calls) = listen(connect, Duration::from_secs(60));
+    let (mut server, _listener, _calls) = listening(&pausing(Duration::from_secs(60)));
     for _ in 0..20 {
         drop(server.accept().await);
     }
@@ -101,8 +95,7 @@ async fn pause_is_short_again_after_a_stable_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn reconnect_interval_caps_the_pauses() {
-    let (mut server, connect) = MemoryServer::start();
-    let (_listener, _calls) = listen(connect, Duration::from_millis(500));
+    let (mut server, _listener, _calls) = listening(&pausing(Duration::from_millis(500)));
     let mut longest = Duration::ZERO;
     for _ in 0..100 {
         let start = Instant::now();

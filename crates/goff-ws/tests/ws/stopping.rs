@@ -7,13 +7,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use goff_core::{ByteStream, Connect, StreamState};
-use goff_ws::{ChangeListener, Stopped};
-use tokio::runtime::Handle;
+use goff_ws::{ChangeListener, ListenerOptions, Stopped};
+use tokio::runtime::{Builder, Handle};
 use tokio::time::Instant;
 
-use crate::fixture::{
-    self, ALL, CLOSE, Calls, MemoryServer, OPEN, PONG, TcpServer, options, within,
-};
+use crate::fixture::{self, CLOSE, PONG, TcpServer, listen, listening, within};
 
 /// Never connects, never fails.
 #[derive(Debug)]
@@ -26,19 +24,16 @@ impl Connect for Hanging {
     }
 }
 
-fn listen(connect: Arc<dyn Connect>) -> (ChangeListener, Calls) {
-    let options = options().reconnect_interval(Duration::from_secs(60 * 60));
-    fixture::listen(&options, connect)
+fn options() -> ListenerOptions {
+    fixture::options().reconnect_interval(Duration::from_secs(60 * 60))
 }
 
 /// Checks that shutdown takes no time and leaves no task.
 async fn stops_at_once(listener: ChangeListener) {
     let monitor = listener.monitor();
     let start = Instant::now();
-    assert_eq!(
-        listener.shutdown(Duration::from_secs(5)).await,
-        Stopped::Finished
-    );
+    let stopped = listener.shutdown(Duration::from_secs(5)).await;
+    assert_eq!(stopped, Stopped::Finished);
     assert_eq!(start.elapsed(), Duration::ZERO);
     assert_eq!(monitor.stats().state, StreamState::Down);
     assert_eq!(Handle::current().metrics().num_alive_tasks(), 0);
@@ -55,22 +50,21 @@ async fn no_task_is_left() {
 
 #[tokio::test(start_paused = true)]
 async fn stops_before_the_first_attempt() {
-    let (listener, mut calls) = listen(Arc::new(Hanging));
+    let (listener, mut calls) = listen(&options(), Arc::new(Hanging));
     stops_at_once(listener).await;
     assert_eq!(calls.so_far(), []);
 }
 
 #[tokio::test(start_paused = true)]
 async fn stops_while_connecting() {
-    let (listener, _calls) = listen(Arc::new(Hanging));
+    let (listener, _calls) = listen(&options(), Arc::new(Hanging));
     tokio::time::sleep(Duration::from_secs(1)).await;
     stops_at_once(listener).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn stops_during_the_handshake() {
-    let (mut server, connect) = MemoryServer::start();
-    let (listener, _calls) = listen(connect);
+    let (mut server, listener, _calls) = listening(&options());
     let mut peer = server.accept().await;
     peer.request().await;
     stops_at_once(listener).await;
@@ -79,8 +73,7 @@ async fn stops_during_the_handshake() {
 /// docs/python-parity.md C13.
 #[tokio::test(start_paused = true)]
 async fn stops_during_the_pause_before_a_reconnect() {
-    let (mut server, connect) = MemoryServer::start();
-    let (listener, _calls) = listen(connect);
+    let (mut server, listener, _calls) = listening(&options());
     for _ in 0..12 {
         drop(server.accept().await);
     }
@@ -91,10 +84,8 @@ async fn stops_during_the_pause_before_a_reconnect() {
 
 #[tokio::test(start_paused = true)]
 async fn stops_while_open_and_sends_a_close_frame() {
-    let (mut server, connect) = MemoryServer::start();
-    let (listener, mut calls) = listen(connect);
-    let mut socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    let (mut server, listener, mut calls) = listening(&options());
+    let mut socket = calls.open(server.accept().await).await;
     assert_eq!(socket.receive().await.0, PONG);
     stops_at_once(listener).await;
     assert_eq!(socket.receive().await.0, CLOSE);
@@ -106,9 +97,8 @@ async fn stops_while_open_and_sends_a_close_frame() {
 #[tokio::test]
 async fn stops_on_a_stuck_tcp_connection() {
     let server = TcpServer::start().await;
-    let (listener, mut calls) = listen(server.connector());
-    let _stuck = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    let (listener, mut calls) = listen(&options(), server.connector());
+    let _stuck = calls.open(server.accept().await).await;
     let start = std::time::Instant::now();
     let stopped = listener.shutdown(Duration::from_secs(60)).await;
     assert_eq!(stopped, Stopped::Finished);
@@ -119,19 +109,17 @@ async fn stops_on_a_stuck_tcp_connection() {
 /// GOFF-LIFE-005.
 #[tokio::test]
 async fn dropping_the_listener_leaves_no_task_in_any_phase() {
-    let (listener, _calls) = listen(Arc::new(Hanging));
+    let (listener, _calls) = listen(&options(), Arc::new(Hanging));
     drop(listener);
     no_task_is_left().await;
 
-    let (listener, _calls) = listen(Arc::new(Hanging));
+    let (listener, _calls) = listen(&options(), Arc::new(Hanging));
     tokio::task::yield_now().await;
     drop(listener);
     no_task_is_left().await;
 
-    let (mut server, connect) = MemoryServer::start();
-    let (listener, mut calls) = listen(connect);
-    let mut socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
+    let (mut server, listener, mut calls) = listening(&options());
+    let mut socket = calls.open(server.accept().await).await;
     let monitor = listener.monitor();
     drop(listener);
     no_task_is_left().await;
@@ -141,7 +129,7 @@ async fn dropping_the_listener_leaves_no_task_in_any_phase() {
 
 #[tokio::test]
 async fn dropping_the_future_of_shutdown_leaves_no_task() {
-    let (listener, _calls) = listen(Arc::new(Hanging));
+    let (listener, _calls) = listen(&options(), Arc::new(Hanging));
     tokio::task::yield_now().await;
     drop(listener.shutdown(Duration::from_secs(60)));
     no_task_is_left().await;
@@ -150,31 +138,22 @@ async fn dropping_the_future_of_shutdown_leaves_no_task() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn works_on_a_multi_thread_runtime() {
     let server = TcpServer::start().await;
-    let (listener, mut calls) = listen(server.connector());
-    let mut socket = server.accept().await.open().await;
-    calls.expect(&[ALL, OPEN]).await;
-    assert_eq!(
-        listener.shutdown(Duration::from_secs(60)).await,
-        Stopped::Finished
-    );
+    let (listener, mut calls) = listen(&options(), server.connector());
+    let mut socket = calls.open(server.accept().await).await;
+    let stopped = listener.shutdown(Duration::from_secs(60)).await;
+    assert_eq!(stopped, Stopped::Finished);
     socket.closed_by_client().await;
     no_task_is_left().await;
 }
 
 #[test]
 fn listener_outlives_its_runtime() {
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-    };
+    let runtime = || Builder::new_current_thread().enable_all().build().unwrap();
     let first = runtime();
     let (listener, socket) = first.block_on(async {
         let server = TcpServer::start().await;
-        let (listener, mut calls) = listen(server.connector());
-        let socket = server.accept().await.open().await;
-        calls.expect(&[ALL, OPEN]).await;
+        let (listener, mut calls) = listen(&options(), server.connector());
+        let socket = calls.open(server.accept().await).await;
         (listener, socket)
     });
     drop(first);

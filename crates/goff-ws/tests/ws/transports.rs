@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use crate::fixture::{self, ALL, Calls, OPEN, PONG, Peer, TcpServer, flags, within};
+use crate::fixture::{self, ALL, Calls, OPEN, PONG, Peer, TcpServer, flags, last_error, within};
 
 fn listen(endpoint: &Endpoint, tls: &TlsOptions) -> (ChangeListener, Calls) {
     let connector = Connector::new(endpoint, tls).unwrap();
@@ -34,19 +34,16 @@ impl Gateway {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(["localhost".to_owned()])
-            .unwrap()
-            .signed_by(&key, &authority)
-            .unwrap();
+        let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        let chain = CertificateDer::from_pem_slice(certificate.pem().as_bytes()).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .unwrap()
             .with_no_client_auth()
-            .with_single_cert(
-                vec![CertificateDer::from_pem_slice(certificate.pem().as_bytes()).unwrap()],
-                PrivateKeyDer::from_pem_slice(key.serialize_pem().as_bytes()).unwrap(),
-            )
+            .with_single_cert(vec![chain], key)
             .unwrap();
         // HTTP/2 opens WebSockets in another way.
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
@@ -81,10 +78,8 @@ async fn https_endpoint_is_connected_over_tls() {
     let (_listener, mut calls) = listen(&gateway.endpoint(), &gateway.trusted());
     let peer = gateway.accept().await.unwrap();
     let (request, mut socket) = peer.upgrade_with(b"").await;
-    assert_eq!(
-        request.target(),
-        "/http/ff/stream/v1/ws/flag/change?apiKey=a%2Bb"
-    );
+    let target = "/http/ff/stream/v1/ws/flag/change?apiKey=a%2Bb";
+    assert_eq!(request.target(), target);
     let host = format!("localhost:{}", gateway.endpoint().port());
     assert_eq!(request.header("host"), Some(&*host));
     socket.ping().await;
@@ -101,19 +96,16 @@ async fn unknown_authority_receives_no_request() {
     for _ in 0..2 {
         assert!(gateway.accept().await.is_err());
     }
-    let error = listener.monitor().stats().last_error.unwrap();
-    assert!(error.to_string().starts_with("cannot connect"), "{error}");
+    let error = last_error(&listener);
+    assert!(error.starts_with("cannot connect"), "{error}");
     assert_eq!(calls.so_far(), []);
 }
 
 #[cfg(unix)]
 #[tokio::test]
 async fn unix_socket_works_like_any_other_endpoint() {
-    let path = format!(
-        "{}/stream-{}.sock",
-        env!("CARGO_TARGET_TMPDIR"),
-        std::process::id()
-    );
+    let (directory, process) = (env!("CARGO_TARGET_TMPDIR"), std::process::id());
+    let path = format!("{directory}/stream-{process}.sock");
     let server = tokio::net::UnixListener::bind(&path).unwrap();
     let endpoint: Endpoint = format!("unix://{path}").parse().unwrap();
     let (_listener, mut calls) = listen(&endpoint, &TlsOptions::new());

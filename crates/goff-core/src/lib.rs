@@ -1,23 +1,21 @@
-//! Vocabulary and seams of the GO Feature Flag crates: what the transports, the hooks, the client
-//! and the provider meet at.
+//! Vocabulary and seams of the GO Feature Flag crates: the types and traits that the transports, the
+//! hooks, the client and the provider share.
 //!
-//! This crate opens no socket, reads no file and spawns nothing by itself. It holds
+//! This crate opens no socket, reads no file and starts no task. It contains
 //!
-//! * the evaluation context, [`EvaluationContext`], and the view by which any context is read in
-//!   place, [`ContextView`];
-//! * the [`FlagConfiguration`] that in-process evaluation works with, flags kept opaque;
-//! * what an evaluation gives: [`Resolution`], its projection into a Rust type ([`FlagType`]), the
+//! * the evaluation context, [`EvaluationContext`], and the view through which any context is read,
+//!   [`ContextView`];
+//! * the [`FlagConfiguration`] for in-process evaluation, whose flags it does not interpret;
+//! * the result of an evaluation: [`Resolution`], its conversion to a Rust type ([`FlagType`]), the
 //!   errors with their one table of codes, and the [`Outcome`] with its [`Origin`];
-//! * the [`CacheKey`] that makes two evaluations the same one;
-//! * [`BackgroundTask`], by which every task of these crates is owned and stopped;
-//! * the seams: [`RelayClient`] (what a relay proxy can be asked), [`Connect`] (one stream to it),
+//! * the seams: [`RelayClient`] (requests to a relay proxy), [`Connect`] (a stream to it),
 //!   [`EventSink`] (usage data), [`InvalidationSink`] (changed flags).
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `open-feature` | no | conversions to and from the OpenFeature SDK: its context as a `ContextView`, our errors as its errors |
+//! | `open-feature` | no | conversions from and to the OpenFeature SDK: its context as a `ContextView`, the errors here as its errors |
 //!
 //! # Example
 //!

@@ -117,7 +117,7 @@ fn row_06_endpoint_that_is_no_url() {
     refused_option(
         GoFeatureFlagOptions::new("not a url"),
         "endpoint",
-        "no absolute URL",
+        "not an absolute URL",
     );
 }
 

@@ -28,9 +28,9 @@ fn refused(options: GoFeatureFlagOptions, option: &str, reason: &str) {
 fn endpoint_must_be_a_base_url() {
     for (endpoint, reason) in [
         ("", "is empty"),
-        ("localhost", "no absolute URL"),
-        ("/flags", "no absolute URL"),
-        ("ftp://localhost", "no absolute URL"),
+        ("localhost", "not an absolute URL"),
+        ("/flags", "not an absolute URL"),
+        ("ftp://localhost", "not an absolute URL"),
         ("http://localhost?key=s3cret", "query"),
         ("http://localhost#s3cret", "fragment"),
         ("http://user:s3cret@localhost", "user information"),
@@ -232,7 +232,7 @@ async fn unreachable_relay_proxy_fails_the_first_evaluation() {
     assert!(details.value);
     let error = details.error().unwrap().to_string();
     assert!(
-        error.starts_with("no connection to the relay proxy"),
+        error.starts_with("connecting to the relay proxy failed"),
         "{error}"
     );
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with an evaluation, and the one table from that to an error code.
+//! The errors of an evaluation, and the one table that maps them to error codes and origins.
 
 use std::error::Error;
 use std::fmt;
@@ -8,31 +8,31 @@ use std::time::Duration;
 use crate::context::ContextError;
 use crate::evaluation::{Origin, Resolution};
 
-/// An OpenFeature error code. An open set: what is not listed travels as [`ErrorCode::Other`]
-/// and is `GENERAL` towards OpenFeature, with the raw code kept (GOFF-ERR-001, GOFF-ERR-002).
+/// An OpenFeature error code. An open set: a code that is not listed becomes [`ErrorCode::Other`];
+/// in OpenFeature it is `GENERAL` with the raw code (GOFF-ERR-001, GOFF-ERR-002).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
-    /// The client is not initialised, or closed.
+    /// The client is not initialized, or was shut down.
     ProviderNotReady,
-    /// No such flag.
+    /// The flag does not exist.
     FlagNotFound,
     /// The answer could not be read.
     ParseError,
-    /// The flag's value is of another type than the one asked for.
+    /// The flag's value does not have the requested type.
     TypeMismatch,
-    /// The flag needs a targeting key and the context has none.
+    /// The flag requires a targeting key and the context has none.
     TargetingKeyMissing,
     /// The context cannot be used.
     InvalidContext,
-    /// Anything else.
+    /// Any other failure.
     General,
-    /// Any other code, as it was sent; `FLAG_CONFIG` for example.
+    /// Any other code, verbatim, such as `FLAG_CONFIG`.
     Other(Box<str>),
 }
 
 impl ErrorCode {
-    /// The code as it is spelled on the wire.
+    /// The code on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -69,49 +69,50 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// Why the relay proxy gave no resolution.
+/// Why a request to the relay proxy gave no result.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum RelayError {
-    /// The flag's key cannot be written into a request path; nothing was sent.
+    /// The flag's key cannot be part of a request path; nothing was sent.
     UnreachableFlagKey {
-        /// What about the key.
+        /// What is wrong with the key.
         reason: &'static str,
     },
-    /// The context cannot be sent; nothing was.
+    /// The context cannot be sent as JSON; nothing was sent.
     InvalidContext(ContextError),
-    /// The relay proxy, or a gateway before it, asked to wait; nothing was sent (GOFF-REM-004).
+    /// The relay proxy, or a gateway before it, limits the rate of requests (429 with `Retry-After`);
+    /// nothing was sent (GOFF-REM-004).
     RateLimited {
-        /// How long still.
+        /// The time until the next request.
         remaining: Duration,
     },
-    /// No connection was made; nothing was sent.
+    /// The connection failed; nothing was sent.
     NotConnected(Cause),
     /// The connection broke after the request may have been written.
     Interrupted(Cause),
     /// No answer within the option `timeout`.
     Timeout {
-        /// The whole time that was granted.
+        /// The timeout.
         timeout: Duration,
-        /// Whether the request may have been written by then.
+        /// Whether the request may have been written.
         sent: bool,
     },
-    /// A status that is no answer to an evaluation.
+    /// A status that does not belong to an answer.
     Status {
         /// The HTTP status.
         status: u16,
-        /// The path that was asked, without host, query or credentials.
+        /// The path of the request, without host, query or credentials.
         path: String,
-        /// The server's own words, where it had any.
+        /// The server's message, if any.
         message: Option<String>,
-        /// What the status means for the caller.
+        /// The error code that the status maps to.
         code: ErrorCode,
     },
-    /// A body that cannot be read.
+    /// A response body that cannot be read.
     Body {
         /// What is wrong with it.
         problem: BodyProblem,
-        /// The HTTP status it came with.
+        /// The HTTP status of the response.
         status: u16,
     },
     /// The relay client does not implement this operation; nothing was sent.
@@ -127,16 +128,16 @@ pub enum RelayError {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EvaluationFailure {
-    /// The code, raw ones included.
+    /// The code, possibly a raw one.
     pub code: ErrorCode,
-    /// The evaluator's own words; empty when it had none (GOFF-ERR-003).
+    /// The evaluator's message; may be empty (GOFF-ERR-003).
     pub details: String,
-    /// What else the answer said: reason, variant, metadata, version, trackability.
+    /// The rest of the answer: reason, variant, metadata, version, trackability.
     pub resolution: Arc<Resolution>,
 }
 
 impl EvaluationFailure {
-    /// A code, the evaluator's own words (empty for none), and what else the answer said.
+    /// Creates a failure. `details` may be empty.
     pub fn new(
         code: impl Into<ErrorCode>,
         details: impl Into<String>,
@@ -165,25 +166,25 @@ impl Error for EvaluationFailure {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BodyProblem {
-    /// There is none.
+    /// The body is empty.
     Empty,
-    /// It is no JSON document of the expected shape.
+    /// It is not a JSON document of the expected shape.
     Unreadable {
-        /// What the decoder said, with line and column.
+        /// The decoder's message, with line and column.
         message: String,
     },
-    /// It is larger than this client reads.
+    /// It is larger than the limit.
     TooLarge {
         /// The limit in bytes.
         limit: usize,
     },
 }
 
-/// The error beneath, shared so that everyone who waited for a request can have it.
+/// The underlying error, shared by all callers of a single-flight request.
 pub type Cause = Arc<dyn Error + Send + Sync>;
 
 impl RelayError {
-    /// The error code: with [`ResolutionError::code`] the one table from failures to codes.
+    /// The error code: together with [`ResolutionError::code`] the one table of codes.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -200,7 +201,7 @@ impl RelayError {
         }
     }
 
-    /// Who evaluated the flag, as far as this client can know: what usage data are decided by.
+    /// Where the flag was evaluated, as far as this client can know. Usage data depends on it.
     #[must_use]
     pub fn origin(&self) -> Origin {
         match self {
@@ -222,7 +223,7 @@ impl RelayError {
         }
     }
 
-    /// The HTTP status of the answer, where there was one that is no success.
+    /// The HTTP status of the response, for [`Status`](Self::Status) and [`Body`](Self::Body).
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
@@ -237,18 +238,21 @@ impl fmt::Display for RelayError {
         match self {
             Self::UnreachableFlagKey { reason } => write!(
                 f,
-                "the relay proxy cannot be asked for this flag key over HTTP: it {reason}; \
-                 in-process evaluation can use it"
+                "the flag key cannot be part of a request path: it {reason}; \
+                 use in-process evaluation for this flag"
             ),
             Self::InvalidContext(error) => write!(f, "{error}"),
             Self::RateLimited { remaining } => write!(
                 f,
-                "the relay proxy asked to wait (429 Retry-After); next request in {} s",
+                "requests to the relay proxy are rate limited (429 Retry-After); next request in {} s",
                 remaining.as_millis().div_ceil(1000)
             ),
-            Self::NotConnected(cause) => write!(f, "no connection to the relay proxy: {cause}"),
+            Self::NotConnected(cause) => write!(f, "connecting to the relay proxy failed: {cause}"),
             Self::Interrupted(cause) => {
-                write!(f, "the connection to the relay proxy broke: {cause}")
+                write!(
+                    f,
+                    "the connection to the relay proxy was interrupted: {cause}"
+                )
             }
             Self::Timeout { timeout, sent } => write!(
                 f,
@@ -306,10 +310,10 @@ impl Error for RelayError {
     }
 }
 
-/// What a status says about the deployment (GOFF-ERR-004).
+/// The meaning of a status, and what to check (GOFF-ERR-004).
 fn status_meaning(status: u16) -> Option<&'static str> {
     Some(match status {
-        300..=399 => "a redirect, which is refused; check the option `endpoint`",
+        300..=399 => "redirects are not followed; check the option `endpoint`",
         401 => "unauthorized; check the option `api_key`",
         403 => "forbidden; check the option `api_key`",
         404 => "no such endpoint; check the path of the option `endpoint`",
@@ -320,35 +324,35 @@ fn status_meaning(status: u16) -> Option<&'static str> {
     })
 }
 
-/// Why an evaluation gave no value.
+/// Why an evaluation failed.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum ResolutionError {
-    /// The client is not initialised, or was shut down (GOFF-LIFE-006).
+    /// The client is not initialized, or was shut down (GOFF-LIFE-006).
     NotReady {
-        /// Which of the two, and what to do.
+        /// Which of the two, and what to do next.
         reason: &'static str,
     },
-    /// The relay proxy gave no resolution.
+    /// The request to the relay proxy failed.
     Relay(RelayError),
-    /// The evaluation in this process ended in an error; the code is the engine's own
-    /// (GOFF-ERR-001, GOFF-ERR-003).
+    /// The in-process evaluation failed, with the code of the engine (GOFF-ERR-001,
+    /// GOFF-ERR-003).
     InProcess(EvaluationFailure),
-    /// The flag's value is of another type than the one asked for (GOFF-EVAL-002 to -005).
+    /// The flag's value does not have the requested type (GOFF-EVAL-002 to -005).
     TypeMismatch {
         /// The flag's key.
         flag_key: String,
-        /// The type asked for.
+        /// The requested type.
         wanted: &'static str,
-        /// What the value is.
+        /// The description of the value.
         found: String,
-        /// The resolution whose value it was.
+        /// The resolution with the value.
         resolution: Arc<Resolution>,
     },
 }
 
 impl ResolutionError {
-    /// The error code: with [`RelayError::code`] the one table from failures to codes.
+    /// The error code: together with [`RelayError::code`] the one table of codes.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -359,8 +363,8 @@ impl ResolutionError {
         }
     }
 
-    /// Who evaluated the flag, as far as this client can know. A mismatch of types is found in an
-    /// answer, whose origin its finder knows; by itself it says that there was one.
+    /// Where the flag was evaluated, as far as this client can know. For a type mismatch the origin
+    /// is that of the answer; use [`Outcome::origin`](crate::Outcome) where you have it.
     #[must_use]
     pub fn origin(&self) -> Origin {
         match self {
@@ -371,7 +375,7 @@ impl ResolutionError {
         }
     }
 
-    /// What the flag's answer said beside the error, where there was an answer.
+    /// The resolution in the answer, if the error came with one.
     #[must_use]
     pub fn resolution(&self) -> Option<&Arc<Resolution>> {
         match self {
@@ -445,7 +449,7 @@ mod tests {
 
     /// GOFF-ERR-001, GOFF-ERR-002.
     #[test]
-    fn every_code_of_the_wire_has_its_own_name_and_others_pass_through() {
+    fn known_codes_have_a_variant_and_others_pass_unchanged() {
         for wire in [
             "PROVIDER_NOT_READY",
             "FLAG_NOT_FOUND",
@@ -528,9 +532,9 @@ mod tests {
         assert_eq!(not_ready.code(), ProviderNotReady);
     }
 
-    /// GOFF-ERR-004: statuses can be told apart by class, with advice.
+    /// GOFF-ERR-004: the message depends on the class of the status and contains advice.
     #[test]
-    fn message_names_the_status_and_what_to_check() {
+    fn message_contains_status_and_advice() {
         for (code, part) in [
             (301, "redirect"),
             (401, "api_key"),
@@ -547,9 +551,9 @@ mod tests {
         }
     }
 
-    /// GOFF-ERR-003: the evaluator's own words are the message.
+    /// GOFF-ERR-003: the evaluator's message is the error's message.
     #[test]
-    fn details_of_a_failed_evaluation_are_the_message() {
+    fn message_is_the_details_of_a_failed_evaluation() {
         let failure = |details: &str| {
             RelayError::Evaluation(EvaluationFailure {
                 code: ErrorCode::TargetingKeyMissing,

@@ -1,11 +1,11 @@
 //! Where flags are evaluated.
 
-/// Who evaluates a client's flags.
+/// The place where a client's flags are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum EvaluationType {
-    /// The relay proxy, asked for every evaluation that no cache answers.
+    /// The relay proxy, with one request for each evaluation that the cache cannot answer.
     #[default]
     Remote,
-    /// This process, with a configuration that it holds.
+    /// This process, with a flag configuration in memory.
     InProcess,
 }

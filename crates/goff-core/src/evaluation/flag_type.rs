@@ -1,4 +1,4 @@
-//! The one place where a flag's JSON value becomes a Rust value, or a type mismatch.
+//! The conversion of a flag's JSON value to a Rust value, or to a type mismatch.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,36 +7,35 @@ use serde_json::{Map, Value};
 
 use crate::evaluation::{Resolution, ResolutionError};
 
-/// A type that a flag's value can have. It never coerces: a boolean is no number, a fraction no
-/// integer (GOFF-EVAL-002 to -005).
+/// A Rust type for a flag's value. Conversions never coerce: a boolean is not a number, a fraction
+/// not an integer (GOFF-EVAL-002 to -005).
 pub trait FlagType: Sized {
-    /// What the type is called in an error message.
+    /// The name of the type in error messages.
     const NAME: &'static str;
 
-    /// The value as this type.
+    /// Converts a value to this type.
     ///
     /// # Errors
-    /// What the value is instead.
+    /// A description of the value, such as "a string".
     fn from_json(value: &Value) -> Result<Self, Cow<'static, str>>;
 
-    /// A value of this type as JSON: what usage data say was served where the caller's default
-    /// was.
+    /// Converts a value of this type to JSON, for usage data about a caller's default.
     fn to_json(&self) -> Value;
 }
 
-/// A resolution once it is projected into the asked type.
+/// A resolution after its conversion to the requested type.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Projection<T> {
     /// The flag's value.
     Value(T),
-    /// The flag is switched off: the caller's default applies (GOFF-EVAL-008).
+    /// The flag is disabled: the caller's default applies (GOFF-EVAL-008).
     Disabled,
-    /// The flag gave null: the caller's default applies (GOFF-EVAL-006).
+    /// The value is null: the caller's default applies (GOFF-EVAL-006).
     Null,
 }
 
-/// Projects a resolution into the asked type. Disabled and null are seen before the type, because
-/// neither is a value.
+/// Converts a resolution to the requested type. Disabled flags and null come before the type check,
+/// because neither has a value.
 ///
 /// # Errors
 /// [`ResolutionError::TypeMismatch`].
@@ -47,10 +46,10 @@ pub fn project<T: FlagType>(
     project_with(flag_key, resolution, T::NAME, T::from_json)
 }
 
-/// Projects a resolution with a conversion of the caller's own; `wanted` is the type's name.
+/// Converts a resolution with a custom conversion; `wanted` is the name of the type.
 ///
 /// # Errors
-/// [`ResolutionError::TypeMismatch`], with what `convert` says the value is.
+/// [`ResolutionError::TypeMismatch`], with the description from `convert`.
 pub fn project_with<T>(
     flag_key: &str,
     resolution: &Arc<Resolution>,
@@ -89,10 +88,10 @@ impl FlagType for bool {
 impl FlagType for i64 {
     const NAME: &'static str = "a 64-bit integer";
 
-    /// `100.0` is an integer too, since JSON makes no difference.
+    /// `100.0` is an integer too: JSON does not distinguish the two.
     fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
         let whole = |float: f64| {
-            // Both bounds are exact as doubles; the upper one is the first that does not fit.
+            // Both bounds are exact as `f64`; the upper one is excluded.
             let fits = float.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&float);
             #[expect(
                 clippy::cast_possible_truncation,
@@ -117,7 +116,7 @@ impl FlagType for i64 {
 impl FlagType for f64 {
     const NAME: &'static str = "a number";
 
-    /// A whole number is a number (GOFF-EVAL-003, Python C10).
+    /// A whole number is a number (GOFF-EVAL-003, docs/python-parity.md C10).
     fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
         value.as_f64().ok_or_else(|| found(value))
     }
@@ -166,13 +165,13 @@ impl FlagType for Value {
     }
 }
 
-/// What a value is, for an error message; never the value itself.
+/// A description of a value for error messages, without the value.
 pub(crate) fn found(value: &Value) -> Cow<'static, str> {
     Cow::Borrowed(match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
         Value::Number(number) if number.is_i64() => "an integer",
-        Value::Number(number) if number.is_u64() => "an integer beyond 64 bits with sign",
+        Value::Number(number) if number.is_u64() => "an integer above the range of i64",
         Value::Number(number) if number.as_f64().is_some_and(|float| float.fract() == 0.0) => {
             "a whole number"
         }
@@ -217,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn each_type_takes_its_own_values() {
+    fn each_type_accepts_its_values() {
         assert_eq!(typed(json!(true)), Ok(true));
         assert_eq!(typed(json!("x")), Ok("x".to_owned()));
         assert_eq!(typed(json!(7)), Ok(7_i64));
@@ -230,9 +229,9 @@ mod tests {
         );
     }
 
-    /// GOFF-EVAL-004: a boolean never satisfies a number, nor anything else.
+    /// GOFF-EVAL-004: a boolean is neither a number nor a string.
     #[test]
-    fn booleans_strings_and_numbers_never_stand_for_each_other() {
+    fn booleans_strings_and_numbers_are_not_coerced() {
         refused::<i64>(
             json!(true),
             "flag `flag` holds a boolean, not a 64-bit integer",
@@ -253,7 +252,7 @@ mod tests {
         );
     }
 
-    /// GOFF-EVAL-003: whole JSON numbers are numbers. C10: and `100.0` is an integer.
+    /// GOFF-EVAL-003: whole JSON numbers are numbers. docs/python-parity.md C10: `100.0` is an integer.
     #[test]
     fn float_accepts_whole_numbers_and_integer_accepts_integral_floats() {
         assert_eq!(typed(json!(100)), Ok(100.0));
@@ -267,7 +266,7 @@ mod tests {
 
     /// GOFF-EVAL-005: never truncated, rounded or wrapped.
     #[test]
-    fn integer_refuses_fractions_and_what_does_not_fit() {
+    fn integer_refuses_fractions_and_values_outside_its_range() {
         refused::<i64>(
             json!(100.25),
             "flag `flag` holds a number with a fraction, not a 64-bit integer",
@@ -275,7 +274,7 @@ mod tests {
         for beyond in [json!(u64::MAX), json!(i64::MAX as u64 + 1)] {
             refused::<i64>(
                 beyond,
-                "flag `flag` holds an integer beyond 64 bits with sign, not a 64-bit integer",
+                "flag `flag` holds an integer above the range of i64, not a 64-bit integer",
             );
         }
         for beyond in [json!(1e30), json!(TWO_TO_63), json!(-1e19)] {
@@ -286,9 +285,9 @@ mod tests {
         }
     }
 
-    /// GOFF-EVAL-006, GOFF-EVAL-008: neither is ever a zero value, or a mismatch.
+    /// GOFF-EVAL-006, GOFF-EVAL-008: neither becomes a zero value or a mismatch.
     #[test]
-    fn disabled_and_null_are_seen_before_the_type() {
+    fn disabled_and_null_come_before_the_type_check() {
         for value in [json!(null), json!(false), json!("x"), json!(1)] {
             let disabled = Arc::new(Resolution {
                 value,
@@ -316,7 +315,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn integers_survive_and_fractions_never_pass(int in any::<i64>(), float in any::<f64>()) {
+        fn integers_are_exact_and_fractions_refused(int in any::<i64>(), float in any::<f64>()) {
             prop_assert_eq!(typed(json!(int)), Ok(int));
             if float.is_finite() {
                 prop_assert_eq!(typed(json!(float)), Ok(float));

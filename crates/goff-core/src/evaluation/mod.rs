@@ -1,4 +1,4 @@
-//! What an evaluation gives: a resolution, its projection into a Rust type, errors and their one
+//! The result of an evaluation: the resolution, its conversion to a Rust type, errors and their one
 //! table of codes, and the outcome with its origin.
 
 mod error;

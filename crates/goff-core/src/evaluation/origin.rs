@@ -1,36 +1,36 @@
-//! Who evaluated a flag.
+//! The origin of a result.
 
-/// Who evaluated a flag, as far as this client can know. The relay proxy records what it
-/// evaluated itself, so the origin decides whether this client records it too.
+/// Where a flag was evaluated, as far as this client can know. The relay proxy records its own
+/// evaluations, so the origin decides whether this client records usage data.
 ///
-/// Exhaustive on purpose: whoever decides by it has decided for every origin.
+/// Exhaustive on purpose: code that depends on the origin has to handle every one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Origin {
-    /// The relay proxy, for this very call.
+    /// On the relay proxy, for this call.
     Relay,
-    /// This client's cache.
+    /// From this client's cache.
     Cache,
-    /// The relay proxy, for another caller whose request this one shared.
+    /// On the relay proxy, for another caller whose single-flight request this call joined.
     Shared,
-    /// This process.
+    /// In this process.
     InProcess,
-    /// The relay proxy was asked because this process could not.
+    /// In-process evaluation failed and fell back to the relay proxy.
     Fallback(FallbackOrigin),
-    /// Certainly nobody: the evaluation was refused before it was sent, or answered with a status
-    /// that evaluates nothing.
+    /// Not evaluated: the request was refused before it was sent, or answered with a status that
+    /// rules out an evaluation.
     NotEvaluated,
-    /// Perhaps the relay proxy: the request was sent and its answer was lost or unreadable.
+    /// Perhaps on the relay proxy: the request was sent, and the answer was lost or unreadable.
     Unknown,
 }
 
-/// Who evaluated a flag when the relay proxy was asked in place of this process
+/// Where a flag was evaluated after in-process evaluation fell back to the relay proxy
 /// (GOFF-FALLBACK-006).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FallbackOrigin {
-    /// The relay proxy answered, be it with an error.
+    /// The relay proxy answered, with a value or an error.
     Answered,
-    /// Certainly not the relay proxy, so that only this process tried.
+    /// Not on the relay proxy; only this process tried.
     NotEvaluated,
-    /// Perhaps the relay proxy: its answer was lost or unreadable.
+    /// Perhaps on the relay proxy: its answer was lost or unreadable.
     Unknown,
 }

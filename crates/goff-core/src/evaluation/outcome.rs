@@ -1,24 +1,23 @@
-//! A result and who evaluated it: what usage data are decided by.
+//! A result with its origin. Usage data depends on both.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::evaluation::{Origin, Resolution, ResolutionError};
 
-/// What an evaluation gave, and where it came from.
+/// The result of an evaluation and its origin.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Outcome {
     /// The flag's key.
     pub flag_key: Arc<str>,
-    /// The resolution, or why there is none: boxed, so that an outcome, which is handed from one to
-    /// the next for every evaluation, is small.
+    /// The resolution, or the error, which is boxed to keep the result small.
     pub result: Result<Arc<Resolution>, Box<ResolutionError>>,
-    /// Who evaluated the flag.
+    /// Where the flag was evaluated.
     pub origin: Origin,
 }
 
 impl Outcome {
-    /// A flag's result and its origin.
+    /// Creates the outcome of a flag's evaluation.
     pub fn new(
         flag_key: impl Into<Arc<str>>,
         result: Result<Arc<Resolution>, Box<ResolutionError>>,
@@ -31,7 +30,7 @@ impl Outcome {
         }
     }
 
-    /// What the flag's answer said, whether it is a value or an error.
+    /// The resolution, if the flag was resolved or its error contains one.
     #[must_use]
     pub fn resolution(&self) -> Option<&Arc<Resolution>> {
         match &self.result {
@@ -41,21 +40,18 @@ impl Outcome {
     }
 }
 
-/// Carries one outcome from a resolver to a hook. The resolver fills it once; whoever takes it
-/// first has it, everybody else finds it empty.
+/// Carries one outcome from a resolver to a hook. The first [`take`](Self::take) empties it.
 #[derive(Debug, Default)]
 pub struct OutcomeSlot(Mutex<Option<Outcome>>);
 
 impl OutcomeSlot {
-    /// Puts the outcome in.
-    #[inline]
+    /// Stores the outcome.
     pub fn fill(&self, outcome: Outcome) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
     }
 
-    /// Takes the outcome out.
+    /// Takes the outcome.
     #[must_use]
-    #[inline]
     pub fn take(&self) -> Option<Outcome> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -66,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slot_gives_its_outcome_once() {
+    fn outcome_is_taken_once() {
         let slot = OutcomeSlot::default();
         assert!(slot.take().is_none());
         slot.fill(Outcome {

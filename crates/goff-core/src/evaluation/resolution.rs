@@ -1,32 +1,33 @@
-//! What an evaluation gave, before it has a Rust type.
+//! The resolution of a flag, before it has a Rust type.
 
 use std::fmt;
 
 use serde_json::{Map, Value};
 
-/// A flag's resolution as the relay proxy or the engine gave it. It is immutable and travels
-/// behind an `Arc`, so that a cached answer is shared, not copied.
+/// A flag's resolution from the relay proxy or the engine. It is shared in an `Arc`, so a cached
+/// resolution is not copied.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Resolution {
-    /// The value; null for a disabled flag, or where a rule names a variation that does not exist.
+    /// The value; null for a disabled flag, and if a rule names a variation that does not exist.
     pub value: Value,
-    /// Why this value.
+    /// Why this value was chosen.
     pub reason: Reason,
-    /// The variant's name; `SdkDefault` for a disabled flag. `None` when the answer had none.
+    /// The variant's name; `SdkDefault` for a disabled flag; `None` if the answer contained none.
     pub variant: Option<String>,
-    /// Flag metadata, verbatim, with whatever the relay proxy added (GOFF-EVAL-010).
+    /// Flag metadata, verbatim, including entries that the relay proxy added (GOFF-EVAL-010).
     pub metadata: Map<String, Value>,
-    /// The flag's version, where the answer carries one (OFREP does not).
+    /// The flag's version, if the answer contains one (OFREP answers do not).
     pub version: Option<String>,
-    /// Whether usage of this flag may be recorded; true where the answer does not say.
+    /// Whether usage of this flag may be recorded; true if the answer does not say.
     pub track_events: bool,
-    /// Whether the answer may be kept for an equal evaluation.
+    /// Whether the resolution may be cached.
     pub cacheable: bool,
 }
 
 impl Resolution {
-    /// A value and its reason; trackable, not cacheable, without variant, metadata and version.
+    /// Creates a resolution that is trackable and not cacheable, without variant, metadata and
+    /// version.
     pub fn new(value: impl Into<Value>, reason: Reason) -> Self {
         Self {
             value: value.into(),
@@ -74,22 +75,22 @@ impl Resolution {
         self
     }
 
-    /// Says whether usage of this flag may be recorded.
+    /// Sets whether usage of this flag may be recorded.
     #[must_use]
     pub fn with_track_events(mut self, track_events: bool) -> Self {
         self.track_events = track_events;
         self
     }
 
-    /// Says whether the answer may be kept for an equal evaluation.
+    /// Sets whether the resolution may be cached.
     #[must_use]
     pub fn with_cacheable(mut self, cacheable: bool) -> Self {
         self.cacheable = cacheable;
         self
     }
 
-    /// Whether the flag is switched off: then [`value`](Self::value) is not the flag's, and every
-    /// caller gets its own default (GOFF-EVAL-008, Python C4).
+    /// Whether the flag is disabled: callers then get their default instead of
+    /// [`value`](Self::value) (GOFF-EVAL-008, docs/python-parity.md C4).
     #[must_use]
     pub fn is_disabled(&self) -> bool {
         self.reason == Reason::Disabled
@@ -103,7 +104,7 @@ impl Default for Resolution {
     }
 }
 
-/// Why a value was chosen. An open set: what is not listed travels as [`Reason::Other`]
+/// Why a value was chosen. An open set: a reason that is not listed becomes [`Reason::Other`],
 /// unchanged (GOFF-EVAL-007; upstream `modules/core/flag/resolution_reason.go`).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -114,24 +115,24 @@ pub enum Reason {
     Default,
     /// A targeting rule matched.
     TargetingMatch,
-    /// A targeting rule matched and split its users.
+    /// A targeting rule with percentages matched.
     TargetingMatchSplit,
-    /// The default rule split its users.
+    /// The default rule has percentages.
     Split,
-    /// The answer came from this client's cache or from another caller's request.
+    /// The resolution came from this client's cache or from another caller's request.
     Cached,
-    /// The flag is switched off.
+    /// The flag is disabled.
     Disabled,
     /// The evaluation failed.
     Error,
-    /// Nobody knows.
+    /// The reason is unknown.
     Unknown,
-    /// Any other reason, as it was sent.
+    /// Any other reason, verbatim.
     Other(Box<str>),
 }
 
 impl Reason {
-    /// The reason as it is spelled on the wire.
+    /// The reason on the wire.
     #[must_use]
     pub fn as_str(&self) -> &str {
         match self {
@@ -180,9 +181,9 @@ pub const SDK_DEFAULT_VARIANT: &str = "SdkDefault";
 mod tests {
     use super::*;
 
-    /// GOFF-EVAL-007: known reasons have a name of their own, others pass through.
+    /// GOFF-EVAL-007: known reasons have a variant, others pass unchanged.
     #[test]
-    fn reason_survives_reading_and_writing() {
+    fn reason_is_read_and_written_unchanged() {
         for wire in [
             "STATIC",
             "DEFAULT",

@@ -1,11 +1,11 @@
-//! The API key: a secret that is checked once and never printed.
+//! The API key: a secret that is validated once and never printed.
 
 use std::fmt;
 
-/// An API key of the relay proxy. It selects the flag set there, so nothing that one key fetched
-/// is ever shared with another (relay-proxy authentication, GOFF-AUTH-001).
+/// An API key of the relay proxy. It selects the flag set there, so data that was fetched with one
+/// key is never shared with another (GOFF-AUTH-001).
 ///
-/// `Debug` never shows the key, and the type has no `Display`.
+/// `Debug` does not show the key, and the type has no `Display`.
 ///
 /// ```
 /// # use goff_core::ApiKey;
@@ -17,26 +17,26 @@ use std::fmt;
 pub struct ApiKey(Box<str>);
 
 impl ApiKey {
-    /// Takes a key as the operator of the relay proxy wrote it.
+    /// Validates a key.
     ///
     /// # Errors
-    /// An empty key; a key that cannot travel in an HTTP header unchanged: control characters (line breaks
-    /// would inject headers) or white space at either end (HTTP strips it).
+    /// An empty key, and a key that an HTTP header would change: with control characters (line
+    /// breaks would inject headers) or white space at either end (HTTP strips it).
     pub fn new(key: impl Into<String>) -> Result<Self, ApiKeyError> {
         let key = key.into();
         if key.is_empty() {
             return Err(ApiKeyError("is empty"));
         }
         if key.chars().any(char::is_control) {
-            return Err(ApiKeyError("holds a control character"));
+            return Err(ApiKeyError("contains a control character"));
         }
         if key.trim() != key {
-            return Err(ApiKeyError("begins or ends with white space"));
+            return Err(ApiKeyError("starts or ends with white space"));
         }
         Ok(Self(key.into()))
     }
 
-    /// The key itself, for the one place that puts it on the wire.
+    /// The key, for the code that writes it to the wire.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -65,7 +65,7 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Why a text cannot be an API key. It never quotes the text.
+/// Why a text cannot be an API key. The message never contains the text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiKeyError(&'static str);
 
@@ -82,14 +82,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn refusal_names_the_reason_and_never_the_key() {
+    fn refusal_gives_the_reason_without_the_key() {
         for (key, reason) in [
             ("", "is empty"),
-            ("secret\r\nx: y", "holds a control character"),
-            ("secret\n", "holds a control character"),
-            ("secret\0", "holds a control character"),
-            (" secret", "begins or ends with white space"),
-            ("secret ", "begins or ends with white space"),
+            ("secret\r\nx: y", "contains a control character"),
+            ("secret\n", "contains a control character"),
+            ("secret\0", "contains a control character"),
+            (" secret", "starts or ends with white space"),
+            ("secret ", "starts or ends with white space"),
         ] {
             let error = ApiKey::new(key).unwrap_err();
             assert_eq!(error.to_string(), reason);
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn key_is_kept_as_written() {
+    fn key_is_kept_unchanged() {
         for key in ["a+b&c d#e=%", "ключ", "x"] {
             assert_eq!(ApiKey::new(key).unwrap().expose(), key);
         }

@@ -1,4 +1,4 @@
-//! The seam between evaluation and transport: what a relay proxy can be asked.
+//! The seam between evaluation and transport.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,17 +10,19 @@ use crate::evaluation::{EvaluationFailure, RelayError, Resolution};
 use crate::relay::{ConfigurationUpdate, Etag};
 use crate::usage::EventBatch;
 
-/// A relay proxy, by whatever transport. `goff-http` implements it over HTTP; a test scripts one.
+/// The requests to a relay proxy, over any transport. `goff-http` implements it over HTTP;
+/// `goff-testkit` has a scripted one.
 ///
-/// Called concurrently, from any task: once per uncached evaluation, per refresh of the
-/// configuration and per batch of usage data. An implementation bounds its own time (GOFF-REM-006),
-/// does not retry (GOFF-REM-005), never panics, and blocks no thread.
+/// Methods are called concurrently, from any task: once per uncached evaluation, per refresh of the
+/// configuration and per batch of usage data. An implementation applies a timeout (GOFF-REM-006),
+/// does not retry (GOFF-REM-005), never panics, and blocks no thread. Only [`evaluate`](Self::evaluate)
+/// is required; the other methods default to [`RelayError::Unsupported`].
 #[async_trait]
 pub trait RelayClient: fmt::Debug + Send + Sync {
     /// Evaluates one flag.
     ///
     /// # Errors
-    /// [`RelayError`]; an answer that carries an error code is one, whatever its HTTP status.
+    /// [`RelayError`], also for an answer with an error code, whatever its HTTP status.
     async fn evaluate(
         &self,
         flag_key: &str,
@@ -37,12 +39,12 @@ pub trait RelayClient: fmt::Debug + Send + Sync {
         })
     }
 
-    /// Asks for the flags themselves, to evaluate them in process (GOFF-IP-001): those of `flags`,
-    /// or all where it is empty (GOFF-IP-002). `held` is the ETag of the configuration that the
-    /// caller has; without one the answer is a configuration.
+    /// Fetches the flag configuration for in-process evaluation (GOFF-IP-001): the flags in `flags`,
+    /// or all if it is empty (GOFF-IP-002). `held` is the ETag of the caller's current
+    /// configuration; without one the answer is always a configuration.
     ///
     /// # Errors
-    /// [`RelayError`], where there is no configuration that can be read (GOFF-IP-008).
+    /// [`RelayError`], also for an answer without a readable configuration (GOFF-IP-008).
     async fn flag_configuration(
         &self,
         _flags: &[String],
@@ -53,7 +55,7 @@ pub trait RelayClient: fmt::Debug + Send + Sync {
         })
     }
 
-    /// Delivers usage data. Never sent twice by itself: the wire has no deduplication key.
+    /// Delivers usage data, in one attempt: the wire has no deduplication key.
     ///
     /// # Errors
     /// [`RelayError`]; unless its [`origin`](RelayError::origin) is
@@ -65,5 +67,5 @@ pub trait RelayClient: fmt::Debug + Send + Sync {
     }
 }
 
-/// The flags of one bulk evaluation by key: each with its resolution, or its own failure.
+/// The flags of a bulk evaluation by key, each with its resolution or its failure.
 pub type BulkEvaluation = BTreeMap<String, Result<Resolution, EvaluationFailure>>;

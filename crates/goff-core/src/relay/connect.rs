@@ -1,4 +1,4 @@
-//! The seam below HTTP and WebSocket: one stream to the relay proxy.
+//! The seam below HTTP and WebSocket: a stream to the relay proxy.
 
 use std::fmt;
 use std::io;
@@ -6,16 +6,16 @@ use std::io;
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// Opens streams to one endpoint: over TCP, TLS, a Unix socket, or a test's own pipe.
+/// Opens streams to one endpoint: over TCP, TLS, a Unix socket, or an in-memory pipe in a test.
 ///
-/// Called whenever a request finds no idle connection, concurrently, and dropped unfinished when
-/// the request's time is over. The stream speaks HTTP/1.1 in clear; whatever secures it is inside.
+/// Called concurrently, for each request without an idle connection; the future is dropped when the
+/// request times out. The stream carries plain HTTP/1.1; encryption is the connector's part.
 #[async_trait]
 pub trait Connect: fmt::Debug + Send + Sync {
     /// Opens one stream.
     ///
     /// # Errors
-    /// Whatever kept it from opening; nothing has been sent to the server by then.
+    /// Why the stream was not opened. No part of the request was sent.
     async fn connect(&self) -> io::Result<Box<dyn ByteStream>>;
 }
 

@@ -1,4 +1,4 @@
-//! The relay proxy's base URL: checked once, joined without losing its path prefix.
+//! The relay proxy's base URL.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -6,11 +6,10 @@ use std::str::FromStr;
 
 use http::Uri;
 
-/// Where a relay proxy answers: `http://`, `https://` or, for a Unix socket, `unix:///path`.
+/// The base URL of a relay proxy: `http://`, `https://` or, for a Unix socket, `unix:///path`.
 ///
-/// Trailing slashes are dropped, a path prefix is kept (GOFF-IP-003). Query, fragment and user
-/// information are refused, because a base URL with them would be cut or leaked when joined
-/// (GOFF-CFG-001).
+/// Trailing slashes are dropped, a path prefix is kept (GOFF-IP-003). A query, a fragment or user
+/// information is refused, because joining a path would cut or leak them (GOFF-CFG-001).
 ///
 /// ```
 /// # use goff_core::Endpoint;
@@ -21,7 +20,7 @@ use http::Uri;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     kind: EndpointKind,
-    /// What requests are joined to: scheme, authority and prefix, without a trailing slash.
+    /// Scheme, authority and prefix, without a trailing slash.
     base: Box<str>,
     host: Box<str>,
     port: u16,
@@ -35,7 +34,7 @@ enum EndpointKind {
 }
 
 impl Endpoint {
-    /// The URL of `path`, which begins with `/`. For a Unix socket the host is `localhost`.
+    /// The URL of `path`, which starts with `/`. For a Unix socket the host is `localhost`.
     #[must_use]
     pub fn join(&self, path: &str) -> String {
         let mut url = String::with_capacity(self.base.len() + path.len());
@@ -44,13 +43,13 @@ impl Endpoint {
         url
     }
 
-    /// Whether the connection is to be made over TLS.
+    /// Whether connections use TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
         matches!(self.kind, EndpointKind::Https)
     }
 
-    /// The socket's path, when the endpoint is a Unix socket.
+    /// The path of the Unix socket, if the endpoint is one.
     #[must_use]
     pub fn unix_socket(&self) -> Option<&Path> {
         match &self.kind {
@@ -59,7 +58,7 @@ impl Endpoint {
         }
     }
 
-    /// The host to connect to; IPv6 addresses without their brackets.
+    /// The host to connect to; an IPv6 address without brackets.
     #[must_use]
     pub fn host(&self) -> &str {
         self.host
@@ -68,7 +67,7 @@ impl Endpoint {
             .unwrap_or(&self.host)
     }
 
-    /// The port to connect to: 80 or 443 where the URL names none.
+    /// The port to connect to; 80 or 443 if the URL contains none.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -77,14 +76,14 @@ impl Endpoint {
     fn unix(path: &str) -> Result<Self, EndpointError> {
         if !path.starts_with('/') {
             return Err(EndpointError(
-                "has no absolute socket path; write `unix:///path/to/socket`",
+                "has no absolute socket path; use `unix:///path/to/socket`",
             ));
         }
         if path.ends_with('/') {
             return Err(EndpointError("names a directory instead of a socket"));
         }
         if path.contains('\0') {
-            return Err(EndpointError("holds a NUL character"));
+            return Err(EndpointError("contains a NUL character"));
         }
         Ok(Self {
             kind: EndpointKind::Unix(PathBuf::from(path)),
@@ -111,25 +110,23 @@ impl FromStr for Endpoint {
             (EndpointKind::Https, 443)
         } else {
             return Err(EndpointError(
-                "is no absolute URL that begins with `http://`, `https://` or `unix://`",
+                "is not an absolute URL that starts with `http://`, `https://` or `unix://`",
             ));
         };
-        // `http::Uri` drops a fragment without a word, so look before it parses.
+        // `http::Uri` silently drops a fragment, so this check comes before parsing.
         if url.contains('#') {
-            return Err(EndpointError(
-                "has a fragment (`#…`), which no base URL can",
-            ));
+            return Err(EndpointError("contains a fragment (`#…`); remove it"));
         }
         if url.contains('?') {
-            return Err(EndpointError("has a query (`?…`), which no base URL can"));
+            return Err(EndpointError("contains a query (`?…`); remove it"));
         }
         let uri: Uri = url
             .parse()
-            .map_err(|_| EndpointError("is no valid URL (non-ASCII hosts go in punycode)"))?;
+            .map_err(|_| EndpointError("is not a valid URL (write non-ASCII hosts in punycode)"))?;
         let authority = uri.authority().ok_or(EndpointError("has no host"))?;
         if authority.as_str().contains('@') {
             return Err(EndpointError(
-                "has user information (`user:password@`); use the option `api_key`",
+                "contains user information (`user:password@`); use the option `api_key`",
             ));
         }
         if authority.host().is_empty() || authority.host() == "[]" {
@@ -138,7 +135,7 @@ impl FromStr for Endpoint {
         let port = match authority.as_str().strip_prefix(authority.host()) {
             None | Some("") => default_port,
             Some(_) => match authority.port_u16() {
-                None | Some(0) => return Err(EndpointError("has no valid port")),
+                None | Some(0) => return Err(EndpointError("has an invalid port")),
                 Some(port) => port,
             },
         };
@@ -173,7 +170,8 @@ fn strip_scheme<'a>(url: &'a str, scheme: &str) -> Option<&'a str> {
     head.eq_ignore_ascii_case(scheme).then_some(rest)
 }
 
-/// Why a text is no [`Endpoint`]. It never quotes the text, which may hold a password.
+/// Why a text is not an [`Endpoint`]. The message never contains the text, which may include a
+/// password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointError(&'static str);
 
@@ -197,16 +195,16 @@ mod tests {
 
     /// GOFF-CFG-001.
     #[test]
-    fn refuses_what_is_no_base_url_and_says_why() {
+    fn refusal_gives_the_reason_without_the_url() {
         for (url, part) in [
             ("", "is empty"),
-            ("not a url", "no absolute URL"),
-            ("/relative", "no absolute URL"),
-            ("//host", "no absolute URL"),
-            ("localhost:1031", "no absolute URL"),
-            ("ftp://host", "no absolute URL"),
-            ("ws://host", "no absolute URL"),
-            ("http:/host", "no absolute URL"),
+            ("not a url", "not an absolute URL"),
+            ("/relative", "not an absolute URL"),
+            ("//host", "not an absolute URL"),
+            ("localhost:1031", "not an absolute URL"),
+            ("ftp://host", "not an absolute URL"),
+            ("ws://host", "not an absolute URL"),
+            ("http:/host", "not an absolute URL"),
             ("http://", "valid URL"),
             ("http:///path", "valid URL"),
             ("http://ho st", "valid URL"),
@@ -230,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_scheme_host_and_port() {
+    fn url_is_parsed_into_scheme_host_and_port() {
         for (url, host, port, https) in [
             ("http://h", "h", 80, false),
             ("https://h", "h", 443, true),
@@ -246,7 +244,7 @@ mod tests {
         }
     }
 
-    /// Python A.6 row 33: a path prefix with a trailing slash is kept.
+    /// docs/python-parity.md A.6, row 33: a path prefix is kept without its trailing slash.
     #[test]
     fn join_keeps_the_prefix() {
         let endpoint: Endpoint = "https://gofeatureflag.org/ff/".parse().unwrap();
@@ -269,7 +267,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn joining_never_loses_or_doubles_anything(
+        fn joining_keeps_prefix_and_path(
             host in "[a-z][a-z0-9]{0,8}",
             port in proptest::option::of(1..=u16::MAX),
             segments in prop::collection::vec("[A-Za-z0-9._~%-]{1,6}", 0..4),

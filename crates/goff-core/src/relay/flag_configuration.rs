@@ -1,4 +1,4 @@
-//! The flag configuration that a relay proxy hands out for in-process evaluation.
+//! The relay proxy's flag configuration for in-process evaluation.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,24 +6,25 @@ use std::sync::Arc;
 use http::HeaderValue;
 use serde_json::{Map, Value};
 
-/// What `POST /v1/flag/configuration` gives (GOFF-IP-001, GOFF-IP-004).
+/// The answer to `POST /v1/flag/configuration` (GOFF-IP-001, GOFF-IP-004).
 ///
-/// Flags, enrichment and ETag belong together: whoever keeps one keeps all three.
+/// Flags, enrichment and ETag belong together and are stored together.
 #[derive(Debug, Clone, PartialEq, Default)]
 #[non_exhaustive]
 pub struct FlagConfiguration {
-    /// The JSON object of flags by key, exactly as it was received (GOFF-IP-016, GOFF-IP-017).
-    /// `None` where the answer had none, or null: the relay proxy leaves an empty map out, so it is
-    /// either an empty configuration or none at all (GOFF-IP-009).
+    /// The JSON object of flags by key, verbatim (GOFF-IP-016, GOFF-IP-017). `None` if it is absent
+    /// or null in the answer: the relay proxy leaves out an empty map, so the configuration is
+    /// either empty or missing (GOFF-IP-009).
     pub flags: Option<Arc<str>>,
-    /// Attributes that are merged into every evaluation context and win there (GOFF-CTX-005).
+    /// Attributes that are merged into every evaluation context and replace those of the same name
+    /// (GOFF-CTX-005).
     pub enrichment: Map<String, Value>,
-    /// What names this configuration in the next request.
+    /// Identifies this configuration in the next request.
     pub etag: Option<Etag>,
 }
 
 impl FlagConfiguration {
-    /// Flags as a JSON object by key, without enrichment and ETag.
+    /// Creates a configuration of flags, a JSON object by key, without enrichment and ETag.
     pub fn new(flags: impl Into<Arc<str>>) -> Self {
         Self {
             flags: Some(flags.into()),
@@ -53,28 +54,27 @@ impl FlagConfiguration {
     }
 }
 
-/// The answer to a request for the configuration. "Not modified" cannot carry one (GOFF-IP-007).
+/// The answer to a request for the configuration. "Not modified" comes without one (GOFF-IP-007).
 #[derive(Debug, Clone, PartialEq)]
 pub enum ConfigurationUpdate {
-    /// The configuration that the request named is still the current one.
+    /// The configuration that the request identified is still current.
     NotModified,
     /// The current configuration.
     Loaded(FlagConfiguration),
 }
 
-/// An entity tag, kept verbatim: quotes and weakness marks included (GOFF-IP-005). It is compared
-/// byte for byte and never looked into.
+/// An entity tag, verbatim with quotes and weakness marks (GOFF-IP-005), compared byte by byte.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Etag(HeaderValue);
 
 impl Etag {
-    /// The tag as it was received; `None` where the bytes can be no header value.
+    /// Creates a tag from the received bytes; `None` if they are not a valid header value.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         HeaderValue::from_bytes(bytes).ok().map(Self)
     }
 
-    /// The tag as it is sent back.
+    /// The bytes of the tag.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
@@ -105,7 +105,7 @@ mod tests {
 
     /// GOFF-IP-005.
     #[test]
-    fn tag_keeps_every_byte_that_a_header_can_have() {
+    fn tag_keeps_its_bytes() {
         for bytes in [
             &b"\"667-abc\""[..],
             b"W/\"1\"",

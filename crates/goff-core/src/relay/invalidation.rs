@@ -1,37 +1,37 @@
-//! What a change of flags means to whoever holds answers.
+//! Changes of flags, and the seam for those who cache resolutions or flags.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// Flags whose answers may have changed.
+/// Flags whose resolutions may have changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Invalidation {
-    /// Any flag: after a (re)connection, since messages may have been missed, or after a message
-    /// that could not be read.
+    /// Every flag: after a (re)connection, because messages may have been missed, or after an
+    /// unreadable message.
     All,
-    /// The flags that a change message names.
+    /// The flags in a change message.
     Flags(BTreeSet<String>),
 }
 
-/// Whether changes arrive.
+/// The state of the change stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamState {
-    /// Not connected, or not yet.
+    /// Not connected.
     Down,
-    /// Connected: from now on every change arrives.
+    /// Connected: every later change arrives.
     Open,
 }
 
-/// Receives changes: a cache, a poller, a user's own code.
+/// Receives changes: a cache, a poller, or custom code.
 ///
-/// Called by one task at a time, in the order of arrival; it neither waits nor fails. After the
-/// listener was shut down nothing is called.
+/// Its methods are called by one task at a time, in the order of arrival, and not after the
+/// listener's shutdown. They neither wait nor fail.
 pub trait InvalidationSink: fmt::Debug + Send + Sync {
-    /// Answers for these flags that were asked for before this call must not be served after it.
+    /// Resolutions of these flags that were requested before this call must not be served after it.
     fn invalidate(&self, invalidation: Invalidation);
 
-    /// The stream went up or down.
+    /// The stream was opened or lost.
     fn stream_state(&self, state: StreamState);
 }

@@ -1,4 +1,5 @@
-//! The relay proxy: what it can do, how it is reached, and what it says about changed flags.
+//! The relay proxy: its requests, its address and credentials, its flag configuration, and its
+//! messages about changed flags.
 
 mod api_key;
 mod client;

@@ -1,4 +1,4 @@
-//! Resolutions and errors as the SDK spells them.
+//! Resolutions and errors in the SDK's types.
 
 use std::fmt::Write;
 
@@ -11,26 +11,26 @@ use serde_json::{Map, Value};
 
 use crate::evaluation::{ErrorCode, Projection, Reason, Resolution, ResolutionError};
 
-/// The code of a disabled flag towards the SDK, `EvaluationErrorCode::General("FLAG_DISABLED")`.
-/// The SDK passes no default to a provider; an error is how the caller's default stays in force
+/// The error code of a disabled flag in the SDK, `EvaluationErrorCode::General("FLAG_DISABLED")`.
+/// The SDK passes no default to a provider; an error makes the caller's default apply
 /// (GOFF-EVAL-008).
 pub const FLAG_DISABLED: &str = "FLAG_DISABLED";
 
-/// The code of a null value towards the SDK, `EvaluationErrorCode::General("NULL_VALUE")`
+/// The error code of a null value in the SDK, `EvaluationErrorCode::General("NULL_VALUE")`
 /// (GOFF-EVAL-006).
 pub const NULL_VALUE: &str = "NULL_VALUE";
 
-/// Whether an error only says that the flag is switched off, so that the caller's default is the
-/// right value and nothing went wrong.
+/// Whether an error means that the flag is disabled: the caller's default is the right value, and
+/// nothing failed.
 #[must_use]
 pub fn is_disabled(error: &EvaluationError) -> bool {
     matches!(&error.code, EvaluationErrorCode::General(code) if code == FLAG_DISABLED)
 }
 
-/// A projected resolution as the SDK wants it.
+/// Converts a resolution of the requested type to the SDK.
 ///
 /// # Errors
-/// [`FLAG_DISABLED`] and [`NULL_VALUE`], which are no failures, but leave the caller its default.
+/// [`FLAG_DISABLED`] and [`NULL_VALUE`], which are not failures: the caller's default applies.
 pub fn resolution_details<T>(
     flag_key: &str,
     projection: Projection<T>,
@@ -53,8 +53,8 @@ pub fn resolution_details<T>(
     }
 }
 
-/// The SDK's metadata hold scalars only: null, lists, objects and integers beyond `i64` are left
-/// out (GOFF-EVAL-009); the native client hands out all of it.
+/// The SDK's metadata contains scalars only: null, lists, objects and integers above `i64::MAX` are
+/// left out (GOFF-EVAL-009). The native client returns all entries.
 fn flag_metadata(flag_key: &str, metadata: &Map<String, Value>) -> FlagMetadata {
     let mut values = FlagMetadata::default();
     values.values.reserve(metadata.len());
@@ -84,7 +84,7 @@ fn left_out(flag_key: &str, key: &str) {
     tracing::debug!(
         flag_key,
         key,
-        "metadata that the SDK cannot hold is left out"
+        "flag metadata entry left out, the OpenFeature SDK cannot represent it"
     );
 }
 
@@ -105,7 +105,7 @@ impl From<&Reason> for EvaluationReason {
 }
 
 impl From<&ErrorCode> for EvaluationErrorCode {
-    /// Codes that the SDK does not know are `General` with the raw code.
+    /// A code that the SDK does not know becomes `General` with the raw code.
     fn from(code: &ErrorCode) -> Self {
         match code {
             ErrorCode::ProviderNotReady => Self::ProviderNotReady,
@@ -146,7 +146,7 @@ mod tests {
         }
     }
 
-    /// GOFF-REM-003, GOFF-EVAL-009: scalars as they are; what the SDK cannot hold is left out.
+    /// GOFF-REM-003, GOFF-EVAL-009: scalars are unchanged, other entries left out.
     #[test]
     fn value_keeps_variant_reason_and_scalar_metadata() {
         let resolution = resolution(json!({
@@ -167,9 +167,9 @@ mod tests {
         );
     }
 
-    /// GOFF-EVAL-006, GOFF-EVAL-008, Python D1: never `Ok` with a zero value.
+    /// GOFF-EVAL-006, GOFF-EVAL-008, docs/python-parity.md D1: never `Ok` with a zero value.
     #[test]
-    fn disabled_and_null_are_errors_that_name_the_flag() {
+    fn disabled_and_null_are_errors_with_the_flag_key() {
         let resolution = resolution(json!({}));
         let disabled =
             resolution_details("flag", Projection::<bool>::Disabled, &resolution).unwrap_err();
@@ -190,9 +190,9 @@ mod tests {
         );
     }
 
-    /// GOFF-EVAL-007, Python D11.
+    /// GOFF-EVAL-007, docs/python-parity.md D11.
     #[test]
-    fn reasons_the_sdk_does_not_know_keep_their_spelling() {
+    fn reason_that_the_sdk_does_not_know_is_unchanged() {
         for wire in [
             "STATIC",
             "DEFAULT",
@@ -217,9 +217,9 @@ mod tests {
         );
     }
 
-    /// GOFF-ERR-001, GOFF-ERR-002, Python D10.
+    /// GOFF-ERR-001, GOFF-ERR-002, docs/python-parity.md D10.
     #[test]
-    fn codes_the_sdk_does_not_know_are_general_with_the_raw_code() {
+    fn code_that_the_sdk_does_not_know_is_general_with_the_raw_code() {
         for wire in [
             "PROVIDER_NOT_READY",
             "FLAG_NOT_FOUND",

@@ -9,7 +9,7 @@ use crate::context::Unreadable;
 use crate::evaluation::{FlagType, found};
 
 impl FlagType for StructValue {
-    const NAME: &'static str = "an object that the SDK can hold";
+    const NAME: &'static str = "an object of the OpenFeature SDK";
 
     /// Objects only (GOFF-EVAL-002). The SDK has no null: null members are left out; a null in a
     /// list, where that would shift the other items, is a mismatch, and so is an integer above
@@ -41,7 +41,11 @@ fn json_to_value(value: &Value) -> Result<SdkValue, Cow<'static, str>> {
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(int), _) => SdkValue::Int(int),
             (None, Some(float)) if !number.is_u64() => SdkValue::Float(float),
-            _ => return Err(Cow::Borrowed("an object with an integer beyond 64 bits")),
+            _ => {
+                return Err(Cow::Borrowed(
+                    "an object with an integer above the range of i64",
+                ));
+            }
         },
         Value::String(text) => SdkValue::String(text.clone()),
         Value::Array(items) => {
@@ -117,7 +121,7 @@ mod tests {
             (json!({"list": [1, null]}), "a list with null"),
             (
                 json!({"big": u64::MAX}),
-                "an object with an integer beyond 64 bits",
+                "an object with an integer above the range of i64",
             ),
         ] {
             assert_eq!(structure(&value).unwrap_err(), what);

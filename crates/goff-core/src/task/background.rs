@@ -1,4 +1,4 @@
-//! One task in the background: owned, told to stop, waited for within bounds.
+//! A background task with one owner, stopped within a time limit.
 
 use std::fmt;
 use std::future::Future;
@@ -8,30 +8,30 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A task with one owner. Dropping it aborts the task; [`stop`](Self::stop) asks it to end first.
+/// A task with one owner. Dropping it aborts the task; [`stop`](Self::stop) lets it finish first.
 #[derive(Debug)]
 pub struct BackgroundTask {
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
 
-/// Tells a task that it is to end. Loops wait for it beside whatever else they wait for, so that
-/// stopping never takes an interval.
+/// Signals a task to stop. Loops `select!` on it beside every other wait, so that stopping never
+/// takes an interval.
 #[derive(Debug, Clone)]
 pub struct StopSignal(watch::Receiver<bool>);
 
 /// How a task ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stopped {
-    /// By itself, within the grace.
+    /// It finished within the grace period.
     Finished,
-    /// It was cut off when the grace was over.
+    /// It was aborted at the end of the grace period.
     Aborted,
     /// It panicked.
     Panicked,
 }
 
-/// There is no tokio runtime to run a task on.
+/// A background task was started outside a tokio runtime.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct NoRuntimeError;
 
@@ -39,7 +39,7 @@ impl BackgroundTask {
     /// Starts a task on the current runtime.
     ///
     /// # Errors
-    /// When called outside a tokio runtime.
+    /// If called outside a tokio runtime.
     pub fn spawn<F>(run: impl FnOnce(StopSignal) -> F) -> Result<Self, NoRuntimeError>
     where
         F: Future<Output = ()> + Send + 'static,
@@ -50,19 +50,19 @@ impl BackgroundTask {
         Ok(Self { stop, task })
     }
 
-    /// Asks the task to end without waiting for it.
+    /// Signals the task to stop without waiting.
     pub fn signal(&self) {
         self.stop.send_replace(true);
     }
 
-    /// Asks the task to end, waits for it, and cuts it off when `grace` is over. Dropping the
-    /// returned future cuts it off at once.
+    /// Signals the task to stop, waits for at most `grace`, then aborts it. Dropping the returned
+    /// future aborts it at once.
     pub async fn stop(mut self, grace: Duration) -> Stopped {
         self.signal();
         match tokio::time::timeout(grace, &mut self.task).await {
             Ok(Ok(())) => Stopped::Finished,
             Ok(Err(error)) if error.is_panic() => Stopped::Panicked,
-            // Cancelled from outside: its runtime went away.
+            // Cancelled, because its runtime was shut down.
             Ok(Err(_)) => Stopped::Aborted,
             Err(_) => {
                 self.task.abort();
@@ -85,13 +85,13 @@ impl Drop for BackgroundTask {
 }
 
 impl StopSignal {
-    /// Resolves when the task is to end; at once if it already is.
+    /// Resolves when the task should stop.
     pub async fn stopped(&mut self) {
-        // An owner that is gone has aborted the task; to be told so twice does no harm.
+        // Without a sender the owner was dropped, which aborts the task: stop as well.
         let _ = self.0.wait_for(|stop| *stop).await;
     }
 
-    /// Whether the task is to end.
+    /// Whether the task should stop.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         *self.0.borrow() || self.0.has_changed().is_err()
@@ -100,7 +100,9 @@ impl StopSignal {
 
 impl fmt::Display for NoRuntimeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there is no tokio runtime here")
+        f.write_str(
+            "not inside a tokio runtime; call this from an async task or enter a runtime first",
+        )
     }
 }
 
@@ -114,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    /// Says when the task that owns it is gone.
+    /// Sets a flag when the task that owns it is dropped.
     struct Gone(Arc<AtomicBool>);
 
     impl Drop for Gone {
@@ -124,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn task_that_listens_finishes_in_no_time() {
+    async fn task_that_reacts_to_the_signal_finishes_at_once() {
         let task = BackgroundTask::spawn(|mut stop| async move {
             stop.stopped().await;
             assert!(stop.is_stopped());
@@ -137,7 +139,7 @@ mod tests {
 
     /// GOFF-LIFE-005.
     #[tokio::test(start_paused = true)]
-    async fn task_that_hangs_is_cut_off_when_the_grace_is_over() {
+    async fn task_that_hangs_is_aborted_after_the_grace_period() {
         let gone = Arc::new(AtomicBool::new(false));
         let guard = Gone(Arc::clone(&gone));
         let task = BackgroundTask::spawn(|_| async move {
@@ -153,13 +155,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn panic_is_told() {
+    async fn panic_is_reported() {
         let task = BackgroundTask::spawn(|_| async { panic!("on purpose") }).unwrap();
         assert_eq!(task.stop(Duration::from_secs(5)).await, Stopped::Panicked);
     }
 
     #[tokio::test]
-    async fn dropping_the_owner_ends_the_task() {
+    async fn dropping_the_owner_aborts_the_task() {
         let gone = Arc::new(AtomicBool::new(false));
         let guard = Gone(Arc::clone(&gone));
         let task = BackgroundTask::spawn(|_| async move {
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_runtime_it_says_so() {
+    fn spawning_without_a_runtime_is_an_error() {
         assert_eq!(
             BackgroundTask::spawn(|_| async {}).unwrap_err(),
             NoRuntimeError
@@ -183,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn runtime_that_goes_away_first_does_no_harm() {
+    fn stopping_after_the_shutdown_of_the_runtime_reports_an_aborted_task() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()

@@ -1,14 +1,15 @@
-//! How long to wait before the next attempt: pure, the random number comes from outside.
+//! The pause before the next attempt: a pure computation with the random number as an argument.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::time::Duration;
 
-/// Full-jitter exponential backoff: each pause is drawn evenly from zero to a ceiling that starts
-/// at 100 ms, doubles with every pause and ends at a cap. No pause is shorter than
-/// 10 ms, so that whatever the server does there is no tight loop.
+/// Full-jitter exponential backoff: each pause is distributed evenly between zero and a ceiling that
+/// starts at 100 ms, doubles with every pause and ends at a cap. No pause is shorter than 10 ms, so
+/// there is never a tight loop.
 ///
-/// Clients that lost the same server must not come back together (Python part C, C12).
+/// The jitter keeps clients of one server from reconnecting at the same time
+/// (docs/python-parity.md C12).
 #[derive(Debug)]
 pub struct Backoff {
     cap: Duration,
@@ -16,7 +17,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A backoff whose pauses never exceed `cap`, which itself never exceeds a day.
+    /// Creates a backoff whose pauses never exceed `cap`, which is at most a day.
     #[must_use]
     pub fn new(cap: Duration) -> Self {
         let cap = cap.clamp(SHORTEST, LONGEST);
@@ -26,16 +27,16 @@ impl Backoff {
         }
     }
 
-    /// The pause before the next attempt; `random` is any number, evenly distributed.
+    /// The pause before the next attempt; `random` is an evenly distributed number.
     pub fn pause(&mut self, random: u64) -> Duration {
-        // The ceiling is at most a day, so that the product of two 64-bit numbers fits.
+        // The ceiling, at most a day, fits into 64 bits, so the product fits into 128.
         let drawn = (self.ceiling.as_nanos() * u128::from(random)) >> u64::BITS;
         self.ceiling = self.ceiling.saturating_mul(2).min(self.cap);
         Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX)).max(SHORTEST)
     }
 
-    /// Notes how long a connection lasted. Only one that was stable makes the next outage a new
-    /// one: a server that accepts and closes at once is waited for longer and longer.
+    /// Resets the ceiling after a connection that lasted for at least a minute. After a shorter one
+    /// the pauses keep growing, for a server that accepts connections and closes them at once.
     pub fn connection_lasted(&mut self, lasted: Duration) {
         if lasted >= STABLE {
             self.ceiling = FIRST_CEILING.min(self.cap);
@@ -43,10 +44,10 @@ impl Backoff {
     }
 }
 
-/// A random number, evenly distributed; no secret may depend on it.
+/// An evenly distributed random number, not for secrets.
 #[must_use]
 pub fn random_u64() -> u64 {
-    // The keys of the standard library's hash maps are random; a hash of nothing is made of them.
+    // `RandomState` has random keys, and the hash of nothing depends on them.
     RandomState::new().hash_one(())
 }
 
@@ -61,7 +62,7 @@ mod tests {
 
     use super::*;
 
-    /// The longest pauses that the backoff can draw, in milliseconds.
+    /// The longest possible pauses, in milliseconds.
     fn ceilings(backoff: &mut Backoff, count: usize) -> Vec<u128> {
         let rounded = |pause: Duration| (pause + Duration::from_micros(1)).as_millis();
         (0..count)
@@ -69,7 +70,7 @@ mod tests {
             .collect()
     }
 
-    /// Python part C, C12.
+    /// docs/python-parity.md C12.
     #[test]
     fn ceiling_doubles_from_100_ms_to_the_cap() {
         let mut backoff = Backoff::new(Duration::from_secs(60));
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn stable_minute_starts_the_backoff_again_and_less_does_not() {
+    fn connection_of_a_minute_resets_the_ceiling_and_a_shorter_one_does_not() {
         let mut backoff = Backoff::new(Duration::from_secs(1));
         assert_eq!(ceilings(&mut backoff, 3), [100, 200, 400]);
         backoff.connection_lasted(Duration::from_millis(59_999));
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn pauses_are_drawn_evenly() {
+    fn pause_is_proportional_to_the_random_number() {
         let mut halves = Backoff::new(Duration::from_millis(100));
         assert_eq!(halves.pause(1 << 63), Duration::from_millis(50));
         assert_eq!(halves.pause(3 << 62), Duration::from_millis(75));

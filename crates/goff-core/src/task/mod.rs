@@ -1,4 +1,4 @@
-//! Background tasks: their ownership, and the pauses between their attempts.
+//! Background tasks, and the pauses between their attempts.
 
 mod background;
 mod backoff;

@@ -1,4 +1,4 @@
-//! Usage data as the relay proxy's data collector reads them (upstream
+//! Usage data in the form of the relay proxy's data collector (upstream
 //! `exporter/feature_event.go`, `exporter/tracking_event.go`).
 
 use std::fmt;
@@ -17,7 +17,7 @@ use crate::evaluation::{Resolution, SDK_DEFAULT_VARIANT};
 pub enum Event {
     /// A flag was evaluated.
     Feature(FeatureEvent),
-    /// Something else happened that an experiment counts.
+    /// Something else happened, which an experiment counts.
     Tracking(Box<TrackingEvent>),
 }
 
@@ -33,16 +33,16 @@ impl From<TrackingEvent> for Event {
     }
 }
 
-/// One evaluation. It shares the flag's key and resolution with whoever evaluated, so that
-/// recording one copies no more than the user's key; `variation`, `value` and `version` follow
-/// from it when it is written.
+/// One evaluation. It shares the flag's key and the resolution, so recording one copies only the
+/// user's key; `variation`, `value` and `version` are derived from the resolution when the event is
+/// written.
 ///
-/// The collector coerces nothing, and a member of the wrong type drops the event without a word;
-/// the types here are the wire's (GOFF-COLL-003 to -010).
+/// The collector does not coerce and silently drops an event with a member of the wrong type, so
+/// the types here are those of the wire (GOFF-COLL-003 to -010).
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct FeatureEvent {
-    /// Known user or anonymous one.
+    /// Whether the user is known or anonymous.
     pub context_kind: ContextKind,
     /// The targeting key, or [`UNDEFINED_TARGETING_KEY`].
     pub user_key: String,
@@ -50,18 +50,19 @@ pub struct FeatureEvent {
     pub creation_date_seconds: i64,
     /// The flag's key.
     pub flag_key: Arc<str>,
-    /// What the flag's answer said, where there was one.
+    /// The resolution, if there is one.
     pub resolution: Option<Arc<Resolution>>,
-    /// What was served instead of the flag's own value; `None` where that was served.
+    /// The value that was served instead of the flag's own, such as the caller's default; `None` if
+    /// the flag's value was served.
     pub default_value: Option<Box<Value>>,
-    /// Whether the evaluation failed.
+    /// Whether the evaluation failed (`default` on the wire).
     pub is_default: bool,
-    /// Who evaluated.
+    /// Where the flag was evaluated.
     pub source: EventSource,
 }
 
 impl FeatureEvent {
-    /// A successful evaluation without a resolution.
+    /// Creates the event of a successful evaluation without a resolution.
     pub fn new(
         flag_key: impl Into<Arc<str>>,
         context_kind: ContextKind,
@@ -102,14 +103,14 @@ impl FeatureEvent {
         self
     }
 
-    /// Says whether the evaluation failed.
+    /// Sets whether the evaluation failed.
     #[must_use]
     pub fn with_is_default(mut self, is_default: bool) -> Self {
         self.is_default = is_default;
         self
     }
 
-    /// The variant served; `SdkDefault` for disabled flags and failures (GOFF-COLL-008).
+    /// The variant that was served; `SdkDefault` for disabled flags and failures (GOFF-COLL-008).
     #[must_use]
     pub fn variant(&self) -> &str {
         match &self.resolution {
@@ -120,7 +121,7 @@ impl FeatureEvent {
         }
     }
 
-    /// The value served.
+    /// The value that was served.
     #[must_use]
     pub fn value(&self) -> &Value {
         match (&self.default_value, &self.resolution) {
@@ -130,7 +131,7 @@ impl FeatureEvent {
         }
     }
 
-    /// The flag's version, where the answer carried one (GOFF-COLL-009).
+    /// The flag's version, if the answer contained one (GOFF-COLL-009).
     #[must_use]
     pub fn version(&self) -> Option<&str> {
         self.resolution.as_ref()?.version.as_deref()
@@ -171,12 +172,12 @@ struct FeatureEventWire<'a> {
     source: EventSource,
 }
 
-/// Something that happened to a user (GOFF-TRACK-004, GOFF-TRACK-005).
+/// An action of a user, for experiments (GOFF-TRACK-004, GOFF-TRACK-005).
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename = "tracking", rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TrackingEvent {
-    /// Known user or anonymous one.
+    /// Whether the user is known or anonymous.
     pub context_kind: ContextKind,
     /// The targeting key, or [`UNDEFINED_TARGETING_KEY`].
     pub user_key: String,
@@ -186,15 +187,15 @@ pub struct TrackingEvent {
     /// The event's name.
     #[serde(rename = "key")]
     pub name: String,
-    /// The flat context, exporter metadata included: the collector attaches no `meta` here.
+    /// The flat context with exporter metadata: the collector does not attach `meta` to these events.
     pub evaluation_context: Map<String, Value>,
-    /// What the application says about the event.
+    /// Details from the application.
     #[serde(rename = "trackingEventDetails")]
     pub details: Map<String, Value>,
 }
 
 impl TrackingEvent {
-    /// An event without evaluation context and details.
+    /// Creates an event without evaluation context and details.
     pub fn new(
         name: impl Into<String>,
         context_kind: ContextKind,
@@ -218,7 +219,7 @@ impl TrackingEvent {
         self
     }
 
-    /// Sets what the application says about the event.
+    /// Sets the details.
     #[must_use]
     pub fn with_details(mut self, details: Map<String, Value>) -> Self {
         self.details = details;
@@ -226,7 +227,7 @@ impl TrackingEvent {
     }
 }
 
-/// Whose evaluation it was.
+/// The kind of user that an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
@@ -237,44 +238,45 @@ pub enum ContextKind {
     AnonymousUser,
 }
 
-/// Who evaluated (GOFF-COLL-010).
+/// Where a flag was evaluated (GOFF-COLL-010).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub enum EventSource {
-    /// The relay proxy earlier, and a provider's cache now.
+    /// On the relay proxy before, and served from a provider's cache now.
     #[serde(rename = "PROVIDER_CACHE")]
     ProviderCache,
-    /// The application's own process.
+    /// In the application's process.
     #[serde(rename = "INPROCESS")]
     InProcess,
 }
 
-/// What one request to the data collector carries.
+/// The content of one request to the data collector.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EventBatch {
-    /// Attached to every feature event by the relay proxy (GOFF-COLL-002, GOFF-COLL-011).
+    /// Exporter metadata, which the relay proxy attaches to every feature event (GOFF-COLL-002,
+    /// GOFF-COLL-011).
     pub meta: ExporterMetadata,
     /// The events, in the order in which each thread recorded them.
     pub events: Vec<Event>,
 }
 
 impl EventBatch {
-    /// Events and the metadata of the application that recorded them.
+    /// Creates a batch.
     pub fn new(meta: ExporterMetadata, events: Vec<Event>) -> Self {
         Self { meta, events }
     }
 }
 
-/// Takes usage data. Called inside evaluations, from any thread: it never waits, never fails and
-/// never panics; what does not fit is dropped and counted by the sink. Events recorded after the
-/// sink was shut down are dropped.
+/// Receives usage data. Its methods are called during evaluations, from any thread: they never wait,
+/// fail or panic. The sink drops and counts the events that do not fit, and drops those recorded
+/// after its shutdown.
 pub trait EventSink: fmt::Debug + Send + Sync {
-    /// Takes one event.
+    /// Records one event.
     fn record(&self, event: Event);
 
-    /// Counts an evaluation that is not recorded because nobody knows whether the relay proxy
-    /// recorded it. Nothing is sent.
+    /// Counts an evaluation that is not recorded here because the relay proxy may have recorded it.
+    /// Nothing is sent.
     fn note_unknown(&self) {}
 }
 
@@ -316,7 +318,7 @@ mod tests {
 
     /// GOFF-COLL-003 to GOFF-COLL-010.
     #[test]
-    fn feature_event_is_spelled_as_the_collector_reads_it() {
+    fn feature_event_has_the_form_of_the_collector() {
         let mut expected = json!({
             "kind": "feature", "contextKind": "anonymousUser", "userKey": "user-1",
             "creationDate": 1_795_333_949, "key": "flag", "variation": "True", "value": true,
@@ -339,9 +341,9 @@ mod tests {
         );
     }
 
-    /// GOFF-COLL-008: a variant only where the flag chose one.
+    /// GOFF-COLL-008: a variant only if the flag chose one.
     #[test]
-    fn disabled_flags_and_failures_have_the_default_variant_and_null_keeps_its_own() {
+    fn disabled_flags_and_failures_have_the_default_variant_and_null_has_its_own() {
         let served = |resolution, failed| {
             let event = FeatureEvent {
                 default_value: Some(Box::new(json!("default"))),
@@ -382,7 +384,7 @@ mod tests {
 
     /// GOFF-TRACK-004, GOFF-TRACK-005.
     #[test]
-    fn tracking_event_is_spelled_as_the_collector_reads_it() {
+    fn tracking_event_has_the_form_of_the_collector() {
         let event = Event::from(TrackingEvent {
             context_kind: ContextKind::User,
             user_key: UNDEFINED_TARGETING_KEY.to_owned(),

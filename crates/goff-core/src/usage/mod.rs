@@ -1,4 +1,4 @@
-//! Usage data: the events of the relay proxy's data collector, and the sink that takes them.
+//! Usage data: the events of the relay proxy's data collector, and the sink that receives them.
 
 mod event;
 

@@ -6,46 +6,23 @@ use super::request::{ALL, ALL_OFREP, COLLECTOR, CONFIGURATION, EVALUATE, EVALUAT
 
 /// Malformed bodies, for every endpoint that reads a body.
 pub(super) fn malformed() -> Vec<Request> {
-    let bodies = [
-        "",
-        "null",
-        "{}",
-        "[]",
-        "7",
-        "\"text\"",
-        "true",
-        "{b",
-        "{",
-        "{\"a\"",
-        "{\"a\":",
-        "{\"a\":1",
+    let short = [
+        "", "null", "{}", "[]", "7", "\"text\"", "true", "{b", "{", "{\"a\"", "{\"a\":",
+        "{\"a\":1", "[1,]", "[1 2]", "tru", "trux", "nul!", "falsy", "01", "1.", "1.x", "1e", "-",
+        "-x", "'", "\\", "é", "  ",
+    ];
+    let long = [
         "{\"a\":1,",
         "{\"a\":1,}",
         "{\"a\" 1}",
         "{\"a\":1 2}",
-        "[1,]",
-        "[1 2]",
-        "tru",
-        "trux",
-        "nul!",
-        "falsy",
-        "01",
-        "1.",
-        "1.x",
-        "1e",
-        "-",
-        "-x",
         "{\"a\":\"\\x\"}",
         "{\"a\":\"\\u12g4\"}",
         "{\"a\":\"\n\"}",
         "{\"a\":\"\t\"}",
         "{\"a\":\"",
-        "'",
-        "\\",
         "\u{feff}{}",
-        "é",
         "{\"a\":é}",
-        "  ",
         "{} trailing",
         "{\"a\":\u{7f}}",
         r#"{"user":{"key":1}}"#,
@@ -94,18 +71,13 @@ pub(super) fn malformed() -> Vec<Request> {
         COLLECTOR,
         CONFIGURATION,
     ] {
-        for body in bodies {
+        for body in short.into_iter().chain(long) {
             requests.push(Request::post(target, body));
         }
         let context = r#"{"evaluationContext":{"key":"good"},"context":{},"events":[]}"#;
-        for content_type in [
-            "text/plain",
-            "application/json; charset=utf-8",
-            " application/json ;x",
-            "APPLICATION/JSON",
-            "application/problem+json",
-            "",
-        ] {
+        let content_types = "text/plain|application/json; charset=utf-8| application/json ;x|\
+                             APPLICATION/JSON|application/problem+json|";
+        for content_type in content_types.split('|') {
             let mut request = Request::new("POST", target).with("Content-Type", content_type);
             request.body = context.to_owned();
             requests.push(request);
@@ -128,48 +100,22 @@ pub(super) fn events() -> Vec<Request> {
         "kind": "tracking", "contextKind": "anonymousUser", "userKey": "events", "creationDate": 1_700_000_000,
         "key": "checkout", "evaluationContext": {"targetingKey": "events"}, "trackingEventDetails": {"amount": 1.5},
     });
-    let values = [
-        json!(null),
-        json!("text"),
-        json!(""),
-        json!(7),
-        json!(1.5),
-        json!(-1.5),
-        json!(true),
-        json!([]),
-        json!({}),
-        json!({"a": 1}),
-        json!(1_700_000_000_123_i64),
-        json!(1e18),
-        json!(10_000_000_000_i64),
-        json!("tracking"),
-    ];
-    let members = [
-        "kind",
-        "contextKind",
-        "userKey",
-        "creationDate",
-        "key",
-        "variation",
-        "value",
-        "default",
-        "version",
-        "source",
-        "metadata",
-        "evaluationContext",
-        "trackingEventDetails",
-        "failed",
-    ];
+    let values = json!([
+        null, "text", "", 7, 1.5, -1.5, true, [], {}, {"a": 1},
+        1_700_000_000_123_i64, 1e18, 10_000_000_000_i64, "tracking",
+    ]);
+    let members = "kind contextKind userKey creationDate key variation value default version source metadata \
+                   evaluationContext trackingEventDetails failed";
     let mut all = Vec::new();
     for event in [&feature, &tracking] {
-        for member in members {
-            for value in &values {
+        for member in members.split(' ') {
+            for value in values.as_array().unwrap() {
                 let mut changed = event.clone();
                 changed[member] = value.clone();
                 // A user for each, to tell them apart.
                 if member != "userKey" {
-                    changed["userKey"] =
-                        format!("events {} {member} {value}", event["kind"]).into();
+                    let user = format!("events {} {member} {value}", event["kind"]);
+                    changed["userKey"] = user.into();
                 }
                 all.push(changed);
             }

@@ -30,6 +30,15 @@ impl Request {
         self.headers.push((name, value.into()));
         self
     }
+
+    pub(super) fn with_bearer(self, key: &str) -> Self {
+        self.with("Authorization", format!("Bearer {key}"))
+    }
+
+    pub(super) fn with_query(mut self, query: &str) -> Self {
+        self.target = format!("{}?{query}", self.target);
+        self
+    }
 }
 
 pub(super) const EVALUATE: &str = "/v1/feature/static_key/eval";

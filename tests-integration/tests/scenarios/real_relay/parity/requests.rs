@@ -32,14 +32,8 @@ fn good() -> Vec<Request> {
 }
 
 pub(super) fn of_an_open_relay_proxy() -> Vec<Request> {
-    let mut requests = good();
-    requests.extend(validators());
-    requests.extend(configurations());
-    requests.extend(malformed());
-    requests.extend(paths());
-    requests.extend(events());
-    requests.extend(evaluations());
-    requests
+    let first = [good(), validators(), configurations(), malformed()].concat();
+    [first, paths(), events(), evaluations()].concat()
 }
 
 /// Conditional requests to each endpoint with an ETag.
@@ -50,19 +44,11 @@ fn validators() -> Vec<Request> {
         Request::new("GET", HASHES),
         Request::post(ALL_OFREP, ofrep),
     ];
-    let known = [
-        "{etag}",
-        "W/{etag}",
-        "*",
-        "\"other\"",
-        "{etag}, \"other\"",
-        "",
-        "x{etag}",
-    ];
+    let known = "{etag}|W/{etag}|*|\"other\"|{etag}, \"other\"||x{etag}";
     let mut requests = Vec::new();
     for first in first {
         requests.push(first.clone());
-        for known in known {
+        for known in known.split('|') {
             requests.push(first.clone().with("If-None-Match", known));
         }
         let date = "Sun, 22 Nov 2099 07:51:53 GMT";
@@ -94,44 +80,16 @@ fn configurations() -> Vec<Request> {
 
 /// Known and unknown paths and methods; flag keys in all escapings.
 fn paths() -> Vec<Request> {
+    let context = json!({"evaluationContext": {"key": "paths"}, "context": {}});
     let mut requests = Vec::new();
-    for target in [
-        "/",
-        "/v1",
-        "/v1/",
-        "/v1x",
-        "/v1/feature",
-        "/v1/feature/",
-        "/v1/feature/static_key",
-        "/v1/feature//eval",
-        "/v1/feature/static_key/eval/",
-        "/v1//allflags",
-        "/v1/allflags/",
-        "/V1/allflags",
-        "/ofrep",
-        "/ofrep/v1",
-        "/ofrep/v1/",
-        "/ofrep/v1/configuration",
-        "/ofrep/v1/evaluate",
-        "/ofrep/v1/evaluate/flags/",
-        "/ofrep/v1/evaluate/flags//",
-        "/ofrep/v1/evaluate/flags/a/b",
-        "/ofrep/v1/evaluate/flags/a/b/",
-        "/stream/v1",
-        "/stream/v1/",
-        "/stream/v1/ws/flag/change/",
-        "/stream/v1/elsewhere",
-        "/ws/v1/flag/change/",
-        "/ws/v1",
-        "/health/",
-        "/nowhere",
-        "/admin/v1",
-        "/admin/v1/nowhere",
-    ] {
-        requests.push(Request::post(
-            target,
-            r#"{"evaluationContext":{"key":"paths"},"context":{}}"#,
-        ));
+    let targets = "/ /v1 /v1/ /v1x /v1/feature /v1/feature/ /v1/feature/static_key /v1/feature//eval \
+        /v1/feature/static_key/eval/ /v1//allflags /v1/allflags/ /V1/allflags /ofrep /ofrep/v1 \
+        /ofrep/v1/ /ofrep/v1/configuration /ofrep/v1/evaluate /ofrep/v1/evaluate/flags/ \
+        /ofrep/v1/evaluate/flags// /ofrep/v1/evaluate/flags/a/b /ofrep/v1/evaluate/flags/a/b/ \
+        /stream/v1 /stream/v1/ /stream/v1/ws/flag/change/ /stream/v1/elsewhere \
+        /ws/v1/flag/change/ /ws/v1 /health/ /nowhere /admin/v1 /admin/v1/nowhere";
+    for target in targets.split(' ') {
+        requests.push(Request::post(target, &context));
         requests.push(Request::new("GET", target));
     }
     for method in ["GET", "PUT", "DELETE", "PATCH", "POST"] {
@@ -139,51 +97,15 @@ fn paths() -> Vec<Request> {
             requests.push(Request { method, ..good });
         }
     }
-    for key in [
-        "my-flag_v1.2~x",
-        "my%2Dflag_v1.2~x",
-        "my%20flag",
-        "my+flag",
-        "team:x",
-        "team%3Ax",
-        "a+b",
-        "a%2Bb",
-        "flag!",
-        "flag%21",
-        "my%20flag!",
-        "my%20flag%21",
-        "%C3%A9",
-        "%c3%a9",
-        "a%25b",
-        "a%3Fb",
-        "a%23b",
-        "a'b",
-        "a%27b",
-        "a(b)*",
-        "a%28b%29%2A",
-        "a/b",
-        "a%2Fb",
-        "a$b&c,d;e=f@g",
-        "a%24b%26c%2Cd%3Be%3Df%40g",
-        "a%252Fb%7C%5Bc%5D%22d%5Ce",
-        "%E6%97%A5%E6%9C%AC%20%E8%AA%9E",
-        ".",
-        "..",
-        "%2E",
-        "%2E%2E",
-        "nope",
-        "a%FFb",
-        "a%00b",
-        "static_key?x=y",
-    ] {
-        requests.push(Request::post(
-            format!("/v1/feature/{key}/eval"),
-            json!({"evaluationContext": {"key": "keys"}}),
-        ));
-        requests.push(Request::post(
-            format!("/ofrep/v1/evaluate/flags/{key}"),
-            json!({"context": {"targetingKey": "keys"}}),
-        ));
+    let keys = "my-flag_v1.2~x my%2Dflag_v1.2~x my%20flag my+flag team:x team%3Ax a+b a%2Bb flag! \
+        flag%21 my%20flag! my%20flag%21 %C3%A9 %c3%a9 a%25b a%3Fb a%23b a'b a%27b a(b)* \
+        a%28b%29%2A a/b a%2Fb a$b&c,d;e=f@g a%24b%26c%2Cd%3Be%3Df%40g a%252Fb%7C%5Bc%5D%22d%5Ce \
+        %E6%97%A5%E6%9C%AC%20%E8%AA%9E . .. %2E %2E%2E nope a%FFb a%00b static_key?x=y";
+    for key in keys.split(' ') {
+        let context = json!({"evaluationContext": {"key": "keys"}});
+        requests.push(Request::post(format!("/v1/feature/{key}/eval"), context));
+        let context = json!({"context": {"targetingKey": "keys"}});
+        requests.push(Request::post(format!("{ALL_OFREP}/{key}"), context));
     }
     requests
 }
@@ -252,12 +174,7 @@ fn evaluations() -> Vec<Request> {
 
 pub(super) fn with_keys() -> Vec<Request> {
     let mut requests = Vec::new();
-    let nowhere = [
-        "/v1/nowhere",
-        "/ofrep/v1/nowhere",
-        "/stream/v1/nowhere",
-        "/nowhere",
-    ];
+    let nowhere = "/v1/nowhere /ofrep/v1/nowhere /stream/v1/nowhere /nowhere".split(' ');
     let everything: Vec<Request> = good()
         .into_iter()
         .chain(nowhere.map(|target| Request::new("GET", target)))
@@ -283,26 +200,15 @@ pub(super) fn with_keys() -> Vec<Request> {
         for key in [EVALUATION_KEY, ADMIN_KEY, "wrong", ""] {
             requests.push(request.clone().with("X-API-Key", key));
             let both = request.clone().with("X-API-Key", key);
-            requests.push(both.clone().with("Authorization", bearer(EVALUATION_KEY)));
-            requests.push(both.with("Authorization", bearer("wrong")));
+            requests.push(both.clone().with_bearer(EVALUATION_KEY));
+            requests.push(both.with_bearer("wrong"));
         }
-        for query in [
-            "apiKey=authorized_token",
-            "apiKey=wrong",
-            "apiKey=",
-            "apikey=authorized_token",
-            "x=y&apiKey=authorized%5Ftoken",
-            "apiKey=a%2Bb%26c%20d%23e%2F%3D%252F%3F~",
-            "apiKey=a%2Bb%26c+d%23e/=%252F?~",
-            "apiKey=a+b%26c%20d%23e%2F%3D%252F%3F~",
-            "apiKey=%zz",
-            "apiKey=wrong&apiKey=authorized_token",
-        ] {
-            let target = format!("{}?{query}", request.target);
-            requests.push(Request {
-                target,
-                ..request.clone()
-            });
+        let queries = "apiKey=authorized_token apiKey=wrong apiKey= apikey=authorized_token \
+            x=y&apiKey=authorized%5Ftoken apiKey=a%2Bb%26c%20d%23e%2F%3D%252F%3F~ \
+            apiKey=a%2Bb%26c+d%23e/=%252F?~ apiKey=a+b%26c%20d%23e%2F%3D%252F%3F~ apiKey=%zz \
+            apiKey=wrong&apiKey=authorized_token";
+        for query in queries.split(' ') {
+            requests.push(request.clone().with_query(query));
         }
     }
     requests.extend(refreshes());
@@ -314,11 +220,7 @@ fn refreshes() -> Vec<Request> {
     let mut requests = vec![refresh.clone()];
     for key in [ADMIN_KEY, EVALUATION_KEY, "wrong"] {
         requests.push(refresh.clone().with("X-API-Key", key));
-        requests.push(
-            refresh
-                .clone()
-                .with("Authorization", format!("Bearer {key}")),
-        );
+        requests.push(refresh.clone().with_bearer(key));
     }
     requests
 }
@@ -327,41 +229,22 @@ pub(super) fn of_flag_sets() -> Vec<Request> {
     let mut requests = Vec::new();
     for request in good() {
         requests.push(request.clone());
-        for key in [
-            TEAM_A_KEY,
-            TEAM_B_KEY,
-            KEY_WITHOUT_FLAG_SET,
-            ADMIN_KEY,
-            "wrong",
-        ] {
+        let with_flags = [TEAM_A_KEY, TEAM_B_KEY];
+        let without = [KEY_WITHOUT_FLAG_SET, ADMIN_KEY, "wrong"];
+        for key in with_flags.into_iter().chain(without) {
             requests.push(request.clone().with("X-API-Key", key));
-            requests.push(
-                request
-                    .clone()
-                    .with("Authorization", format!("Bearer {key}")),
-            );
-            let target = format!("{}?apiKey={key}", request.target);
-            requests.push(Request {
-                target,
-                ..request.clone()
-            });
+            requests.push(request.clone().with_bearer(key));
+            requests.push(request.clone().with_query(&format!("apiKey={key}")));
             // An error in the body comes before an error in the key.
-            let body = "{".to_owned();
-            requests.push(
-                Request {
-                    body,
-                    ..request.clone()
-                }
-                .with("X-API-Key", key),
-            );
+            let mut malformed = request.clone().with("X-API-Key", key);
+            malformed.body = "{".to_owned();
+            requests.push(malformed);
         }
     }
     for key in [TEAM_A_KEY, TEAM_B_KEY] {
         for flag in ["shared_key", "only_in_a", "only_in_b"] {
-            let request = Request::post(
-                format!("/v1/feature/{flag}/eval"),
-                json!({"evaluationContext": {"key": "teams"}, "defaultValue": "default"}),
-            );
+            let body = json!({"evaluationContext": {"key": "teams"}, "defaultValue": "default"});
+            let request = Request::post(format!("/v1/feature/{flag}/eval"), body);
             requests.push(request.with("X-API-Key", key));
         }
     }
@@ -369,12 +252,8 @@ pub(super) fn of_flag_sets() -> Vec<Request> {
 }
 
 pub(super) fn at_log_level_debug() -> Vec<Request> {
-    let mut requests = good();
-    requests.extend(configurations());
-    requests.extend(malformed());
-    requests.extend(paths());
-    requests.extend(refreshes());
-    requests
+    let first = [good(), configurations(), malformed()].concat();
+    [first, paths(), refreshes()].concat()
 }
 
 /// Reloads the flags, and evaluates all of them.

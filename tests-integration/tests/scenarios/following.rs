@@ -5,18 +5,20 @@ use std::time::Duration;
 use goff_provider::{ChangedFlags, ClientEvent, GoFeatureFlag, StreamState, Subscription};
 use tokio::time::{Instant, sleep, timeout};
 
+use crate::surfaces::Surface;
+
 /// Waits until the client's change stream is open and has reconnected at least `reconnects` times.
 pub(crate) async fn stream_opens(goff: &GoFeatureFlag, reconnects: u64) {
-    let give_up = Instant::now() + PATIENCE;
-    loop {
+    let is_open = || {
         let stats = goff.stats();
-        if stats.stream == StreamState::Open && stats.reconnects >= reconnects {
-            return;
-        }
+        stats.stream == StreamState::Open && stats.reconnects >= reconnects
+    };
+    let give_up = Instant::now() + PATIENCE;
+    while !is_open() {
+        let (stats, status) = (goff.stats(), goff.status());
         assert!(
             Instant::now() < give_up,
-            "no open stream: {stats:?}, {:?}",
-            goff.status()
+            "no open stream: {stats:?}, {status:?}"
         );
         sleep(PAUSE).await;
     }
@@ -29,6 +31,21 @@ pub(crate) async fn stream_breaks(goff: &GoFeatureFlag) {
         assert!(Instant::now() < give_up, "the stream is still open");
         sleep(PAUSE).await;
     }
+}
+
+/// The flag of that name in the flag file.
+pub(crate) const STATIC_KEY: &str = "static_key:
+  variations:
+    A: a
+    B: b
+  defaultRule:
+    variation: A
+  version: 1.2.3
+";
+
+/// The same flag with the value `b` for every user.
+pub(crate) fn static_key_with_b() -> String {
+    STATIC_KEY.replace("variation: A", "variation: B")
 }
 
 /// Waits until a change of this flag is announced; from then on no earlier value is served. Other changes may come
@@ -46,9 +63,10 @@ pub(crate) async fn change_of(flag: &str, subscription: &mut Subscription) {
                     updated,
                     removed,
                     ..
-                } => [added, updated, removed]
-                    .iter()
-                    .any(|flags| flags.contains(flag)),
+                } => {
+                    let mut sets = [added, updated, removed].into_iter();
+                    sets.any(|flags| flags.contains(flag))
+                }
                 _ => false,
             };
             if names_it {
@@ -57,11 +75,8 @@ pub(crate) async fn change_of(flag: &str, subscription: &mut Subscription) {
         }
         false
     };
-    assert_eq!(
-        timeout(PATIENCE, announced).await,
-        Ok(true),
-        "no change of `{flag}` was announced"
-    );
+    let announced = timeout(PATIENCE, announced).await;
+    assert_eq!(announced, Ok(true), "no change of `{flag}` was announced");
 }
 
 /// The next event that is `wanted`.
@@ -78,6 +93,14 @@ pub(crate) async fn event(
         }
     };
     timeout(PATIENCE, event).await.expect("no such event")
+}
+
+/// Subscribes to the events of each client.
+pub(crate) fn subscribe(surfaces: &[Surface]) -> Vec<Subscription> {
+    surfaces
+        .iter()
+        .map(|surface| surface.goff.subscribe())
+        .collect()
 }
 
 /// Enough for a machine that also compiles.

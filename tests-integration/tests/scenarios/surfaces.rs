@@ -16,6 +16,7 @@ mod answer;
 mod request;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use goff_provider::native::{EvaluationContext, EvaluationDetails};
@@ -80,74 +81,70 @@ pub(crate) async fn in_process_surfaces(
     endpoint: &str,
     adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
 ) -> Vec<Surface> {
-    let started = started_in_process(endpoint, adjust).await;
-    started
-        .into_iter()
-        .map(|(surface, started)| {
-            started.unwrap();
-            surface
-        })
-        .collect()
+    let mut surfaces = Vec::new();
+    for (surface, started) in started_in_process(endpoint, adjust).await {
+        started.unwrap();
+        surfaces.push(surface);
+    }
+    surfaces
 }
 
 /// The surfaces with in-process evaluation, and the results of their initialization.
 pub(crate) async fn started_in_process(
     endpoint: &str,
     adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
-) -> Vec<(Surface, Result<(), InitializeError>)> {
+) -> Vec<(Surface, Started)> {
     let options = || {
         let options = GoFeatureFlagOptions::new(endpoint);
         adjust(options.evaluation_type(EvaluationType::InProcess))
     };
     let (goff, started) = start(options()).await;
-    let local = Surface {
-        name: "InProcess LocalFlags".to_owned(),
-        api: Api::Local(goff.local().unwrap()),
-        goff,
-    };
+    let api = Api::Local(goff.local().unwrap());
     vec![
         native("InProcess", options()).await,
         open_feature("InProcess", options()).await,
-        (local, started),
+        (
+            Surface::new("InProcess LocalFlags".to_owned(), goff, api),
+            started,
+        ),
     ]
 }
 
-async fn native(
-    mode: &str,
-    options: GoFeatureFlagOptions,
-) -> (Surface, Result<(), InitializeError>) {
+/// The result of an initialization.
+type Started = Result<(), InitializeError>;
+
+async fn native(mode: &str, options: GoFeatureFlagOptions) -> (Surface, Started) {
     let (goff, started) = start(options).await;
-    let surface = Surface {
-        name: format!("{mode} native"),
-        goff,
-        api: Api::Native,
-    };
-    (surface, started)
+    (
+        Surface::new(format!("{mode} native"), goff, Api::Native),
+        started,
+    )
 }
 
-async fn open_feature(
-    mode: &str,
-    options: GoFeatureFlagOptions,
-) -> (Surface, Result<(), InitializeError>) {
+async fn open_feature(mode: &str, options: GoFeatureFlagOptions) -> (Surface, Started) {
     let (goff, started) = start(options).await;
-    // A separate registry, because the tests of a process run concurrently.
+    let (registry, client) = open_feature_client(&goff).await;
+    let api = Api::OpenFeature {
+        _registry: registry,
+        client,
+    };
+    (
+        Surface::new(format!("{mode} OpenFeature"), goff, api),
+        started,
+    )
+}
+
+/// A client of the OpenFeature SDK over a separate registry, because the tests of a process run concurrently.
+pub(crate) async fn open_feature_client(goff: &GoFeatureFlag) -> (OpenFeature, Client) {
     let mut registry = OpenFeature::default();
     registry
-        .set_provider(GoFeatureFlagProvider::from(&goff))
+        .set_provider(GoFeatureFlagProvider::from(goff))
         .await;
     let client = registry.create_client();
-    let surface = Surface {
-        name: format!("{mode} OpenFeature"),
-        goff,
-        api: Api::OpenFeature {
-            _registry: registry,
-            client,
-        },
-    };
-    (surface, started)
+    (registry, client)
 }
 
-async fn start(options: GoFeatureFlagOptions) -> (GoFeatureFlag, Result<(), InitializeError>) {
+async fn start(options: GoFeatureFlagOptions) -> (GoFeatureFlag, Started) {
     let goff = GoFeatureFlag::new(options).unwrap();
     let started = goff.initialize().await;
     (goff, started)
@@ -158,10 +155,20 @@ pub(crate) fn plain(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
     options
 }
 
+impl fmt::Display for Surface {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
 impl Surface {
+    fn new(name: String, goff: GoFeatureFlag, api: Api) -> Self {
+        Self { name, goff, api }
+    }
+
     /// A user for one test on this surface. Tests share the relay proxy and tell its events apart by user.
     pub(crate) fn user(&self, test: &str) -> User {
-        User::new(format!("{test}: {}", self.name))
+        User::new(format!("{test}: {self}"))
     }
 
     /// Whether it evaluates without the SDK.
@@ -184,10 +191,13 @@ impl Surface {
             Api::OpenFeature { client, .. } => {
                 evaluate_with_client(client, flag, default, &user.open_feature()).await
             }
-            Api::Native | Api::Local(_) => {
-                self.evaluate_native(flag, default, &user.native()).await
-            }
+            _ => self.evaluate_native(flag, default, &user.native()).await,
         }
+    }
+
+    /// Evaluates to text, and checks that the answer is this value.
+    pub(crate) async fn serves(&self, flag: &str, user: &User, value: &str) -> Seen {
+        self.expect(flag, "default", user, value).await
     }
 
     /// Evaluates, and checks that the answer is this value.
@@ -199,11 +209,11 @@ impl Surface {
         value: impl Into<Value>,
     ) -> Seen {
         let seen = self.evaluate(flag, default, user).await;
-        let place = format!("{}: `{flag}`: {seen:?}", self.name);
+        let expected = ("ok", &value.into());
         assert_eq!(
             (seen.outcome(), &seen.value),
-            ("ok", &value.into()),
-            "{place}"
+            expected,
+            "{self}: `{flag}`: {seen:?}"
         );
         seen
     }
@@ -216,9 +226,14 @@ impl Surface {
         value: &str,
         reason: &str,
     ) -> Seen {
-        let seen = self.expect(flag, "default", user, value).await;
-        assert_eq!(seen.reason, reason, "{}: `{flag}`: {seen:?}", self.name);
+        let seen = self.serves(flag, user, value).await;
+        assert_eq!(seen.reason, reason, "{self}: `{flag}`: {seen:?}");
         seen
+    }
+
+    /// Evaluates to text, and checks that the answer is this error with the caller's default.
+    pub(crate) async fn fails(&self, flag: &str, user: &User, code: &str) -> Seen {
+        self.expect_error(flag, "default", user, code).await
     }
 
     /// Evaluates, and checks that the answer is this error with the caller's default.
@@ -232,23 +247,37 @@ impl Surface {
         let default = default.into();
         let value = default.to_json();
         let seen = self.evaluate(flag, default, user).await;
-        let place = format!("{}: `{flag}`: {seen:?}", self.name);
-        assert_eq!((seen.outcome(), &seen.value), (code, &value), "{place}");
+        let answer = (seen.outcome(), &seen.value);
+        assert_eq!(answer, (code, &value), "{self}: `{flag}`: {seen:?}");
         seen
     }
 
-    /// Evaluates without a context, natively with an empty one.
-    pub(crate) async fn evaluate_without_context(&self, flag: &str, default: &'static str) -> Seen {
+    /// Evaluates to text without a context, natively with an empty one.
+    pub(crate) async fn evaluate_without_context(&self, flag: &str) -> Seen {
+        let default = "default";
         match &self.api {
             Api::OpenFeature { client, .. } => {
                 let default = json!(default);
                 seen(client.get_string_details(flag, None, None).await, default)
             }
-            Api::Native | Api::Local(_) => {
-                self.evaluate_native(flag, Typed::Text(default), &User::without_key().native())
-                    .await
+            _ => {
+                let empty = EvaluationContext::default();
+                self.evaluate_native(flag, default.into(), &empty).await
             }
         }
+    }
+
+    /// The value of an event for which the caller got its default, which hooks of the SDK do not receive.
+    pub(crate) fn recorded_default(&self, default: &Typed) -> Value {
+        match self.is_native() {
+            true => default.to_json(),
+            false => Value::Null,
+        }
+    }
+
+    /// Whether it falls back to the relay proxy. [`LocalFlags`] never does.
+    pub(crate) fn falls_back(&self) -> bool {
+        !matches!(self.api, Api::Local(_))
     }
 
     /// The reason of a repeated answer.

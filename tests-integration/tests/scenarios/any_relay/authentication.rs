@@ -14,9 +14,7 @@ async fn a_relay_proxy_without_keys_accepts_any_key() {
         })
         .await
         {
-            surface
-                .expect("string_key", "default", &User::john(), "CC0000")
-                .await;
+            surface.serves("string_key", &User::john(), "CC0000").await;
         }
     }
 }

@@ -11,11 +11,9 @@ async fn an_unknown_flag_is_never_cached() {
     for surface in remote_surfaces(relay.endpoint(), plain).await {
         let user = surface.user("unknown flag");
         for misses in 1..=3 {
-            surface
-                .expect_error("no-such-flag", "default", &user, "FLAG_NOT_FOUND")
-                .await;
+            surface.fails("no-such-flag", &user, "FLAG_NOT_FOUND").await;
             let stats = surface.goff.stats();
-            assert_eq!((stats.misses, stats.hits), (misses, 0), "{}", surface.name);
+            assert_eq!((stats.misses, stats.hits), (misses, 0), "{surface}");
         }
     }
 }
@@ -36,20 +34,17 @@ async fn a_disabled_flag_leaves_each_caller_its_default() {
             let seen = surface
                 .evaluate("disabled_string", default.clone(), &user)
                 .await;
-            let place = format!("{}, {default:?}: {}", surface.name, seen.message);
+            let place = format!("{surface}, {default:?}: {seen:?}");
             assert_eq!(seen.value, default.to_json(), "{place}");
             // Through the SDK only an error makes the caller use its default.
             if surface.is_native() {
-                assert_eq!(
-                    (seen.outcome(), seen.reason.as_str()),
-                    ("ok", "DISABLED"),
-                    "{place}"
-                );
+                let answer = (seen.outcome(), &*seen.reason);
+                assert_eq!(answer, ("ok", "DISABLED"), "{place}");
             } else {
                 assert!(seen.message.contains("disabled"), "{place}");
             }
         }
         let stats = surface.goff.stats();
-        assert_eq!(stats.misses + stats.hits, 4, "{}", surface.name);
+        assert_eq!(stats.misses + stats.hits, 4, "{surface}");
     }
 }

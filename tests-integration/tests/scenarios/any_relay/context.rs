@@ -10,28 +10,16 @@ use crate::surfaces::{User, plain, surfaces};
 async fn only_a_flag_that_buckets_needs_a_targeting_key() {
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
         for user in [User::without_key(), User::new("")] {
-            surface.expect("static_key", "default", &user, "a").await;
+            surface.serves("static_key", &user, "a").await;
             surface
-                .expect_error("split_key", "default", &user, "TARGETING_KEY_MISSING")
+                .fails("split_key", &user, "TARGETING_KEY_MISSING")
                 .await;
         }
-        let seen = surface
-            .evaluate_without_context("static_key", "default")
-            .await;
-        assert_eq!(
-            (seen.outcome(), seen.value.as_str()),
-            ("ok", Some("a")),
-            "{seen:?}"
-        );
-        let seen = surface
-            .evaluate_without_context("split_key", "default")
-            .await;
-        assert_eq!(
-            seen.outcome(),
-            "TARGETING_KEY_MISSING",
-            "{}: {seen:?}",
-            surface.name
-        );
+        let seen = surface.evaluate_without_context("static_key").await;
+        let answer = (seen.outcome(), seen.value.as_str());
+        assert_eq!(answer, ("ok", Some("a")), "{surface}: {seen:?}");
+        let seen = surface.evaluate_without_context("split_key").await;
+        assert_eq!(seen.outcome(), "TARGETING_KEY_MISSING", "{seen:?}");
     }
 }
 
@@ -41,16 +29,10 @@ async fn a_flag_with_a_bucketing_key_needs_that_attribute_instead() {
     let team = User::without_key().with("teamId", "team-1");
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
         let code = "TARGETING_KEY_MISSING";
-        surface
-            .expect_error("bucketing_key", "default", &User::john(), code)
-            .await;
+        surface.fails("bucketing_key", &User::john(), code).await;
         let seen = surface.evaluate("bucketing_key", "default", &team).await;
-        assert_eq!(
-            (seen.outcome(), &*seen.reason),
-            ("ok", "SPLIT"),
-            "{}",
-            surface.name
-        );
+        let answer = (seen.outcome(), &*seen.reason);
+        assert_eq!(answer, ("ok", "SPLIT"), "{surface}");
     }
 }
 

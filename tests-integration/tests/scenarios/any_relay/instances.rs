@@ -16,10 +16,8 @@ async fn open_serves_every_flag_of_the_file() {
 
     // The relay proxy leaves out an invalid flag, which only its log shows.
     let body = json!({"evaluationContext": {"key": "instances-open"}});
-    let all = request(relay.address(), "/v1/allflags", &[], Some(&body))
-        .await
-        .unwrap()
-        .json();
+    let all = request(relay.address(), "/v1/allflags", &[], Some(&body)).await;
+    let all = all.unwrap().json();
     let served = all["flags"].as_object().unwrap().len();
     let written = include_str!("../../../relay/flags.yaml")
         .lines()
@@ -33,12 +31,8 @@ async fn open_serves_every_flag_of_the_file() {
 async fn the_stripping_proxy_strips_its_prefix_and_nothing_else() {
     let relay = relay(Instance::Open);
     let proxy = StrippingProxy::start(relay, "/team/flags").await.unwrap();
-    let authority = proxy
-        .endpoint()
-        .strip_prefix("http://")
-        .unwrap()
-        .strip_suffix("/team/flags")
-        .unwrap();
+    let authority = proxy.endpoint().strip_prefix("http://").unwrap();
+    let authority = authority.strip_suffix("/team/flags").unwrap();
     let address = Address::Tcp(authority.parse().unwrap());
     for (target, status) in [
         ("/team/flags/v1/feature/my%20flag%21/eval", 200),

@@ -26,13 +26,8 @@ async fn two_hundred_concurrent_evaluations_each_get_their_answer() {
         }
         while let Some(answer) = evaluations.join_next().await {
             let (seen, value) = answer.unwrap();
-            assert_eq!(
-                (seen.outcome(), seen.value.as_str()),
-                ("ok", Some(value)),
-                "{}: {}",
-                surface.name,
-                seen.message
-            );
+            let answer = (seen.outcome(), seen.value.as_str());
+            assert_eq!(answer, ("ok", Some(value)), "{surface}: {seen:?}");
         }
     }
 }

@@ -16,11 +16,9 @@ async fn a_wrong_prefix_is_a_wrong_endpoint_and_not_a_missing_flag() {
     let john = User::john();
     for endpoint in [beside_the_prefix, below_the_relay_proxy] {
         for surface in remote_surfaces(&endpoint, plain).await {
-            let place = format!("{} at {endpoint}", surface.name);
-            let seen = surface
-                .expect_error("static_key", "default", &john, "GENERAL")
-                .await;
-            assert!(seen.message.contains("404"), "{place}: {}", seen.message);
+            let place = format!("{surface} at {endpoint}");
+            let seen = surface.fails("static_key", &john, "GENERAL").await;
+            assert!(seen.message.contains("404"), "{place}: {seen:?}");
             let error = surface.evaluate_all(&john).await.unwrap_err();
             assert!(error.to_string().contains("404"), "{place}: {error}");
         }

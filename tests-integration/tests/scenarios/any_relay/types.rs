@@ -11,22 +11,19 @@ use crate::surfaces::{Surface, Typed, User, plain, surfaces};
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn a_matching_flag_gives_value_variant_reason_and_metadata() {
     let relay = relay(Instance::Open);
+    let text = Typed::Text("default");
     for surface in surfaces(relay.endpoint(), plain).await {
         let cases = [
             ("bool_targeting_match", Typed::Bool(false), json!(true)),
-            ("string_key", Typed::Text("default"), json!("CC0000")),
-            (
-                "string_key_with_version",
-                Typed::Text("default"),
-                json!("CC0000"),
-            ),
+            ("string_key", text.clone(), json!("CC0000")),
+            ("string_key_with_version", text.clone(), json!("CC0000")),
             ("integer_key", Typed::Int(1200), json!(100)),
             ("double_key", Typed::Float(1200.25), json!(100.25)),
             ("object_key", Typed::Object(json!({})), object_key(&surface)),
         ];
         for (flag, default, value) in cases {
             let seen = surface.expect(flag, default, &User::john(), value).await;
-            let place = format!("{}: {flag}", surface.name);
+            let place = format!("{surface}: {flag}");
             assert_eq!(seen.reason, "TARGETING_MATCH", "{place}");
             assert_eq!(seen.variant.as_deref(), Some("True"), "{place}");
             assert_eq!(seen.metadata["description"], "this is a test", "{place}");
@@ -41,16 +38,10 @@ async fn a_matching_flag_gives_value_variant_reason_and_metadata() {
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn a_disabled_flag_leaves_the_caller_its_default_of_any_type() {
     let relay = relay(Instance::Open);
-    let flags = [
-        "disabled_bool",
-        "disabled_string",
-        "disabled_int",
-        "disabled_float",
-        "disabled_interface",
-        "disabled_list",
-    ];
+    let types = ["bool", "string", "int", "float", "interface", "list"];
+    let flags = types.map(|of_type| format!("disabled_{of_type}"));
     for surface in surfaces(relay.endpoint(), plain).await {
-        for flag in flags {
+        for flag in &flags {
             // With other defaults and types: the default of one caller never reaches another.
             for default in [
                 Typed::Bool(true),
@@ -62,7 +53,7 @@ async fn a_disabled_flag_leaves_the_caller_its_default_of_any_type() {
             ] {
                 let value = default.to_json();
                 let seen = surface.evaluate(flag, default, &User::john()).await;
-                let place = format!("{}: {flag} for {value}", surface.name);
+                let place = format!("{surface}: {flag} for {value}");
                 assert_eq!(seen.value, value, "{place}");
                 if surface.is_native() {
                     assert_eq!(seen.outcome(), "ok", "{place}");
@@ -99,12 +90,7 @@ async fn a_flag_of_another_type_is_a_mismatch_that_names_both_types() {
         }
         if !surface.is_native() {
             // A native caller accepts any JSON.
-            for flag in [
-                "string_key",
-                "integer_key",
-                "bool_targeting_match",
-                "list_key",
-            ] {
+            for flag in "string_key integer_key bool_targeting_match list_key".split(' ') {
                 mismatch(&surface, flag, Typed::Object(json!({})), "an object").await;
             }
         }
@@ -127,25 +113,25 @@ async fn an_unknown_flag_is_not_found_and_leaves_the_default() {
             let seen = surface
                 .expect_error("no-such-flag", default, &User::john(), "FLAG_NOT_FOUND")
                 .await;
-            assert_eq!(seen.reason, "ERROR", "{}", surface.name);
+            assert_eq!(seen.reason, "ERROR", "{surface}");
         }
     }
 }
 
 /// The SDK's struct cannot hold null (docs/python-parity.md A.6, row 24).
 fn object_key(surface: &Surface) -> Value {
+    let mut object = json!({"test": "test1", "test2": false, "test3": 123.3, "test4": 1});
     if surface.is_native() {
-        json!({"test": "test1", "test2": false, "test3": 123.3, "test4": 1, "test5": null})
-    } else {
-        json!({"test": "test1", "test2": false, "test3": 123.3, "test4": 1})
+        object["test5"] = Value::Null;
     }
+    object
 }
 
 async fn mismatch(surface: &Surface, flag: &str, default: Typed, wanted: &str) {
     let seen = surface
         .expect_error(flag, default, &User::john(), "TYPE_MISMATCH")
         .await;
-    let place = format!("{}: {flag}: {}", surface.name, seen.message);
+    let place = format!("{surface}: {flag}: {seen:?}");
     assert!(seen.message.contains(flag), "{place}");
     assert!(seen.message.contains(wanted), "{place}");
 }

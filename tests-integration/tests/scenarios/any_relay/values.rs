@@ -70,9 +70,7 @@ async fn a_list_is_a_value_natively_and_a_mismatch_through_open_feature() {
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn an_empty_string_is_a_value() {
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
-        surface
-            .expect("empty_string_key", "default", &User::john(), "")
-            .await;
+        surface.serves("empty_string_key", &User::john(), "").await;
     }
 }
 
@@ -92,10 +90,10 @@ async fn null_leaves_the_caller_its_default() {
             if surface.is_native() {
                 let value = default.to_json();
                 let seen = surface.expect(flag, default, &john, value).await;
-                assert_eq!(seen.reason, "STATIC", "{}", surface.name);
-                assert_eq!(seen.variant.as_deref(), Some("absent"), "{}", surface.name);
+                assert_eq!(seen.reason, "STATIC", "{surface}");
+                assert_eq!(seen.variant.as_deref(), Some("absent"), "{surface}");
                 let description = &seen.metadata["description"];
-                assert_eq!(description, "this is a test", "{}", surface.name);
+                assert_eq!(description, "this is a test", "{surface}");
             } else {
                 surface
                     .expect_error(flag, default, &john, "NULL_VALUE")
@@ -119,11 +117,11 @@ async fn metadata_keep_their_types_and_natively_their_depth() {
             ("fraction", json!(0.5)),
             ("truth", json!(true)),
         ] {
-            assert_eq!(seen.metadata[name], value, "{}: {name}", surface.name);
+            assert_eq!(seen.metadata[name], value, "{surface}: {name}");
         }
         let nested = json!({"team": "checkout", "channels": ["a", "b"]});
         let expected = surface.is_native().then_some(&nested);
-        assert_eq!(seen.metadata.get("owner"), expected, "{}", surface.name);
+        assert_eq!(seen.metadata.get("owner"), expected, "{surface}");
     }
 }
 
@@ -143,7 +141,7 @@ async fn every_way_of_choosing_has_its_reason() {
             ("experiment_key", &User::john(), "STATIC"),
         ] {
             let seen = surface.evaluate(flag, "default", user).await;
-            let place = format!("{}: {flag}", surface.name);
+            let place = format!("{surface}: {flag}");
             assert_eq!((seen.outcome(), &*seen.reason), ("ok", reason), "{place}");
         }
     }
@@ -154,10 +152,8 @@ async fn every_way_of_choosing_has_its_reason() {
 async fn nested_attributes_reach_the_rules() {
     let small = User::new("small").with("company_info", json!({"size": 3}));
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
-        surface
-            .expect("labels_key", "default", &User::john(), "b")
-            .await;
-        surface.expect("labels_key", "default", &small, "a").await;
+        surface.serves("labels_key", &User::john(), "b").await;
+        surface.serves("labels_key", &small, "a").await;
     }
 }
 
@@ -184,14 +180,14 @@ async fn an_object_becomes_a_custom_type() {
         let details = surface
             .evaluate_as("object_key", fixture("default"), &john)
             .await;
-        assert_eq!(details.value, fixture("test1"), "{}", surface.name);
+        assert_eq!(details.value, fixture("test1"), "{surface}");
         let details = surface
             .evaluate_as("string_key", fixture("default"), &john)
             .await;
-        assert_eq!(details.value, fixture("default"), "{}", surface.name);
+        assert_eq!(details.value, fixture("default"), "{surface}");
         let code = details
             .error()
             .map(|error| error.code().as_str().to_owned());
-        assert_eq!(code.as_deref(), Some("TYPE_MISMATCH"), "{}", surface.name);
+        assert_eq!(code.as_deref(), Some("TYPE_MISMATCH"), "{surface}");
     }
 }

@@ -31,28 +31,18 @@ async fn a_flag_beyond_the_engine_s_limits_is_evaluated_by_the_relay_proxy() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     for surface in in_process_surfaces(relay.endpoint(), plain).await {
-        // `LocalFlags` never falls back.
-        let falls_back = !surface.name.ends_with("LocalFlags");
         for (anonymous, value, variation) in [(true, "b", "B"), (false, "a", "A")] {
             let user = surface
                 .user(&format!("beyond the limits, {anonymous}"))
                 .with("anonymous", anonymous);
             let seen = surface.evaluate("named_rule_key", "default", &user).await;
-            let (server, client): (Recorded<'_>, Recorded<'_>) = match falls_back {
-                true => (&[(variation, false)], &[]),
-                false => (&[], &[("SdkDefault", true)]),
+            let recorded: (_, Recorded<'_>, Recorded<'_>) = match surface.falls_back() {
+                true => (("ok", value), &[(variation, false)], &[]),
+                false => (("PARSE_ERROR", "default"), &[], &[("SdkDefault", true)]),
             };
-            let expected = match falls_back {
-                true => ("ok", value),
-                false => ("PARSE_ERROR", "default"),
-            };
-            assert_eq!(
-                (seen.outcome(), seen.value.as_str().unwrap()),
-                expected,
-                "{}: {}",
-                surface.name,
-                seen.message
-            );
+            let (expected, server, client) = recorded;
+            let answer = (seen.outcome(), seen.value.as_str().unwrap());
+            assert_eq!(answer, expected, "{surface}: {seen:?}");
             check(&surface.name, &surface.goff, &relay, &user, server, client).await;
         }
     }

@@ -27,23 +27,14 @@ async fn a_stream_still_carries_changes_after_65_idle_seconds() {
 
     sleep(Duration::from_secs(65)).await;
 
-    relay
-        .edit_flags("\nstring_key:\n", "\nstring_key:\n  disable: true\n")
-        .unwrap();
+    let disabled = "\nstring_key:\n  disable: true\n";
+    relay.edit_flags("\nstring_key:\n", disabled).unwrap();
     for (goff, reconnects, subscription) in &mut idle {
         change_of("string_key", subscription).await;
         let user = EvaluationContext::builder().targeting_key("idle").build();
-        assert!(
-            goff.evaluate("string_key", &user, String::new())
-                .await
-                .is_disabled()
-        );
-        let stats = goff.stats();
-        assert_eq!(
-            stats.reconnects,
-            *reconnects,
-            "it is the same connection: {:?}",
-            goff.status()
-        );
+        let details = goff.evaluate("string_key", &user, String::new()).await;
+        assert!(details.is_disabled());
+        let (seen, status) = (goff.stats().reconnects, goff.status());
+        assert_eq!(seen, *reconnects, "the connection is the same: {status:?}");
     }
 }

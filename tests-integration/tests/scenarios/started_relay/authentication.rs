@@ -13,15 +13,9 @@ async fn a_key_of_the_relay_proxy_is_accepted() {
     for key in [EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE] {
         let with_key = |options: GoFeatureFlagOptions| options.api_key(key);
         for surface in surfaces(relay.endpoint(), with_key).await {
-            surface
-                .expect("string_key", "default", &User::john(), "CC0000")
-                .await;
+            surface.serves("string_key", &User::john(), "CC0000").await;
             let all = surface.evaluate_all(&User::john()).await.unwrap();
-            assert!(
-                all["string_key"].error().is_none(),
-                "{}: {key}",
-                surface.name
-            );
+            assert!(all["string_key"].error().is_none(), "{surface}: {key}");
         }
     }
 }
@@ -39,16 +33,10 @@ async fn without_a_key_or_with_a_wrong_one_every_request_is_refused() {
             None => options,
         };
         for surface in remote_surfaces(relay.endpoint(), with_key).await {
-            let place = format!("{}: {key:?}", surface.name);
-            let seen = surface
-                .expect_error("string_key", "default", &User::john(), "GENERAL")
-                .await;
-            assert!(seen.message.contains("401"), "{place}: {}", seen.message);
-            assert!(
-                !seen.message.contains("wrong-key"),
-                "{place}: {}",
-                seen.message
-            );
+            let place = format!("{surface}: {key:?}");
+            let seen = surface.fails("string_key", &User::john(), "GENERAL").await;
+            assert!(seen.message.contains("401"), "{place}: {seen:?}");
+            assert!(!seen.message.contains("wrong-key"), "{place}: {seen:?}");
             let error = surface.evaluate_all(&User::john()).await.unwrap_err();
             assert!(error.to_string().contains("401"), "{place}: {error}");
         }
@@ -63,9 +51,7 @@ async fn a_custom_header_can_carry_the_key_and_the_option_overrides_it() {
     let in_header =
         |options: GoFeatureFlagOptions| options.custom_header("x-api-key", EVALUATION_KEY);
     for surface in surfaces(relay.endpoint(), in_header).await {
-        surface
-            .expect("string_key", "default", &User::john(), "CC0000")
-            .await;
+        surface.serves("string_key", &User::john(), "CC0000").await;
     }
     // The relay proxy would read `X-API-Key` alone.
     let in_both = |options: GoFeatureFlagOptions| {
@@ -74,21 +60,14 @@ async fn a_custom_header_can_carry_the_key_and_the_option_overrides_it() {
             .api_key(EVALUATION_KEY)
     };
     for surface in surfaces(relay.endpoint(), in_both).await {
-        surface
-            .expect("string_key", "default", &User::john(), "CC0000")
-            .await;
+        surface.serves("string_key", &User::john(), "CC0000").await;
     }
     let wrong = |options: GoFeatureFlagOptions| options.custom_header("x-api-key", "wrong");
     for surface in remote_surfaces(relay.endpoint(), wrong).await {
         let seen = surface
             .evaluate("string_key", "default", &User::john())
             .await;
-        assert!(
-            seen.message.contains("401"),
-            "{}: {}",
-            surface.name,
-            seen.message
-        );
+        assert!(seen.message.contains("401"), "{surface}: {seen:?}");
     }
 }
 
@@ -115,13 +94,12 @@ async fn two_clients_with_different_keys_and_endpoints_share_nothing() {
         assert_eq!(
             (seen.outcome(), seen_by_other.outcome()),
             ("ok", "ok"),
-            "{}",
-            one.name
+            "{one}"
         );
         for (surface, relay, name) in [(one, open, "one"), (other, authenticated, "other")] {
             let events = surface.events(relay, &user, 1).await;
-            assert_eq!(events.len(), 1, "{}", one.name);
-            assert_eq!(events[0]["metadata"]["client"], name, "{}", one.name);
+            assert_eq!(events.len(), 1, "{one}");
+            assert_eq!(events[0]["metadata"]["client"], name, "{one}");
         }
     }
 }

@@ -22,10 +22,10 @@ pub(crate) async fn changes_and_usage_data_arrive(
         }
         let report = surface.goff.flush(Duration::from_secs(10)).await;
         let own = if surface.is_in_process() { 2 } else { 1 };
-        assert_eq!(report.delivered, own, "{}: {report:?}", surface.name);
+        assert_eq!(report.delivered, own, "{surface}: {report:?}");
         let events = relay.recorded_events(CollectedKind::Feature);
         let events = events.of_user(user.key(), 2).await;
-        assert_eq!(events.len(), 2, "{}: {events:?}", surface.name);
+        assert_eq!(events.len(), 2, "{surface}: {events:?}");
         subscriptions.push(surface.goff.subscribe());
     }
     relay
@@ -34,8 +34,6 @@ pub(crate) async fn changes_and_usage_data_arrive(
     for (surface, subscription) in surfaces.iter().zip(&mut subscriptions) {
         change_of(flag, subscription).await;
         let user = surface.user("changes and usage");
-        surface
-            .expect_error(flag, "default", &user, "FLAG_NOT_FOUND")
-            .await;
+        surface.fails(flag, &user, "FLAG_NOT_FOUND").await;
     }
 }

@@ -30,40 +30,26 @@ async fn a_hit_is_exported_as_the_client_s_beside_the_server_s_miss() {
             }
             let report = surface.goff.flush(Duration::from_secs(10)).await;
             assert_eq!(report.error.map(|error| error.to_string()), None);
-            let events = relay
-                .recorded_events(CollectedKind::Feature)
-                .of_user(user.key(), 2)
-                .await;
-            let place = format!("{}: {events:?}", surface.name);
+            let events = relay.recorded_events(CollectedKind::Feature);
+            let events = events.of_user(user.key(), 2).await;
+            let place = format!("{surface}: {events:?}");
             assert_eq!(events.len(), 2, "{place}");
             // The two take different ways to the exporter.
             let of = |source: &str| -> &Value {
-                events
-                    .iter()
-                    .find(|event| event["source"] == source)
-                    .unwrap_or_else(|| panic!("no event from {source}: {place}"))
+                let event = events.iter().find(|event| event["source"] == source);
+                event.unwrap_or_else(|| panic!("no event from {source}: {place}"))
             };
             let (server, client) = (of("SERVER"), of("PROVIDER_CACHE"));
-            for member in [
-                "key",
-                "variation",
-                "value",
-                "default",
-                "contextKind",
-                "kind",
-            ] {
+            for member in "key variation value default contextKind kind".split(' ') {
                 assert_eq!(server[member], client[member], "{member}, {place}");
             }
             assert_eq!(client["contextKind"], kind, "{place}");
             assert_eq!(client["value"], "a", "{place}");
-            assert_eq!(
-                client["metadata"],
-                json!({"service": "checkout", "provider": "rust", "openfeature": true}),
-                "{place}"
-            );
-            let apart =
-                client["creationDate"].as_i64().unwrap() - server["creationDate"].as_i64().unwrap();
-            assert!((0..=60).contains(&apart), "seconds: {place}");
+            let metadata = json!({"service": "checkout", "provider": "rust", "openfeature": true});
+            assert_eq!(client["metadata"], metadata, "{place}");
+            let created = |event: &Value| event["creationDate"].as_i64().unwrap();
+            let seconds = created(client) - created(server);
+            assert!((0..=60).contains(&seconds), "{seconds} s apart: {place}");
         }
     }
 }
@@ -80,20 +66,12 @@ async fn a_tracking_event_is_exported_with_its_context_and_details() {
                 .with("anonymous", anonymous)
                 .with("plan", "pro");
             let details = json!({"value": 99.5, "items": ["a", "b"]});
-            surface
-                .goff
-                .track(
-                    "checkout",
-                    &user.native(),
-                    details.as_object().unwrap().clone(),
-                )
-                .unwrap();
+            let (context, sent) = (user.native(), details.as_object().unwrap().clone());
+            surface.goff.track("checkout", &context, sent).unwrap();
             surface.goff.flush(Duration::from_secs(10)).await;
-            let events = relay
-                .recorded_events(CollectedKind::Tracking)
-                .of_user(user.key(), 1)
-                .await;
-            let place = format!("{}: {events:?}", surface.name);
+            let events = relay.recorded_events(CollectedKind::Tracking);
+            let events = events.of_user(user.key(), 1).await;
+            let place = format!("{surface}: {events:?}");
             assert_eq!(events.len(), 1, "{place}");
             let event = &events[0];
             assert_eq!(event["kind"], "tracking", "{place}");
@@ -104,10 +82,8 @@ async fn a_tracking_event_is_exported_with_its_context_and_details() {
             assert_eq!(context["targetingKey"], user.key(), "{place}");
             assert_eq!(context["plan"], "pro", "{place}");
             // The metadata of the batch do not reach tracking events, so the context carries them.
-            assert_eq!(
-                context["gofeatureflag"]["exporterMetadata"]["service"], "checkout",
-                "{place}"
-            );
+            let metadata = &context["gofeatureflag"]["exporterMetadata"];
+            assert_eq!(metadata["service"], "checkout", "{place}");
         }
     }
 }
@@ -127,32 +103,20 @@ async fn shutdown_delivers_pending_events() {
             true => (11_usize, "INPROCESS"),
             false => (10, "PROVIDER_CACHE"),
         };
-        assert_eq!(
-            surface.goff.stats().usage.pending,
-            own as u64,
-            "{}",
-            surface.name
-        );
+        assert_eq!(surface.goff.stats().usage.pending, own as u64, "{surface}");
         let report = surface.goff.shutdown(Duration::from_secs(10)).await;
+        let delivered = (report.recorded, report.delivered);
+        assert_eq!(delivered, (own as u64, own as u64), "{surface}: {report:?}");
         assert_eq!(
-            (
-                report.recorded,
-                report.delivered,
-                report.dropped,
-                report.pending
-            ),
-            (own as u64, own as u64, 0, 0),
-            "{}: {report:?}",
-            surface.name
+            (report.dropped, report.pending),
+            (0, 0),
+            "{surface}: {report:?}"
         );
-        let events = relay
-            .recorded_events(CollectedKind::Feature)
-            .wait_for(own, |event| {
-                event["userKey"] == user.key() && event["source"] == source
-            })
-            .await;
-        assert_eq!(events.len(), own, "{}", surface.name);
+        let is_own = |event: &Value| event["userKey"] == user.key() && event["source"] == source;
+        let events = relay.recorded_events(CollectedKind::Feature);
+        let events = events.wait_for(own, is_own).await;
+        assert_eq!(events.len(), own, "{surface}");
         let refused = surface.evaluate("static_key", "default", &user).await;
-        assert_eq!(refused.outcome(), "PROVIDER_NOT_READY", "{}", surface.name);
+        assert_eq!(refused.outcome(), "PROVIDER_NOT_READY", "{surface}");
     }
 }

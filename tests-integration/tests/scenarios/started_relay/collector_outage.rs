@@ -6,6 +6,7 @@ use std::time::Duration;
 use goff_provider::native::EvaluationContext;
 use goff_provider::{ContextView as _, GoFeatureFlag, GoFeatureFlagOptions};
 use goff_tests_integration::{BreakableProxy, CollectedKind, Instance, own_relay};
+use serde_json::Value;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -27,14 +28,9 @@ async fn after_an_outage_of_ten_seconds_every_event_arrives_once_and_in_order() 
         .cache_ttl(None);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     // A user for each event shows the order.
-    let users: Arc<Vec<EvaluationContext>> = Arc::new(
-        (0..EVALUATIONS)
-            .map(|number| {
-                let key = format!("outage-{number:04}");
-                EvaluationContext::builder().targeting_key(key).build()
-            })
-            .collect(),
-    );
+    let keys = (0..EVALUATIONS).map(|number| format!("outage-{number:04}"));
+    let users = keys.map(|key| EvaluationContext::builder().targeting_key(key).build());
+    let users: Arc<[EvaluationContext]> = users.collect();
     let mut warming = JoinSet::new();
     for share in 0..WARMING {
         let (goff, users) = (goff.clone(), Arc::clone(&users));
@@ -68,38 +64,22 @@ async fn after_an_outage_of_ten_seconds_every_event_arrives_once_and_in_order() 
     }
     tokio::time::sleep_until(end).await;
     let usage = goff.stats().usage;
-    assert_eq!(
-        (usage.delivered, usage.dropped),
-        (1, 0),
-        "nothing can arrive during the outage: {usage:?}"
-    );
+    let counted = (usage.delivered, usage.dropped);
+    assert_eq!(counted, (1, 0), "during the outage: {usage:?}");
 
     collector.repair().await.unwrap();
     let report = goff.flush(Duration::from_secs(20)).await;
     let all = EVALUATIONS as u64 + 1;
-    assert_eq!(
-        (
-            report.recorded,
-            report.delivered,
-            report.dropped,
-            report.pending
-        ),
-        (all, all, 0, 0),
-        "{report:?}"
-    );
-    let exported = relay
-        .recorded_events(CollectedKind::Feature)
-        .wait_for(EVALUATIONS + 1, |event| event["source"] == "PROVIDER_CACHE")
-        .await;
-    let exported: Vec<&str> = exported
-        .iter()
-        .filter_map(|event| event["userKey"].as_str())
-        .collect();
-    let expected: Vec<&str> = [&early]
-        .into_iter()
-        .chain(users.iter())
-        .filter_map(|user| user.targeting_key())
-        .collect();
+    let delivered = (report.recorded, report.delivered);
+    assert_eq!(delivered, (all, all), "{report:?}");
+    assert_eq!((report.dropped, report.pending), (0, 0), "{report:?}");
+    let is_of_client = |event: &Value| event["source"] == "PROVIDER_CACHE";
+    let exported = relay.recorded_events(CollectedKind::Feature);
+    let exported = exported.wait_for(EVALUATIONS + 1, is_of_client).await;
+    let keys = exported.iter().map(|event| event["userKey"].as_str());
+    let exported: Vec<&str> = keys.flatten().collect();
+    let all_users = [&early].into_iter().chain(users.iter());
+    let expected: Vec<&str> = all_users.filter_map(|user| user.targeting_key()).collect();
     assert_eq!(exported.len(), expected.len());
     assert_eq!(exported, expected);
 }

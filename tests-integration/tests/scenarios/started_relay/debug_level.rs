@@ -13,28 +13,19 @@ async fn indented_bodies_have_the_same_meaning() {
             .expect_reason("string_key", &john, "CC0000", "TARGETING_MATCH")
             .await;
         let description = &seen.metadata["description"];
-        assert_eq!(description, "this is a test", "{}", surface.name);
-        surface
-            .expect_error("no-such-flag", "default", &john, "FLAG_NOT_FOUND")
-            .await;
+        assert_eq!(description, "this is a test", "{surface}");
+        surface.fails("no-such-flag", &john, "FLAG_NOT_FOUND").await;
         let keyless = User::without_key();
         surface
-            .expect_error("split_key", "default", &keyless, "TARGETING_KEY_MISSING")
+            .fails("split_key", &keyless, "TARGETING_KEY_MISSING")
             .await;
         let all = surface.evaluate_all(&john).await.unwrap();
-        assert_eq!(all["string_key"].value, "CC0000", "{}", surface.name);
+        assert_eq!(all["string_key"].value, "CC0000", "{surface}");
     }
     // An error body with one member more. In process there would be no flags.
     let elsewhere = format!("{}/v9", relay.endpoint());
     for surface in remote_surfaces(&elsewhere, plain).await {
-        let seen = surface
-            .expect_error("string_key", "default", &john, "GENERAL")
-            .await;
-        assert!(
-            seen.message.contains("404"),
-            "{}: {}",
-            surface.name,
-            seen.message
-        );
+        let seen = surface.fails("string_key", &john, "GENERAL").await;
+        assert!(seen.message.contains("404"), "{surface}: {seen:?}");
     }
 }

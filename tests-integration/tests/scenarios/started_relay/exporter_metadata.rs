@@ -28,12 +28,12 @@ async fn the_server_records_the_metadata_of_the_options_and_of_the_client() {
             "version": "1.0.0", "name": "myapp", "id": 123, "ratio": 0.5, "canary": true,
             "provider": "rust", "openfeature": true,
         });
-        assert_eq!(events[0]["metadata"], expected, "{}", surface.name);
+        assert_eq!(events[0]["metadata"], expected, "{surface}");
         let source = match surface.is_in_process() {
             true => "INPROCESS",
             false => "SERVER",
         };
-        assert_eq!(events[0]["source"], source, "{}", surface.name);
+        assert_eq!(events[0]["source"], source, "{surface}");
     }
 }
 
@@ -49,12 +49,11 @@ async fn the_caller_s_own_members_are_kept() {
         });
         let user = surface.user("siblings").with("gofeatureflag", specifics);
         // Scheduled to change in 2030.
-        let seen = surface.evaluate("scheduled_key", "default", &user).await;
-        assert_eq!(seen.value, "b", "{}", surface.name);
+        surface.serves("scheduled_key", &user, "b").await;
         let events = surface.events(relay, &user, 1).await;
         // The caller's exporter metadata is replaced (GOFF-CTX-006).
         let expected = json!({"provider": "rust", "openfeature": true});
-        assert_eq!(events[0]["metadata"], expected, "{}", surface.name);
+        assert_eq!(events[0]["metadata"], expected, "{surface}");
     }
 }
 
@@ -68,6 +67,6 @@ async fn a_gofeatureflag_attribute_of_another_type_is_replaced() {
         surface.evaluate("static_key", "default", &user).await;
         let events = surface.events(relay, &user, 1).await;
         let expected = json!({"provider": "rust", "openfeature": true});
-        assert_eq!(events[0]["metadata"], expected, "{}", surface.name);
+        assert_eq!(events[0]["metadata"], expected, "{surface}");
     }
 }

@@ -2,17 +2,8 @@
 
 use goff_tests_integration::{Instance, own_relay};
 
-use crate::following::{change_of, stream_opens};
+use crate::following::{STATIC_KEY, change_of, static_key_with_b, stream_opens};
 use crate::surfaces::{User, plain, remote_surfaces};
-
-const STATIC_KEY: &str = "static_key:
-  variations:
-    A: a
-    B: b
-  defaultRule:
-    variation: A
-  version: 1.2.3
-";
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
@@ -31,8 +22,7 @@ async fn only_the_changed_flag_misses() {
         subscriptions.push(surface.goff.subscribe());
     }
 
-    let changed = STATIC_KEY.replace("variation: A", "variation: B");
-    relay.edit_flags(STATIC_KEY, &changed).unwrap();
+    relay.edit_flags(STATIC_KEY, &static_key_with_b()).unwrap();
     for (surface, subscription) in surfaces.iter().zip(&mut subscriptions) {
         change_of("static_key", subscription).await;
         let misses = surface.goff.stats().misses;
@@ -42,7 +32,7 @@ async fn only_the_changed_flag_misses() {
         surface
             .expect_reason("default_key", &john, "a", "CACHED")
             .await;
-        assert_eq!(surface.goff.stats().misses, misses + 1, "{}", surface.name);
+        assert_eq!(surface.goff.stats().misses, misses + 1, "{surface}");
     }
 }
 
@@ -58,36 +48,28 @@ async fn a_flag_is_disabled_and_restored() {
         stream_opens(&surface.goff, 0).await;
         for reason in ["TARGETING_MATCH", "CACHED"] {
             let seen = surface.expect(BOOL_KEY, false, &john, true).await;
-            assert_eq!(
-                (seen.variant.as_deref(), &*seen.reason),
-                (Some("True"), reason),
-                "{}",
-                surface.name
-            );
+            let answer = (seen.variant.as_deref(), &*seen.reason);
+            assert_eq!(answer, (Some("True"), reason), "{surface}");
             assert_eq!(seen.metadata["description"], "this is a test");
             let link = "https://github.com/thomaspoignant/go-feature-flag/pull/916";
             assert_eq!(seen.metadata["pr_link"], link);
         }
-        let unknown = "nonexistent-flag-key";
-        surface
-            .expect_error(unknown, false, &john, "FLAG_NOT_FOUND")
-            .await;
-        surface
-            .expect("string_key", "default", &john, "CC0000")
-            .await;
+        let (unknown, code) = ("nonexistent-flag-key", "FLAG_NOT_FOUND");
+        surface.expect_error(unknown, false, &john, code).await;
+        surface.serves("string_key", &john, "CC0000").await;
 
         let mut subscription = surface.goff.subscribe();
         let disabled = format!("{STRING_KEY}  disable: true\n");
         relay.edit_flags(STRING_KEY, &disabled).unwrap();
         change_of("string_key", &mut subscription).await;
         let seen = surface.evaluate("string_key", "default", &john).await;
-        assert_eq!(seen.value, "default", "{}", surface.name);
+        assert_eq!(seen.value, "default", "{surface}");
         relay.edit_flags(&disabled, STRING_KEY).unwrap();
         change_of("string_key", &mut subscription).await;
         surface
             .expect_reason("string_key", &john, "CC0000", "TARGETING_MATCH")
             .await;
         let seen = surface.expect(BOOL_KEY, false, &john, true).await;
-        assert_eq!(seen.reason, "CACHED", "{}", surface.name);
+        assert_eq!(seen.reason, "CACHED", "{surface}");
     }
 }

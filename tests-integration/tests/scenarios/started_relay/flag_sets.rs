@@ -15,14 +15,14 @@ async fn a_flag_has_a_value_in_each_set_and_each_set_its_own_flags() {
     ] {
         let with_key = |options: GoFeatureFlagOptions| options.api_key(key);
         for surface in surfaces(relay.endpoint(), with_key).await {
-            surface.expect("shared_key", "default", &user, value).await;
+            surface.serves("shared_key", &user, value).await;
             surface.expect(own, false, &user, true).await;
             surface
                 .expect_error(foreign, false, &user, "FLAG_NOT_FOUND")
                 .await;
             let all = surface.evaluate_all(&user).await.unwrap();
             let keys: Vec<_> = all.keys().map(String::as_str).collect();
-            assert_eq!(keys, [own, "shared_key"], "{}: {key}", surface.name);
+            assert_eq!(keys, [own, "shared_key"], "{surface}: {key}");
         }
     }
 }
@@ -34,16 +34,10 @@ async fn a_key_without_a_set_is_no_error_of_the_context() {
     let (relay, user) = (relay(Instance::FlagSets), User::john());
     let with_key = |options: GoFeatureFlagOptions| options.api_key(KEY_WITHOUT_FLAG_SET);
     for surface in remote_surfaces(relay.endpoint(), with_key).await {
-        let seen = surface
-            .expect_error("shared_key", "default", &user, "GENERAL")
-            .await;
+        let seen = surface.fails("shared_key", &user, "GENERAL").await;
         assert!(seen.message.contains("flagset not found"), "{seen:?}");
         let error = surface.evaluate_all(&user).await.unwrap_err().to_string();
-        assert!(
-            error.contains("flagset not found"),
-            "{}: {error}",
-            surface.name
-        );
+        assert!(error.contains("flagset not found"), "{surface}: {error}");
     }
 }
 
@@ -53,14 +47,7 @@ async fn a_key_without_a_set_is_no_error_of_the_context() {
 async fn without_a_key_no_set_is_served() {
     let relay = relay(Instance::FlagSets);
     for surface in remote_surfaces(relay.endpoint(), plain).await {
-        let seen = surface
-            .expect_error("shared_key", "default", &User::john(), "GENERAL")
-            .await;
-        assert!(
-            seen.message.contains("401"),
-            "{}: {}",
-            surface.name,
-            seen.message
-        );
+        let seen = surface.fails("shared_key", &User::john(), "GENERAL").await;
+        assert!(seen.message.contains("401"), "{surface}: {seen:?}");
     }
 }

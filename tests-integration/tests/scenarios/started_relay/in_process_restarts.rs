@@ -65,13 +65,9 @@ async fn every_evaluation_has_a_value_and_none_goes_back() {
         let give_up = Instant::now() + PATIENCE;
         for (surface, served) in surfaces.iter().zip(&served) {
             while served.load(Ordering::SeqCst) != restart {
-                assert!(
-                    Instant::now() < give_up,
-                    "restart {restart}, {}: {:?}, {:?}",
-                    surface.name,
-                    surface.goff.status(),
-                    surface.goff.stats()
-                );
+                let (status, stats) = (surface.goff.status(), surface.goff.stats());
+                let place = format!("restart {restart}, {surface}: {status:?}, {stats:?}");
+                assert!(Instant::now() < give_up, "{place}");
                 assert!(!evaluating.is_empty());
                 sleep(Duration::from_millis(5)).await;
             }
@@ -89,13 +85,10 @@ async fn every_evaluation_has_a_value_and_none_goes_back() {
         let evaluations = evaluations[&surface.name];
         assert!(evaluations > restarts.unsigned_abs(), "{evaluations}");
         assert_eq!(report.recorded, evaluations, "{report:?}");
-        assert_eq!(
-            report.recorded,
-            report.delivered + report.dropped + report.pending,
-            "{report:?}"
-        );
+        let counted = report.delivered + report.dropped + report.pending;
+        assert_eq!(report.recorded, counted, "{report:?}");
         let stats = surface.goff.stats();
-        println!("{restarts} restarts, {}: {stats:?}", surface.name);
+        println!("{restarts} restarts, {surface}: {stats:?}");
         assert!(stats.refreshes > restarts.unsigned_abs(), "{stats:?}");
         assert_eq!(stats.fallbacks, 0, "{stats:?}");
     }
@@ -112,7 +105,7 @@ async fn evaluate(
     let mut evaluations = 0;
     while !end.load(Ordering::SeqCst) {
         let seen = surface.evaluate(FLAG, Typed::Int(-1), &user).await;
-        let place = format!("{}: {seen:?}", surface.name);
+        let place = format!("{surface}: {seen:?}");
         assert_eq!(seen.outcome(), "ok", "{place}");
         let value = seen.value.as_i64().unwrap();
         let allowed = served.load(Ordering::SeqCst)..=written.load(Ordering::SeqCst);

@@ -38,7 +38,7 @@ async fn a_refused_key_is_fatal() {
         ];
         for (number, with) in with.into_iter().enumerate() {
             for (surface, started) in started_in_process(relay.endpoint(), with).await {
-                let place = format!("{}, {instance}, {number}", surface.name);
+                let place = format!("{surface}, {instance}, {number}");
                 let Err(error) = started else {
                     panic!("{place} started");
                 };
@@ -65,30 +65,20 @@ async fn any_other_failure_is_an_error_with_its_cause() {
     let proxy = StrippingProxy::start(open, "/team/flags").await.unwrap();
     let beside_the_prefix = proxy.endpoint().replace("/team/flags", "/team/other");
     let below_the_relay_proxy = format!("{}/v9", open.endpoint());
+    let missing = "flagset not found";
     for (endpoint, key, why) in [
-        (
-            flag_sets.endpoint(),
-            KEY_WITHOUT_FLAG_SET,
-            "flagset not found",
-        ),
+        (flag_sets.endpoint(), KEY_WITHOUT_FLAG_SET, missing),
         (&beside_the_prefix, "", "404"),
         (&below_the_relay_proxy, "", "404"),
     ] {
         let with_key = |options: GoFeatureFlagOptions| options.api_key(key);
         for (surface, started) in started_in_process(endpoint, with_key).await {
-            let place = format!("{} at {endpoint}", surface.name);
-            assert_eq!(
-                started.map_err(|error| error.to_string()),
-                Ok(()),
-                "{place}"
-            );
+            let place = format!("{surface} at {endpoint}");
+            assert!(started.is_ok(), "{place}: {started:?}");
             let status = surface.goff.status();
             assert_eq!(status.state, State::Error, "{place}: {status:?}");
-            let last_error = status.last_error.unwrap();
-            assert!(
-                last_error.to_string().contains(why),
-                "{place}: {last_error}"
-            );
+            let last_error = status.last_error.unwrap().to_string();
+            assert!(last_error.contains(why), "{place}: {last_error}");
             assert_not_ready(&surface, &place).await;
         }
     }
@@ -107,7 +97,7 @@ async fn a_client_that_started_first_recovers_when_its_relay_proxy_appears() {
     for (surface, started) in started_in_process(&endpoint, plain).await {
         started.unwrap();
         let status = surface.goff.status();
-        assert_eq!(status.state, State::Error, "{}: {status:?}", surface.name);
+        assert_eq!(status.state, State::Error, "{surface}: {status:?}");
         assert_not_ready(&surface, &surface.name).await;
         let subscription = surface.goff.subscribe();
         waiting.push((surface, subscription));
@@ -117,18 +107,11 @@ async fn a_client_that_started_first_recovers_when_its_relay_proxy_appears() {
     for (surface, subscription) in &mut waiting {
         assert!(surface.goff.wait_until_ready(PATIENCE).await);
         // The first configuration is no change.
-        let first = event(subscription, |event| {
-            matches!(
-                event,
-                ClientEvent::Ready | ClientEvent::ConfigurationChanged(_)
-            )
-        })
-        .await;
-        assert_eq!(first, ClientEvent::Ready, "{}", surface.name);
-        let seen = surface
-            .evaluate("static_key", "default", &User::john())
-            .await;
-        assert_eq!(seen.value, "a", "{}: {}", surface.name, seen.message);
+        let is_change = |event: &ClientEvent| matches!(event, ClientEvent::ConfigurationChanged(_));
+        let first = |event: &ClientEvent| *event == ClientEvent::Ready || is_change(event);
+        let first = event(subscription, first).await;
+        assert_eq!(first, ClientEvent::Ready, "{surface}");
+        surface.serves("static_key", &User::john(), "a").await;
         assert_eq!(surface.goff.status().state, State::Ready);
     }
 }
@@ -146,27 +129,22 @@ async fn with_a_last_known_good_file_a_client_starts_without_its_relay_proxy() {
     let keeping = |options: GoFeatureFlagOptions| options.last_known_good_file(file.clone());
     for surface in in_process_surfaces(&endpoint, keeping).await {
         surface.goff.shutdown(PATIENCE).await;
-        assert!(file.exists(), "{}", surface.name);
+        assert!(file.exists(), "{surface}");
     }
     drop(relay);
 
     let mut waiting = Vec::new();
     for surface in in_process_surfaces(&endpoint, keeping).await {
-        assert!(
-            surface.goff.wait_until_ready(Duration::ZERO).await,
-            "{}",
-            surface.name
-        );
+        let is_ready = surface.goff.wait_until_ready(Duration::ZERO).await;
+        assert!(is_ready, "{surface}");
         let status = surface.goff.status();
-        assert_eq!(status.state, State::Stale, "{}: {status:?}", surface.name);
+        assert_eq!(status.state, State::Stale, "{surface}: {status:?}");
         for (flag, value) in [("static_key", "a"), ("string_key", "CC0000")] {
-            let seen = surface.evaluate(flag, "default", &User::john()).await;
-            assert_eq!(seen.value, value, "{}: {}", surface.name, seen.message);
+            surface.serves(flag, &User::john(), value).await;
         }
         // The file has the enrichment too.
         let flag = "flag-use-evaluation-context-enrichment";
-        let seen = surface.evaluate(flag, "default", &User::john()).await;
-        assert_eq!(seen.value, "A", "{}: {}", surface.name, seen.message);
+        surface.serves(flag, &User::john(), "A").await;
         let subscription = surface.goff.subscribe();
         waiting.push((surface, subscription));
     }
@@ -176,10 +154,7 @@ async fn with_a_last_known_good_file_a_client_starts_without_its_relay_proxy() {
     for (surface, subscription) in &mut waiting {
         event(subscription, |event| *event == ClientEvent::Ready).await;
         assert_eq!(surface.goff.status().state, State::Ready);
-        let seen = surface
-            .evaluate("static_key", "default", &User::john())
-            .await;
-        assert_eq!(seen.value, "b", "{}: {}", surface.name, seen.message);
+        surface.serves("static_key", &User::john(), "b").await;
     }
 }
 

@@ -4,7 +4,7 @@ use goff_tests_integration::{
     Address, Answer, CollectedKind, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance,
     KEY_WITHOUT_FLAG_SET, TEAM_A_KEY, TEAM_B_KEY, relay, request,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
@@ -13,10 +13,8 @@ async fn open_records_what_it_evaluates() {
     let target = "/ofrep/v1/evaluate/flags/static_key";
     let answer = evaluate(relay.address(), target, "", "instances-recorded").await;
     assert_eq!(answer.json()["value"], "a");
-    let events = relay
-        .recorded_events(CollectedKind::Feature)
-        .of_user("instances-recorded", 1)
-        .await;
+    let events = relay.recorded_events(CollectedKind::Feature);
+    let events = events.of_user("instances-recorded", 1).await;
     assert_eq!(events[0]["source"], "SERVER");
     assert_eq!(events[0]["variation"], "A");
 
@@ -24,14 +22,10 @@ async fn open_records_what_it_evaluates() {
         "kind": "tracking", "contextKind": "user", "userKey": "instances-recorded", "creationDate": 1_700_000_000,
         "key": "checkout", "evaluationContext": {}, "trackingEventDetails": {"amount": 3},
     }]});
-    let answer = request(relay.address(), "/v1/data/collector", &[], Some(&tracking))
-        .await
-        .unwrap();
-    assert_eq!(answer.json()["ingestedContentCount"], 1);
-    let events = relay
-        .recorded_events(CollectedKind::Tracking)
-        .of_user("instances-recorded", 1)
-        .await;
+    let answer = request(relay.address(), "/v1/data/collector", &[], Some(&tracking)).await;
+    assert_eq!(answer.unwrap().json()["ingestedContentCount"], 1);
+    let events = relay.recorded_events(CollectedKind::Tracking);
+    let events = events.of_user("instances-recorded", 1).await;
     assert_eq!(events[0]["trackingEventDetails"], json!({"amount": 3}));
 }
 
@@ -39,14 +33,13 @@ async fn open_records_what_it_evaluates() {
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn authenticated_requires_one_of_its_keys() {
     let relay = relay(Instance::Authenticated);
-    let target = "/v1/feature/static_key/eval";
     for (key, status) in [
         (EVALUATION_KEY, 200),
         (EVALUATION_KEY_TO_ESCAPE, 200),
         ("wrong", 401),
         ("", 401),
     ] {
-        let answer = evaluate(relay.address(), target, key, "instances-keys").await;
+        let answer = evaluate(relay.address(), STATIC_KEY, key, "instances-keys").await;
         assert_eq!(answer.status, status, "{key}");
     }
 }
@@ -60,31 +53,18 @@ async fn flag_sets_are_selected_by_key() {
         let answer = evaluate(relay.address(), target, key, "instances-sets").await;
         assert_eq!(answer.json()["value"], value);
     }
-    let answer = evaluate(
-        relay.address(),
-        target,
-        KEY_WITHOUT_FLAG_SET,
-        "instances-sets",
-    )
-    .await;
+    let (key, user) = (KEY_WITHOUT_FLAG_SET, "instances-sets");
+    let answer = evaluate(relay.address(), target, key, user).await;
     assert_eq!(answer.status, 400);
-    assert_eq!(
-        answer.json()["message"],
-        "error while getting flagset: flagset not found for API key"
-    );
+    let message = "error while getting flagset: flagset not found for API key";
+    assert_eq!(answer.json()["message"], message);
 }
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn debug_indents_its_bodies() {
     let relay = relay(Instance::Debug);
-    let answer = evaluate(
-        relay.address(),
-        "/v1/feature/static_key/eval",
-        "",
-        "instances-debug",
-    )
-    .await;
+    let answer = evaluate(relay.address(), STATIC_KEY, "", "instances-debug").await;
     assert!(answer.body.starts_with(b"{\n  \""), "{:?}", answer.body);
 }
 
@@ -93,29 +73,18 @@ async fn debug_indents_its_bodies() {
 async fn unix_socket_answers() {
     let relay = relay(Instance::UnixSocket);
     assert!(relay.endpoint().starts_with("unix:///"));
-    let answer = evaluate(
-        relay.address(),
-        "/v1/feature/static_key/eval",
-        "",
-        "instances-unix",
-    )
-    .await;
+    let answer = evaluate(relay.address(), STATIC_KEY, "", "instances-unix").await;
     assert_eq!(answer.json()["value"], "a");
 }
 
 async fn evaluate(address: &Address, target: &str, key: &str, user: &str) -> Answer {
     let authorization = format!("Bearer {key}");
-    let headers: &[(&str, &str)] = if key.is_empty() {
-        &[]
-    } else {
-        &[("Authorization", &authorization)]
-    };
-    let body: Value = if target.contains("/ofrep/") {
-        json!({"context": {"targetingKey": user}})
-    } else {
-        json!({"evaluationContext": {"key": user}})
-    };
-    request(address, target, headers, Some(&body))
-        .await
-        .unwrap()
+    let headers = [("Authorization", &*authorization)];
+    let headers = if key.is_empty() { &[][..] } else { &headers };
+    // Each protocol ignores the context of the other.
+    let body = json!({"context": {"targetingKey": user}, "evaluationContext": {"key": user}});
+    let answer = request(address, target, headers, Some(&body)).await;
+    answer.unwrap()
 }
+
+const STATIC_KEY: &str = "/v1/feature/static_key/eval";

@@ -17,27 +17,25 @@ async fn evaluations_fail_at_once_during_an_outage_and_work_after_it() {
     let surfaces = remote_surfaces(relay.endpoint(), uncached).await;
     let john = User::john();
     for surface in &surfaces {
-        surface.expect("static_key", "default", &john, "a").await;
+        surface.serves("static_key", &john, "a").await;
     }
 
     // The pooled connections break, which only their next use shows.
     drop(relay);
     let restarted = RelayProxy::start_at(port, Instance::Open).unwrap();
     for surface in &surfaces {
-        surface.expect("static_key", "default", &john, "a").await;
+        surface.serves("static_key", &john, "a").await;
     }
 
     drop(restarted);
     for surface in &surfaces {
         let start = Instant::now();
-        surface
-            .expect_error("static_key", "default", &john, "GENERAL")
-            .await;
-        assert!(start.elapsed() < Duration::from_secs(5), "{}", surface.name);
+        surface.fails("static_key", &john, "GENERAL").await;
+        assert!(start.elapsed() < Duration::from_secs(5), "{surface}");
     }
 
     let _restarted = RelayProxy::start_at(port, Instance::Open).unwrap();
     for surface in &surfaces {
-        surface.expect("static_key", "default", &john, "a").await;
+        surface.serves("static_key", &john, "a").await;
     }
 }

@@ -11,23 +11,18 @@ async fn the_prefix_is_kept_with_or_without_a_final_slash() {
     let proxy = StrippingProxy::start(relay(Instance::Authenticated), "/team/flags");
     let proxy = proxy.await.unwrap();
     let john = User::john();
-    for endpoint in [
-        proxy.endpoint().to_owned(),
-        format!("{}/", proxy.endpoint()),
-    ] {
+    for end in ["", "/"] {
+        let endpoint = format!("{}{end}", proxy.endpoint());
         for surface in surfaces(&endpoint, |options| options.api_key(EVALUATION_KEY)).await {
             for flag in ["my flag!", "team:x", "é"] {
-                surface.expect(flag, "default", &john, "found").await;
+                surface.serves(flag, &john, "found").await;
             }
             let unknown = "no-such-flag";
-            surface
-                .expect_error(unknown, "default", &john, "FLAG_NOT_FOUND")
-                .await;
+            surface.fails(unknown, &john, "FLAG_NOT_FOUND").await;
             let all = surface.evaluate_all(&john).await.unwrap();
             assert!(
                 all["static_key"].error().is_none(),
-                "{} at {endpoint}",
-                surface.name
+                "{surface} at {endpoint}"
             );
         }
     }

@@ -1,7 +1,7 @@
 //! Scenarios 4 and 7: the evaluation context in rules and in the events that the relay proxy records.
 
 use goff_tests_integration::{Instance, relay};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::surfaces::{plain, surfaces};
 
@@ -24,8 +24,9 @@ async fn an_anonymous_user_is_anonymous_to_rules_and_in_events() {
             let rule = seen
                 .metadata
                 .get("evaluatedRuleName")
-                .map(|name| name == "anonymous visitors");
-            assert_eq!(rule, (value == "b").then_some(true), "{}", user.key());
+                .and_then(Value::as_str);
+            let expected = (value == "b").then_some("anonymous visitors");
+            assert_eq!(rule, expected, "{}", user.key());
             let events = surface.events(relay, &user, 1).await;
             assert_eq!(events[0]["contextKind"], kind, "{}", user.key());
         }
@@ -41,9 +42,8 @@ async fn an_attribute_called_targeting_key_does_not_replace_the_targeting_key() 
         let user = surface
             .user("real key")
             .with("targetingKey", "special-user");
-        let seen = surface.evaluate("default_key", "default", &user).await;
-        assert_eq!(seen.value, "a", "{}", surface.name);
+        surface.serves("default_key", &user, "a").await;
         let events = surface.events(relay, &user, 1).await;
-        assert_eq!(events.len(), 1, "{}", surface.name);
+        assert_eq!(events.len(), 1, "{surface}");
     }
 }

@@ -12,20 +12,14 @@ async fn a_unix_socket_serves_every_kind_of_evaluation() {
     for surface in surfaces(relay.endpoint(), plain).await {
         let user = surface.user("unix");
         for flag in ["my flag!", "team:x"] {
-            surface.expect(flag, "default", &user, "found").await;
+            surface.serves(flag, &user, "found").await;
         }
-        surface
-            .expect_error("no-such-flag", "default", &user, "FLAG_NOT_FOUND")
-            .await;
+        surface.fails("no-such-flag", &user, "FLAG_NOT_FOUND").await;
         let all = surface.evaluate_all(&user).await.unwrap();
-        assert!(all["static_key"].error().is_none(), "{}", surface.name);
+        assert!(all["static_key"].error().is_none(), "{surface}");
         let events = surface.events(relay, &user, 3).await;
-        assert_eq!(events.len(), 3, "{}", surface.name);
-        assert_eq!(
-            events[0]["metadata"]["provider"], "rust",
-            "{}",
-            surface.name
-        );
+        assert_eq!(events.len(), 3, "{surface}");
+        assert_eq!(events[0]["metadata"]["provider"], "rust", "{surface}");
     }
 }
 

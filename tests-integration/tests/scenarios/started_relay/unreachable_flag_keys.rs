@@ -11,15 +11,13 @@ async fn a_key_that_no_url_can_hold_is_not_found_without_a_request() {
     for surface in remote_surfaces(relay.endpoint(), plain).await {
         let user = surface.user("unreachable keys");
         for key in ["a/b", "", ".", "..", "../static_key", "/static_key"] {
-            let seen = surface
-                .expect_error(key, "default", &user, "FLAG_NOT_FOUND")
-                .await;
+            let seen = surface.fails(key, &user, "FLAG_NOT_FOUND").await;
             assert!(seen.message.contains("in-process"), "`{key}`: {seen:?}");
         }
         // The relay proxy records unknown flags too, and in order, so only this request arrived.
         surface.evaluate("static_key", "default", &user).await;
         let events = surface.events(relay, &user, 1).await;
         let keys: Vec<_> = events.iter().map(|event| &event["key"]).collect();
-        assert_eq!(keys, ["static_key"], "{}", surface.name);
+        assert_eq!(keys, ["static_key"], "{surface}");
     }
 }

@@ -5,49 +5,40 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider};
+use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions};
 use goff_tests_integration::{CollectedKind, Instance, own_relay, relay, request};
-use open_feature::{EvaluationContext, OpenFeature};
-use serde_json::Value;
+use open_feature::EvaluationContext;
 
-use crate::counting::{Recorded, check};
+use crate::counting::{Recorded, check, check_twice};
 use crate::failing_hook::Failing;
-use crate::surfaces::{Typed, User, remote_surfaces};
+use crate::surfaces::{Typed, User, open_feature_client, remote_surfaces};
 
 /// Without a stream, whose opening would clear the cache between two evaluations.
 fn without_stream(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
     options.disable_cache_invalidation(true)
 }
 
-/// Evaluates a flag twice and compares the recorded events.
-async fn check_twice(flag: &str, default: Typed, server: Recorded<'_>, client: Recorded<'_>) {
-    let relay = relay(Instance::Open);
-    for surface in remote_surfaces(relay.endpoint(), without_stream).await {
-        let user = surface.user(&format!("counted {flag} {default:?}"));
-        for _ in 0..2 {
-            surface.evaluate(flag, default.clone(), &user).await;
-        }
-        let place = format!("{flag}, {}", surface.name);
-        let events = check(&place, &surface.goff, relay, &user, server, client).await;
-        for event in events {
-            if event["value"] != "a" {
-                // Hooks of the SDK do not get the caller's default.
-                let expected = match surface.is_native() {
-                    true => default.to_json(),
-                    false => Value::Null,
-                };
-                assert_eq!(event["value"], expected, "{place}");
-            }
-        }
-    }
-}
-
 /// GOFF-COLL-023, GOFF-CACHE-007.
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
-async fn the_server_records_a_miss_and_the_client_a_hit() {
-    let (server, client) = (&[("A", false)], &[("A", false)]);
-    check_twice("static_key", Typed::Text("default"), server, client).await;
+async fn the_server_records_what_it_evaluates_and_the_client_its_cache_hits() {
+    let relay = relay(Instance::Open);
+    let surfaces = remote_surfaces(relay.endpoint(), without_stream).await;
+    let text = |flag| (flag, Typed::Text("default"));
+    let check = async |case, server: Recorded<'_>, client: Recorded<'_>| {
+        check_twice(&surfaces, relay, case, server, client).await;
+    };
+    check(text("static_key"), &[("A", false)], &[("A", false)]).await;
+    // An unknown flag is never cached.
+    check(text("no-such-flag"), &[("SdkDefault", true); 2], &[]).await;
+    // A disabled flag is no failure on either side.
+    let disabled = &[("SdkDefault", false)];
+    check(text("disabled_string"), disabled, disabled).await;
+    // A null value is no failure. The flag has a schedule, so its answers are not cacheable.
+    check(text("null_value_key"), &[("absent", false); 2], &[]).await;
+    // A type mismatch is a value for the server and a failure for the client.
+    let mismatch = ("static_key", Typed::Bool(true));
+    check(mismatch, &[("A", false)], &[("SdkDefault", true)]).await;
 }
 
 /// GOFF-COLL-022, GOFF-HOOK-006; GOFF-COLL-020 over OFREP.
@@ -69,36 +60,6 @@ async fn an_untracked_flag_is_not_recorded() {
     }
 }
 
-/// GOFF-COLL-023.
-#[tokio::test]
-#[ignore = "needs a relay proxy: cargo xtask integration"]
-async fn the_server_records_each_evaluation_of_an_unknown_flag() {
-    let server = &[("SdkDefault", true), ("SdkDefault", true)];
-    check_twice("no-such-flag", Typed::Text("default"), server, &[]).await;
-}
-
-#[tokio::test]
-#[ignore = "needs a relay proxy: cargo xtask integration"]
-async fn a_disabled_flag_is_no_failure_on_either_side() {
-    let (server, client) = (&[("SdkDefault", false)], &[("SdkDefault", false)]);
-    check_twice("disabled_string", Typed::Text("default"), server, client).await;
-}
-
-#[tokio::test]
-#[ignore = "needs a relay proxy: cargo xtask integration"]
-async fn the_server_records_a_null_value_which_is_no_failure() {
-    // The flag has a schedule, so its answers are not cacheable.
-    let server = &[("absent", false), ("absent", false)];
-    check_twice("null_value_key", Typed::Text("default"), server, &[]).await;
-}
-
-#[tokio::test]
-#[ignore = "needs a relay proxy: cargo xtask integration"]
-async fn a_type_mismatch_is_a_value_for_the_server_and_a_failure_for_the_client() {
-    let (server, client) = (&[("A", false)], &[("SdkDefault", true)]);
-    check_twice("static_key", Typed::Bool(true), server, client).await;
-}
-
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn the_server_records_an_evaluation_that_failed_there() {
@@ -107,7 +68,7 @@ async fn the_server_records_an_evaluation_that_failed_there() {
         // The user lacks the attribute by which the flag buckets.
         let user = surface.user("counted, without a team");
         let seen = surface.evaluate("bucketing_key", "default", &user).await;
-        assert_ne!(seen.outcome(), "ok", "{}", surface.name);
+        assert_ne!(seen.outcome(), "ok", "{surface}");
         let server = &[("SdkDefault", true)];
         check(&surface.name, &surface.goff, relay, &user, server, &[]).await;
     }
@@ -124,7 +85,7 @@ async fn the_server_records_one_of_the_callers_that_share_a_request() {
         let seen = futures_util::future::join_all(callers).await;
         assert!(seen.iter().all(|seen| seen.value == "a"), "{seen:?}");
         let stats = surface.goff.stats();
-        assert_eq!((stats.misses, stats.shared), (1, 19), "{}", surface.name);
+        assert_eq!((stats.misses, stats.shared), (1, 19), "{surface}");
         let client = [("A", false); 19];
         let server = &[("A", false)];
         check(&surface.name, &surface.goff, relay, &user, server, &client).await;
@@ -146,15 +107,14 @@ async fn the_client_records_an_evaluation_that_was_refused() {
         let user = surface.user("counted, refused");
         for _ in 0..2 {
             let seen = surface.evaluate("static_key", "default", &user).await;
-            assert_ne!(seen.outcome(), "ok", "{}", surface.name);
+            assert_ne!(seen.outcome(), "ok", "{surface}");
         }
         let client = &[("SdkDefault", true), ("SdkDefault", true)];
         check(&surface.name, &surface.goff, collector, &user, &[], client).await;
         let server = relay.recorded_events(CollectedKind::Feature).read();
         assert!(
             server.iter().all(|event| event["userKey"] != user.key()),
-            "{}",
-            surface.name
+            "{surface}"
         );
     }
 }
@@ -173,7 +133,7 @@ async fn the_client_records_an_evaluation_that_reached_no_relay_proxy() {
     for surface in remote_surfaces(&endpoint, options).await {
         let user = surface.user("counted, unreachable");
         let seen = surface.evaluate("static_key", "default", &user).await;
-        assert_eq!(seen.outcome(), "GENERAL", "{}", surface.name);
+        assert_eq!(seen.outcome(), "GENERAL", "{surface}");
         let client = &[("SdkDefault", true)];
         check(&surface.name, &surface.goff, collector, &user, &[], client).await;
     }
@@ -198,9 +158,9 @@ async fn an_evaluation_with_an_unknown_fate_is_counted_and_not_recorded() {
         relay.signal("STOP").unwrap();
         let seen = surface.evaluate("static_key", "default", &user).await;
         relay.signal("CONT").unwrap();
-        assert_eq!(seen.outcome(), "GENERAL", "{}", surface.name);
+        assert_eq!(seen.outcome(), "GENERAL", "{surface}");
         let usage = surface.goff.stats().usage;
-        assert_eq!((usage.unknown, usage.recorded), (1, 0), "{}", surface.name);
+        assert_eq!((usage.unknown, usage.recorded), (1, 0), "{surface}");
         // An answer shows that the relay proxy has resumed.
         let answer = request(relay.address(), "/info", &[], None).await.unwrap();
         assert_eq!(answer.status, 200);
@@ -213,12 +173,9 @@ async fn another_hook_that_fails_changes_nothing() {
     let relay = relay(Instance::Open);
     let options = without_stream(GoFeatureFlagOptions::new(relay.endpoint()));
     let goff = GoFeatureFlag::connect(options).await.unwrap();
-    let mut registry = OpenFeature::default();
-    registry
-        .set_provider(GoFeatureFlagProvider::from(&goff))
-        .await;
+    let (_registry, client) = open_feature_client(&goff).await;
     let failing = Failing::default();
-    let client = registry.create_client().with_hook(failing.clone());
+    let client = client.with_hook(failing.clone());
     let user = User::new("counted, another hook fails");
     let context = EvaluationContext::default().with_targeting_key(user.key());
     for failed in 1..=3 {
@@ -227,16 +184,9 @@ async fn another_hook_that_fails_changes_nothing() {
             .await
             .unwrap();
         assert_eq!(details.value, "a");
-        assert_eq!(failing.0.load(Ordering::Relaxed), failed, "`error` ran too");
+        assert_eq!(failing.0.load(Ordering::Relaxed), failed, "runs of `error`");
     }
     let client = &[("A", false), ("A", false)];
-    check(
-        "a failing hook",
-        &goff,
-        relay,
-        &user,
-        &[("A", false)],
-        client,
-    )
-    .await;
+    let server = &[("A", false)];
+    check("a failing hook", &goff, relay, &user, server, client).await;
 }

@@ -93,29 +93,17 @@ pub(crate) enum Typed {
     Object(Value),
 }
 
-impl From<bool> for Typed {
-    fn from(value: bool) -> Self {
-        Self::Bool(value)
-    }
+macro_rules! typed {
+    ($($default:ty => $variant:ident,)*) => {
+        $(impl From<$default> for Typed {
+            fn from(value: $default) -> Self {
+                Self::$variant(value)
+            }
+        })*
+    };
 }
 
-impl From<i64> for Typed {
-    fn from(value: i64) -> Self {
-        Self::Int(value)
-    }
-}
-
-impl From<f64> for Typed {
-    fn from(value: f64) -> Self {
-        Self::Float(value)
-    }
-}
-
-impl From<&'static str> for Typed {
-    fn from(value: &'static str) -> Self {
-        Self::Text(value)
-    }
-}
+typed! { bool => Bool, i64 => Int, f64 => Float, &'static str => Text, Value => Object, }
 
 impl Typed {
     pub(crate) fn to_json(&self) -> Value {

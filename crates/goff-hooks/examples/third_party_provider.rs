@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::env;
 use std::error::Error;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,20 +24,16 @@ use open_feature::{
     EvaluationContext, EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult,
     OpenFeature, StructValue,
 };
+use serde_json::Value;
 
 const FLAG: &str = "bool_targeting_match";
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = env::args().skip(1);
-    let double = FaultyServer::start([
-        Answer::new(
-            200,
-            r#"{"value":true,"reason":"STATIC","variationType":"on"}"#,
-        ),
-        Answer::new(200, r#"{"ingestedContentCount":3}"#),
-    ])
-    .await?;
+    let on = r#"{"value":true,"reason":"STATIC","variationType":"on"}"#;
+    let ingested = r#"{"ingestedContentCount":3}"#;
+    let double = FaultyServer::start([on, ingested].map(|json| Answer::new(200, json))).await?;
     let endpoint = arguments.next().unwrap_or_else(|| double.url());
     let api_key = arguments.next().map(ApiKey::new).transpose()?;
     let options = HttpRelayClientOptions::new(endpoint.parse()?).api_key(api_key);
@@ -59,8 +55,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let user = EvaluationContext::default().with_targeting_key("user-1");
     for _ in 0..3 {
-        let details = client.get_bool_details(FLAG, Some(&user), None).await;
-        match details {
+        match client.get_bool_details(FLAG, Some(&user), None).await {
             Ok(details) => println!("{} because {:?}", details.value, details.reason),
             Err(error) => println!("{error:?}"),
         }
@@ -72,11 +67,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let report = publisher.shutdown(Duration::from_secs(5)).await;
     println!("{report:?}");
     for request in double.requests() {
-        println!(
-            "{} {}",
-            request.path,
-            String::from_utf8_lossy(&request.body)
-        );
+        let body = String::from_utf8_lossy(&request.body);
+        println!("{} {body}", request.path);
     }
     Ok(())
 }
@@ -85,8 +77,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
 struct CachingProvider {
     metadata: ProviderMetadata,
     relay_proxy: Arc<dyn RelayClient>,
-    cache: Mutex<HashMap<(String, Option<String>), serde_json::Value>>,
+    cache: Mutex<HashMap<(String, Option<String>), Value>>,
 }
+
+type Resolved<T> = EvaluationResult<ResolutionDetails<T>>;
 
 impl CachingProvider {
     fn new(relay_proxy: Arc<dyn RelayClient>) -> Self {
@@ -101,8 +95,8 @@ impl CachingProvider {
         &self,
         flag_key: &str,
         context: &EvaluationContext,
-        read: fn(&serde_json::Value) -> Option<T>,
-    ) -> EvaluationResult<ResolutionDetails<T>> {
+        read: fn(&Value) -> Option<T>,
+    ) -> Resolved<T> {
         let key = (flag_key.to_owned(), context.targeting_key.clone());
         let cached = self.lock().get(&key).cloned();
         let (value, reason) = match cached {
@@ -117,26 +111,18 @@ impl CachingProvider {
                 (resolution.value, EvaluationReason::TargetingMatch)
             }
         };
-        Ok(ResolutionDetails {
-            value: read(&value).ok_or_else(|| failed(EvaluationErrorCode::TypeMismatch))?,
-            variant: None,
-            reason: Some(reason),
-            flag_metadata: None,
-        })
+        let value = read(&value).ok_or_else(|| failed(EvaluationErrorCode::TypeMismatch))?;
+        let details = ResolutionDetails::builder().value(value).reason(reason);
+        Ok(details.build())
     }
 
-    fn lock(
-        &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<(String, Option<String>), serde_json::Value>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, Option<String>), Value>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn failed(code: EvaluationErrorCode) -> EvaluationError {
-    EvaluationError {
-        code,
-        message: None,
-    }
+    EvaluationError::builder().code(code).build()
 }
 
 #[async_trait]
@@ -145,47 +131,24 @@ impl FeatureProvider for CachingProvider {
         &self.metadata
     }
 
-    async fn resolve_bool_value(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<bool>> {
-        self.resolve(flag_key, context, serde_json::Value::as_bool)
-            .await
+    async fn resolve_bool_value(&self, key: &str, user: &EvaluationContext) -> Resolved<bool> {
+        self.resolve(key, user, Value::as_bool).await
     }
 
-    async fn resolve_int_value(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<i64>> {
-        self.resolve(flag_key, context, serde_json::Value::as_i64)
-            .await
+    async fn resolve_int_value(&self, key: &str, user: &EvaluationContext) -> Resolved<i64> {
+        self.resolve(key, user, Value::as_i64).await
     }
 
-    async fn resolve_float_value(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<f64>> {
-        self.resolve(flag_key, context, serde_json::Value::as_f64)
-            .await
+    async fn resolve_float_value(&self, key: &str, user: &EvaluationContext) -> Resolved<f64> {
+        self.resolve(key, user, Value::as_f64).await
     }
 
-    async fn resolve_string_value(
-        &self,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<String>> {
-        let read = |value: &serde_json::Value| value.as_str().map(str::to_owned);
-        self.resolve(flag_key, context, read).await
+    async fn resolve_string_value(&self, key: &str, user: &EvaluationContext) -> Resolved<String> {
+        let read = |value: &Value| value.as_str().map(str::to_owned);
+        self.resolve(key, user, read).await
     }
 
-    async fn resolve_struct_value(
-        &self,
-        _: &str,
-        _: &EvaluationContext,
-    ) -> EvaluationResult<ResolutionDetails<StructValue>> {
+    async fn resolve_struct_value(&self, _: &str, _: &EvaluationContext) -> Resolved<StructValue> {
         Err(failed(EvaluationErrorCode::TypeMismatch))
     }
 }

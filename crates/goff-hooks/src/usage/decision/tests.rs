@@ -29,6 +29,9 @@ const RESULTS: [&str; 7] = [
     "value", "disabled", "null", "failed", "mismatch", "refused", "notReady",
 ];
 
+/// The errors of an evaluation that may not have taken place.
+const ERRORS: [&str; 2] = ["failed", "refused"];
+
 fn resolution(kind: &str, track_events: bool) -> Arc<Resolution> {
     let base = Resolution::new(json!("on"), Reason::Static)
         .with_variant("on-variant")
@@ -51,12 +54,11 @@ fn resolution(kind: &str, track_events: bool) -> Arc<Resolution> {
 fn outcome(origin: Origin, kind: &str, track_events: bool) -> Outcome {
     let resolution = resolution(kind, track_events);
     let result = match kind {
-        "failed" => Err(RelayError::Evaluation(EvaluationFailure::new(
-            ErrorCode::FlagNotFound,
-            String::new(),
-            resolution,
-        ))
-        .into()),
+        "failed" => {
+            let failure =
+                EvaluationFailure::new(ErrorCode::FlagNotFound, String::new(), resolution);
+            Err(RelayError::Evaluation(failure).into())
+        }
         "mismatch" => Err(ResolutionError::TypeMismatch {
             flag_key: "flag".to_owned(),
             wanted: "a boolean",
@@ -77,36 +79,50 @@ fn decide(outcome: &Outcome, evaluation_type: EvaluationType) -> UsageDecision {
         .targeting_key("user-1")
         .attribute("anonymous", true)
         .build();
-    UsageDecision::of(
-        outcome,
-        &context,
-        || json!("caller's"),
-        evaluation_type,
-        1_795_333_949,
-    )
+    let default = || json!("caller's");
+    UsageDecision::of(outcome, &context, default, evaluation_type, 1_795_333_949)
 }
 
-/// The event's JSON; null if it is skipped, "unknown" if unknown.
+/// The JSON of the event that is recorded.
 fn wire(origin: Origin, kind: &str, evaluation_type: EvaluationType) -> Value {
-    wire_of(&outcome(origin, kind, true), evaluation_type)
-}
-
-fn wire_of(outcome: &Outcome, evaluation_type: EvaluationType) -> Value {
-    match decide(outcome, evaluation_type) {
+    match decide(&outcome(origin, kind, true), evaluation_type) {
         UsageDecision::Record(event) => serde_json::to_value(event).unwrap(),
-        UsageDecision::Skip => Value::Null,
-        UsageDecision::Unknown => json!("unknown"),
+        decision => panic!("{origin:?} {kind}: {decision:?}"),
     }
 }
 
-/// (value, variation, default, source).
-fn brief(wire: &Value) -> (&Value, &str, bool, &str) {
-    (
-        &wire["value"],
-        wire["variation"].as_str().unwrap(),
-        wire["default"].as_bool().unwrap(),
-        wire["source"].as_str().unwrap(),
-    )
+/// Checks that an event is recorded for each of the results.
+fn assert_recorded(origin: Origin, kinds: &[&str], evaluation_type: EvaluationType, source: &str) {
+    for kind in kinds {
+        let (value, variation, is_default) = match *kind {
+            "value" => ("on", "on-variant", false),
+            "disabled" => ("caller's", "SdkDefault", false),
+            "null" => ("caller's", "on-variant", false),
+            _ => ("caller's", "SdkDefault", true),
+        };
+        let event = wire(origin, kind, evaluation_type);
+        let fields = ["value", "variation", "default", "source"].map(|field| &event[field]);
+        let expected = [
+            json!(value),
+            json!(variation),
+            json!(is_default),
+            json!(source),
+        ];
+        assert_eq!(fields, expected.each_ref(), "{origin:?} {kind}");
+    }
+}
+
+/// Checks the decision for each of the results of a tracked flag.
+fn assert_decision(
+    origin: Origin,
+    kinds: &[&str],
+    evaluation_type: EvaluationType,
+    expected: &UsageDecision,
+) {
+    for kind in kinds {
+        let decision = decide(&outcome(origin, kind, true), evaluation_type);
+        assert_eq!(decision, *expected, "{origin:?} {kind}");
+    }
 }
 
 /// GOFF-COLL-003 to -010.
@@ -128,22 +144,19 @@ fn untracked_flag_is_never_recorded() {
     for origin in ORIGINS {
         for kind in ["value", "disabled", "null", "failed", "mismatch"] {
             for evaluation_type in TYPES {
-                assert_eq!(
-                    decide(&outcome(origin, kind, false), evaluation_type),
-                    UsageDecision::Skip,
-                    "{origin:?} {kind}"
-                );
+                let decision = decide(&outcome(origin, kind, false), evaluation_type);
+                assert_eq!(decision, UsageDecision::Skip, "{origin:?} {kind}");
             }
         }
     }
 }
 
-/// GOFF-LIFE-006: before initialization and after shutdown.
+/// First row; GOFF-LIFE-006: before initialization and after shutdown.
 #[test]
 fn client_that_is_not_ready_records_nothing() {
     for origin in ORIGINS {
         for evaluation_type in TYPES {
-            assert_eq!(wire(origin, "notReady", evaluation_type), Value::Null);
+            assert_decision(origin, &["notReady"], evaluation_type, &UsageDecision::Skip);
         }
     }
 }
@@ -152,103 +165,74 @@ fn client_that_is_not_ready_records_nothing() {
 /// The relay proxy recorded only the caller whose request it answered.
 #[test]
 fn cache_hit_and_follower_are_recorded_as_the_providers_cache() {
+    let kinds = ["value", "disabled", "null", "failed", "mismatch", "refused"];
     for origin in [Origin::Cache, Origin::Shared] {
-        for (kind, value, variation, default) in [
-            ("value", json!("on"), "on-variant", false),
-            ("disabled", json!("caller's"), "SdkDefault", false),
-            ("null", json!("caller's"), "on-variant", false),
-            ("failed", json!("caller's"), "SdkDefault", true),
-            ("mismatch", json!("caller's"), "SdkDefault", true),
-            ("refused", json!("caller's"), "SdkDefault", true),
-        ] {
-            let event = wire(origin, kind, EvaluationType::Remote);
-            assert_eq!(
-                brief(&event),
-                (&value, variation, default, "PROVIDER_CACHE"),
-                "{origin:?} {kind}"
-            );
-        }
+        assert_recorded(origin, &kinds, EvaluationType::Remote, "PROVIDER_CACHE");
     }
 }
 
 /// Third row, first case; docs/python-parity.md C47; GOFF-FALLBACK-006.
 #[test]
 fn fallback_that_was_answered_is_recorded_by_the_relay_proxy() {
-    for kind in RESULTS {
-        assert_eq!(
-            wire(
-                Origin::Fallback(FallbackOrigin::Answered),
-                kind,
-                EvaluationType::InProcess
-            ),
-            Value::Null,
-            "{kind}"
-        );
-    }
+    let origin = Origin::Fallback(FallbackOrigin::Answered);
+    assert_decision(
+        origin,
+        &RESULTS,
+        EvaluationType::InProcess,
+        &UsageDecision::Skip,
+    );
 }
 
 /// Third row, second case.
 #[test]
 fn fallback_with_unknown_outcome_is_only_counted() {
     let origin = Origin::Fallback(FallbackOrigin::Unknown);
-    for kind in ["failed", "refused"] {
-        assert_eq!(wire(origin, kind, EvaluationType::InProcess), "unknown");
-    }
+    assert_decision(
+        origin,
+        &ERRORS,
+        EvaluationType::InProcess,
+        &UsageDecision::Unknown,
+    );
 }
 
 /// Third row, third case.
 #[test]
 fn fallback_that_was_not_evaluated_is_an_in_process_error() {
     let origin = Origin::Fallback(FallbackOrigin::NotEvaluated);
-    for kind in ["failed", "refused"] {
-        let event = wire(origin, kind, EvaluationType::InProcess);
-        let value = json!("caller's");
-        assert_eq!(brief(&event), (&value, "SdkDefault", true, "INPROCESS"));
-    }
+    assert_recorded(origin, &ERRORS, EvaluationType::InProcess, "INPROCESS");
 }
 
 /// Fourth row; docs/python-parity.md A51; docs/python-parity.md C15; GOFF-COLL-023.
 #[test]
 fn evaluation_by_the_relay_proxy_is_not_recorded_again() {
-    for kind in RESULTS {
-        assert_eq!(
-            wire(Origin::Relay, kind, EvaluationType::Remote),
-            Value::Null,
-            "{kind}"
-        );
-    }
+    assert_decision(
+        Origin::Relay,
+        &RESULTS,
+        EvaluationType::Remote,
+        &UsageDecision::Skip,
+    );
 }
 
 /// Fifth row; GOFF-COLL-008, GOFF-COLL-010.
 #[test]
 fn in_process_evaluation_is_recorded() {
-    for (kind, value, variation, default) in [
-        ("value", json!("on"), "on-variant", false),
-        ("disabled", json!("caller's"), "SdkDefault", false),
-        ("null", json!("caller's"), "on-variant", false),
-        ("failed", json!("caller's"), "SdkDefault", true),
-        ("mismatch", json!("caller's"), "SdkDefault", true),
-    ] {
-        let event = wire(Origin::InProcess, kind, EvaluationType::InProcess);
-        assert_eq!(
-            brief(&event),
-            (&value, variation, default, "INPROCESS"),
-            "{kind}"
-        );
-    }
+    let kinds = ["value", "disabled", "null", "failed", "mismatch"];
+    assert_recorded(
+        Origin::InProcess,
+        &kinds,
+        EvaluationType::InProcess,
+        "INPROCESS",
+    );
 }
 
 /// Sixth row; GOFF-COLL-021: an unknown flag is tracked.
 #[test]
 fn refused_evaluation_is_recorded_as_a_failure() {
-    let value = json!("caller's");
-    for (evaluation_type, source) in [
-        (EvaluationType::Remote, "PROVIDER_CACHE"),
-        (EvaluationType::InProcess, "INPROCESS"),
-    ] {
-        for kind in ["failed", "refused"] {
-            let event = wire(Origin::NotEvaluated, kind, evaluation_type);
-            assert_eq!(brief(&event), (&value, "SdkDefault", true, source));
+    let origin = Origin::NotEvaluated;
+    for (evaluation_type, source) in TYPES.into_iter().zip(["PROVIDER_CACHE", "INPROCESS"]) {
+        assert_recorded(origin, &ERRORS, evaluation_type, source);
+        for kind in ERRORS {
+            let event = wire(origin, kind, evaluation_type);
             assert_eq!(event.get("version").is_some(), kind == "failed");
         }
     }
@@ -257,10 +241,13 @@ fn refused_evaluation_is_recorded_as_a_failure() {
 /// Seventh row.
 #[test]
 fn unknown_outcome_is_only_counted() {
-    for kind in ["failed", "refused"] {
-        for evaluation_type in TYPES {
-            assert_eq!(wire(Origin::Unknown, kind, evaluation_type), "unknown");
-        }
+    for evaluation_type in TYPES {
+        assert_decision(
+            Origin::Unknown,
+            &ERRORS,
+            evaluation_type,
+            &UsageDecision::Unknown,
+        );
     }
 }
 
@@ -285,14 +272,9 @@ proptest! {
     ) {
         let outcome = outcome(origin, kind, track_events);
         let untracked = !track_events && outcome.resolution().is_some();
-        let server_records = matches!(
-            origin,
-            Origin::Relay | Origin::Fallback(FallbackOrigin::Answered)
-        );
-        let is_unknown = matches!(
-            origin,
-            Origin::Unknown | Origin::Fallback(FallbackOrigin::Unknown)
-        );
+        use FallbackOrigin::{Answered, Unknown};
+        let server_records = matches!(origin, Origin::Relay | Origin::Fallback(Answered));
+        let is_unknown = matches!(origin, Origin::Unknown | Origin::Fallback(Unknown));
         match decide(&outcome, evaluation_type) {
             UsageDecision::Skip => {
                 prop_assert!(untracked || kind == "notReady" || server_records);

@@ -74,14 +74,9 @@ impl DataCollectorHook {
                 let context = context.evaluation_context;
                 if let Some(outcome) = take_outcome(context) {
                     // The SDK does not pass the caller's default to hooks, so it is null.
-                    UsageDecision::of(
-                        &outcome,
-                        context,
-                        || serde_json::Value::Null,
-                        evaluation_type,
-                        unix_seconds(),
-                    )
-                    .record_in(&**sink);
+                    let default = || serde_json::Value::Null;
+                    UsageDecision::of(&outcome, context, default, evaluation_type, unix_seconds())
+                        .record_in(&**sink);
                 }
             }
             Form::Plain => {

@@ -1,6 +1,5 @@
 //! Enrichment as an OpenFeature hook, in two forms.
 
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use goff_core::__internal::GoFeatureFlagAttribute;
@@ -67,17 +66,8 @@ impl EnrichEvaluationContextHook {
 
     /// The whole context plus the attribute: the SDK replaces the context by what a hook returns.
     fn enriched(&self, context: &EvaluationContext) -> EvaluationContext {
-        let mut enriched = context.clone();
-        match enriched.custom_fields.entry(GOFEATUREFLAG.to_owned()) {
-            Entry::Vacant(place) => {
-                place.insert(self.attribute(None));
-            }
-            Entry::Occupied(mut place) => {
-                let attribute = self.attribute(Some(place.get()));
-                place.insert(attribute);
-            }
-        }
-        enriched
+        let attribute = self.attribute(context.custom_fields.get(GOFEATUREFLAG));
+        context.clone().with_custom_field(GOFEATUREFLAG, attribute)
     }
 
     fn attribute(

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 ///
 /// An event that is taken stays in flight until it is delivered or put back, so that at any time
 /// `recorded = delivered + dropped + pending`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct EventBuffer {
     limits: Limits,
     queue: VecDeque<WeighedEvent>,
@@ -21,7 +21,7 @@ pub(super) struct EventBuffer {
 }
 
 /// How many events a buffer holds at most, and how much they weigh.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Limits {
     pub(super) events: usize,
     pub(super) weight: usize,
@@ -47,10 +47,7 @@ impl EventBuffer {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
-            queue: VecDeque::new(),
-            in_flight: 0,
-            weight: 0,
-            counts: EventCounts::default(),
+            ..Self::default()
         }
     }
 

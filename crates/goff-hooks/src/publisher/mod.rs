@@ -192,13 +192,8 @@ impl Drop for Closing<'_> {
 }
 
 fn log_shutdown(report: &DeliveryReport) {
-    let DeliveryReport {
-        delivered,
-        dropped,
-        pending,
-        ..
-    } = report;
-    if *dropped > 0 || *pending > 0 {
+    let (delivered, dropped, pending) = (report.delivered, report.dropped, report.pending);
+    if dropped > 0 || pending > 0 {
         tracing::warn!(
             delivered,
             dropped,

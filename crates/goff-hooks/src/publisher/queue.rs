@@ -17,6 +17,7 @@ pub(super) struct EventQueue {
     pub(super) size_trigger: Notify,
 }
 
+#[derive(Default)]
 struct State {
     buffer: EventBuffer,
     /// Evaluations that the relay proxy may or may not have recorded.
@@ -45,13 +46,7 @@ impl EventQueue {
             max_pending_events,
             state: Mutex::new(State {
                 buffer: EventBuffer::new(limits),
-                unknown: 0,
-                is_open: false,
-                session: 0,
-                refusal_logged: false,
-                size_trigger_fired: false,
-                size_trigger_off: false,
-                error: None,
+                ..State::default()
             }),
             size_trigger: Notify::new(),
         }

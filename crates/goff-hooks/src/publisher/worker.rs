@@ -118,12 +118,8 @@ impl Worker {
             }
             batch.weight += event.weight;
             batch.contents.events.push(event.event);
-            if batch
-                .contents
-                .events
-                .len()
-                .is_multiple_of(EVENTS_BETWEEN_YIELDS)
-            {
+            let count = batch.contents.events.len();
+            if count.is_multiple_of(EVENTS_BETWEEN_YIELDS) {
                 yield_now().await;
             }
         }

@@ -81,7 +81,7 @@ impl fmt::Debug for EnrichedContext<'_> {
 #[cfg(test)]
 mod tests {
     use goff_core::__internal::{CacheKeyRef, write_flat_form};
-    use goff_core::EvaluationContext;
+    use goff_core::{EvaluationContext, EvaluationContextBuilder};
     use serde_json::{Value, json};
 
     use super::*;
@@ -90,6 +90,12 @@ mod tests {
         let mut out = Vec::new();
         write_flat_form(view, &mut out).unwrap();
         serde_json::from_slice(&out).unwrap()
+    }
+
+    fn user() -> EvaluationContextBuilder {
+        EvaluationContext::builder()
+            .targeting_key("user-1")
+            .attribute("age", 30)
     }
 
     fn reserved() -> Value {
@@ -112,9 +118,7 @@ mod tests {
                 json!({"flagList": ["a"], "currentDateTime": date, "exporterMetadata": reserved()}),
             ),
         ] {
-            let mut builder = EvaluationContext::builder()
-                .targeting_key("user-1")
-                .attribute("age", 30);
+            let mut builder = user();
             if let Some(existing) = existing {
                 builder = builder.attribute(GOFEATUREFLAG, existing);
             }
@@ -135,19 +139,13 @@ mod tests {
     #[test]
     fn enrichment_does_not_change_the_cache_key() {
         let metadata = ExporterMetadata::default();
-        let context = EvaluationContext::builder()
-            .targeting_key("user-1")
-            .attribute("age", 30)
-            .build();
+        let context = user().build();
         let plain = CacheKeyRef::new("flag", &context).unwrap().to_owned_key();
         let enriched = EnrichedContext::new(&context, &metadata);
         let key = CacheKeyRef::new("flag", &enriched).unwrap();
         assert!(key.matches(&plain));
-        assert!(
-            CacheKeyRef::new("flag", &context)
-                .unwrap()
-                .matches(&key.to_owned_key())
-        );
+        let key = key.to_owned_key();
+        assert!(CacheKeyRef::new("flag", &context).unwrap().matches(&key));
     }
 
     /// The members of the caller's `gofeatureflag` attribute are part of the comparison.
@@ -160,13 +158,7 @@ mod tests {
             json!({"currentDateTime": "2026-01-02T00:00:00Z", "exporterMetadata": {"a": 1}}),
         ]
         .into_iter()
-        .map(|goff| {
-            EvaluationContext::builder()
-                .targeting_key("user-1")
-                .attribute("age", 30)
-                .attribute(GOFEATUREFLAG, goff)
-                .build()
-        })
+        .map(|goff| user().attribute(GOFEATUREFLAG, goff).build())
         .collect();
         for (i, left) in contexts.iter().enumerate() {
             for (j, right) in contexts.iter().enumerate() {

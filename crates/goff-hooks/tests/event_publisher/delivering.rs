@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use async_trait::async_trait;
-use goff_core::{EventBatch, EventSink, ExporterMetadata, RelayError};
-use goff_hooks::EventPublisher;
-use goff_testkit::ScriptedRelay;
+use goff_core::{
+    ContextView, EventBatch, EventSink, ExporterMetadata, RelayClient, RelayError, Resolution,
+};
 use serde_json::json;
 
 use crate::fixture::*;
@@ -14,8 +15,7 @@ use crate::fixture::*;
 /// docs/python-parity.md A54; docs/python-parity.md A.6, row 31; GOFF-COLL-015.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_sent_at_start_or_when_empty() {
-    let relay = ScriptedRelay::new();
-    let publisher = started(&relay, options());
+    let (relay, publisher) = running(options());
     pass(10 * MINUTE).await;
     let report = publisher.flush(SECOND).await;
     assert_eq!(counts(&report), (0, 0, 0, 0));
@@ -26,8 +26,7 @@ async fn nothing_is_sent_at_start_or_when_empty() {
 /// docs/python-parity.md A.6, row 29; GOFF-COLL-014.
 #[tokio::test(start_paused = true)]
 async fn events_are_sent_on_the_interval_and_at_shutdown() {
-    let relay = ScriptedRelay::new();
-    let publisher = started(&relay, options());
+    let (relay, publisher) = running(options());
     record(&publisher, 0..3);
     settle().await;
     pass(59 * SECOND).await;
@@ -46,8 +45,7 @@ async fn events_are_sent_on_the_interval_and_at_shutdown() {
 /// GOFF-COLL-014: at `max_pending_events`.
 #[tokio::test(start_paused = true)]
 async fn many_events_are_sent_without_waiting() {
-    let relay = ScriptedRelay::new();
-    let publisher = started(&relay, small());
+    let (relay, publisher) = running(small());
     record(&publisher, 0..3);
     settle().await;
     assert!(relay.batches().is_empty());
@@ -62,8 +60,7 @@ async fn many_events_are_sent_without_waiting() {
 /// GOFF-CFG-003: the defaults of both options are 60 s and 10,000 events.
 #[tokio::test(start_paused = true)]
 async fn default_is_ten_thousand_events() {
-    let relay = ScriptedRelay::new();
-    let publisher = started(&relay, options());
+    let (relay, publisher) = running(options());
     record(&publisher, 0..9_999);
     settle().await;
     assert!(relay.batches().is_empty());
@@ -71,21 +68,19 @@ async fn default_is_ten_thousand_events() {
     while publisher.stats().delivered < 10_000 {
         tokio::task::yield_now().await;
     }
-    let sent: Vec<i64> = batches(&relay).concat();
-    assert!(sent.into_iter().eq(0..10_000));
+    assert!(is_delivered(&relay, 0..10_000));
 }
 
 /// docs/python-parity.md A53; docs/python-parity.md A.6, row 30; GOFF-COLL-002, GOFF-COLL-011.
 #[tokio::test(start_paused = true)]
 async fn batch_carries_the_exporter_metadata() {
-    let relay = ScriptedRelay::new();
     let metadata = ExporterMetadata::new([
         ("version".to_owned(), json!("1.0.0")),
         ("name".to_owned(), json!("myapp")),
         ("id".to_owned(), json!(123)),
     ])
     .unwrap();
-    let publisher = started(&relay, options().exporter_metadata(metadata));
+    let (relay, publisher) = running(options().exporter_metadata(metadata));
     record(&publisher, 0..3);
     publisher.shutdown(SECOND).await;
     assert_eq!(
@@ -100,9 +95,8 @@ async fn batch_carries_the_exporter_metadata() {
 /// docs/python-parity.md A55; docs/python-parity.md C16; GOFF-COLL-018: in order, and no later event is lost.
 #[tokio::test(start_paused = true)]
 async fn failed_batch_is_sent_again_in_order() {
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(options());
     relay.set_collector_failure(refusal(503));
-    let publisher = started(&relay, options());
     record(&publisher, 0..3);
     let report = publisher.flush(SECOND).await;
     assert_eq!(counts(&report), (3, 0, 0, 3));
@@ -118,9 +112,8 @@ async fn failed_batch_is_sent_again_in_order() {
 #[tokio::test(start_paused = true)]
 async fn events_recorded_during_a_delivery_are_kept() {
     for failure in [None, refusal(500)] {
-        let relay = ScriptedRelay::new();
+        let (relay, publisher) = running(options());
         relay.set_collector_delay(Some(5 * SECOND));
-        let publisher = started(&relay, options());
         record(&publisher, 0..2);
         let flush = async {
             relay.set_collector_failure(failure.clone());
@@ -142,9 +135,8 @@ async fn events_recorded_during_a_delivery_are_kept() {
 /// Until a batch is delivered for another reason.
 #[tokio::test(start_paused = true)]
 async fn size_trigger_is_off_after_a_failure() {
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(small());
     relay.set_collector_failure(refusal(503));
-    let publisher = started(&relay, small());
     record(&publisher, 0..4);
     settle().await;
     assert_eq!(relay.refused_batches(), 1);
@@ -167,9 +159,8 @@ async fn size_trigger_is_off_after_a_failure() {
 /// A failure in one session does not affect the next.
 #[tokio::test(start_paused = true)]
 async fn size_trigger_works_again_after_a_restart() {
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(small());
     relay.set_collector_failure(refusal(503));
-    let publisher = started(&relay, small());
     record(&publisher, 0..4);
     settle().await;
     publisher.shutdown(SECOND).await;
@@ -184,9 +175,8 @@ async fn size_trigger_works_again_after_a_restart() {
 /// refused blocks later events only until it is dropped.
 #[tokio::test(start_paused = true)]
 async fn buffer_holds_twice_the_pending_events() {
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(small());
     relay.set_collector_failure(refusal(400));
-    let publisher = started(&relay, small());
     record(&publisher, 0..100);
     let stats = publisher.stats();
     assert_eq!((stats.pending, stats.dropped), (8, 92));
@@ -200,9 +190,8 @@ async fn buffer_holds_twice_the_pending_events() {
 /// GOFF-COLL-019: the oldest are dropped, whether they are errors or not.
 #[tokio::test(start_paused = true)]
 async fn outage_drops_the_oldest_events() {
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(small());
     relay.set_collector_failure(refusal(503));
-    let publisher = started(&relay, small());
     record(&publisher, 0..3);
     for id in 3..100 {
         let failed = event(id).with_is_default(true);
@@ -216,8 +205,7 @@ async fn outage_drops_the_oldest_events() {
 /// Batches have at most `max_pending_events` events and 1 MB. A larger event is a batch alone.
 #[tokio::test(start_paused = true)]
 async fn batches_are_bounded_in_count_and_bytes() {
-    let relay = ScriptedRelay::new();
-    let publisher = started(&relay, options().max_pending_events(100));
+    let (relay, publisher) = running(options().max_pending_events(100));
     let sizes = [300_000, 300_000, 300_000, 300_000, 2_000_000, 10, 10];
     for (id, size) in (0..).zip(sizes) {
         let large = event(id).with_default_value(Some(Box::new(json!("x".repeat(size)))));
@@ -233,9 +221,8 @@ async fn batches_are_bounded_in_count_and_bytes() {
         assert!(bytes <= 1_000_000 || batch.events.len() == 1, "{bytes}");
     }
 
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(small());
     relay.set_collector_failure(refusal(503));
-    let publisher = started(&relay, small());
     record(&publisher, 0..7);
     publisher.flush(SECOND).await;
     relay.set_collector_failure(None);
@@ -246,8 +233,7 @@ async fn batches_are_bounded_in_count_and_bytes() {
 /// Small events fill a batch up to its limit of bytes.
 #[tokio::test(start_paused = true)]
 async fn batches_of_small_events_are_filled() {
-    let relay = ScriptedRelay::new();
-    let publisher = started(&relay, options().max_pending_events(20_000));
+    let (relay, publisher) = running(options().max_pending_events(20_000));
     record(&publisher, 0..15_000);
     publisher.flush(MINUTE).await;
     let sizes: Vec<usize> = relay
@@ -257,19 +243,23 @@ async fn batches_of_small_events_are_filled() {
         .collect();
     assert_eq!(sizes.len(), 3, "{sizes:?}");
     assert!((999_000..=1_000_000).contains(&sizes[0]), "{sizes:?}");
-    assert!(batches(&relay).concat().into_iter().eq(0..15_000));
+    assert!(is_delivered(&relay, 0..15_000));
 }
 
 /// A collector that counts the batches in flight.
 #[derive(Debug, Default)]
-pub(crate) struct Counting {
-    pub(crate) now: AtomicUsize,
-    pub(crate) most: AtomicUsize,
-    pub(crate) all: AtomicUsize,
+struct Counting {
+    now: AtomicUsize,
+    most: AtomicUsize,
+    all: AtomicUsize,
 }
 
 #[async_trait]
-impl Collect for Counting {
+impl RelayClient for Counting {
+    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
+        Ok(Resolution::default())
+    }
+
     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
         let now = self.now.fetch_add(1, Ordering::SeqCst) + 1;
         self.most.fetch_max(now, Ordering::SeqCst);
@@ -283,9 +273,8 @@ impl Collect for Counting {
 /// GOFF-COLL-016, GOFF-COLL-017.
 #[tokio::test(start_paused = true)]
 async fn one_batch_is_in_flight_at_a_time() {
-    let collector = Arc::new(OnlyCollector::<Counting>::default());
-    let publisher = EventPublisher::new(collector.clone(), small().flush_interval(SECOND));
-    publisher.start().unwrap();
+    let collector = Arc::new(Counting::default());
+    let publisher = started(collector.clone(), small().flush_interval(SECOND));
     for round in 0..10 {
         record(&publisher, 0..5);
         let (first, second) = tokio::join!(publisher.flush(MINUTE), async {
@@ -304,21 +293,19 @@ async fn one_batch_is_in_flight_at_a_time() {
 /// docs/python-parity.md C21.
 #[tokio::test(start_paused = true)]
 async fn publishers_share_nothing() {
-    let relays = [ScriptedRelay::new(), ScriptedRelay::new()];
-    let publishers = relays.each_ref().map(|relay| started(relay, options()));
-    record(&publishers[0], 0..2);
-    record(&publishers[1], 2..3);
-    for publisher in &publishers {
-        publisher.shutdown(SECOND).await;
-    }
-    assert_eq!(batches(&relays[0]), [[0, 1]]);
-    assert_eq!(batches(&relays[1]), [[2]]);
+    let (relay, publisher) = running(options());
+    let (other_relay, other) = running(options());
+    record(&publisher, 0..2);
+    record(&other, 2..3);
+    publisher.shutdown(SECOND).await;
+    other.shutdown(SECOND).await;
+    assert_eq!(batches(&relay), [[0, 1]]);
+    assert_eq!(batches(&other_relay), [[2]]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn unknown_evaluations_are_counted_and_not_sent() {
-    let relay = ScriptedRelay::new();
-    let publisher = started(&relay, options());
+    let (relay, publisher) = running(options());
     publisher.note_unknown();
     publisher.note_unknown();
     let stats = publisher.stats();
@@ -329,20 +316,16 @@ async fn unknown_evaluations_are_counted_and_not_sent() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn works_on_several_threads() {
-    let relay = ScriptedRelay::new();
-    let publisher = Arc::new(started(&relay, small()));
-    let recording: Vec<_> = (0..4)
-        .map(|n| {
-            let publisher = Arc::clone(&publisher);
-            std::thread::spawn(move || {
-                record(&publisher, n..n + 1);
+    let (relay, publisher) = running(small());
+    thread::scope(|scope| {
+        for id in 0..4 {
+            let publisher = &publisher;
+            scope.spawn(move || {
+                record(publisher, id..id + 1);
                 publisher.note_unknown();
-            })
-        })
-        .collect();
-    for thread in recording {
-        thread.join().unwrap();
-    }
+            });
+        }
+    });
     let report = publisher.shutdown(MINUTE).await;
     assert_eq!(counts(&report), (4, 4, 0, 0));
     assert_eq!(publisher.stats().unknown, 4);

@@ -1,14 +1,12 @@
 //! What the tests of the publisher share.
 
-use std::fmt::Debug;
-use std::ops::{Deref, Range};
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use goff_core::{
-    ContextKind, ContextView, ErrorCode, Event, EventBatch, EventSink, EventSource, FeatureEvent,
-    RelayClient, RelayError, Resolution,
+    ContextKind, ErrorCode, Event, EventBatch, EventSink, EventSource, FeatureEvent, RelayClient,
+    RelayError,
 };
 use goff_hooks::{DeliveryReport, EventPublisher, EventPublisherOptions};
 use goff_testkit::{RecordingLog, ScriptedRelay};
@@ -21,13 +19,8 @@ pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A cache hit whose creation date is its id.
 pub(crate) fn event(id: i64) -> FeatureEvent {
-    FeatureEvent::new(
-        "flag",
-        ContextKind::User,
-        "user",
-        id,
-        EventSource::ProviderCache,
-    )
+    let source = EventSource::ProviderCache;
+    FeatureEvent::new("flag", ContextKind::User, "user", id, source)
 }
 
 pub(crate) fn id(event: &Event) -> i64 {
@@ -43,10 +36,20 @@ pub(crate) fn record(publisher: &EventPublisher, ids: Range<i64>) {
     }
 }
 
-pub(crate) fn started(relay: &ScriptedRelay, options: EventPublisherOptions) -> EventPublisher {
-    let publisher = EventPublisher::new(Arc::new(relay.clone()), options);
+pub(crate) fn started(
+    collector: Arc<impl RelayClient + 'static>,
+    options: EventPublisherOptions,
+) -> EventPublisher {
+    let publisher = EventPublisher::new(collector, options);
     publisher.start().unwrap();
     publisher
+}
+
+/// A relay proxy and a publisher that runs and delivers to it.
+pub(crate) fn running(options: EventPublisherOptions) -> (ScriptedRelay, EventPublisher) {
+    let relay = ScriptedRelay::new();
+    let publisher = started(Arc::new(relay.clone()), options);
+    (relay, publisher)
 }
 
 pub(crate) fn options() -> EventPublisherOptions {
@@ -63,6 +66,11 @@ pub(crate) fn batches(relay: &ScriptedRelay) -> Vec<Vec<i64>> {
     relay.batches().iter().map(ids).collect()
 }
 
+/// Whether exactly these events are delivered, in order.
+pub(crate) fn is_delivered(relay: &ScriptedRelay, ids: Range<i64>) -> bool {
+    batches(relay).concat().into_iter().eq(ids)
+}
+
 pub(crate) fn refusal(status: u16) -> Option<RelayError> {
     Some(RelayError::Status {
         status,
@@ -74,15 +82,9 @@ pub(crate) fn refusal(status: u16) -> Option<RelayError> {
 
 /// (recorded, delivered, dropped, pending), which add up.
 pub(crate) fn counts(report: &DeliveryReport) -> (u64, u64, u64, u64) {
-    let DeliveryReport {
-        recorded,
-        delivered,
-        dropped,
-        pending,
-        ..
-    } = *report;
-    assert_eq!(recorded, delivered + dropped + pending, "{report:?}");
-    (recorded, delivered, dropped, pending)
+    let (delivered, dropped, pending) = (report.delivered, report.dropped, report.pending);
+    assert_eq!(report.recorded, delivered + dropped + pending, "{report:?}");
+    (report.recorded, delivered, dropped, pending)
 }
 
 /// Lets the worker do what it can without time passing.
@@ -100,35 +102,6 @@ pub(crate) async fn pass(time: Duration) {
     }
 }
 
-/// What a test's data collector does with a batch.
-#[async_trait]
-pub(crate) trait Collect: Debug + Send + Sync {
-    async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError>;
-}
-
-/// A relay proxy that only collects usage data.
-#[derive(Debug, Default)]
-pub(crate) struct OnlyCollector<T>(pub(crate) T);
-
-impl<T> Deref for OnlyCollector<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.0
-    }
-}
-
-#[async_trait]
-impl<T: Collect> RelayClient for OnlyCollector<T> {
-    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
-        Ok(Resolution::default())
-    }
-
-    async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
-        self.0.collect(batch).await
-    }
-}
-
 /// The log lines of this thread: level, message, other fields.
 pub(crate) struct Log(RecordingLog);
 
@@ -139,11 +112,11 @@ impl Log {
         (Self(log), guard)
     }
 
-    /// The number of lines that contain `text`.
-    pub(crate) fn count(&self, text: &str) -> usize {
-        let lines = self.0.lines().into_iter();
-        lines
-            .filter(|(level, line)| format!("{level} {line}").contains(text))
-            .count()
+    /// Checks the number of lines that contain `text`.
+    #[track_caller]
+    pub(crate) fn assert_count(&self, text: &str, expected: usize) {
+        let lines = self.0.lines();
+        let is_hit = |(level, line): &&_| format!("{level} {line}").contains(text);
+        assert_eq!(lines.iter().filter(is_hit).count(), expected, "{lines:?}");
     }
 }

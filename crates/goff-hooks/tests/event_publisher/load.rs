@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goff_core::{Event, EventBatch, EventSink, RelayError};
+use goff_core::{ContextView, Event, EventBatch, EventSink, RelayClient, RelayError, Resolution};
 use goff_hooks::EventPublisher;
 
 use crate::fixture::*;
@@ -27,7 +27,11 @@ struct Collector {
 }
 
 #[async_trait]
-impl Collect for Collector {
+impl RelayClient for Collector {
+    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
+        Ok(Resolution::default())
+    }
+
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
         tokio::time::sleep(Duration::from_millis(20)).await;
         if !self.is_up.load(Ordering::SeqCst) {
@@ -92,10 +96,9 @@ fn record_share(
 /// docs/python-parity.md C16, C20; GOFF-COLL-016 to -019.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_million_events_add_up() {
-    let collector = Arc::new(OnlyCollector::<Collector>::default());
+    let collector = Arc::new(Collector::default());
     let options = options().max_pending_events(MAX_PENDING);
-    let publisher = Arc::new(EventPublisher::new(collector.clone(), options));
-    publisher.start().unwrap();
+    let publisher = Arc::new(started(collector.clone(), options));
     let flag_key: Arc<str> = "flag".into();
     let threads: Vec<_> = (0..THREADS)
         .map(|thread| {
@@ -129,23 +132,11 @@ async fn a_million_events_add_up() {
     assert!(most_alive <= limit, "{most_alive} events alive");
 }
 
-/// A collector that never answers.
-#[derive(Debug, Default)]
-struct Hanging;
-
-#[async_trait]
-impl Collect for Hanging {
-    async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
-        std::future::pending().await
-    }
-}
-
-/// docs/python-parity.md C20; GOFF-COLL-017, GOFF-COLL-019: the threads end although no batch does.
+/// docs/python-parity.md C20; GOFF-COLL-017, GOFF-COLL-019: the threads finish while a batch hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recording_never_waits_for_the_collector() {
-    let collector = Arc::new(OnlyCollector(Hanging));
-    let publisher = EventPublisher::new(collector, options().max_pending_events(1_000));
-    publisher.start().unwrap();
+    let (relay, publisher) = running(options().max_pending_events(1_000));
+    relay.set_collector_delay(Some(HOUR));
     record(&publisher, 0..1_000);
     while publisher.stats().in_flight < 1_000 {
         tokio::task::yield_now().await;
@@ -163,7 +154,7 @@ async fn recording_never_waits_for_the_collector() {
 /// or counted as dropped.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_recorded_through_many_restarts_add_up() {
-    let collector = Arc::new(OnlyCollector::<Collector>::default());
+    let collector = Arc::new(Collector::default());
     collector.is_up.store(true, Ordering::SeqCst);
     let publisher = Arc::new(EventPublisher::new(collector.clone(), options()));
     let is_over = Arc::new(AtomicBool::new(false));

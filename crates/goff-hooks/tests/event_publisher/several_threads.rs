@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use goff_core::EventSink;
-use goff_hooks::EventPublisher;
+use goff_hooks::{EventPublisher, EventPublisherOptions};
 use goff_testkit::ScriptedRelay;
 
 use crate::fixture::*;
@@ -18,7 +18,9 @@ struct Recorders {
 }
 
 impl Recorders {
-    fn of(publisher: EventPublisher) -> Self {
+    /// Threads that record in a running publisher.
+    fn of(options: EventPublisherOptions) -> (ScriptedRelay, Self) {
+        let (relay, publisher) = running(options);
         let publisher = Arc::new(publisher);
         let (is_done, done) = channel();
         let orders = (0..4)
@@ -34,11 +36,12 @@ impl Recorders {
                 order
             })
             .collect();
-        Self {
+        let recorders = Self {
             publisher,
             orders,
             done,
-        }
+        };
+        (relay, recorders)
     }
 
     fn record(&self, ids: std::ops::Range<i64>) {
@@ -49,15 +52,10 @@ impl Recorders {
     }
 }
 
-fn is_delivered(relay: &ScriptedRelay, ids: std::ops::Range<i64>) -> bool {
-    batches(relay).concat().into_iter().eq(ids)
-}
-
-/// GOFF-COLL-016: neither before the last of them, nor after.
+/// GOFF-COLL-016: delivery starts with the last event, neither earlier nor later.
 #[tokio::test(start_paused = true)]
 async fn last_of_many_events_triggers_the_delivery() {
-    let relay = ScriptedRelay::new();
-    let recorders = Recorders::of(started(&relay, options().max_pending_events(1_000)));
+    let (relay, recorders) = Recorders::of(options().max_pending_events(1_000));
     recorders.record(0..999);
     settle().await;
     assert!(relay.batches().is_empty());
@@ -69,8 +67,7 @@ async fn last_of_many_events_triggers_the_delivery() {
 /// GOFF-COLL-015.
 #[tokio::test(start_paused = true)]
 async fn interval_delivers_the_events_of_all_threads() {
-    let relay = ScriptedRelay::new();
-    let recorders = Recorders::of(started(&relay, options()));
+    let (relay, recorders) = Recorders::of(options());
     recorders.record(0..501);
     pass(MINUTE + SECOND).await;
     assert!(is_delivered(&relay, 0..501));
@@ -78,8 +75,7 @@ async fn interval_delivers_the_events_of_all_threads() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_delivers_the_events_of_all_threads_and_refuses_later_ones() {
-    let relay = ScriptedRelay::new();
-    let recorders = Recorders::of(started(&relay, options()));
+    let (relay, recorders) = Recorders::of(options());
     recorders.record(0..501);
     let publisher = &recorders.publisher;
     assert_eq!(counts(&publisher.shutdown(SECOND).await), (501, 501, 0, 0));
@@ -92,9 +88,8 @@ async fn shutdown_delivers_the_events_of_all_threads_and_refuses_later_ones() {
 /// GOFF-COLL-019: in an outage exactly the oldest events are dropped.
 #[tokio::test(start_paused = true)]
 async fn outage_drops_exactly_the_oldest_of_all_threads() {
-    let relay = ScriptedRelay::new();
+    let (relay, recorders) = Recorders::of(options().max_pending_events(300));
     relay.set_collector_failure(refusal(503));
-    let recorders = Recorders::of(started(&relay, options().max_pending_events(300)));
     recorders.record(0..300);
     settle().await;
     recorders.record(300..2_000);
@@ -110,9 +105,8 @@ async fn outage_drops_exactly_the_oldest_of_all_threads() {
 async fn concurrent_recording_drops_exactly_the_oldest() {
     const THREADS: i64 = 4;
     const EVENTS_OF_A_THREAD: i64 = 5_000;
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(options().max_pending_events(500));
     relay.set_collector_failure(refusal(503));
-    let publisher = started(&relay, options().max_pending_events(500));
     // After this failure the size trigger is off, so that no batch is in flight.
     record(&publisher, -1..0);
     let _ = publisher.flush(SECOND).await;
@@ -141,9 +135,8 @@ async fn concurrent_recording_drops_exactly_the_oldest() {
 /// Events recorded while a shutdown delivers are kept, later ones are refused.
 #[tokio::test(start_paused = true)]
 async fn shutdown_ends_the_recording_of_all_threads() {
-    let relay = ScriptedRelay::new();
+    let (relay, recorders) = Recorders::of(options());
     relay.set_collector_delay(Some(HOUR));
-    let recorders = Recorders::of(started(&relay, options()));
     let publisher = &recorders.publisher;
     recorders.record(0..300);
     let (report, ()) = tokio::join!(publisher.shutdown(2 * SECOND), async {

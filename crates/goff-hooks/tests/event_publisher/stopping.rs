@@ -4,20 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goff_core::{EventBatch, RelayError};
+use goff_core::{ContextView, EventBatch, RelayClient, RelayError, Resolution};
 use goff_hooks::EventPublisher;
 use goff_testkit::ScriptedRelay;
 use tokio::time::Instant;
 
-use crate::delivering::Counting;
 use crate::fixture::*;
 
 /// The batch in flight continues and is not sent twice.
 #[tokio::test(start_paused = true)]
 async fn flush_returns_after_its_timeout() {
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(options());
     relay.set_collector_delay(Some(10 * SECOND));
-    let publisher = started(&relay, options());
     record(&publisher, 0..3);
     let start = Instant::now();
     let report = publisher.flush(2 * SECOND).await;
@@ -31,9 +29,8 @@ async fn flush_returns_after_its_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn flush_behind_another_returns_after_its_own_timeout() {
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(options());
     relay.set_collector_delay(Some(HOUR));
-    let publisher = started(&relay, options());
     record(&publisher, 0..3);
     let start = Instant::now();
     tokio::join!(
@@ -50,9 +47,8 @@ async fn flush_behind_another_returns_after_its_own_timeout() {
 /// A batch that is cut off stays pending and is delivered in order after the next start.
 #[tokio::test(start_paused = true)]
 async fn shutdown_cuts_off_after_its_timeout() {
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(options());
     relay.set_collector_delay(Some(HOUR));
-    let publisher = started(&relay, options());
     record(&publisher, 0..3);
     let start = Instant::now();
     let report = publisher.shutdown(2 * SECOND).await;
@@ -75,9 +71,8 @@ async fn shutdown_cuts_off_after_its_timeout() {
 #[tokio::test(start_paused = true)]
 async fn shutdown_waits_for_a_batch_in_flight() {
     for (delay, delivered) in [(HOUR, 0), (3 * SECOND, 4)] {
-        let relay = ScriptedRelay::new();
+        let (relay, publisher) = running(options());
         relay.set_collector_delay(Some(delay));
-        let publisher = started(&relay, options());
         record(&publisher, 0..2);
         let _ = publisher.flush(SECOND).await;
         record(&publisher, 2..4);
@@ -85,20 +80,14 @@ async fn shutdown_waits_for_a_batch_in_flight() {
         let report = publisher.shutdown(10 * SECOND).await;
         assert!(start.elapsed() <= 10 * SECOND + Duration::from_millis(100));
         assert_eq!(counts(&report), (4, delivered, 0, 4 - delivered));
-        assert!(
-            batches(&relay)
-                .concat()
-                .into_iter()
-                .eq(0..i64::try_from(delivered).unwrap())
-        );
+        assert!(is_delivered(&relay, 0..delivered.cast_signed()));
     }
 }
 
 /// docs/python-parity.md A.6, row 40: it does not wait for the interval.
 #[tokio::test(start_paused = true)]
 async fn shutdown_is_prompt() {
-    let relay = ScriptedRelay::new();
-    let publisher = started(&relay, options().flush_interval(1_000_000 * SECOND));
+    let (relay, publisher) = running(options().flush_interval(1_000_000 * SECOND));
     record(&publisher, 0..1);
     let start = Instant::now();
     publisher.shutdown(MINUTE).await;
@@ -109,9 +98,8 @@ async fn shutdown_is_prompt() {
 /// docs/python-parity.md A.6, row 39.
 #[tokio::test(start_paused = true)]
 async fn shutdown_is_idempotent() {
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(options());
     relay.set_collector_delay(Some(SECOND));
-    let publisher = started(&relay, options());
     record(&publisher, 0..2);
     let (first, second) = tokio::join!(publisher.shutdown(MINUTE), publisher.shutdown(MINUTE));
     let third = publisher.shutdown(MINUTE).await;
@@ -126,9 +114,8 @@ async fn shutdown_is_idempotent() {
 
 #[tokio::test(start_paused = true)]
 async fn shutdown_whose_future_is_dropped_stops_the_publisher() {
-    let relay = ScriptedRelay::new();
+    let (relay, publisher) = running(options());
     relay.set_collector_delay(Some(HOUR));
-    let publisher = started(&relay, options());
     record(&publisher, 0..2);
     let result = tokio::time::timeout(SECOND, publisher.shutdown(MINUTE)).await;
     assert!(result.is_err());
@@ -141,11 +128,10 @@ async fn shutdown_whose_future_is_dropped_stops_the_publisher() {
 
 #[tokio::test(start_paused = true)]
 async fn longest_durations_are_accepted() {
-    let relay = ScriptedRelay::new();
     let longest = options()
         .flush_interval(Duration::MAX)
         .max_pending_events(usize::MAX);
-    let publisher = started(&relay, longest);
+    let (relay, publisher) = running(longest);
     record(&publisher, 0..1);
     publisher.flush(Duration::MAX).await;
     record(&publisher, 1..2);
@@ -172,18 +158,16 @@ async fn events_are_dropped_while_the_publisher_is_not_running() {
     );
     assert_eq!(batches(&relay), [[3, 4]]);
     assert_eq!(counts(&publisher.flush(SECOND).await), (9, 2, 7, 0));
-    assert_eq!(
-        log.count("WARN usage data dropped: the event publisher is not running"),
-        2
-    );
+    let line = "WARN usage data dropped: the event publisher is not running";
+    log.assert_count(line, 2);
 }
 
 /// Dropping the publisher ends its task, which drops the collector.
 #[tokio::test(start_paused = true)]
 async fn dropped_publisher_leaves_no_task() {
-    let collector = Arc::new(OnlyCollector::<Counting>::default());
-    let publisher = EventPublisher::new(collector.clone(), options());
-    publisher.start().unwrap();
+    let collector = Arc::new(ScriptedRelay::new());
+    collector.set_collector_delay(Some(SECOND));
+    let publisher = started(collector.clone(), options());
     record(&publisher, 0..2);
     let _ = publisher.flush(Duration::from_millis(1)).await;
     assert!(Arc::strong_count(&collector) > 1);
@@ -197,7 +181,11 @@ async fn dropped_publisher_leaves_no_task() {
 struct Panicking;
 
 #[async_trait]
-impl Collect for Panicking {
+impl RelayClient for Panicking {
+    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
+        Ok(Resolution::default())
+    }
+
     #[expect(clippy::panic, reason = "on purpose")]
     async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
         panic!("on purpose")
@@ -206,8 +194,7 @@ impl Collect for Panicking {
 
 #[tokio::test(start_paused = true)]
 async fn panic_of_the_collector_loses_no_event() {
-    let publisher = EventPublisher::new(Arc::new(OnlyCollector(Panicking)), options());
-    publisher.start().unwrap();
+    let publisher = started(Arc::new(Panicking), options());
     record(&publisher, 0..2);
     assert_eq!(counts(&publisher.flush(SECOND).await), (2, 0, 0, 2));
     record(&publisher, 2..3);

@@ -9,20 +9,19 @@ use super::*;
 const ANY_WEIGHT: usize = usize::MAX;
 
 fn buffer(events: usize) -> EventBuffer {
-    EventBuffer::new(Limits {
-        events,
-        weight: ANY_WEIGHT,
-    })
+    let weight = ANY_WEIGHT;
+    EventBuffer::new(Limits { events, weight })
+}
+
+/// A buffer with the events 0 to 3.
+fn buffer_of_four(limit: usize) -> EventBuffer {
+    let mut buffer = buffer(limit);
+    (0..4).for_each(|id| push(&mut buffer, feature(id)));
+    buffer
 }
 
 fn feature(id: i64) -> FeatureEvent {
-    FeatureEvent::new(
-        "",
-        ContextKind::User,
-        String::new(),
-        id,
-        EventSource::ProviderCache,
-    )
+    FeatureEvent::new("", ContextKind::User, "", id, EventSource::ProviderCache)
 }
 
 fn failed(id: i64) -> FeatureEvent {
@@ -30,7 +29,7 @@ fn failed(id: i64) -> FeatureEvent {
 }
 
 fn tracking(id: i64) -> TrackingEvent {
-    TrackingEvent::new(String::new(), ContextKind::User, String::new(), id)
+    TrackingEvent::new("", ContextKind::User, "", id)
         .with_evaluation_context(Map::new())
         .with_details(Map::new())
 }
@@ -71,10 +70,7 @@ fn oldest_event_is_dropped_at_the_limit() {
 /// GOFF-COLL-018.
 #[test]
 fn failed_batch_returns_to_the_front() {
-    let mut buffer = buffer(6);
-    for n in 0..4 {
-        push(&mut buffer, feature(n));
-    }
+    let mut buffer = buffer_of_four(6);
     let batch = take(&mut buffer, 3);
     assert_eq!(ids(&batch), [0, 1, 2]);
     push(&mut buffer, feature(4));
@@ -85,10 +81,7 @@ fn failed_batch_returns_to_the_front() {
 /// GOFF-COLL-019: the limit counts the batch in flight.
 #[test]
 fn limit_includes_the_batch_in_flight() {
-    let mut buffer = buffer(4);
-    for n in 0..4 {
-        push(&mut buffer, feature(n));
-    }
+    let mut buffer = buffer_of_four(4);
     let batch = take(&mut buffer, 2);
     push(&mut buffer, feature(4));
     assert_eq!(ids(&buffer.queue), [3, 4]);
@@ -100,10 +93,8 @@ fn limit_includes_the_batch_in_flight() {
 #[test]
 fn event_heavier_than_the_limit_drops_no_other() {
     let largest = with_key_of(1_000, 2);
-    let mut buffer = EventBuffer::new(Limits {
-        events: 9,
-        weight: largest.weight,
-    });
+    let (events, weight) = (9, largest.weight);
+    let mut buffer = EventBuffer::new(Limits { events, weight });
     push(&mut buffer, feature(0));
     buffer.push(with_key_of(1_001, 1));
     assert_eq!(ids(&buffer.queue), [0]);
@@ -114,17 +105,8 @@ fn event_heavier_than_the_limit_drops_no_other() {
 
 #[test]
 fn buffer_without_room_drops_every_event() {
-    for limits in [
-        Limits {
-            events: 0,
-            weight: ANY_WEIGHT,
-        },
-        Limits {
-            events: 9,
-            weight: 0,
-        },
-    ] {
-        let mut buffer = EventBuffer::new(limits);
+    for (events, weight) in [(0, ANY_WEIGHT), (9, 0)] {
+        let mut buffer = EventBuffer::new(Limits { events, weight });
         push(&mut buffer, feature(0));
         push(&mut buffer, failed(1));
         assert!(buffer.take().is_none());
@@ -140,19 +122,12 @@ fn weight_counts_texts_and_values() {
     let object = json!({"list": [1, text, {"name": null}]});
     let members = object.as_object().unwrap();
     let resolution = |resolution| feature(0).with_resolution(Some(Arc::new(resolution)));
+    let source = EventSource::InProcess;
+    let default_value = Some(Box::new(json!(text)));
     let long_events: [Event; 11] = [
         feature(0).with_user_key(text.clone()).into(),
-        FeatureEvent::new(
-            text.as_str(),
-            ContextKind::User,
-            "",
-            0,
-            EventSource::InProcess,
-        )
-        .into(),
-        feature(0)
-            .with_default_value(Some(Box::new(json!(text))))
-            .into(),
+        FeatureEvent::new(text.as_str(), ContextKind::User, "", 0, source).into(),
+        feature(0).with_default_value(default_value).into(),
         resolution(Resolution::default().with_variant(text.clone())).into(),
         resolution(Resolution::default().with_version(text.clone())).into(),
         resolution(Resolution::default().with_metadata(members.clone())).into(),
@@ -177,8 +152,7 @@ enum Step {
     /// Moves up to this many events into flight.
     Take(usize),
     Deliver,
-    PutBack,
-    /// Puts back those in flight but for this many.
+    /// Puts back those in flight except the first, which are this many.
     PutBackAfter(usize),
 }
 
@@ -188,7 +162,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Refuse),
         2 => (0_usize..6).prop_map(Step::Take),
         1 => Just(Step::Deliver),
-        2 => Just(Step::PutBack),
+        2 => Just(Step::PutBackAfter(0)),
         1 => (0_usize..4).prop_map(Step::PutBackAfter),
     ]
 }
@@ -265,10 +239,6 @@ proptest! {
                     in_flight.clear();
                     model.counts.delivered += model.in_flight.len();
                     model.in_flight.clear();
-                }
-                Step::PutBack => {
-                    buffer.put_back(std::mem::take(&mut in_flight));
-                    model.queue.splice(0..0, model.in_flight.drain(..));
                 }
                 Step::PutBackAfter(count) => {
                     let count = count.min(in_flight.len());

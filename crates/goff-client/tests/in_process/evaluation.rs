@@ -1,27 +1,19 @@
 //! Results of in-process evaluation.
 
-use goff_client::{Attribute, Reason};
-use serde_json::Map;
-
 use crate::*;
 
 /// GOFF-EVAL-001 to -006, -008, -010, GOFF-IP-014: values keep their types; a disabled flag and a
 /// null value give the caller's default with the engine's reason, variant and metadata.
 #[tokio::test(start_paused = true)]
 async fn values_are_never_coerced() {
-    let relay = ScriptedRelay::new();
-    let mut disabled = giving(true);
-    disabled["disable"] = json!(true);
-    disabled["metadata"] = json!({"owner": {"team": "ä"}});
-    relay.set_flags(
-        &json!({
-            "bool": giving(true), "int": giving(100), "whole": giving(100.0), "float": giving(1.5),
-            "string": giving("é"), "object": giving(json!({"a": [1, null]})),
-            "list": giving(json!([1])), "null": giving(Value::Null), "disabled": disabled,
-        }),
-        None,
-    );
-    let goff = goff(&relay).await;
+    let disabled = with(giving(true), "disable", true);
+    let disabled = with(disabled, "metadata", json!({"owner": {"team": "ä"}}));
+    let (relay, goff) = serving(json!({
+        "bool": giving(true), "int": giving(100), "whole": giving(100.0), "float": giving(1.5),
+        "string": giving("é"), "object": giving(json!({"a": [1, null]})),
+        "list": giving(json!([1])), "null": giving(Value::Null), "disabled": disabled,
+    }))
+    .await;
     let context = context();
     assert!(goff.evaluate("bool", &context, false).await.value);
     assert_eq!(goff.evaluate("int", &context, 0_i64).await.value, 100);
@@ -30,10 +22,8 @@ async fn values_are_never_coerced() {
     assert_eq!(goff.evaluate("float", &context, 0.0).await.value, 1.5);
     let string = goff.evaluate("string", &context, String::new()).await;
     assert_eq!(string.value, "é");
-    assert_eq!(
-        (string.reason(), string.variant()),
-        (&Reason::Static, Some("A"))
-    );
+    assert_eq!(*string.reason(), Reason::Static);
+    assert_eq!(string.variant(), Some("A"));
     let object = goff.evaluate("object", &context, Map::new()).await;
     assert_eq!(Value::Object(object.value), json!({"a": [1, null]}));
 
@@ -83,13 +73,11 @@ async fn context_is_enriched_and_normalized() {
         "exporter": targeted(r#"gofeatureflag.exporterMetadata.app eq "shop""#),
         "whole": targeted("age eq 30"),
     });
-    let mut enrichment = Map::new();
-    enrichment.insert("env".to_owned(), "prod".into());
+    let enrichment = Map::from_iter([("env".to_owned(), "prod".into())]);
     relay.set_configuration(
         goff_core::FlagConfiguration::new(flags.to_string()).with_enrichment(enrichment),
     );
-    let options = options(&relay).exporter_metadata("app", "shop");
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let goff = connect(options(&relay).exporter_metadata("app", "shop")).await;
     let context = EvaluationContext::builder()
         .attribute("env", "dev")
         .attribute("age", 30.0)
@@ -104,9 +92,7 @@ async fn context_is_enriched_and_normalized() {
 /// GOFF-IP-012, GOFF-COLL-021, GOFF-CTX-003; an unreadable attribute never means "no match".
 #[tokio::test(start_paused = true)]
 async fn each_failure_has_its_code() {
-    let relay = ScriptedRelay::new();
-    relay.set_flags(
-        &json!({
+    let (relay, goff) = serving(json!({
             "split": {"variations": {"a": 1, "b": 2}, "defaultRule": {"percentage": {"a": 50, "b": 50}}},
             "rate": {
                 "variations": {"a": 1, "b": 2},
@@ -119,22 +105,13 @@ async fn each_failure_has_its_code() {
                 "defaultRule": {"variation": "b"},
             },
             "endless": {"variations": {"a": 1}, "defaultRule": {}},
-        }),
-        None,
-    );
-    let goff = goff(&relay).await;
-    let unreadable = EvaluationContext::builder()
-        .targeting_key("user-1")
-        .attribute("rate", f64::NAN)
-        .build();
+        })).await;
+    let unreadable = having("rate", f64::NAN);
+    let without_key = EvaluationContext::default();
     for (flag, context, expected) in [
         ("unknown", context(), "FLAG_NOT_FOUND"),
         ("", context(), "FLAG_NOT_FOUND"),
-        (
-            "split",
-            EvaluationContext::default(),
-            "TARGETING_KEY_MISSING",
-        ),
+        ("split", without_key, "TARGETING_KEY_MISSING"),
         ("endless", context(), "FLAG_CONFIG"),
         ("rate", unreadable.clone(), "INVALID_CONTEXT"),
         ("everything", unreadable.clone(), "INVALID_CONTEXT"),
@@ -148,13 +125,8 @@ async fn each_failure_has_its_code() {
         }
     }
     // An unreadable attribute that no rule reads has no effect (GOFF-FALLBACK-003: no fallback).
-    assert_eq!(
-        goff.evaluate("split", &unreadable, 0_i64)
-            .await
-            .error()
-            .map(ToString::to_string),
-        None
-    );
+    let unread = goff.evaluate("split", &unreadable, 0_i64).await;
+    assert!(unread.error().is_none(), "{:?}", unread.error());
     assert_eq!(relay.request_count(), 0);
 }
 
@@ -162,17 +134,11 @@ async fn each_failure_has_its_code() {
 #[tokio::test(start_paused = true)]
 async fn any_key_can_be_evaluated() {
     let keys = ["a/b", ".", "..", "é ü", "%2F", "", "\"", "\u{1F600}"];
-    let flags: Map<String, Value> = keys
-        .iter()
-        .map(|key| ((*key).to_owned(), giving(*key)))
-        .collect();
-    let relay = ScriptedRelay::new();
-    relay.set_flags(&Value::Object(flags), None);
-    let goff = goff(&relay).await;
+    let flags = keys.map(|key| (key, giving(key)));
+    let (_, goff) = serving(Value::from_iter(flags)).await;
     for key in keys {
-        let details = goff
-            .evaluate(key, &context(), String::from("default"))
-            .await;
+        let default = "default".to_owned();
+        let details = goff.evaluate(key, &context(), default).await;
         assert_eq!(details.value, key);
     }
 }
@@ -183,19 +149,12 @@ async fn any_key_can_be_evaluated() {
 async fn long_lists_deep_values_and_unknown_members() {
     let long: Vec<u32> = (0..10_000).collect();
     let deep = (0..60).fold(json!("ä"), |inner, _| json!({"in": inner}));
-    let mut unknown = giving(json!({"é": "ü"}));
-    unknown["fromTheFuture"] = json!({"x": [1]});
-    let relay = ScriptedRelay::new();
-    relay.set_flags(
-        &json!({"long": giving(json!(long)), "deep": giving(deep.clone()), "unknown": unknown}),
-        None,
-    );
-    let goff = goff(&relay).await;
-    for (flag, expected) in [
-        ("long", json!(long)),
-        ("deep", deep),
-        ("unknown", json!({"é": "ü"})),
-    ] {
+    let object = json!({"é": "ü"});
+    let unknown = with(giving(object.clone()), "fromTheFuture", json!({"x": [1]}));
+    let flags =
+        json!({"long": giving(long.clone()), "deep": giving(deep.clone()), "unknown": unknown});
+    let (_, goff) = serving(flags).await;
+    for (flag, expected) in [("long", json!(long)), ("deep", deep), ("unknown", object)] {
         let details = goff.evaluate(flag, &context(), Value::Null).await;
         assert_eq!(details.value, expected, "{flag}");
     }
@@ -208,31 +167,25 @@ async fn attributes_of_every_kind_are_read() {
     struct Company {
         name: &'static str,
     }
-    let relay = ScriptedRelay::new();
-    relay.set_flags(
-        &json!({"flag": {
-            "variations": {"yes": true, "no": false},
-            "targeting": [{"query": r#"{"and": [
+    let (_, goff) = serving(json!({"flag": {
+        "variations": {"yes": true, "no": false},
+        "targeting": [{"query": r#"{"and": [
                 {"==": [{"var": "text"}, "é"]}, {"==": [{"var": "int"}, 3]},
                 {"==": [{"var": "float"}, 1.5]}, {"==": [{"var": "bool"}, true]},
                 {"in": ["b", {"var": "list"}]}, {"==": [{"var": "company.name"}, "Exämple"]},
                 {"==": [{"var": "nothing"}, null]}
             ]}"#, "variation": "yes"}],
-            "defaultRule": {"variation": "no"},
-        }}),
-        None,
-    );
-    let goff = goff(&relay).await;
+        "defaultRule": {"variation": "no"},
+    }}))
+    .await;
+    let company = Company { name: "Exämple" };
     let context = EvaluationContext::builder()
         .attribute("text", "é")
         .attribute("int", 3)
         .attribute("float", 1.5)
         .attribute("bool", true)
         .attribute("list", vec!["a", "b"])
-        .attribute(
-            "company",
-            Attribute::from_serialize(Company { name: "Exämple" }),
-        )
+        .attribute("company", Attribute::from_serialize(company))
         .attribute("nothing", Attribute::from(None::<bool>))
         .build();
     assert!(goff.evaluate("flag", &context, false).await.value);
@@ -241,22 +194,16 @@ async fn attributes_of_every_kind_are_read() {
 /// Without a request and without usage data.
 #[tokio::test(start_paused = true)]
 async fn all_flags_are_evaluated_in_process() {
-    let relay = ScriptedRelay::new();
-    let mut disabled = giving(true);
-    disabled["disable"] = json!(true);
-    relay.set_flags(
-        &json!({"a": giving(1), "b": giving("x"), "off": disabled, "bad": {"disable": "yes"}}),
-        None,
-    );
-    let goff = goff(&relay).await;
+    let disabled = with(giving(true), "disable", true);
+    let bad = json!({"disable": "yes"});
+    let flags = json!({"a": giving(1), "b": giving("x"), "off": disabled, "bad": bad});
+    let (relay, goff) = serving(flags).await;
     let all = goff.evaluate_all(&context()).await.unwrap();
     assert_eq!(all.keys().collect::<Vec<_>>(), ["a", "b", "bad", "off"]);
     assert_eq!((&all["a"].value, &all["b"].value), (&json!(1), &json!("x")));
     assert!(all["off"].is_disabled() && all["off"].value.is_null());
     assert_eq!(code(&all["bad"]), Some(ErrorCode::ParseError));
-    let listed = EvaluationContext::builder()
-        .attribute("gofeatureflag", json!({"flagList": ["b", 7, "unknown"]}))
-        .build();
+    let listed = having("gofeatureflag", json!({"flagList": ["b", 7, "unknown"]}));
     let some = goff.evaluate_all(&listed).await.unwrap();
     assert_eq!(some.keys().collect::<Vec<_>>(), ["b"]);
     assert_eq!(relay.request_count(), 0);
@@ -266,25 +213,17 @@ async fn all_flags_are_evaluated_in_process() {
 /// GOFF-CTX-009.
 #[tokio::test(start_paused = true)]
 async fn context_can_set_the_time() {
-    let relay = ScriptedRelay::new();
-    relay.set_flags(
-        &json!({"flag": {
-            "variations": {"old": "old", "new": "new"},
-            "defaultRule": {"variation": "old"},
-            "scheduledRollout": [
-                {"date": "2020-01-01T00:00:00Z", "defaultRule": {"variation": "new"}},
-            ],
-        }}),
-        None,
-    );
-    let goff = goff(&relay).await;
+    let (_, goff) = serving(json!({"flag": {
+        "variations": {"old": "old", "new": "new"},
+        "defaultRule": {"variation": "old"},
+        "scheduledRollout": [
+            {"date": "2020-01-01T00:00:00Z", "defaultRule": {"variation": "new"}},
+        ],
+    }}))
+    .await;
     assert_eq!(evaluate(&goff, String::new()).await.value, "new");
-    let back_then = EvaluationContext::builder()
-        .attribute(
-            "gofeatureflag",
-            json!({"currentDateTime": "2019-12-31T23:59:59Z"}),
-        )
-        .build();
+    let time = json!({"currentDateTime": "2019-12-31T23:59:59Z"});
+    let back_then = having("gofeatureflag", time);
     let details = goff.evaluate("flag", &back_then, String::new()).await;
     assert_eq!(details.value, "old");
 }

@@ -1,6 +1,6 @@
 //! The fallback to the relay proxy where the engine fails.
 
-use goff_client::{Reason, Resolution};
+use goff_client::Resolution;
 use goff_core::{EvaluationFailure, Origin};
 
 use crate::*;
@@ -8,10 +8,8 @@ use crate::*;
 /// A relay proxy that evaluates the flag `broken` as `answer`; the engine gives `PARSE_ERROR`.
 fn with_broken(answer: Result<Resolution, RelayError>) -> ScriptedRelay {
     let relay = ScriptedRelay::new().with_answer("broken", answer);
-    relay.set_flags(
-        &json!({"broken": {"disable": "yes"}, "flag": giving(1)}),
-        None,
-    );
+    let flags = json!({"broken": {"disable": "yes"}, "flag": giving(1)});
+    relay.set_flags(&flags, None);
     relay
 }
 
@@ -48,12 +46,8 @@ async fn parse_error_falls_back() {
 /// GOFF-FALLBACK-002, -003.
 #[tokio::test(start_paused = true)]
 async fn other_failures_do_not_fall_back() {
-    let relay = ScriptedRelay::new();
-    relay.set_flags(
-        &json!({"config": {"variations": {"a": 1}, "defaultRule": {}}}),
-        None,
-    );
-    let goff = goff(&relay).await;
+    let (relay, goff) =
+        serving(json!({"config": {"variations": {"a": 1}, "defaultRule": {}}})).await;
     for (flag, expected) in [("config", "FLAG_CONFIG"), ("unknown", "FLAG_NOT_FOUND")] {
         let details = goff.evaluate(flag, &context(), 0_i64).await;
         assert_eq!(code(&details).unwrap().as_str(), expected);
@@ -79,13 +73,8 @@ async fn failed_fallback_gives_the_original_error() {
         let details = goff.evaluate("broken", &context(), 5_i64).await;
         assert_eq!(details.value, 5);
         assert_eq!(code(&details), Some(ErrorCode::ParseError), "{remote:?}");
-        assert!(
-            !details
-                .error()
-                .unwrap()
-                .to_string()
-                .contains("remote words")
-        );
+        let error = details.error().unwrap().to_string();
+        assert!(!error.contains("remote words"));
         let usage = goff.stats().usage;
         assert_eq!(
             (usage.recorded, usage.unknown),
@@ -93,14 +82,12 @@ async fn failed_fallback_gives_the_original_error() {
             "{remote:?}"
         );
         if recorded == 1 {
-            goff.flush(DEADLINE).await;
+            goff.flush(TIMEOUT).await;
             let batch = serde_json::to_value(&relay.batches()[0]).unwrap();
             let event = &batch["events"][0];
             assert_eq!(event["source"], "INPROCESS");
-            assert_eq!(
-                (&event["default"], &event["value"]),
-                (&json!(true), &json!(5))
-            );
+            assert_eq!(event["default"], true);
+            assert_eq!(event["value"], 5);
         }
     }
 }
@@ -110,21 +97,16 @@ async fn failed_fallback_gives_the_original_error() {
 async fn general_falls_back() {
     let relay = ScriptedRelay::new().with_answer("general", Ok(answer()));
     // A scheduled step that changes a missing rule.
-    relay.set_flags(
-        &json!({"general": {
-            "variations": {"A": 1},
-            "defaultRule": {"variation": "A"},
-            "scheduledRollout": [{
-                "date": "2020-01-01T00:00:00Z",
-                "targeting": [{"name": "never", "query": "a eq 1", "variation": "A"}],
-                "defaultRule": {"percentage": {"A": 100}},
-            }, {
-                "date": "2020-01-02T00:00:00Z",
-                "experimentation": {"start": "2020-01-01T00:00:00+24:00", "end": "2030-01-01T00:00:00Z"},
-            }],
-        }}),
-        None,
-    );
+    let steps = json!([{
+        "date": "2020-01-01T00:00:00Z",
+        "targeting": [{"name": "never", "query": "a eq 1", "variation": "A"}],
+        "defaultRule": {"percentage": {"A": 100}},
+    }, {
+        "date": "2020-01-02T00:00:00Z",
+        "experimentation": {"start": "2020-01-01T00:00:00+24:00", "end": "2030-01-01T00:00:00Z"},
+    }]);
+    let general = with(giving(1), "scheduledRollout", steps);
+    relay.set_flags(&json!({"general": general}), None);
     let goff = goff(&relay).await;
     let details = goff.evaluate("general", &context(), 0_i64).await;
     assert_eq!(
@@ -153,7 +135,7 @@ async fn fallback_is_bounded() {
     let begun = tokio::time::Instant::now();
     let details = goff.evaluate("broken", &context(), 0_i64).await;
     assert_eq!(code(&details), Some(ErrorCode::ParseError));
-    assert!(begun.elapsed() < Duration::from_secs(11));
+    assert!(begun.elapsed() < secs(11));
     assert_eq!(goff.stats().usage.unknown, 1);
 }
 
@@ -165,7 +147,7 @@ async fn shutdown_bounds_a_fallback() {
     let context = context();
     let (details, ()) = tokio::join!(goff.evaluate("broken", &context, 0_i64), async {
         relay.wait_for_requests(1).await;
-        goff.shutdown(Duration::from_secs(1)).await;
+        goff.shutdown(secs(1)).await;
     });
     assert_eq!(code(&details), Some(ErrorCode::ProviderNotReady));
 }

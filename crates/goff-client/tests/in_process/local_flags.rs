@@ -25,8 +25,7 @@ fn flags_of_a_text_need_no_runtime() {
 /// From any thread; recorded as usage of the client.
 #[tokio::test(start_paused = true)]
 async fn flags_of_a_client_are_always_current() {
-    let relay = relay(1);
-    let goff = goff(&relay).await;
+    let (relay, goff) = client_of(1).await;
     let local = goff.local().unwrap();
     let value = |local: LocalFlags| {
         std::thread::spawn(move || local.evaluate("flag", &context(), 0_i64).value)
@@ -37,7 +36,7 @@ async fn flags_of_a_client_are_always_current() {
     relay.set_flags(&json!({"flag": giving(2)}), None);
     tokio::time::sleep(INTERVAL * 2).await;
     assert_eq!(value(local.clone()), 2);
-    let report = goff.flush(DEADLINE).await;
+    let report = goff.flush(TIMEOUT).await;
     assert_eq!(report.recorded, 2);
     assert_eq!(local.evaluate_all(&context()).unwrap().len(), 1);
 }
@@ -66,6 +65,6 @@ async fn local_flags_never_fall_back_and_end_with_the_client() {
     let details = local.evaluate("broken", &context(), 0_i64);
     assert_eq!(code(&details), Some(ErrorCode::ParseError));
     assert_eq!(relay.request_count(), 0);
-    goff.shutdown(DEADLINE).await;
+    goff.shutdown(TIMEOUT).await;
     not_ready("shut down");
 }

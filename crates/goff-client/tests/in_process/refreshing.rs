@@ -1,50 +1,32 @@
 //! Refreshing flags: polling, announcements, failures, and what counts as a change.
 
-use std::collections::BTreeSet;
-
-use goff_client::{ChangedFlags, Invalidation};
 use goff_core::{Etag, FlagConfiguration};
-use serde_json::Map;
 
 use crate::*;
 
-fn named(flags: &[&str]) -> Invalidation {
-    Invalidation::Flags(set(flags))
-}
-
-fn set(flags: &[&str]) -> BTreeSet<String> {
-    flags.iter().map(|flag| (*flag).to_owned()).collect()
-}
-
-fn changed(added: &[&str], updated: &[&str], removed: &[&str], enrichment: bool) -> ClientEvent {
-    ClientEvent::ConfigurationChanged(ChangedFlags::Compared {
-        added: set(added),
-        updated: set(updated),
-        removed: set(removed),
-        enrichment,
-    })
+/// The ETag of the last request.
+fn held(relay: &ScriptedRelay) -> Option<Etag> {
+    relay.configuration_requests().pop().unwrap().held
 }
 
 async fn polled(relay: &ScriptedRelay) {
     let before = relay.configuration_requests().len();
     relay.wait_for_configuration_requests(before + 1).await;
     // Lets the immediate answer arrive.
-    tokio::time::sleep(Duration::from_millis(10)).await;
+    tokio::time::sleep(millis(10)).await;
 }
 
 /// GOFF-IP-005, GOFF-IP-006, GOFF-IP-007, GOFF-EVT-002, GOFF-EVT-004, GOFF-CFG-003: polled every
 /// 120 s by default, with the held ETag; only different content is a change.
 #[tokio::test(start_paused = true)]
 async fn polling_finds_changes() {
-    let relay = relay(1);
-    let goff = goff(&relay).await;
+    let (relay, goff) = client_of(1).await;
     let mut events = goff.subscribe();
     let begun = tokio::time::Instant::now();
     polled(&relay).await;
     let waited = begun.elapsed();
     assert!((108..=132).contains(&waited.as_secs()), "{waited:?}");
-    let held = relay.configuration_requests()[1].held.clone();
-    assert_eq!(held, Etag::from_bytes(b"\"1\""));
+    assert_eq!(held(&relay), Etag::from_bytes(b"\"1\""));
     // 304: no change, no load.
     assert_eq!(goff.stats().refreshes, 1);
 
@@ -52,26 +34,17 @@ async fn polling_finds_changes() {
     relay.set_flags(&json!({"flag": giving(1)}), Some("\"2\""));
     polled(&relay).await;
     assert_eq!(goff.stats().refreshes, 2);
-    relay.set_flags(
-        &json!({"flag": giving(2), "other": giving(1)}),
-        Some("\"3\""),
-    );
+    let flags = json!({"flag": giving(2), "other": giving(1)});
+    relay.set_flags(&flags, Some("\"3\""));
     polled(&relay).await;
-    assert_eq!(
-        relay.configuration_requests()[3].held,
-        Etag::from_bytes(b"\"2\"")
-    );
+    assert_eq!(held(&relay), Etag::from_bytes(b"\"2\""));
     assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
-    assert_eq!(
-        next_event(&mut events).await,
-        changed(&["other"], &["flag"], &[], false)
-    );
+    let both = changed(&["other"], &["flag"], &[], false);
+    assert_eq!(next_event(&mut events).await, both);
     relay.set_flags(&json!({"other": giving(1)}), Some("\"4\""));
     polled(&relay).await;
-    assert_eq!(
-        next_event(&mut events).await,
-        changed(&[], &[], &["flag"], false)
-    );
+    let removed = changed(&[], &[], &["flag"], false);
+    assert_eq!(next_event(&mut events).await, removed);
     let gone = evaluate(&goff, 0_i64).await;
     assert_eq!(code(&gone), Some(ErrorCode::FlagNotFound));
 }
@@ -79,25 +52,21 @@ async fn polling_finds_changes() {
 /// GOFF-EVT-004: another layout of the same JSON is no change; other enrichment alone is one.
 #[tokio::test(start_paused = true)]
 async fn content_decides_what_is_a_change() {
-    let relay = relay(1);
-    let goff = goff(&relay).await;
+    let (relay, goff) = client_of(1).await;
     let mut events = goff.subscribe();
-    relay.set_configuration(FlagConfiguration::new(
-        r#"{ "flag": {"defaultRule" : {"variation":"A"},
-                 "variations": {"A": 1}} }"#,
-    ));
+    let text = r#"{ "flag": {"defaultRule" : {"variation":"A"},
+                 "variations": {"A": 1}} }"#;
+    relay.set_configuration(FlagConfiguration::new(text));
     polled(&relay).await;
-    let mut enrichment = Map::new();
-    enrichment.insert("env".to_owned(), "é".into());
-    relay.set_configuration(
-        FlagConfiguration::new(json!({"flag": giving(1)}).to_string()).with_enrichment(enrichment),
-    );
+    let enrichment = Map::from_iter([("env".to_owned(), "é".into())]);
+    let same = FlagConfiguration::new(json!({"flag": giving(1)}).to_string());
+    relay.set_configuration(same.with_enrichment(enrichment));
     polled(&relay).await;
     assert_eq!(next_event(&mut events).await, changed(&[], &[], &[], true));
     assert_eq!(goff.stats().refreshes, 3);
     // Without an ETag the next request has none.
     polled(&relay).await;
-    assert_eq!(relay.configuration_requests().last().unwrap().held, None);
+    assert_eq!(held(&relay), None);
 }
 
 /// GOFF-CFG-008.
@@ -105,7 +74,7 @@ async fn content_decides_what_is_a_change() {
 async fn flag_list_is_sent_with_every_request() {
     let relay = relay(1);
     let options = options(&relay).evaluation_flag_list(["flag", "é"]);
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let goff = connect(options).await;
     polled(&relay).await;
     polled(&relay).await;
     for request in relay.configuration_requests() {
@@ -114,7 +83,7 @@ async fn flag_list_is_sent_with_every_request() {
     // A change of other flags is not fetched.
     let sink = goff.invalidation_sink();
     sink.invalidate(named(&["other"]));
-    tokio::time::sleep(Duration::from_secs(30)).await;
+    tokio::time::sleep(secs(30)).await;
     assert_eq!(relay.configuration_requests().len(), 3);
     sink.invalidate(named(&["other", "flag"]));
     polled(&relay).await;
@@ -124,22 +93,15 @@ async fn flag_list_is_sent_with_every_request() {
 /// The event comes with the change, not with the announcement.
 #[tokio::test(start_paused = true)]
 async fn announced_change_is_fetched_at_once() {
-    let relay = relay(1);
-    let goff = goff(&relay).await;
+    let (relay, goff) = client_of(1).await;
     let mut events = goff.subscribe();
     let sink = goff.invalidation_sink();
     for (value, announcement) in [(2, named(&["flag"])), (3, Invalidation::All)] {
-        relay.set_flags(
-            &json!({"flag": giving(value)}),
-            Some(&format!("\"{value}\"")),
-        );
+        update(&relay, value);
         let begun = tokio::time::Instant::now();
         sink.invalidate(announcement);
-        assert_eq!(
-            next_event(&mut events).await,
-            changed(&[], &["flag"], &[], false)
-        );
-        assert!(begun.elapsed() < Duration::from_millis(50));
+        assert_eq!(next_event(&mut events).await, updated());
+        assert!(begun.elapsed() < millis(50));
         assert_eq!(evaluate(&goff, 0_i64).await.value, value);
     }
 }
@@ -147,18 +109,17 @@ async fn announced_change_is_fetched_at_once() {
 /// A change announced during a fetch causes another fetch after it.
 #[tokio::test(start_paused = true)]
 async fn change_announced_during_a_fetch_is_not_lost() {
-    let relay = relay(1);
-    let goff = goff(&relay).await;
+    let (relay, goff) = client_of(1).await;
     let sink = goff.invalidation_sink();
-    relay.set_configuration_delay(Some(Duration::from_secs(1)));
+    relay.set_configuration_delay(Some(secs(1)));
     sink.invalidate(named(&["flag"]));
     relay.wait_for_configuration_requests(2).await;
     // The pending answer is the old one.
-    relay.set_flags(&json!({"flag": giving(2)}), Some("\"2\""));
+    update(&relay, 2);
     for _ in 0..3 {
         sink.invalidate(named(&["flag"]));
     }
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    tokio::time::sleep(secs(3)).await;
     assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
     assert_eq!(relay.configuration_requests().len(), 3);
 }
@@ -167,8 +128,7 @@ async fn change_announced_during_a_fetch_is_not_lost() {
 /// behind: the fetch is repeated after 1, 5 and 15 s until a configuration arrives.
 #[tokio::test(start_paused = true)]
 async fn fetch_from_a_lagging_instance_is_repeated() {
-    let relay = relay(1);
-    let goff = goff(&relay).await;
+    let (relay, goff) = client_of(1).await;
     let sink = goff.invalidation_sink();
     relay.set_always_not_modified(true);
     sink.invalidate(named(&["flag"]));
@@ -179,17 +139,17 @@ async fn fetch_from_a_lagging_instance_is_repeated() {
         relay.wait_for_configuration_requests(count).await;
         assert_eq!(begun.elapsed().as_secs(), after);
     }
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(secs(60)).await;
     assert_eq!(relay.configuration_requests().len(), 5);
 
     sink.invalidate(named(&["flag"]));
     relay.wait_for_configuration_requests(6).await;
     relay.set_always_not_modified(false);
-    relay.set_flags(&json!({"flag": giving(2)}), Some("\"2\""));
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    update(&relay, 2);
+    tokio::time::sleep(secs(2)).await;
     assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
     let requests = relay.configuration_requests().len();
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    tokio::time::sleep(secs(20)).await;
     // The 200 has ended the schedule; a poll may have happened.
     assert!(relay.configuration_requests().len() <= requests + 1);
 }
@@ -198,28 +158,16 @@ async fn fetch_from_a_lagging_instance_is_repeated() {
 /// a row makes the client stale, and a 304 is a recovery.
 #[tokio::test(start_paused = true)]
 async fn failed_refreshes_keep_the_flags_and_end_in_stale() {
-    let relay = relay(1);
-    let goff = goff(&relay).await;
+    let (relay, goff) = client_of(1).await;
     let mut events = goff.subscribe();
     relay.set_configuration_failure(Some(unavailable()));
     for round in 1..=5 {
         polled(&relay).await;
-        let expected = if round < 3 {
-            State::Ready
-        } else {
-            State::Stale
-        };
-        assert_state(&goff, expected);
+        assert_state(&goff, [State::Ready, State::Stale][usize::from(round >= 3)]);
         assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
     }
     assert_eq!(next_event(&mut events).await, ClientEvent::Stale);
-    assert!(
-        goff.status()
-            .last_error
-            .unwrap()
-            .to_string()
-            .contains("503")
-    );
+    assert!(last_error(&goff).contains("503"));
     relay.set_configuration_failure(None);
     polled(&relay).await;
     assert_state(&goff, State::Ready);
@@ -231,11 +179,10 @@ async fn failed_refreshes_keep_the_flags_and_end_in_stale() {
 /// nor ETag.
 #[tokio::test(start_paused = true)]
 async fn unusable_answers_are_failed_refreshes() {
-    let relay = relay(1);
-    let goff = goff(&relay).await;
+    let (relay, goff) = client_of(1).await;
     for flags in [None, Some("{\"flag\":"), Some("[]")] {
-        let mut configuration =
-            FlagConfiguration::default().with_etag(Etag::from_bytes(b"\"broken\""));
+        let etag = Etag::from_bytes(b"\"broken\"");
+        let mut configuration = FlagConfiguration::default().with_etag(etag);
         configuration.flags = flags.map(Into::into);
         relay.set_configuration(configuration);
         let failed = goff.stats().failed_refreshes;
@@ -243,8 +190,7 @@ async fn unusable_answers_are_failed_refreshes() {
         assert_eq!(goff.stats().failed_refreshes, failed + 1, "{flags:?}");
         assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
         polled(&relay).await;
-        let held = relay.configuration_requests().last().unwrap().held.clone();
-        assert_eq!(held, Etag::from_bytes(b"\"1\""), "{flags:?}");
+        assert_eq!(held(&relay), Etag::from_bytes(b"\"1\""), "{flags:?}");
     }
 }
 
@@ -272,14 +218,14 @@ async fn answer_without_an_etag_is_a_configuration() {
         }
     }
     let goff = goff(&relay).await;
-    relay.set_flags(&json!({"flag": giving(9)}), Some("\"9\""));
+    update(&relay, 9);
     polled(&relay).await;
     assert_eq!(evaluate(&goff, 0_i64).await.value, 9);
     relay.set_flags(&json!({"flag": giving(10)}), None);
     polled(&relay).await;
     assert_eq!(evaluate(&goff, 0_i64).await.value, 10);
     polled(&relay).await;
-    assert_eq!(relay.configuration_requests().last().unwrap().held, None);
+    assert_eq!(held(&relay), None);
 }
 
 /// A new key means a new client, which holds nothing of the old one.
@@ -288,15 +234,12 @@ async fn new_client_sends_no_old_etag() {
     let relay = relay(1);
     let first = goff(&relay).await;
     polled(&relay).await;
-    first.shutdown(DEADLINE).await;
+    first.shutdown(TIMEOUT).await;
     first.initialize().await.unwrap();
     let second = goff(&relay).await;
     let requests = relay.configuration_requests();
-    let held: Vec<_> = requests
-        .iter()
-        .map(|request| request.held.is_some())
-        .collect();
-    assert_eq!(held, [false, true, false, false]);
+    let held = requests.iter().map(|request| request.held.is_some());
+    assert_eq!(held.collect::<Vec<_>>(), [false, true, false, false]);
     drop(second);
 }
 
@@ -304,24 +247,21 @@ async fn new_client_sends_no_old_etag() {
 #[tokio::test(start_paused = true)]
 async fn failed_fetch_of_an_announced_change_is_repeated() {
     let relay = relay(1);
-    let options = options(&relay).flag_change_polling_interval(Duration::from_secs(3600));
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let options = options(&relay).flag_change_polling_interval(secs(3600));
+    let goff = connect(options).await;
     relay.set_configuration_failure(Some(unavailable()));
-    relay.set_flags(&json!({"flag": giving(2)}), Some("\"2\""));
+    update(&relay, 2);
     goff.invalidation_sink().invalidate(named(&["flag"]));
     relay.wait_for_configuration_requests(3).await;
     relay.set_configuration_failure(None);
-    tokio::time::sleep(Duration::from_secs(60)).await;
+    tokio::time::sleep(secs(60)).await;
     assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
 }
 
 /// GOFF-IP-010: a panic in the relay client does not stop polling.
 #[tokio::test(start_paused = true)]
 async fn panic_of_the_relay_client_does_not_stop_polling() {
-    let panicking = Arc::new(Panicking(relay(1)));
-    let options = GoFeatureFlagOptions::with_relay_client(panicking.clone())
-        .evaluation_type(EvaluationType::InProcess);
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let goff = connect(options_of(Panicking(relay(1)))).await;
     assert_state(&goff, State::Error);
     assert!(goff.wait_until_ready(INTERVAL).await);
     assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
@@ -332,20 +272,13 @@ async fn panic_of_the_relay_client_does_not_stop_polling() {
 struct Panicking(ScriptedRelay);
 
 #[async_trait::async_trait]
-impl goff_client::RelayClient for Panicking {
+impl RelayClient for Panicking {
     async fn evaluate(
         &self,
         flag_key: &str,
         context: &dyn goff_client::ContextView,
     ) -> Result<goff_client::Resolution, RelayError> {
         self.0.evaluate(flag_key, context).await
-    }
-
-    async fn evaluate_all(
-        &self,
-        context: &dyn goff_client::ContextView,
-    ) -> Result<goff_core::BulkEvaluation, RelayError> {
-        self.0.evaluate_all(context).await
     }
 
     async fn flag_configuration(
@@ -356,9 +289,5 @@ impl goff_client::RelayClient for Panicking {
         let update = self.0.flag_configuration(flags, held).await;
         assert!(self.0.configuration_requests().len() > 1, "on purpose");
         update
-    }
-
-    async fn collect(&self, batch: &goff_core::EventBatch) -> Result<(), RelayError> {
-        self.0.collect(batch).await
     }
 }

@@ -18,7 +18,7 @@ async fn client_is_ready_once_flags_are_loaded() {
     assert!(evaluate(&goff, false).await.value);
     assert_eq!(events.next().await.unwrap(), ClientEvent::Ready);
     an_hour().await;
-    goff.shutdown(DEADLINE).await;
+    goff.shutdown(TIMEOUT).await;
     assert_eq!(events.next().await.unwrap(), ClientEvent::Closed);
     let requests = relay.configuration_requests();
     assert_eq!(requests[0].flags, Vec::<String>::new());
@@ -34,20 +34,12 @@ async fn failed_load_is_an_error_until_a_retry_succeeds() {
     let goff = goff(&relay).await;
     let mut events = goff.subscribe();
     assert_state(&goff, State::Error);
-    assert!(
-        goff.status()
-            .last_error
-            .unwrap()
-            .to_string()
-            .contains("503")
-    );
-    assert!(!goff.wait_until_ready(Duration::from_millis(1)).await);
+    assert!(last_error(&goff).contains("503"));
+    assert!(!goff.wait_until_ready(millis(1)).await);
     for flag in ["flag", "unknown"] {
         let details = goff.evaluate(flag, &context(), false).await;
-        assert!(
-            matches!(details.error(), Some(ResolutionError::NotReady { .. })),
-            "{details:?}"
-        );
+        let error = details.error();
+        assert!(matches!(error, Some(ResolutionError::NotReady { .. })));
     }
     assert!(goff.evaluate_all(&context()).await.is_err());
     relay.set_configuration_failure(None);
@@ -65,8 +57,8 @@ async fn failed_load_is_an_error_until_a_retry_succeeds() {
 async fn retries_are_neither_rare_nor_many() {
     let relay = relay(true);
     relay.set_configuration_failure(Some(unavailable()));
-    let options = options(&relay).flag_change_polling_interval(Duration::from_secs(1));
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let options = options(&relay).flag_change_polling_interval(secs(1));
+    let goff = connect(options).await;
     an_hour().await;
     // Pauses are at most 1 s, half of it on average.
     let requests = relay.configuration_requests().len();
@@ -84,12 +76,11 @@ async fn refused_key_is_fatal() {
         let goff = GoFeatureFlag::new(options(&relay)).unwrap();
         let error = goff.initialize().await.unwrap_err();
         assert!(
-            matches!(error, InitializeError::Refused(ref error) if error.status() == Some(refusal)),
-            "{error:?}"
+            matches!(&error, InitializeError::Refused(error) if error.status() == Some(refusal))
         );
         assert!(error.to_string().contains("api_key"), "{error}");
         assert_state(&goff, State::Fatal);
-        assert!(!goff.wait_until_ready(Duration::from_secs(3600)).await);
+        assert!(!goff.wait_until_ready(secs(3600)).await);
         let details = evaluate(&goff, false).await;
         assert_eq!(code(&details), Some(ErrorCode::ProviderNotReady));
         an_hour().await;
@@ -126,7 +117,7 @@ async fn refusal_stops_retries_but_not_polling() {
 #[tokio::test(start_paused = true)]
 async fn initialization_may_be_repeated() {
     let relay = relay(true);
-    relay.set_configuration_delay(Some(Duration::from_secs(1)));
+    relay.set_configuration_delay(Some(secs(1)));
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
     let (first, second) = tokio::join!(goff.initialize(), goff.initialize());
     first.unwrap();
@@ -143,10 +134,10 @@ async fn initialization_may_be_repeated() {
 #[tokio::test(start_paused = true)]
 async fn initialization_is_bounded() {
     let relay = relay(true);
-    relay.set_configuration_delay(Some(Duration::from_secs(86_400)));
+    relay.set_configuration_delay(Some(secs(86_400)));
     let begun = tokio::time::Instant::now();
     let goff = goff(&relay).await;
-    assert!(begun.elapsed() < Duration::from_secs(11));
+    assert!(begun.elapsed() < secs(11));
     assert_state(&goff, State::Error);
 }
 
@@ -154,15 +145,15 @@ async fn initialization_is_bounded() {
 #[tokio::test(start_paused = true)]
 async fn shutdown_ends_a_running_load() {
     let relay = relay(true);
-    relay.set_configuration_delay(Some(Duration::from_secs(5)));
+    relay.set_configuration_delay(Some(secs(5)));
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
     let begun = tokio::time::Instant::now();
     let (initialized, ()) = tokio::join!(goff.initialize(), async {
         relay.wait_for_configuration_requests(1).await;
-        goff.shutdown(Duration::from_secs(1)).await;
+        goff.shutdown(secs(1)).await;
     });
     initialized.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(1));
+    assert!(begun.elapsed() < secs(1));
     assert_state(&goff, State::Closed);
     an_hour().await;
     assert_eq!(relay.configuration_requests().len(), 1);
@@ -176,8 +167,10 @@ async fn shutdown_ends_a_running_load() {
 #[tokio::test(start_paused = true)]
 async fn default_mode_is_remote() {
     let relay = relay(true);
-    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let goff = connect(GoFeatureFlagOptions::with_relay_client(Arc::new(
+        relay.clone(),
+    )))
+    .await;
     assert_eq!(goff.evaluation_type(), EvaluationType::Remote);
     assert!(goff.local().is_none());
     an_hour().await;

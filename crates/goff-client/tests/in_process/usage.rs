@@ -1,18 +1,13 @@
 //! Usage data of in-process evaluation.
 
-use serde_json::Map;
-
 use crate::*;
 
 async fn events(goff: &GoFeatureFlag, relay: &ScriptedRelay) -> Vec<Value> {
-    goff.flush(DEADLINE).await;
-    relay
-        .batches()
-        .iter()
-        .flat_map(|batch| {
-            let batch = serde_json::to_value(batch).unwrap();
-            batch.get("events").unwrap().as_array().unwrap().clone()
-        })
+    goff.flush(TIMEOUT).await;
+    let batches = relay.batches().into_iter();
+    let events = batches.flat_map(|batch| batch.events);
+    events
+        .map(|event| serde_json::to_value(event).unwrap())
         .collect()
 }
 
@@ -20,25 +15,15 @@ async fn events(goff: &GoFeatureFlag, relay: &ScriptedRelay) -> Vec<Value> {
 /// no event of an untracked flag.
 #[tokio::test(start_paused = true)]
 async fn evaluations_are_recorded_as_in_process() {
-    let relay = ScriptedRelay::new();
-    let mut untracked = giving(1);
-    untracked["trackEvents"] = json!(false);
-    let mut disabled = giving(1);
-    disabled["disable"] = json!(true);
-    let mut versioned = giving(1);
-    versioned["version"] = json!("1.2.3");
-    relay.set_flags(
-        &json!({
-            "flag": versioned, "untracked": untracked, "disabled": disabled,
-            "null": giving(Value::Null), "text": giving("é"),
-        }),
-        None,
-    );
-    let goff = goff(&relay).await;
-    let nan = EvaluationContext::builder()
-        .targeting_key("user-1")
-        .attribute("anonymous", true)
-        .build();
+    let untracked = with(giving(1), "trackEvents", false);
+    let disabled = with(giving(1), "disable", true);
+    let versioned = with(giving(1), "version", "1.2.3");
+    let (relay, goff) = serving(json!({
+        "flag": versioned, "untracked": untracked, "disabled": disabled,
+        "null": giving(Value::Null), "text": giving("é"),
+    }))
+    .await;
+    let nan = having("anonymous", true);
     for flag in ["flag", "untracked", "disabled", "null", "text", "unknown"] {
         goff.evaluate(flag, &nan, 9_i64).await;
     }
@@ -76,10 +61,8 @@ async fn malformed_untracked_flag_stays_untracked() {
     let relay = ScriptedRelay::new()
         .with_answer("off", Err(status(404)))
         .with_answer("on", Err(status(404)));
-    relay.set_flags(
-        &json!({"off": {"disable": 1, "trackEvents": false}, "on": {"disable": 1}}),
-        None,
-    );
+    let flags = json!({"off": {"disable": 1, "trackEvents": false}, "on": {"disable": 1}});
+    relay.set_flags(&flags, None);
     let goff = goff(&relay).await;
     for flag in ["off", "on"] {
         let details = goff.evaluate(flag, &context(), 0_i64).await;
@@ -104,9 +87,8 @@ async fn tracking_works_in_process() {
     let events = events(&goff, &relay).await;
     assert_eq!(events[0]["kind"], "tracking");
 
-    let disabled = options(&relay).disable_data_collection(true);
-    let goff = GoFeatureFlag::connect(disabled).await.unwrap();
+    let goff = connect(options(&relay).disable_data_collection(true)).await;
     evaluate(&goff, 0_i64).await;
     goff.track("checkout", &context(), Map::new()).unwrap();
-    assert_eq!(goff.shutdown(DEADLINE).await.recorded, 0);
+    assert_eq!(goff.shutdown(TIMEOUT).await.recorded, 0);
 }

@@ -1,27 +1,16 @@
 //! The test kit's `TestFlags` as the relay proxy of a client, in both evaluation types.
-#![cfg(feature = "in-process")]
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails by panicking")]
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use goff_client::{EvaluationType, GoFeatureFlag, GoFeatureFlagOptions};
-use goff_core::{EvaluationContext, Event, EventSource};
+use goff_core::{Event, EventSource};
 use goff_testkit::TestFlags;
-use serde_json::json;
-use tokio::time::timeout;
+
+use crate::*;
 
 fn user() -> EvaluationContext {
-    EvaluationContext::builder()
-        .targeting_key("user")
-        .attribute("plan", "pro")
-        .build()
+    having("plan", "pro")
 }
 
 async fn client(flags: &TestFlags, evaluation_type: EvaluationType) -> GoFeatureFlag {
-    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(flags.clone()))
-        .evaluation_type(evaluation_type);
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let goff = connect(options_of(flags.clone()).evaluation_type(evaluation_type)).await;
     flags.announce_to(goff.invalidation_sink());
     goff
 }
@@ -37,17 +26,11 @@ async fn a_changed_flag_is_served_at_once_from_a_cache() {
             assert_eq!((details.value, details.reason().as_str()), (value, reason));
         }
     }
-    let report = goff.shutdown(Duration::from_secs(5)).await;
+    let report = goff.shutdown(TIMEOUT).await;
     assert_eq!(report.delivered, 9);
-    let from_cache = |event: &Event| matches!(event, Event::Feature(event) if event.source == EventSource::ProviderCache);
-    assert_eq!(
-        flags
-            .events()
-            .iter()
-            .filter(|event| from_cache(event))
-            .count(),
-        9
-    );
+    let events = flags.events();
+    let from_cache = events.iter().filter(|event| matches!(event, Event::Feature(event) if event.source == EventSource::ProviderCache));
+    assert_eq!(from_cache.count(), 9);
 }
 
 #[tokio::test]
@@ -67,8 +50,8 @@ async fn a_changed_flag_is_fetched_at_once_for_evaluation_in_process() {
         }
     };
     // The polling interval is two minutes.
-    timeout(Duration::from_secs(10), changed).await.unwrap();
+    tokio::time::timeout(secs(10), changed).await.unwrap();
     assert!(goff.evaluate("nowhere", &user(), true).await.value);
-    goff.shutdown(Duration::from_secs(5)).await;
+    goff.shutdown(TIMEOUT).await;
     assert!(!flags.events().is_empty());
 }

@@ -1,0 +1,206 @@
+//! Flags without a relay proxy: from a watched file, and from a text.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::*;
+
+/// The longest wait on a busy machine; a fraction of a second is usual.
+const PATIENCE: Duration = secs(20);
+
+fn yaml(value: i64) -> String {
+    format!("flag:\n  variations: {{A: {value}}}\n  defaultRule: {{variation: A}}\n")
+}
+
+/// Renames another file over one, so that no reader sees half of it.
+fn replace(path: &Path, content: &str) {
+    let temporary = path.with_extension("tmp");
+    fs::write(&temporary, content).unwrap();
+    fs::rename(temporary, path).unwrap();
+}
+
+/// A folder with a flag file of this content.
+fn file(content: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.yaml");
+    fs::write(&path, content).unwrap();
+    (directory, path)
+}
+
+async fn value(goff: &GoFeatureFlag) -> i64 {
+    evaluate(goff, -1).await.value
+}
+
+async fn next(events: &mut Subscription) -> ClientEvent {
+    let event = tokio::time::timeout(PATIENCE, events.next()).await;
+    event.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn flags_follow_the_file() {
+    let (directory, path) = file(&yaml(1));
+    let goff = GoFeatureFlag::new(GoFeatureFlagOptions::from_file(&path)).unwrap();
+    let mut events = goff.subscribe();
+    assert_eq!(goff.evaluation_type(), EvaluationType::InProcess);
+    goff.initialize().await.unwrap();
+    assert_state(&goff, State::Ready);
+    let first = evaluate(&goff, -1_i64).await;
+    assert_eq!((first.value, first.reason()), (1, &Reason::Static));
+    assert_eq!(next(&mut events).await, ClientEvent::Ready);
+
+    replace(&path, &yaml(2));
+    assert_eq!(next(&mut events).await, updated());
+    assert_eq!(value(&goff).await, 2);
+    let local = goff.local().unwrap();
+    assert_eq!(local.evaluate("flag", &context(), -1_i64).value, 2);
+
+    // An unusable file changes the status only.
+    replace(&path, "flag:\n  a: 1\n  a: 2\n");
+    let ClientEvent::Error(error) = next(&mut events).await else {
+        unreachable!("an error comes first");
+    };
+    let place = format!("`{}`, line 3, column 3: ", path.display());
+    assert!(error.to_string().contains(&place), "{error}");
+    assert_eq!(next(&mut events).await, ClientEvent::Stale);
+    assert_eq!(goff.status().last_error, Some(error));
+    assert_eq!(value(&goff).await, 2);
+
+    replace(&path, &yaml(3));
+    assert_eq!(next(&mut events).await, ClientEvent::Ready);
+    assert_eq!(next(&mut events).await, updated());
+    assert_eq!(value(&goff).await, 3);
+
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(next(&mut events).await, ClientEvent::Error(_)));
+    assert_eq!(next(&mut events).await, ClientEvent::Stale);
+    assert_eq!(value(&goff).await, 3);
+    // The same content is no change.
+    replace(&path, &yaml(3));
+    assert_eq!(next(&mut events).await, ClientEvent::Ready);
+    goff.shutdown(PATIENCE).await;
+    assert_eq!(next(&mut events).await, ClientEvent::Closed);
+    let stats = goff.stats();
+    assert_eq!((stats.refreshes, stats.failed_refreshes), (4, 2));
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+/// GOFF-EVT-008.
+#[tokio::test]
+async fn file_that_appears_later_makes_the_client_ready() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("flags.toml");
+    let goff = connect(GoFeatureFlagOptions::from_file(&path)).await;
+    assert_state(&goff, State::Error);
+    let error = last_error(&goff);
+    assert!(error.contains("create it"), "{error}");
+    let early = evaluate(&goff, -1_i64).await;
+    assert_eq!(code(&early), Some(ErrorCode::ProviderNotReady));
+    let toml = "[flag.variations]\nA = 1\n[flag.defaultRule]\nvariation = \"A\"\n";
+    replace(&path, toml);
+    assert!(goff.wait_until_ready(PATIENCE).await);
+    assert_state(&goff, State::Ready);
+    assert_eq!(value(&goff).await, 1);
+}
+
+/// GOFF-LIFE-003: a change in between is loaded at the second start, and not before.
+#[tokio::test]
+async fn client_can_be_started_again() {
+    let (_directory, path) = file(&yaml(1));
+    let goff = connect(GoFeatureFlagOptions::from_file(&path)).await;
+    goff.shutdown(PATIENCE).await;
+    assert_state(&goff, State::Closed);
+    replace(&path, &yaml(2));
+    assert_eq!(value(&goff).await, -1);
+    goff.initialize().await.unwrap();
+    assert_eq!(value(&goff).await, 2);
+    // A watcher of the first session would report the change twice.
+    let mut events = goff.subscribe();
+    replace(&path, &yaml(3));
+    assert_eq!(next(&mut events).await, updated());
+    replace(&path, &yaml(4));
+    assert_eq!(next(&mut events).await, updated());
+    assert_eq!(value(&goff).await, 4);
+}
+
+/// docs/relay-protocol.md 12: the server does not serve flags that fail its validation.
+#[tokio::test]
+async fn flags_that_fail_validation_are_not_found() {
+    let flag = |value: i64, variation: &str| {
+        format!("{{variations: {{A: {value}}}, defaultRule: {{variation: {variation}}}}}")
+    };
+    let content = format!("good: {}\nflag: {}\n", flag(1, "A"), flag(2, "B"));
+    let (_directory, path) = file(&content);
+    let goff = connect(GoFeatureFlagOptions::from_file(&path)).await;
+    let details = evaluate(&goff, -1_i64).await;
+    assert_eq!(code(&details), Some(ErrorCode::FlagNotFound));
+    assert_eq!(goff.evaluate("good", &context(), -1_i64).await.value, 1);
+}
+
+#[tokio::test]
+async fn without_a_relay_proxy_nothing_is_collected_and_nothing_falls_back() {
+    let flags = json!({"flag": giving(1), "broken": {"disable": "yes"}}).to_string();
+    let goff = connect(GoFeatureFlagOptions::from_flags(flags)).await;
+    assert_eq!(value(&goff).await, 1);
+    let broken = goff.evaluate("broken", &context(), 7_i64).await;
+    assert_eq!(
+        (broken.value, code(&broken)),
+        (7, Some(ErrorCode::ParseError))
+    );
+    for count in 1..=3 {
+        goff.track("checkout", &context(), Map::new()).unwrap();
+        assert_eq!(goff.stats().not_collected, count);
+    }
+    assert!(goff.event_sink().is_none());
+    assert_eq!(goff.stats().fallbacks, 0);
+    for report in [goff.flush(PATIENCE).await, goff.shutdown(PATIENCE).await] {
+        let counts = (report.recorded, report.delivered, report.pending);
+        assert_eq!(counts, (0, 0, 0));
+    }
+    goff.initialize().await.unwrap();
+    assert_state(&goff, State::Ready);
+    assert_eq!(value(&goff).await, 1);
+}
+
+#[test]
+fn invalid_options_are_refused() {
+    assert_refused(
+        GoFeatureFlagOptions::from_file("flags.ini"),
+        "option `from_file` flag file `flags.ini` has an unsupported extension; rename it to end in .yaml, .yml, .json or .toml",
+    );
+    assert_refused(
+        GoFeatureFlagOptions::from_flags("[]"),
+        "option `from_flags` is not a JSON object of flags by key: expected an object of flags at byte 0",
+    );
+    let of_flags = || GoFeatureFlagOptions::from_flags("{}");
+    let of_file = || GoFeatureFlagOptions::from_file("flags.yaml");
+    let constructors: [(_, &dyn Fn() -> GoFeatureFlagOptions); 2] =
+        [("from_flags", &of_flags), ("from_file", &of_file)];
+    for (constructor, options) in constructors {
+        macro_rules! without_effect {
+            ($($option:ident($($value:expr),*);)*) => {$(
+                let option = stringify!($option);
+                let message = format!(
+                    "option `{option}` has no effect beside `{constructor}`; set one of the two"
+                );
+                assert_refused(options().$option($($value),*), &message);
+            )*};
+        }
+        without_effect! {
+            data_flush_interval(secs(1));
+            max_pending_events(1);
+            flag_change_polling_interval(secs(1));
+            evaluation_flag_list(["flag"]);
+            last_known_good_file("flags");
+            last_known_good_max_age(secs(1));
+        }
+        #[cfg(feature = "http")]
+        without_effect! { api_key("key"); timeout(secs(1)); custom_header("a", "b"); }
+        let message = format!(
+            "option `evaluation_type` conflicts with `{constructor}`: remote evaluation needs a relay proxy"
+        );
+        assert_refused(options().evaluation_type(EvaluationType::Remote), &message);
+        GoFeatureFlag::new(options().evaluation_type(EvaluationType::InProcess)).unwrap();
+    }
+}

@@ -28,24 +28,12 @@ impl Secrets {
                 text = text.replace(&**secret, "[redacted]");
             }
         }
-        let mut shown = String::new();
-        let mut length = 0;
-        for word in text.split(|c: char| c.is_control() || c.is_whitespace()) {
-            if word.is_empty() {
-                continue;
-            }
-            if !shown.is_empty() {
-                shown.push(' ');
-                length += 1;
-            }
-            for character in word.chars() {
-                if length == LONGEST {
-                    shown.push('…');
-                    return Some(shown);
-                }
-                shown.push(character);
-                length += 1;
-            }
+        let words = text.split(|c: char| c.is_control() || c.is_whitespace());
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+        let mut shown = words.join(" ");
+        if let Some((end, _)) = shown.char_indices().nth(LONGEST) {
+            shown.truncate(end);
+            shown.push('…');
         }
         (!shown.is_empty()).then_some(shown)
     }
@@ -70,16 +58,16 @@ mod tests {
         secrets.add("s3cret");
         secrets.add("abc");
         let shown = |text: &str| secrets.presentable(text);
-        assert_eq!(
-            shown("invalid key\r\n s3cret\u{1b}[31m abc").as_deref(),
-            Some("invalid key [redacted] [31m abc")
-        );
+        let redacted = shown("invalid key\r\n s3cret\u{1b}[31m abc").unwrap();
+        assert_eq!(redacted, "invalid key [redacted] [31m abc");
         assert_eq!(shown(" \n\t"), None);
         assert_eq!(shown(""), None);
         let long = shown(&"é".repeat(1000)).unwrap();
         assert_eq!(long.chars().count(), LONGEST + 1);
         assert!(long.ends_with('…'));
-        assert_eq!(shown(&"x".repeat(LONGEST)).unwrap().len(), LONGEST);
+        let exact = "x".repeat(LONGEST);
+        assert_eq!(shown(&exact), Some(exact.clone()));
+        assert_eq!(shown(&format!("{exact} x")), Some(format!("{exact}…")));
         assert!(!format!("{secrets:?}").contains("s3cret"));
     }
 }

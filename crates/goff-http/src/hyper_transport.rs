@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::Connect;
+use goff_core::{Cause, Connect};
 use http::{HeaderMap, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
@@ -20,7 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tower_service::Service;
 
 use crate::error::TransportError;
-use crate::resend::{Clock, RequestBody, SendProgress, TrackedStream, closed_unanswered};
+use crate::resend::{Clock, RequestBody, TrackedStream, closed_unanswered};
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
 
 /// Sends requests with hyper, over the connections that a [`Connect`] opens.
@@ -52,29 +52,15 @@ impl HyperTransport {
         Self { client, clock }
     }
 
-    async fn attempt(&self, request: &HttpRequest) -> Result<HttpResponse, Failure> {
-        let progress = &request.progress;
-        progress.waiting();
-        let mut message = Request::new(RequestBody::new(
-            request.body.clone(),
-            Arc::clone(progress),
-            Arc::clone(&self.clock),
-        ));
+    fn message(&self, request: &HttpRequest) -> Request<RequestBody> {
+        request.progress.waiting();
+        let progress = Arc::clone(&request.progress);
+        let body = RequestBody::new(request.body.clone(), progress, Arc::clone(&self.clock));
+        let mut message = Request::new(body);
         *message.method_mut() = request.method.clone();
         *message.uri_mut() = request.uri.clone();
         *message.headers_mut() = HeaderMap::clone(&request.headers);
-        let response = self
-            .client
-            .request(message)
-            .await
-            .map_err(|error| Failure::of_request(error, progress))?;
-        let (head, body) = response.into_parts();
-        let body = read_body(body, head.status, request.max_response_size).await?;
-        Ok(HttpResponse {
-            status: head.status,
-            headers: head.headers,
-            body,
-        })
+        message
     }
 }
 
@@ -82,12 +68,22 @@ impl HyperTransport {
 impl HttpTransport for HyperTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
         let mut may_resend = request.may_resend;
-        loop {
-            match self.attempt(&request).await {
-                Err(failure) if failure.closed_unanswered && may_resend => may_resend = false,
-                outcome => return Ok(outcome?),
+        let progress = &request.progress;
+        let response = loop {
+            match self.client.request(self.message(&request)).await {
+                Ok(response) => break response,
+                Err(error) if may_resend && closed_unanswered(error.connect_info(), progress) => {
+                    may_resend = false;
+                }
+                Err(error) if progress.may_be_sent() => {
+                    return Err(TransportError::Interrupted(HyperError::cause(error)));
+                }
+                Err(error) => return Err(TransportError::NotConnected(HyperError::cause(error))),
             }
-        }
+        };
+        let (head, body) = response.into_parts();
+        let body = read_body(body, head.status, request.max_response_size).await?;
+        Ok(HttpResponse::new(head.status, body).with_headers(head.headers))
     }
 }
 
@@ -109,77 +105,31 @@ async fn read_body(
     match Limited::new(body, max_size).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(TransportError::TooLarge { status }),
-        Err(error) => Err(TransportError::Interrupted(Arc::new(BodyError(error)))),
+        Err(error) => Err(TransportError::Interrupted(HyperError::cause(error))),
     }
 }
 
-/// A failed attempt.
-struct Failure {
-    error: TransportError,
-    /// Whether a kept-alive connection closed before the first byte of the response.
-    closed_unanswered: bool,
-}
-
-impl Failure {
-    fn of_request(error: ClientError, progress: &SendProgress) -> Self {
-        let closed_unanswered = closed_unanswered(error.connect_info(), progress);
-        let cause = Arc::new(RequestError(error));
-        Self {
-            error: if progress.may_be_sent() {
-                TransportError::Interrupted(cause)
-            } else {
-                TransportError::NotConnected(cause)
-            },
-            closed_unanswered,
-        }
-    }
-}
-
-impl From<TransportError> for Failure {
-    fn from(error: TransportError) -> Self {
-        Self {
-            error,
-            closed_unanswered: false,
-        }
-    }
-}
-
-impl From<Failure> for TransportError {
-    fn from(failure: Failure) -> Self {
-        failure.error
-    }
-}
-
-/// A failed request, with the causes that hyper-util leaves out of its text.
+/// An error of hyper, with the causes that its text leaves out.
 #[derive(Debug)]
-struct RequestError(ClientError);
+struct HyperError(Box<dyn Error + Send + Sync>);
 
-impl fmt::Display for RequestError {
+impl HyperError {
+    fn cause(error: impl Into<Box<dyn Error + Send + Sync>>) -> Cause {
+        Arc::new(Self(error.into()))
+    }
+}
+
+impl fmt::Display for HyperError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0.source() {
-            Some(cause) => write_chain(cause, f),
-            None => write!(f, "{}", self.0),
+            // The text of hyper-util names only the step.
+            Some(cause) if self.0.is::<ClientError>() => write_chain(cause, f),
+            _ => write_chain(&*self.0, f),
         }
     }
 }
 
-impl Error for RequestError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
-    }
-}
-
-/// An incomplete body.
-#[derive(Debug)]
-struct BodyError(Box<dyn Error + Send + Sync>);
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write_chain(&*self.0, f)
-    }
-}
-
-impl Error for BodyError {
+impl Error for HyperError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source()
     }

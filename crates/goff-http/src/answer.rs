@@ -117,11 +117,8 @@ impl Answer {
     }
 
     pub(crate) fn into_result(self) -> Result<Resolution, Problem> {
-        if self
-            .error_code
-            .as_deref()
-            .is_some_and(|code| !code.is_empty())
-        {
+        let code = self.error_code.as_deref().unwrap_or_default();
+        if !code.is_empty() {
             return Err(Problem::Failed(Box::new(self)));
         }
         if self.value.is_none() {
@@ -203,11 +200,8 @@ pub(crate) fn bulk_answers(json: &RawValue) -> serde_json::Result<BTreeMap<Strin
     }
     let answers: Vec<Answer> = serde_json::from_str(json.get())?;
     let keyed = answers.into_iter().map(|mut answer| {
-        let key = answer
-            .key
-            .take()
-            .ok_or_else(|| serde_json::Error::missing_field("key"))?;
-        Ok((key, answer))
+        let missing = || serde_json::Error::missing_field("key");
+        Ok((answer.key.take().ok_or_else(missing)?, answer))
     });
     keyed.collect()
 }

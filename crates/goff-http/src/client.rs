@@ -61,11 +61,8 @@ impl HttpRelayClient {
             return Err(OptionError::new("timeout", "must be longer than zero"));
         }
         let mut secrets = Secrets::default();
-        let mut headers = request_headers(
-            &options.custom_headers,
-            options.api_key.as_ref(),
-            &mut secrets,
-        )?;
+        let (custom, api_key) = (&options.custom_headers, options.api_key.as_ref());
+        let mut headers = request_headers(custom, api_key, &mut secrets)?;
         let base = options.endpoint.join("/").parse::<Uri>();
         let Ok(Parts {
             scheme: Some(scheme),
@@ -81,8 +78,8 @@ impl HttpRelayClient {
             Wire::Transport(transport) => transport,
             Wire::Connector(connector) => Arc::new(HyperTransport::new(connector)),
             Wire::Default => {
-                let connector = Connector::new(&options.endpoint, &options.tls)?
-                    .connect_timeout(options.timeout);
+                let connector = Connector::new(&options.endpoint, &options.tls)?;
+                let connector = connector.connect_timeout(options.timeout);
                 Arc::new(HyperTransport::new(Arc::new(connector)))
             }
         };
@@ -177,9 +174,7 @@ impl HttpRelayClient {
 
     /// The URL of `path` below the endpoint and its prefix.
     fn uri(&self, path: &str) -> Result<Uri, RelayError> {
-        let mut whole = String::with_capacity(self.prefix.len() + path.len());
-        whole.push_str(&self.prefix);
-        whole.push_str(path);
+        let whole = [&*self.prefix, path].concat();
         let too_long = || RelayError::UnreachableFlagKey {
             reason: "is too long for a URL",
         };
@@ -255,12 +250,13 @@ impl RelayClient for HttpRelayClient {
 
 impl fmt::Debug for HttpRelayClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.headers.keys().collect();
         f.debug_struct("HttpRelayClient")
             .field("endpoint", &self.endpoint)
             .field("protocol", &self.protocol)
             .field("timeout", &self.timeout)
             .field("debug", &self.debug)
-            .field("headers", &HeaderNames(&self.headers))
+            .field("headers", &names)
             .finish_non_exhaustive()
     }
 }
@@ -290,16 +286,6 @@ fn host(scheme: &Scheme, authority: &Authority) -> Result<HeaderValue, OptionErr
         authority.as_str()
     };
     HeaderValue::from_str(host).map_err(|_| OptionError::new("endpoint", "is not a valid URL"))
-}
-
-struct HeaderNames<'a>(&'a HeaderMap);
-
-impl fmt::Debug for HeaderNames<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.keys().map(http::HeaderName::as_str))
-            .finish()
-    }
 }
 
 /// Below the limit of `http::Uri`, which is 65,534.

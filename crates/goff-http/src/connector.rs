@@ -56,12 +56,10 @@ impl Connector {
         if let Some(path) = endpoint.unix_socket() {
             return unix_target(path).map(Self);
         }
+        let uri = endpoint.join("/").parse();
         let tcp = Tcp {
             connector: http_connector(GaiResolver::new()),
-            uri: endpoint
-                .join("/")
-                .parse()
-                .map_err(|_| OptionError::new("endpoint", "is not a valid URL"))?,
+            uri: uri.map_err(|_| OptionError::new("endpoint", "is not a valid URL"))?,
         };
         if endpoint.is_https() {
             return tls_target(tcp, endpoint.host(), tls).map(Self);
@@ -155,9 +153,7 @@ where
     match stream.await {
         Ok(stream) => Ok(stream.into_inner()),
         Err(error) => {
-            let cause = error
-                .source()
-                .and_then(|cause| cause.downcast_ref::<io::Error>());
+            let cause = error.source().and_then(|cause| cause.downcast_ref());
             let kind = cause.map_or(io::ErrorKind::Other, io::Error::kind);
             Err(io::Error::new(kind, error))
         }
@@ -208,6 +204,12 @@ mod tests {
         format!("http://relay.example:{port}/").parse().unwrap()
     }
 
+    async fn listening() -> (TcpListener, SocketAddr) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        (listener, address)
+    }
+
     /// Listens on `address` without responding to further attempts to connect: the backlog is full.
     async fn unresponsive(address: SocketAddr) -> (TcpListener, Vec<TcpStream>) {
         let socket = match address {
@@ -219,9 +221,8 @@ mod tests {
         let listener = socket.listen(1).unwrap();
         let address = listener.local_addr().unwrap();
         let mut waiting = Vec::new();
-        while let Ok(stream) =
-            tokio::time::timeout(Duration::from_millis(100), TcpStream::connect(address)).await
-        {
+        let limit = Duration::from_millis(100);
+        while let Ok(stream) = tokio::time::timeout(limit, TcpStream::connect(address)).await {
             waiting.push(stream.unwrap());
         }
         (listener, waiting)
@@ -229,8 +230,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_family_is_used_when_the_first_one_refuses() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (_listener, address) = listening().await;
         let connector = connector(&["::1", "127.0.0.1"]);
         let stream = open(connector, uri(address.port())).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
@@ -239,8 +239,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_family_is_tried_when_the_first_one_does_not_respond() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (_listener, address) = listening().await;
         let _silent = unresponsive((Ipv6Addr::LOCALHOST, address.port()).into()).await;
         let started = Instant::now();
         let connector = connector(&["::1", "127.0.0.1"]);
@@ -252,8 +251,7 @@ mod tests {
 
     #[tokio::test]
     async fn addresses_of_one_family_share_the_time() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
+        let (_listener, address) = listening().await;
         let silent = SocketAddr::from(([127, 0, 0, 2], address.port()));
         let _silent = unresponsive(silent).await;
         let mut connector = connector(&["127.0.0.2", "127.0.0.1"]);

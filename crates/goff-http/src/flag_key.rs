@@ -40,6 +40,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 
 #[cfg(test)]
 mod tests {
+    use percent_encoding::percent_decode_str;
     use proptest::prelude::*;
 
     use super::*;
@@ -98,23 +99,16 @@ mod tests {
     }
 
     fn decoded(escaped: &str) -> Vec<u8> {
-        let mut bytes = escaped.bytes();
-        let mut out = Vec::new();
-        while let Some(byte) = bytes.next() {
-            if byte == b'%' {
-                let digits = [bytes.next().unwrap(), bytes.next().unwrap()];
-                assert!(
-                    digits
-                        .iter()
-                        .all(|d| matches!(d, b'0'..=b'9' | b'A'..=b'F'))
-                );
-                let digits = std::str::from_utf8(&digits).unwrap();
-                out.push(u8::from_str_radix(digits, 16).unwrap());
-            } else {
-                out.push(byte);
-            }
+        for escape in escaped.split('%').skip(1) {
+            let digits = escape.bytes().take(2);
+            let is_digit = |digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F');
+            assert_eq!(
+                digits.filter(|digit| is_digit(*digit)).count(),
+                2,
+                "{escaped}"
+            );
         }
-        out
+        percent_decode_str(escaped).collect()
     }
 
     proptest! {
@@ -128,9 +122,7 @@ mod tests {
         fn only_other_bytes_are_escaped(key in "[^/]{1,24}") {
             prop_assume!(key != "." && key != "..");
             // What Go's `url.PathEscape` leaves as it is.
-            let literal = |byte: &u8| {
-                byte.is_ascii_alphanumeric() || b"-._~$&+,:;=@".contains(byte)
-            };
+            let literal = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~$&+,:;=@".contains(byte);
             let escaped = escaped(&key);
             prop_assert!(escaped.bytes().all(|byte| byte == b'%' || literal(&byte)));
             let others = key.bytes().filter(|byte| !literal(byte)).count();

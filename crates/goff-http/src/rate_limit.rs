@@ -1,6 +1,6 @@
 //! `Retry-After` of a 429, and the pause that follows from it (GOFF-REM-004).
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use goff_core::RelayError;
@@ -18,20 +18,14 @@ impl RateLimitGate {
     /// Refuses requests for `wait` from now on, unless the gate is closed for longer already.
     pub(crate) fn close_for(&self, wait: Duration) {
         let end = Some(Instant::now() + wait);
-        let mut closed_until = self
-            .closed_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut closed_until = self.lock();
         *closed_until = end.max(*closed_until);
     }
 
     /// # Errors
     /// [`RelayError::RateLimited`] while the gate is closed.
     pub(crate) fn check(&self) -> Result<(), RelayError> {
-        let mut closed_until = self
-            .closed_until
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut closed_until = self.lock();
         let Some(end) = *closed_until else {
             return Ok(());
         };
@@ -41,6 +35,11 @@ impl RateLimitGate {
             return Ok(());
         }
         Err(RelayError::RateLimited { remaining })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        let lock = self.closed_until.lock();
+        lock.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -57,9 +56,8 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
         let server_now = headers
             .get(DATE)
             .and_then(|value| date(value.to_str().ok()?));
-        date(value)?
-            .duration_since(server_now.unwrap_or(now))
-            .ok()?
+        let now = server_now.unwrap_or(now);
+        date(value)?.duration_since(now).ok()?
     };
     (!wait.is_zero()).then_some(wait.min(LONGEST_WAIT))
 }
@@ -85,6 +83,8 @@ mod tests {
     fn seconds_and_dates_are_read_and_capped() {
         let now = httpdate::parse_http_date("Sun, 22 Nov 2026 07:51:53 GMT").unwrap();
         let seconds = |n| Some(Duration::from_secs(n));
+        let ahead = Some("Sun, 22 Nov 2026 08:51:53 GMT");
+        let nonsense = Some("nonsense");
         for (value, date, expected) in [
             ("1", None, seconds(1)),
             (" 30 ", None, seconds(30)),
@@ -100,22 +100,11 @@ mod tests {
             ("Sun, 22 Nov 2026 07:51:53 GMT", None, None),
             ("Sun, 22 Nov 2026 07:00:00 GMT", None, None),
             // The local clock is an hour behind the server's.
-            (
-                "Sun, 22 Nov 2026 08:51:58 GMT",
-                Some("Sun, 22 Nov 2026 08:51:53 GMT"),
-                seconds(5),
-            ),
-            (
-                "Sun, 22 Nov 2026 07:52:03 GMT",
-                Some("nonsense"),
-                seconds(10),
-            ),
+            ("Sun, 22 Nov 2026 08:51:58 GMT", ahead, seconds(5)),
+            ("Sun, 22 Nov 2026 07:52:03 GMT", nonsense, seconds(10)),
         ] {
-            assert_eq!(
-                retry_after(&headers(value, date), now),
-                expected,
-                "`{value}`"
-            );
+            let wait = retry_after(&headers(value, date), now);
+            assert_eq!(wait, expected, "`{value}`");
         }
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
     }

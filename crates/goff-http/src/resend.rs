@@ -55,8 +55,8 @@ impl SendProgress {
 
     fn sending_since(&self) -> Option<u64> {
         match *self.lock() {
-            Progress::Unreported | Progress::Waiting => None,
             Progress::Sending { since } => Some(since),
+            Progress::Unreported | Progress::Waiting => None,
         }
     }
 
@@ -76,10 +76,8 @@ pub(crate) fn closed_unanswered(connected: Option<&Connected>, progress: &SendPr
         return false;
     };
     let last_read = tick.load(Ordering::Relaxed);
-    last_read != 0
-        && progress
-            .sending_since()
-            .is_none_or(|since| last_read < since)
+    let since = progress.sending_since();
+    last_read != 0 && since.is_none_or(|since| last_read < since)
 }
 
 /// Orders the events of all connections: each tick is one more than the tick before, from 1.

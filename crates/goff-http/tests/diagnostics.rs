@@ -33,26 +33,12 @@ async fn every_request_logs_one_line() {
         let [good, bad] = &*lines else {
             panic!("{lines:?}");
         };
-        for ((l, line), parts) in [
-            (
-                good,
-                [
-                    "relay proxy request",
-                    "path=\"/v1/feature/flag/eval\"",
-                    "status=200",
-                    "duration_ms=",
-                ],
-            ),
-            (
-                bad,
-                [
-                    "relay proxy request",
-                    "path=\"/v1/allflags\"",
-                    "status=502",
-                    "error=the relay proxy answered 502",
-                ],
-            ),
-        ] {
+        let path = "path=\"/v1/feature/flag/eval\"";
+        let good_parts = [path, "status=200", "duration_ms="];
+        let error = "error=the relay proxy answered 502";
+        let bad_parts = ["path=\"/v1/allflags\"", "status=502", error];
+        for ((l, line), parts) in [(good, good_parts), (bad, bad_parts)] {
+            assert!(line.contains("relay proxy request"), "{line}");
             assert_eq!(*l, level);
             assert!(parts.iter().all(|part| line.contains(part)), "{line}");
         }

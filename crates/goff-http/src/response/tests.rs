@@ -176,11 +176,8 @@ fn unreadable_success_names_the_problem() {
     let check = |body: &str, part: &str| {
         let error = single(200, body).unwrap_err();
         assert_eq!(error.code(), ErrorCode::ParseError, "{body}");
-        let RelayError::Body {
-            problem,
-            status: 200,
-        } = error
-        else {
+        assert_eq!(error.status(), Some(200), "{body}");
+        let RelayError::Body { problem, .. } = error else {
             panic!("{body}: {error:?}");
         };
         let BodyProblem::Unreadable { message } = problem else {
@@ -210,10 +207,8 @@ fn unreadable_success_names_the_problem() {
         (r#""metadata":[]"#, "expected a map"),
         (r#""errorCode":7"#, "expected a string"),
     ] {
-        check(
-            &format!(r#"{{"value":1,"reason":"STATIC",{member}}}"#),
-            part,
-        );
+        let body = format!(r#"{{"value":1,"reason":"STATIC",{member}}}"#);
+        check(&body, part);
     }
     let deep = format!(r#"{{"value":{},"reason":"STATIC"}}"#, "[".repeat(100_000));
     assert_eq!(single(200, deep).unwrap_err().code(), ErrorCode::ParseError);
@@ -237,24 +232,15 @@ fn status_decides_without_an_error_code() {
     use ErrorCode::{General, InvalidContext};
     let html = "<html><body>Not Found</body></html>";
     let flag_set = "error while getting flagset: flagset not found for API key";
-    let check = |status: u16, body: &str, code: ErrorCode, message: Option<&str>| {
+    let check = |status: u16, body: &str, code: ErrorCode, expected: Option<&str>| {
         let error = single(status, body).unwrap_err();
-        assert_eq!(
-            (error.status(), error.code()),
-            (Some(status), code),
-            "{body}"
-        );
-        let RelayError::Status {
-            path, message: m, ..
-        } = &error
-        else {
+        assert_eq!(error.status(), Some(status), "{body}");
+        assert_eq!(error.code(), code, "{status} {body}");
+        let RelayError::Status { path, message, .. } = &error else {
             panic!("{status} {body}: {error:?}");
         };
-        assert_eq!(
-            (&**path, m.as_deref()),
-            ("/path", message),
-            "{status} {body}"
-        );
+        assert_eq!(path, "/path", "{status} {body}");
+        assert_eq!(message.as_deref(), expected, "{status} {body}");
     };
     for (status, body) in [
         (301, ""),
@@ -284,23 +270,15 @@ fn status_decides_without_an_error_code() {
     }
     let internal = r#"{"message":"Internal Server Error","error":"internal"}"#;
     check(500, internal, General, Some("Internal Server Error"));
-    check(
-        503,
-        r#"{"message":"a\u0000b\r\nc"}"#,
-        General,
-        Some("a b c"),
-    );
+    let control = r#"{"message":"a\u0000b\r\nc"}"#;
+    check(503, control, General, Some("a b c"));
+    let none = "no error message given";
+    let syntax = "Syntax error: offset=2";
     for (body, reason) in [
-        (
-            r#"{"message":"Syntax error: offset=2"}"#,
-            "Syntax error: offset=2",
-        ),
+        (r#"{"message":"Syntax error: offset=2"}"#, syntax),
         (r#"{"errorDetails":"no user"}"#, "no user"),
-        ("{}", "no error message given"),
-        (
-            r#"{"message":["x"],"errorCode":null}"#,
-            "no error message given",
-        ),
+        ("{}", none),
+        (r#"{"message":["x"],"errorCode":null}"#, none),
     ] {
         let message = format!("invalid context: {reason}");
         check(400, body, InvalidContext, Some(&message));

@@ -30,12 +30,9 @@ impl TlsHandshake {
     /// # Errors
     /// [`OptionError`]: a certificate or key that cannot be used, or roots that this build does not have.
     pub(crate) fn new(host: &str, options: &TlsOptions) -> Result<Self, OptionError> {
-        let server_name = ServerName::try_from(host.to_owned()).map_err(|_| {
-            OptionError::new(
-                "endpoint",
-                "has a host that cannot be the name in a certificate",
-            )
-        })?;
+        let reason = "has a host that cannot be the name in a certificate";
+        let server_name = ServerName::try_from(host.to_owned())
+            .map_err(|_| OptionError::new("endpoint", reason))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = verifier(options, &provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
@@ -61,9 +58,8 @@ impl TlsHandshake {
     }
 
     pub(crate) async fn perform(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        self.connector
-            .connect(self.server_name.clone(), stream)
-            .await
+        let name = self.server_name.clone();
+        self.connector.connect(name, stream).await
     }
 }
 
@@ -94,11 +90,9 @@ fn verifier(
     if roots.is_empty() {
         return Err(refused("no certificate authority is trusted"));
     }
-    let verifier =
-        WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-            .build()
-            .map_err(|error| failure("the certificate authorities cannot be used", error))?;
-    Ok(verifier)
+    let builder = WebPkiServerVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
+    let what = "the certificate authorities cannot be used";
+    Ok(builder.build().map_err(|error| failure(what, error))?)
 }
 
 #[cfg(feature = "tls-platform-roots")]
@@ -106,14 +100,10 @@ fn platform_verifier(
     added: Vec<CertificateDer<'static>>,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Arc<dyn ServerCertVerifier>, OptionError> {
-    rustls_platform_verifier::Verifier::new_with_extra_roots(added, Arc::clone(provider))
-        .map(|verifier| Arc::new(verifier) as Arc<dyn ServerCertVerifier>)
-        .map_err(|error| {
-            failure(
-                "the platform's certificate authorities cannot be used",
-                error,
-            )
-        })
+    use rustls_platform_verifier::Verifier;
+    let verifier = Verifier::new_with_extra_roots(added, Arc::clone(provider));
+    let what = "the platform's certificate authorities cannot be used";
+    Ok(Arc::new(verifier.map_err(|error| failure(what, error))?))
 }
 
 #[cfg(not(feature = "tls-platform-roots"))]
@@ -142,17 +132,13 @@ fn add_bundled_roots(_roots: &mut RootCertStore) -> Result<(), OptionError> {
 fn read_authorities(options: &TlsOptions) -> Result<Vec<CertificateDer<'static>>, OptionError> {
     let mut authorities = Vec::new();
     for pem in &options.certificate_authorities {
-        let before = authorities.len();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            authorities.push(
-                certificate.map_err(|_| refused("a certificate authority is not valid PEM"))?,
-            );
+        let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let read = read.map_err(|_| refused("a certificate authority is not valid PEM"))?;
+        if read.is_empty() {
+            let reason = "a certificate authority contains no PEM certificate";
+            return Err(refused(reason));
         }
-        if authorities.len() == before {
-            return Err(refused(
-                "a certificate authority contains no PEM certificate",
-            ));
-        }
+        authorities.extend(read);
     }
     Ok(authorities)
 }
@@ -161,13 +147,11 @@ fn read_authorities(options: &TlsOptions) -> Result<Vec<CertificateDer<'static>>
 fn read_client_certificate(
     certificate: &ClientCertificate,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), OptionError> {
-    let chain = CertificateDer::pem_slice_iter(&certificate.chain)
-        .collect::<Result<Vec<_>, _>>()
-        .unwrap_or_default();
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&certificate.chain).collect();
+    let chain = chain.unwrap_or_default();
     if chain.is_empty() {
-        return Err(refused(
-            "the client certificate contains no PEM certificate",
-        ));
+        let reason = "the client certificate contains no PEM certificate";
+        return Err(refused(reason));
     }
     let key = PrivateKeyDer::from_pem_slice(&certificate.key)
         .map_err(|_| refused("the key of the client certificate contains no PEM private key"))?;

@@ -46,12 +46,8 @@ impl<'t> Node<'t> {
     pub(crate) fn parse(text: &'t str, max_depth: usize) -> Result<Self, SyntaxError> {
         let mut reader = Reader::new(text);
         let node = reader.value(max_depth)?;
-        reader.white_space();
-        if reader.rest().is_empty() {
-            Ok(node)
-        } else {
-            Err(reader.error("text after the value"))
-        }
+        reader.end()?;
+        Ok(node)
     }
 
     /// The value; the last of repeated members counts.
@@ -106,29 +102,18 @@ pub(crate) fn members(text: &str) -> Result<Vec<(Cow<'_, str>, &str)>, SyntaxErr
     let mut reader = Reader::new(text);
     let mut members = Vec::new();
     reader.white_space();
-    reader.expect(b'{', "expected an object of flags")?;
-    reader.white_space();
-    if !reader.take_if(b'}') {
-        loop {
-            reader.white_space();
-            let name = reader.member_name()?;
-            reader.white_space();
-            let start = reader.at;
-            reader.skip_extent()?;
-            members.push((name, text.get(start..reader.at).unwrap_or_default()));
-            reader.white_space();
-            if reader.take_if(b'}') {
-                break;
-            }
-            reader.expect(b',', "expected `,` or `}`")?;
-        }
+    if reader.peek() != Some(b'{') {
+        return Err(reader.error("expected an object of flags"));
     }
-    reader.white_space();
-    if reader.rest().is_empty() {
-        Ok(members)
-    } else {
-        Err(reader.error("text after the value"))
-    }
+    reader.members(|reader, name| {
+        reader.white_space();
+        let start = reader.at;
+        reader.skip_extent()?;
+        members.push((name, text.get(start..reader.at).unwrap_or_default()));
+        Ok(())
+    })?;
+    reader.end()?;
+    Ok(members)
 }
 
 /// The text with every byte that is not UTF-8 replaced by U+FFFD, one for each byte.
@@ -170,7 +155,7 @@ impl<'t> Reader<'t> {
         self.text.as_bytes().get(self.at..).unwrap_or_default()
     }
 
-    fn peek(&self) -> Option<u8> {
+    pub(crate) fn peek(&self) -> Option<u8> {
         self.text.as_bytes().get(self.at).copied()
     }
 
@@ -181,7 +166,7 @@ impl<'t> Reader<'t> {
         }
     }
 
-    pub(crate) fn take_if(&mut self, byte: u8) -> bool {
+    fn take_if(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         if found {
             self.at += 1;
@@ -206,8 +191,24 @@ impl<'t> Reader<'t> {
     pub(crate) fn value(&mut self, depth: usize) -> Result<Node<'t>, SyntaxError> {
         self.white_space();
         match self.peek() {
-            Some(b'{') => self.object(depth),
-            Some(b'[') => self.array(depth),
+            Some(b'{') => {
+                let depth = self.deeper(depth)?;
+                let mut members = Vec::new();
+                self.members(|reader, name| {
+                    members.push((name, reader.value(depth)?));
+                    Ok(())
+                })?;
+                Ok(Node::Object(members))
+            }
+            Some(b'[') => {
+                let depth = self.deeper(depth)?;
+                let mut elements = Vec::new();
+                self.elements(|reader| {
+                    elements.push(reader.value(depth)?);
+                    Ok(())
+                })?;
+                Ok(Node::Array(elements))
+            }
             Some(b'"') => {
                 self.at += 1;
                 Ok(Node::String(self.string()?))
@@ -229,54 +230,61 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn object(&mut self, depth: usize) -> Result<Node<'t>, SyntaxError> {
-        let Some(depth) = depth.checked_sub(1) else {
-            return Err(self.error("nested too deeply"));
-        };
+    pub(crate) fn deeper(&self, depth: usize) -> Result<usize, SyntaxError> {
+        depth.checked_sub(1).ok_or(self.error("nested too deeply"))
+    }
+
+    /// Reads an object; `value` reads the value of each member.
+    pub(crate) fn members(
+        &mut self,
+        mut value: impl FnMut(&mut Self, Cow<'t, str>) -> Result<(), SyntaxError>,
+    ) -> Result<(), SyntaxError> {
+        self.sequence(b'}', "expected `,` or `}`", |reader| {
+            reader.white_space();
+            reader.expect(b'"', "expected a member name")?;
+            let name = reader.string()?;
+            reader.white_space();
+            reader.expect(b':', "expected `:`")?;
+            value(reader, name)
+        })
+    }
+
+    /// Reads an array; `value` reads each element.
+    pub(crate) fn elements(
+        &mut self,
+        value: impl FnMut(&mut Self) -> Result<(), SyntaxError>,
+    ) -> Result<(), SyntaxError> {
+        self.sequence(b']', "expected `,` or `]`", value)
+    }
+
+    fn sequence(
+        &mut self,
+        close: u8,
+        expected: &'static str,
+        mut item: impl FnMut(&mut Self) -> Result<(), SyntaxError>,
+    ) -> Result<(), SyntaxError> {
         self.at += 1;
-        let mut members = Vec::new();
         self.white_space();
-        if self.take_if(b'}') {
-            return Ok(Node::Object(members));
+        if self.take_if(close) {
+            return Ok(());
         }
         loop {
+            item(self)?;
             self.white_space();
-            let name = self.member_name()?;
-            members.push((name, self.value(depth)?));
-            self.white_space();
-            if self.take_if(b'}') {
-                return Ok(Node::Object(members));
+            if self.take_if(close) {
+                return Ok(());
             }
-            self.expect(b',', "expected `,` or `}`")?;
+            self.expect(b',', expected)?;
         }
     }
 
-    /// Reads a name and the colon after it.
-    pub(crate) fn member_name(&mut self) -> Result<Cow<'t, str>, SyntaxError> {
-        self.expect(b'"', "expected a member name")?;
-        let name = self.string()?;
+    /// Checks that only white space is left.
+    pub(crate) fn end(&mut self) -> Result<(), SyntaxError> {
         self.white_space();
-        self.expect(b':', "expected `:`")?;
-        Ok(name)
-    }
-
-    fn array(&mut self, depth: usize) -> Result<Node<'t>, SyntaxError> {
-        let Some(depth) = depth.checked_sub(1) else {
-            return Err(self.error("nested too deeply"));
-        };
-        self.at += 1;
-        let mut elements = Vec::new();
-        self.white_space();
-        if self.take_if(b']') {
-            return Ok(Node::Array(elements));
-        }
-        loop {
-            elements.push(self.value(depth)?);
-            self.white_space();
-            if self.take_if(b']') {
-                return Ok(Node::Array(elements));
-            }
-            self.expect(b',', "expected `,` or `]`")?;
+        if self.rest().is_empty() {
+            Ok(())
+        } else {
+            Err(self.error("text after the value"))
         }
     }
 

@@ -63,6 +63,10 @@ impl FlagFileError {
         }
     }
 
+    pub(super) fn at<T>(position: Position, message: impl Into<String>) -> Result<T, Self> {
+        Err(Self::new(position, message))
+    }
+
     /// Line in the file, from 1.
     #[must_use]
     pub fn line(&self) -> usize {

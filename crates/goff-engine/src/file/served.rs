@@ -5,7 +5,7 @@
 //! completes dates (upstream `modules/core/flag/internal_flag.go`, encoded with
 //! Go's `encoding/json`).
 
-use super::tree::{Content, Tree};
+use super::tree::{Content, Tree, last};
 use crate::configuration::definition::known;
 
 /// A member that the server knows.
@@ -37,10 +37,7 @@ fn write(tree: &Tree, shape: Shape, text: &mut String) {
             text.push('{');
             let start = text.len();
             for (name, shape) in known_members {
-                // Of repeated members the last one counts.
-                let value = members.iter().rev().find_map(|(member, value)| {
-                    known(member, std::slice::from_ref(name)).map(|_| value)
-                });
+                let value = last(members, |member| known(member, &[name]).is_some());
                 let Some(value) = value.filter(|value| !matches!(value.content, Content::Null))
                 else {
                     continue;

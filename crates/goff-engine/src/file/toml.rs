@@ -1,5 +1,7 @@
 //! Flag files in TOML.
 
+use std::borrow::Cow;
+
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -18,20 +20,11 @@ pub(super) fn parse(text: &str) -> Result<Tree, FlagFileError> {
         FlagFileError::new(lines.position(offset), error.message())
     })?;
     let members = table.get_ref().iter();
-    Ok(Tree {
-        position: lines.position(0),
-        content: object(members, &lines)?,
-        source: None,
-    })
+    Ok(Tree::new(lines.position(0), object(members, &lines)?))
 }
 
 fn object<'v, 't: 'v>(
-    members: impl Iterator<
-        Item = (
-            &'v Spanned<std::borrow::Cow<'t, str>>,
-            &'v Spanned<DeValue<'t>>,
-        ),
-    >,
+    members: impl Iterator<Item = (&'v Spanned<Cow<'t, str>>, &'v Spanned<DeValue<'t>>)>,
     lines: &Lines<'_>,
 ) -> Result<Content, FlagFileError> {
     let mut entries: Vec<(usize, (String, Tree))> = Vec::new();
@@ -61,10 +54,7 @@ fn tree(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>) -> Result<Tree, FlagFil
             let text = value.as_str().replace('_', "");
             let number: f64 = text.parse().unwrap_or(f64::NAN);
             if !number.is_finite() {
-                return Err(FlagFileError::new(
-                    position,
-                    format!("number `{text}` has no JSON form"),
-                ));
+                return FlagFileError::at(position, format!("number `{text}` has no JSON form"));
             }
             Content::double(number)
         }
@@ -77,9 +67,5 @@ fn tree(value: &Spanned<DeValue<'_>>, lines: &Lines<'_>) -> Result<Tree, FlagFil
         ),
         DeValue::Table(members) => object(members.iter(), lines)?,
     };
-    Ok(Tree {
-        position,
-        content,
-        source: None,
-    })
+    Ok(Tree::new(position, content))
 }

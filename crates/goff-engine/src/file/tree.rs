@@ -58,15 +58,20 @@ impl Content {
 }
 
 impl Tree {
+    pub(super) fn new(position: Position, content: Content) -> Self {
+        Self {
+            position,
+            content,
+            source: None,
+        }
+    }
+
     /// The flags by name.
     pub(super) fn into_flags(self) -> Result<Vec<(String, Self)>, FlagFileError> {
         match self.content {
             Content::Object(members) => Ok(members),
             Content::Null => Ok(Vec::new()),
-            _ => Err(FlagFileError::new(
-                self.position,
-                "expected an object of flags",
-            )),
+            _ => FlagFileError::at(self.position, "expected an object of flags"),
         }
     }
 
@@ -127,26 +132,17 @@ impl Tree {
         let mut current = self;
         for step in path {
             let next = match (step, &current.content) {
-                (Step::Member(name), Content::Object(members)) => members
-                    .iter()
-                    .rev()
-                    .find(|(member, _)| known(member, std::slice::from_ref(name)).is_some()),
+                (Step::Member(name), Content::Object(members)) => {
+                    last(members, |member| known(member, &[name]).is_some())
+                }
                 (Step::Entry(name), Content::Object(members)) => {
-                    members.iter().rev().find(|(member, _)| member == name)
+                    last(members, |member| member == name)
                 }
-                (Step::Index(index), Content::List(elements)) => {
-                    match elements.get(*index) {
-                        Some(element) => current = element,
-                        None => break,
-                    }
-                    continue;
-                }
+                (Step::Index(index), Content::List(elements)) => elements.get(*index),
                 _ => None,
             };
-            match next {
-                Some((_, value)) => current = value,
-                None => break,
-            }
+            let Some(next) = next else { break };
+            current = next;
         }
         current.position
     }
@@ -180,4 +176,10 @@ impl Tree {
             _ => {}
         }
     }
+}
+
+/// Of repeated members the last one counts.
+pub(super) fn last(members: &[(String, Tree)], is: impl Fn(&str) -> bool) -> Option<&Tree> {
+    let mut found = members.iter().rev().filter(|(member, _)| is(member));
+    found.next().map(|(_, value)| value)
 }

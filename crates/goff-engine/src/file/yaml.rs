@@ -24,12 +24,8 @@ pub(super) fn parse(text: &str) -> Result<Tree, FlagFileError> {
             break;
         }
     }
-    let empty = Tree {
-        position: Position { line: 1, column: 1 },
-        content: Content::Null,
-        source: None,
-    };
-    Ok(builder.root.unwrap_or(empty))
+    let start = Position { line: 1, column: 1 };
+    Ok(builder.root.unwrap_or(Tree::new(start, Content::Null)))
 }
 
 fn position(marker: &Marker) -> Position {
@@ -92,11 +88,8 @@ impl Builder {
                     _ => Content::Text(text.to_string()),
                 };
                 let text = text.into_owned();
-                let tree = Tree {
-                    position,
-                    content,
-                    source: Some(text.clone()),
-                };
+                let mut tree = Tree::new(position, content);
+                tree.source = Some(text.clone());
                 self.add(tree, anchor, Some(text))?;
             }
             Event::SequenceStart(anchor, _) => {
@@ -119,10 +112,7 @@ impl Builder {
             }
             Event::Alias(anchor) => {
                 let Some(tree) = self.anchors.get(&anchor).cloned() else {
-                    return Err(FlagFileError::new(
-                        position,
-                        "alias of an anchor that is not complete",
-                    ));
+                    return FlagFileError::at(position, "alias of an anchor that is not complete");
                 };
                 self.count(&tree, position)?;
                 let name = tree.source.clone();
@@ -141,14 +131,10 @@ impl Builder {
         position: Position,
     ) -> Result<(), FlagFileError> {
         if self.open.len() >= MAX_DEPTH {
-            return Err(FlagFileError::new(position, "nested too deeply"));
+            return FlagFileError::at(position, "nested too deeply");
         }
         self.open.push(Open {
-            tree: Tree {
-                position,
-                content,
-                source: None,
-            },
+            tree: Tree::new(position, content),
             anchor,
             name: None,
             names: HashSet::new(),
@@ -182,16 +168,13 @@ impl Builder {
         }
         let Some(name) = open.name.take() else {
             let Some(name) = text else {
-                return Err(FlagFileError::new(
-                    tree.position,
-                    "the name of a member is not a scalar",
-                ));
+                return FlagFileError::at(tree.position, "the name of a member is not a scalar");
             };
             if open.has_member(&name) {
-                return Err(FlagFileError::new(
+                return FlagFileError::at(
                     tree.position,
                     format!("member `{name}` is defined twice"),
-                ));
+                );
             }
             open.name = Some(name);
             return Ok(());
@@ -222,10 +205,7 @@ impl Builder {
         while let Some(tree) = pending.pop() {
             self.nodes += 1;
             if self.nodes > MAX_NODES {
-                return Err(FlagFileError::new(
-                    position,
-                    "too many nodes through aliases",
-                ));
+                return FlagFileError::at(position, "too many nodes through aliases");
             }
             match &tree.content {
                 Content::List(elements) => pending.extend(elements),
@@ -249,10 +229,7 @@ fn plain(text: &str, position: Position) -> Result<Content, FlagFileError> {
         "false" | "False" | "FALSE" => Content::Bool(false),
         ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
         | "-.inf" | "-.Inf" | "-.INF" => {
-            return Err(FlagFileError::new(
-                position,
-                format!("number `{text}` has no JSON form"),
-            ));
+            return FlagFileError::at(position, format!("number `{text}` has no JSON form"));
         }
         _ => {
             let prefixed = text

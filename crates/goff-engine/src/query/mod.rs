@@ -3,6 +3,7 @@
 pub(crate) mod json_logic;
 pub(crate) mod rule_language;
 pub(crate) mod stop;
+mod truncation;
 
 use std::borrow::Cow;
 

@@ -4,10 +4,9 @@ use std::rc::Rc;
 
 use super::{
     interpreter::{Data, Interpreter, Outcome},
-    operators::truncated,
     value::{List, Object, Text, Value},
 };
-use crate::query::stop::Stop;
+use crate::query::{stop::Stop, truncation::truncated};
 
 impl<'v> Interpreter<'_, 'v> {
     /// The list that a list operator works on: a literal list unevaluated, an object evaluated.
@@ -19,47 +18,44 @@ impl<'v> Interpreter<'_, 'v> {
         }
     }
 
-    pub(super) fn map(&self, argument: &Value<'v>, data: &Data<'v>) -> Outcome<'v> {
-        let Value::List(frame) = argument else {
-            return Err(Stop::Abort);
-        };
-        let Some(expression) = frame.get(1) else {
-            return Ok(Value::list(Vec::new()));
-        };
+    /// The elements of that list; none for null.
+    fn elements(&self, frame: &List<'v>, data: &Data<'v>) -> Result<Option<List<'v>>, Stop> {
         match self.subject(frame, data)? {
-            Value::Null => Ok(Value::list(Vec::new())),
-            Value::List(list) => {
-                self.spend(list.len())?;
-                let elements = list
-                    .iter()
-                    .map(|element| self.evaluate(&expression, &Data::Value(element)))
-                    .collect::<Result<_, _>>()?;
-                Ok(Value::list(elements))
-            }
+            Value::Null => Ok(None),
+            Value::List(list) => Ok(Some(list)),
             _ => Err(Stop::Abort),
         }
     }
 
-    pub(super) fn filter(&self, argument: &Value<'v>, data: &Data<'v>) -> Outcome<'v> {
-        let Value::List(frame) = argument else {
-            return Err(Stop::Abort);
+    pub(super) fn map(&self, argument: &Value<'v>, data: &Data<'v>) -> Outcome<'v> {
+        let frame = argument.as_list()?;
+        let Some(expression) = frame.get(1) else {
+            return Ok(Value::list(Vec::new()));
         };
+        let Some(list) = self.elements(frame, data)? else {
+            return Ok(Value::list(Vec::new()));
+        };
+        self.spend(list.len())?;
+        let elements = list
+            .iter()
+            .map(|element| self.evaluate(&expression, &Data::Value(element)));
+        elements.collect::<Result<_, _>>().map(Value::list)
+    }
+
+    pub(super) fn filter(&self, argument: &Value<'v>, data: &Data<'v>) -> Outcome<'v> {
+        let frame = argument.as_list()?;
         let Some(predicate) = frame.get(1) else {
             return Ok(Value::list(Vec::new()));
         };
-        let list = match self.subject(frame, data)? {
-            Value::Null => return Ok(Value::list(Vec::new())),
-            Value::List(list) => list,
-            _ => return Err(Stop::Abort),
+        let Some(list) = self.elements(frame, data)? else {
+            return Ok(Value::list(Vec::new()));
         };
         let predicate = self.resolved(&predicate, data, 0)?;
         let mut kept = Vec::new();
         for element in list.iter() {
             self.spend(1)?;
-            if self
-                .evaluate(&predicate, &Data::Value(element.clone()))?
-                .is_truthy()
-            {
+            let verdict = self.evaluate(&predicate, &Data::Value(element.clone()))?;
+            if verdict.is_truthy() {
                 kept.push(element);
             }
         }
@@ -67,9 +63,7 @@ impl<'v> Interpreter<'_, 'v> {
     }
 
     pub(super) fn reduce(&self, argument: &Value<'v>, data: &Data<'v>) -> Outcome<'v> {
-        let Value::List(frame) = argument else {
-            return Err(Stop::Abort);
-        };
+        let frame = argument.as_list()?;
         let (Some(expression), Some(start)) = (frame.get(1), frame.get(2)) else {
             return Ok(Value::Number(0.0));
         };
@@ -83,10 +77,8 @@ impl<'v> Interpreter<'_, 'v> {
             Value::Text(_) => "string",
             _ => return Err(Stop::Abort),
         };
-        let list = match self.subject(frame, data)? {
-            Value::Null => return Ok(Value::Number(0.0)),
-            Value::List(list) => list,
-            _ => return Err(Stop::Abort),
+        let Some(list) = self.elements(frame, data)? else {
+            return Ok(Value::Number(0.0));
         };
         let mut accumulator = start;
         for element in list.iter() {
@@ -120,9 +112,7 @@ impl<'v> Interpreter<'_, 'v> {
         argument: &Value<'v>,
         data: &Data<'v>,
     ) -> Outcome<'v> {
-        let Value::List(frame) = argument else {
-            return Err(Stop::Abort);
-        };
+        let frame = argument.as_list()?;
         if frame.len() == 0 {
             return Err(Stop::Abort);
         }
@@ -155,9 +145,8 @@ impl<'v> Interpreter<'_, 'v> {
             Value::List(list) if list.len() > 0 => {
                 let elements = list
                     .iter()
-                    .map(|element| self.resolved(&element, data, depth + 1))
-                    .collect::<Result<_, _>>()?;
-                Ok(Value::list(elements))
+                    .map(|element| self.resolved(&element, data, depth + 1));
+                elements.collect::<Result<_, _>>().map(Value::list)
             }
             Value::Object(object) if object.len() > 0 => {
                 if let Some(path) = object.get("var") {

@@ -6,7 +6,7 @@ use super::{
     number,
     value::{List, Text, Value},
 };
-use crate::query::stop::Stop;
+use crate::query::{stop::Stop, truncation::truncated};
 
 impl<'v> Interpreter<'_, 'v> {
     /// Applies an operator to its raw argument.
@@ -68,9 +68,7 @@ impl<'v> Interpreter<'_, 'v> {
 
     /// `and` and `or`: the first element whose truth decides, or the last one.
     fn first(&self, argument: &Value<'v>, data: &Data<'v>, deciding: bool) -> Outcome<'v> {
-        let Value::List(list) = argument else {
-            return Err(Stop::Abort);
-        };
+        let list = argument.as_list()?;
         let mut last = Value::Null;
         for element in list.iter() {
             last = self.evaluate(&element, data)?;
@@ -82,9 +80,7 @@ impl<'v> Interpreter<'_, 'v> {
     }
 
     fn conditional(&self, argument: &Value<'v>, data: &Data<'v>) -> Outcome<'v> {
-        let Value::List(list) = argument else {
-            return Err(Stop::Abort);
-        };
+        let list = argument.as_list()?;
         let mut at = 0;
         let chosen = loop {
             match (list.get(at), list.get(at + 1)) {
@@ -186,23 +182,12 @@ impl<'v> Interpreter<'_, 'v> {
         let Some(list) = list else {
             return match operator {
                 "+" => self.number(arguments).map(Value::Number),
-                "abs" => self
-                    .number(arguments)
-                    .map(|value| Value::Number(value.abs())),
-                "*" => Ok(Value::Number(1.0)),
-                "-" | "/" => Ok(Value::ZeroMarker),
-                "max" | "min" => Ok(Value::Null),
-                _ => Err(Stop::Abort),
+                "abs" => Ok(Value::Number(self.number(arguments)?.abs())),
+                _ => without_operands(operator),
             };
         };
         let Some(first) = list.get(0) else {
-            return match operator {
-                "+" | "abs" => Ok(Value::Number(0.0)),
-                "*" => Ok(Value::Number(1.0)),
-                "-" | "/" => Ok(Value::ZeroMarker),
-                "max" | "min" => Ok(Value::Null),
-                _ => Err(Stop::Abort),
-            };
+            return without_operands(operator);
         };
         let number = |value: &Value<'v>| {
             self.spend(1)?;
@@ -291,20 +276,20 @@ impl<'v> Interpreter<'_, 'v> {
     }
 }
 
+fn without_operands<'v>(operator: &str) -> Outcome<'v> {
+    match operator {
+        "+" | "abs" => Ok(Value::Number(0.0)),
+        "*" => Ok(Value::Number(1.0)),
+        "-" | "/" => Ok(Value::ZeroMarker),
+        "max" | "min" => Ok(Value::Null),
+        _ => Err(Stop::Abort),
+    }
+}
+
 /// What `!` and `!!` look at: the first element of a non-empty list, else the value.
 fn subject<'v>(arguments: &Value<'v>) -> Value<'v> {
     match arguments {
         Value::List(list) => list.get(0).unwrap_or_else(|| arguments.clone()),
         _ => arguments.clone(),
-    }
-}
-
-/// Toward zero, as on the official 64-bit build, where what does not fit becomes the lowest integer.
-pub(super) fn truncated(value: f64) -> i64 {
-    const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
-    if (-TWO_POW_63..TWO_POW_63).contains(&value) {
-        value as i64
-    } else {
-        i64::MIN
     }
 }

@@ -4,8 +4,9 @@ use std::rc::Rc;
 
 use serde_json::{Map, Value as ContextValue};
 
-use crate::configuration::compact_json::CompactJson;
-use crate::evaluate::operand::Operand;
+use crate::{
+    configuration::compact_json::CompactJson, evaluate::operand::Operand, query::stop::Stop,
+};
 
 /// A value borrowed from the rule or the context, or made during the evaluation.
 #[derive(Clone, Debug)]
@@ -52,6 +53,13 @@ impl<'v> Value<'v> {
 
     pub(super) fn list(elements: Vec<Self>) -> Self {
         Self::List(List::Made(elements.into()))
+    }
+
+    pub(super) fn as_list(&self) -> Result<&List<'v>, Stop> {
+        match self {
+            Self::List(list) => Ok(list),
+            _ => Err(Stop::Abort),
+        }
     }
 
     /// Truth inside a rule. The truth of the final result is [`matches`](Self::matches).

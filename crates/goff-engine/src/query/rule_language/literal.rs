@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 
 use super::{lexer::Operator, text};
-use crate::evaluate::operand::Operand;
+use crate::{evaluate::operand::Operand, query::truncation::truncated};
 
 /// The six orderings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,16 +210,6 @@ fn double(operand: Operand<'_>) -> Option<f64> {
         Operand::Int(value) => Some(value as f64),
         Operand::Float(value) => Some(value),
         _ => None,
-    }
-}
-
-/// Toward zero; what does not fit becomes the lowest integer, as on the official 64-bit build.
-fn truncated(value: f64) -> i64 {
-    const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
-    if (-TWO_POW_63..TWO_POW_63).contains(&value) {
-        value as i64
-    } else {
-        i64::MIN
     }
 }
 

@@ -77,68 +77,30 @@ struct Compiler<'n> {
     nested: bool,
 }
 
-enum Task {
-    /// Compile a node with these successors.
-    Node { node: usize, yes: u32, no: u32 },
-    /// Compile a left operand, whose right operand has just been compiled.
-    Left {
-        node: usize,
-        and: bool,
-        yes: u32,
-        no: u32,
-    },
-}
-
 impl Compiler<'_> {
     /// Works from the end of the query to its beginning, so that successors exist before they are
     /// referred to.
     fn compile(&mut self, tree: &Tree<'_>) -> Option<u32> {
         let mut entry = FALSE;
-        let mut tasks = vec![Task::Node {
-            node: tree.root,
-            yes: TRUE,
-            no: FALSE,
-        }];
-        while let Some(task) = tasks.pop() {
-            let (node, yes, no) = match task {
-                Task::Node { node, yes, no } => (node, yes, no),
-                Task::Left {
-                    node,
-                    and: true,
-                    no,
-                    ..
-                } => (node, entry, no),
-                Task::Left {
-                    node,
-                    and: false,
-                    yes,
-                    ..
-                } => (node, yes, entry),
-            };
+        // Nodes with their successors. What was compiled last takes the place of a missing one.
+        let mut tasks = vec![(tree.root, Some(TRUE), Some(FALSE))];
+        while let Some((node, yes, no)) = tasks.pop() {
+            let (yes, no) = (yes.unwrap_or(entry), no.unwrap_or(entry));
             entry = match tree.nodes.get(node)? {
                 Node::Unknown if node == tree.root => FALSE,
                 Node::Unknown | Node::Broken => ERROR,
                 Node::Group { negated, child } => {
                     let (yes, no) = if *negated { (no, yes) } else { (yes, no) };
-                    tasks.push(Task::Node {
-                        node: *child,
-                        yes,
-                        no,
-                    });
+                    tasks.push((*child, Some(yes), Some(no)));
                     continue;
                 }
                 Node::Logical { and, left, right } => {
-                    tasks.push(Task::Left {
-                        node: *left,
-                        and: *and,
-                        yes,
-                        no,
+                    tasks.push(if *and {
+                        (*left, None, Some(no))
+                    } else {
+                        (*left, Some(yes), None)
                     });
-                    tasks.push(Task::Node {
-                        node: *right,
-                        yes,
-                        no,
-                    });
+                    tasks.push((*right, Some(yes), Some(no)));
                     continue;
                 }
                 Node::Present { path } => self.condition(path, Test::Present, yes, no)?,

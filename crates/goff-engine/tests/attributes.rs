@@ -56,6 +56,12 @@ fn targeting(query: &str) -> Value {
     })
 }
 
+fn assert_matches(query: &str) {
+    evaluate(&targeting(query), |answer| {
+        assert_eq!(answer.value, true, "{query}");
+    });
+}
+
 #[test]
 fn every_kind_of_attribute_is_read() {
     for query in [
@@ -74,9 +80,7 @@ fn every_kind_of_attribute_is_read() {
         r#"{"some":[{"var":"object.list"},{"==":[{"var":""},2]}]}"#,
         r#"{"==":[{"cat":[{"var":"date"}]},"2024-01-15T00:00:00Z"]}"#,
     ] {
-        evaluate(&targeting(query), |answer| {
-            assert_eq!(answer.value, true, "{query}");
-        });
+        assert_matches(query);
     }
 }
 
@@ -110,9 +114,7 @@ fn an_unreadable_attribute_that_is_not_read_does_not_matter() {
         "int eq 7 or opaque eq 1",
         r#"{"or":[{"==":[{"var":"int"},7]},{"var":"opaque"}]}"#,
     ] {
-        evaluate(&targeting(query), |answer| {
-            assert_eq!(answer.value, true, "{query}");
-        });
+        assert_matches(query);
     }
 }
 

@@ -27,12 +27,12 @@ fn normalized(value: &Value) -> Value {
     match value {
         Value::Number(number) => Value::String(format!("number {:?}", number.as_f64())),
         Value::Array(elements) => elements.iter().map(normalized).collect(),
-        Value::Object(members) => Value::Object(
+        Value::Object(members) => {
+            let members = members.iter();
             members
-                .iter()
                 .map(|(name, value)| (name.clone(), normalized(value)))
-                .collect(),
-        ),
+                .collect()
+        }
         other => other.clone(),
     }
 }
@@ -51,9 +51,8 @@ fn comparable(output: &Value) -> Value {
 
 fn check(file: &str, vectors: usize) {
     let path = format!("{}/tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
-    let reader = BufReader::new(flate2::read::GzDecoder::new(
-        std::fs::File::open(path).unwrap(),
-    ));
+    let packed = std::fs::File::open(path).unwrap();
+    let reader = BufReader::new(flate2::read::GzDecoder::new(packed));
     let now = Timestamp::from(std::time::SystemTime::now());
     let mut count = 0;
     let mut failures = Vec::new();

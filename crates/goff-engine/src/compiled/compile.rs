@@ -47,7 +47,8 @@ impl Body {
         check_queries(&flag)?;
         let copyable = flag.is_copyable();
         let steps = flag.scheduled_rollout.take();
-        let metadata = flag.metadata.take().unwrap_or_default();
+        let metadata = flag.metadata.take().into_iter().flatten();
+        let metadata = metadata.map(|(name, value)| (Box::from(name), value));
         let flags = || std::iter::once(&flag).chain(steps.iter().flatten());
         let needs_bucketing = flags().any(|flag| flag.rules().any(RuleDefinition::needs_bucketing));
         let mut compiler = Compiler {
@@ -75,12 +76,7 @@ impl Body {
             track_events,
             cacheable: compiler.cacheable,
             version,
-            metadata: Metadata::new(
-                metadata
-                    .into_iter()
-                    .map(|(name, value)| (Box::from(name), value))
-                    .collect(),
-            ),
+            metadata: Metadata::new(metadata.collect()),
             bucketing_key,
             names: compiler.interner.names(compiler.names.finish()),
             answers: compiler.answers.into(),
@@ -159,13 +155,10 @@ impl Compiler<'_> {
                 Reason::TargetingMatch
             };
             let name = rule.name.as_deref().filter(|name| !name.is_empty());
+            let known = (index > 0).then_some(&mut self.queries);
             rules.push(Rule {
                 name: name.map(Box::from),
-                query: compile_query(
-                    rule,
-                    &mut self.names,
-                    (index > 0).then_some(&mut self.queries),
-                ),
+                query: compile_query(rule, &mut self.names, known),
                 serving: servings.compile(rule, rules.len(), reason),
                 disabled: rule.disable.unwrap_or(false),
             });

@@ -233,11 +233,8 @@ mod tests {
     #[test]
     fn other_shapes_are_errors_with_a_position() {
         for (text, offset) in [("[]", 0), ("{\"a\" 1}", 5), ("{\"a\":1", 6), ("{} x", 3)] {
-            assert_eq!(
-                FlagSet::from_json(text.as_bytes()).unwrap_err().offset(),
-                offset,
-                "{text}"
-            );
+            let error = FlagSet::from_json(text.as_bytes()).unwrap_err();
+            assert_eq!(error.offset(), offset, "{text}");
         }
     }
 }

@@ -87,9 +87,7 @@ mod tests {
             ("b".into(), json!(3)),
         ]);
         assert_eq!(metadata.get("b"), Some(&json!(3)));
-        assert_eq!(
-            metadata.iter().map(|(name, _)| name).collect::<Vec<_>>(),
-            ["a", "b"]
-        );
+        let names: Vec<_> = metadata.iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["a", "b"]);
     }
 }

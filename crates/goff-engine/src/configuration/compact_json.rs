@@ -27,12 +27,10 @@ impl CompactJson {
             Node::Bool(value) => Self::Bool(*value),
             Node::Number(value) => Self::Number(value.clone().ok_or(NumberOverflow)?),
             Node::String(text) => Self::Text(text.as_ref().into()),
-            Node::Array(elements) => Self::List(
-                elements
-                    .iter()
-                    .map(Self::from_node)
-                    .collect::<Result<_, _>>()?,
-            ),
+            Node::Array(elements) => {
+                let elements: Result<_, _> = elements.iter().map(Self::from_node).collect();
+                Self::List(elements?)
+            }
             Node::Object(members) => {
                 let mut entries = Vec::with_capacity(members.len());
                 for (name, value) in members {

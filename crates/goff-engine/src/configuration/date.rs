@@ -145,20 +145,13 @@ impl Cursor<'_> {
         if self.byte(b'.').is_none() && self.byte(b',').is_none() {
             return Some(0);
         }
-        let mut nanoseconds = 0;
-        let mut unit = 100_000_000;
-        let mut seen = false;
-        while let Some((digit, rest)) = self
-            .0
-            .split_first()
-            .filter(|(first, _)| first.is_ascii_digit())
-        {
-            nanoseconds += u32::from(digit - b'0') * unit;
+        let (mut nanoseconds, mut unit) = (0, 100_000_000);
+        let length = self.0.len();
+        while let Some(digit) = self.digits(1) {
+            nanoseconds += u32::try_from(digit).ok()? * unit;
             unit /= 10;
-            seen = true;
-            self.0 = rest;
         }
-        seen.then_some(nanoseconds)
+        (self.0.len() < length).then_some(nanoseconds)
     }
 
     /// Seconds east of UTC.
@@ -213,11 +206,8 @@ mod tests {
             ("0000-01-01T00:00:00Z", -62_167_219_200),
             ("9999-12-31T23:59:59Z", 253_402_300_799),
         ] {
-            assert_eq!(
-                Timestamp::parse(text).map(Timestamp::unix_seconds),
-                Some(seconds),
-                "{text}"
-            );
+            let parsed = Timestamp::parse(text).map(Timestamp::unix_seconds);
+            assert_eq!(parsed, Some(seconds), "{text}");
         }
     }
 
@@ -259,12 +249,8 @@ mod tests {
 
     #[test]
     fn system_times_before_the_epoch_round_down() {
-        let time = SystemTime::UNIX_EPOCH - Duration::from_millis(1500);
-        let timestamp = Timestamp::from(time);
-        assert_eq!(
-            (timestamp.seconds, timestamp.nanoseconds),
-            (-2, 500_000_000)
-        );
+        let time = Timestamp::from(SystemTime::UNIX_EPOCH - Duration::from_millis(1500));
+        assert_eq!((time.seconds, time.nanoseconds), (-2, 500_000_000));
     }
 
     #[test]

@@ -130,14 +130,11 @@ impl<'t> FlagDefinition<'t> {
             .filter_map(|rule| rule.progressive_rollout.as_ref())
             .flat_map(|rollout| [&rollout.initial, &rollout.end])
             .flatten();
+        let mut steps = self.scheduled_rollout.iter().flatten();
         window
             && copyable(self.date)
             && ends.into_iter().all(|end| copyable(end.date))
-            && self
-                .scheduled_rollout
-                .iter()
-                .flatten()
-                .all(Self::is_copyable)
+            && steps.all(Self::is_copyable)
     }
 
     /// The targeting rules, then the default rule.
@@ -203,11 +200,8 @@ impl<'t> Definition<'t> for RuleDefinition<'t> {
 impl RuleDefinition<'_> {
     /// Whether an evaluation that reaches this rule needs a bucketing key.
     pub(crate) fn needs_bucketing(&self) -> bool {
-        self.progressive_rollout.is_some()
-            || self
-                .percentage
-                .as_ref()
-                .is_some_and(|entries| !entries.is_empty())
+        let percentages = self.percentage.as_deref().unwrap_or_default();
+        self.progressive_rollout.is_some() || !percentages.is_empty()
     }
 }
 
@@ -421,16 +415,12 @@ mod tests {
         )
         .unwrap();
         let rule = flag.default_rule.unwrap();
-        assert_eq!(
-            (rule.variation.as_deref(), rule.name.as_deref()),
-            (Some("B"), Some("n"))
-        );
+        assert_eq!(rule.variation.as_deref(), Some("B"));
+        assert_eq!(rule.name.as_deref(), Some("n"));
         let rules = flag.targeting.unwrap();
         assert_eq!(rules.len(), 1);
-        assert_eq!(
-            (rules[0].query.as_deref(), rules[0].variation.as_deref()),
-            (Some("a"), Some("A"))
-        );
+        assert_eq!(rules[0].query.as_deref(), Some("a"));
+        assert_eq!(rules[0].variation.as_deref(), Some("A"));
     }
 
     #[test]

@@ -57,12 +57,10 @@ impl<'t> Node<'t> {
             Self::Bool(value) => Value::Bool(*value),
             Self::Number(value) => Value::Number(value.clone().ok_or(NumberOverflow)?),
             Self::String(value) => Value::String(value.as_ref().to_owned()),
-            Self::Array(elements) => Value::Array(
-                elements
-                    .iter()
-                    .map(Self::to_value)
-                    .collect::<Result<_, _>>()?,
-            ),
+            Self::Array(elements) => {
+                let elements: Result<_, _> = elements.iter().map(Self::to_value).collect();
+                Value::Array(elements?)
+            }
             Self::Object(members) => Value::Object(to_map(members)?),
         })
     }
@@ -396,10 +394,7 @@ impl<'t> Reader<'t> {
         let mut code = 0;
         for _ in 0..4 {
             let digit = self.peek().and_then(|byte| char::from(byte).to_digit(16));
-            let Some(digit) = digit else {
-                return Err(self.error("expected a hexadecimal digit"));
-            };
-            code = code * 16 + digit;
+            code = code * 16 + digit.ok_or(self.error("expected a hexadecimal digit"))?;
             self.at += 1;
         }
         Ok(code)
@@ -508,18 +503,12 @@ mod tests {
     #[test]
     fn member_extents_survive_a_malformed_neighbor() {
         let text = r#" {"a" : {"x":tru}, "b":[1,"}"] , "c":1} "#;
-        let found: Vec<_> = members(text)
-            .unwrap()
-            .into_iter()
-            .map(|(name, value)| (name.into_owned(), value.trim().to_owned()))
+        let found = members(text).unwrap();
+        let found: Vec<_> = found
+            .iter()
+            .map(|(name, value)| (&**name, value.trim()))
             .collect();
-        assert_eq!(
-            found,
-            [
-                ("a".into(), "{\"x\":tru}".into()),
-                ("b".into(), "[1,\"}\"]".into()),
-                ("c".into(), "1".into())
-            ] as [(String, String); 3]
-        );
+        let expected = [("a", "{\"x\":tru}"), ("b", "[1,\"}\"]"), ("c", "1")];
+        assert_eq!(found, expected);
     }
 }

@@ -21,10 +21,8 @@ pub(crate) fn check_input(text: &str, outer: usize) -> Result<(), String> {
 
 /// Checks a query that has been trimmed.
 pub(crate) fn check_query(query: &str) -> Result<(), String> {
-    let first = query
-        .bytes()
-        .find(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
-    let json = matches!(first, Some(b'{' | b'['));
+    let start = query.trim_start_matches([' ', '\t', '\n', '\r']);
+    let json = start.starts_with(['{', '[']);
     let maximum = if json {
         MAX_JSON_LOGIC_NESTING
     } else {

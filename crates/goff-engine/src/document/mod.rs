@@ -44,11 +44,8 @@ pub fn evaluate_document(input: &[u8], now: Timestamp) -> String {
     let text = utf8_lossy(input);
     match Document::decode(&text) {
         Ok(document) => {
-            let evaluation =
-                document
-                    .flag
-                    .evaluate(&document.attributes, &document.flag_context, now);
-            output(&evaluation)
+            let (attributes, flag_context) = (&document.attributes, &document.flag_context);
+            output(&document.flag.evaluate(attributes, flag_context, now))
         }
         Err(message) => rejection("PARSE_ERROR", &message),
     }

@@ -13,25 +13,14 @@ pub(super) fn output(evaluation: &Evaluation<'_>) -> String {
     {
         return rejection(error.code().as_str(), &error.to_string());
     }
-    let mut text = String::with_capacity(256);
+    let (track_events, failed) = (evaluation.track_events, evaluation.error.is_some());
     // Writing to a string cannot fail.
-    let _ = write!(
-        text,
-        "{{\"trackEvents\":{},\"variationType\":",
-        evaluation.track_events
-    );
+    let mut text = format!(r#"{{"trackEvents":{track_events},"variationType":"#);
     write_text(&mut text, evaluation.variant);
-    let _ = write!(
-        text,
-        ",\"failed\":{},\"version\":",
-        evaluation.error.is_some()
-    );
+    let _ = write!(text, r#","failed":{failed},"version":"#);
     write_text(&mut text, evaluation.version);
-    let _ = write!(
-        text,
-        ",\"reason\":\"{}\",\"errorCode\":\"",
-        evaluation.reason
-    );
+    let reason = evaluation.reason;
+    let _ = write!(text, r#","reason":"{reason}","errorCode":""#);
     if let Some(error) = &evaluation.error {
         let _ = write!(text, "{}\",\"errorDetails\":", error.code());
         write_text(&mut text, &error.to_string());

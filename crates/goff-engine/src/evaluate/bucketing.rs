@@ -39,10 +39,8 @@ mod tests {
             ("my-flag", "ключ", 6_722_328),
             ("", "x", 4_245_442_695),
         ] {
-            assert_eq!(
-                BucketingHash::new().write(flag_key).write(user),
-                BucketingHash(hash)
-            );
+            let found = BucketingHash::new().write(flag_key).write(user);
+            assert_eq!(found, BucketingHash(hash));
         }
     }
 

@@ -110,21 +110,12 @@ fn rule(
         if percentages.is_empty() {
             return invalid("invalid percentages: should not be empty", at(&[here]));
         }
-        for (name, _) in percentages {
-            if !exists(name) {
-                let path = at(&[here, Step::Entry(name.to_string())]);
-                return invalid(
-                    format!("invalid percentage: variation {name} does not exist"),
-                    path,
-                );
-            }
+        if let Some((name, _)) = percentages.iter().find(|(name, _)| !exists(name)) {
+            let message = format!("invalid percentage: variation {name} does not exist");
+            return invalid(message, at(&[here, Step::Entry(name.to_string())]));
         }
-        if percentages
-            .iter()
-            .map(|(_, percentage)| percentage)
-            .sum::<f64>()
-            == 0.0
-        {
+        let sum: f64 = percentages.iter().map(|(_, percentage)| percentage).sum();
+        if sum == 0.0 {
             return invalid("invalid percentages: should not be equal to 0", at(&[here]));
         }
     }
@@ -141,10 +132,8 @@ fn rule(
             return invalid(message, at(&[here]));
         }
         for (part, end) in [("end", &rollout.end), ("initial", &rollout.initial)] {
-            let variation = end
-                .as_ref()
-                .and_then(|end| end.variation.as_deref())
-                .unwrap_or_default();
+            let variation = end.as_ref().and_then(|end| end.variation.as_deref());
+            let variation = variation.unwrap_or_default();
             if !exists(variation) {
                 let path = at(&[here, Step::Member(part), Step::Member("variation")]);
                 let message = format!(
@@ -154,17 +143,11 @@ fn rule(
             }
         }
     }
+    let is_fixed = rule.percentage.is_none() && rule.progressive_rollout.is_none();
     match &rule.variation {
-        Some(variation)
-            if rule.percentage.is_none()
-                && rule.progressive_rollout.is_none()
-                && !exists(variation) =>
-        {
-            let path = at(&[Step::Member("variation")]);
-            invalid(
-                format!("invalid variation: {variation} does not exist"),
-                path,
-            )
+        Some(variation) if is_fixed && !exists(variation) => {
+            let message = format!("invalid variation: {variation} does not exist");
+            invalid(message, at(&[Step::Member("variation")]))
         }
         _ => Ok(()),
     }

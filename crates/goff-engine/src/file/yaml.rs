@@ -78,14 +78,14 @@ impl Builder {
     fn event(&mut self, event: Event<'_>, position: Position) -> Result<bool, FlagFileError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let content = match (style, tag) {
-                    (ScalarStyle::Plain, None) => plain(&text, position)?,
-                    (_, Some(tag))
-                        if matches!(tag.suffix.as_str(), "int" | "float" | "bool" | "null") =>
-                    {
-                        plain(&text, position)?
-                    }
-                    _ => Content::Text(text.to_string()),
+                let is_plain = match tag {
+                    None => style == ScalarStyle::Plain,
+                    Some(tag) => ["int", "float", "bool", "null"].contains(&tag.suffix.as_str()),
+                };
+                let content = if is_plain {
+                    plain(&text, position)?
+                } else {
+                    Content::Text(text.to_string())
                 };
                 let text = text.into_owned();
                 let mut tree = Tree::new(position, content);
@@ -158,13 +158,9 @@ impl Builder {
             self.root = Some(tree);
             return Ok(());
         };
-        match &mut open.tree.content {
-            Content::List(elements) => {
-                elements.push(tree);
-                return Ok(());
-            }
-            Content::Object(_) => {}
-            _ => return Ok(()),
+        if let Content::List(elements) = &mut open.tree.content {
+            elements.push(tree);
+            return Ok(());
         }
         let Some(name) = open.name.take() else {
             let Some(name) = text else {
@@ -219,8 +215,8 @@ impl Builder {
 
 /// A plain scalar in the core schema of YAML 1.2.
 fn plain(text: &str, position: Position) -> Result<Content, FlagFileError> {
-    let integer = |digits: &str, radix| {
-        let value = i64::from_str_radix(digits, radix).ok()?;
+    let integer = |prefix, radix| {
+        let value = i64::from_str_radix(text.strip_prefix(prefix)?, radix).ok()?;
         Content::integer(value.into())
     };
     Ok(match text {
@@ -232,16 +228,9 @@ fn plain(text: &str, position: Position) -> Result<Content, FlagFileError> {
             return FlagFileError::at(position, format!("number `{text}` has no JSON form"));
         }
         _ => {
-            let prefixed = text
-                .strip_prefix("0x")
-                .and_then(|digits| integer(digits, 16))
-                .or_else(|| {
-                    text.strip_prefix("0o")
-                        .and_then(|digits| integer(digits, 8))
-                });
-            let begins_like_a_number = text.starts_with(|first: char| {
-                first.is_ascii_digit() || matches!(first, '+' | '-' | '.')
-            });
+            let prefixed = integer("0x", 16).or_else(|| integer("0o", 8));
+            let begins_like_a_number =
+                text.starts_with(|first: char| "+-.0123456789".contains(first));
             match (prefixed, text.parse::<f64>()) {
                 (Some(number), _) => number,
                 (None, Ok(number))

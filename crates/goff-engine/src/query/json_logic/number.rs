@@ -11,45 +11,28 @@ pub(super) struct Parsed {
 /// Reads decimal and hexadecimal floating-point texts, `inf`, `infinity` and `nan`.
 pub(super) fn parse(text: &str) -> Option<Parsed> {
     if text.contains('_') {
-        return if underscores_separate_digits(text) {
-            parse(&text.replace('_', ""))
-        } else {
-            None
-        };
+        let digits = underscores_separate_digits(text).then(|| text.replace('_', ""))?;
+        return parse(&digits);
     }
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let first = unsigned.bytes().next()?;
-    let negative = text.starts_with('-');
-    let sign = if negative { -1.0 } else { 1.0 };
-    if !first.is_ascii_digit() && first != b'.' {
-        let value =
-            if unsigned.eq_ignore_ascii_case("inf") || unsigned.eq_ignore_ascii_case("infinity") {
-                f64::INFINITY
-            } else if unsigned.len() == text.len() && unsigned.eq_ignore_ascii_case("nan") {
-                f64::NAN
-            } else {
-                return None;
-            };
-        return Some(Parsed {
-            value: sign * value,
-            overflow: false,
-        });
-    }
-    if let Some(digits) = unsigned
-        .strip_prefix("0x")
-        .or_else(|| unsigned.strip_prefix("0X"))
-    {
-        let value = hexadecimal(digits)?;
-        return Some(Parsed {
-            value: sign * value,
-            overflow: value.is_infinite(),
-        });
-    }
-    // Of the texts that begin like this, Rust's parser and Go's accept the same.
-    let value: f64 = text.parse().ok()?;
+    let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
+    let (value, in_digits) = if !first.is_ascii_digit() && first != b'.' {
+        let value = match unsigned.to_ascii_lowercase().as_str() {
+            "inf" | "infinity" => f64::INFINITY,
+            "nan" if unsigned.len() == text.len() => f64::NAN,
+            _ => return None,
+        };
+        (sign * value, false)
+    } else if let Some(digits) = unsigned.strip_prefix("0x").or(unsigned.strip_prefix("0X")) {
+        (sign * hexadecimal(digits)?, true)
+    } else {
+        // Of the texts that begin like this, Rust's parser and Go's accept the same.
+        (text.parse::<f64>().ok()?, true)
+    };
     Some(Parsed {
         value,
-        overflow: value.is_infinite(),
+        overflow: in_digits && value.is_infinite(),
     })
 }
 
@@ -65,11 +48,9 @@ pub(super) fn index(segment: &str) -> Option<usize> {
 fn underscores_separate_digits(text: &str) -> bool {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let hexadecimal = unsigned.starts_with("0x") || unsigned.starts_with("0X");
-    let digits = if hexadecimal {
-        unsigned.split_at_checked(2).map_or("", |(_, rest)| rest)
-    } else {
-        unsigned
-    };
+    let digits = unsigned
+        .get(if hexadecimal { 2 } else { 0 }..)
+        .unwrap_or_default();
     let mut after_digit = hexadecimal;
     let mut after_underscore = false;
     for byte in digits.bytes() {

@@ -198,17 +198,15 @@ impl<'v> Object<'v> {
 
     pub(super) fn get(&self, name: &str) -> Option<Value<'v>> {
         match self {
-            Self::Rule(members) => members
-                .binary_search_by(|(member, _)| (**member).cmp(name))
-                .ok()
-                .and_then(|index| members.get(index))
-                .map(|(_, value)| Value::from(value)),
+            Self::Rule(members) => {
+                let found = members.binary_search_by(|(member, _)| (**member).cmp(name));
+                members.get(found.ok()?).map(|(_, value)| value.into())
+            }
             Self::Context(members) => members.get(name).map(Value::from),
-            Self::Made(members) => members
-                .binary_search_by(|(member, _)| member.as_str().cmp(name))
-                .ok()
-                .and_then(|index| members.get(index))
-                .map(|(_, value)| value.clone()),
+            Self::Made(members) => {
+                let found = members.binary_search_by(|(member, _)| member.as_str().cmp(name));
+                members.get(found.ok()?).map(|(_, value)| value.clone())
+            }
         }
     }
 

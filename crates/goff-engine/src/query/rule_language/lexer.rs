@@ -89,22 +89,16 @@ fn token(text: &[u8]) -> Scan {
         b'\n' => one(Kind::NewLine),
         b',' => Scan::Token(Kind::Comma, 1 + run(text, 1, |byte| byte == b' ')),
         b' ' => Scan::Token(Kind::Space, 1 + run(text, 1, |byte| byte == b'\n')),
-        b'=' | b'!' if text.get(1) == Some(&b'=') => {
-            let operator = if *first == b'=' {
-                Operator::Eq
-            } else {
-                Operator::Ne
-            };
-            Scan::Token(Kind::Operator(operator), 2)
-        }
-        b'=' | b'!' => Scan::Dropped(2),
-        b'>' | b'<' => {
+        b'=' | b'!' | b'>' | b'<' => {
             let or_equal = text.get(1) == Some(&b'=');
             let operator = match (first, or_equal) {
-                (b'>', false) => Operator::Gt,
+                (b'=', true) => Operator::Eq,
+                (b'!', true) => Operator::Ne,
                 (b'>', true) => Operator::Ge,
-                (_, false) => Operator::Lt,
-                (_, true) => Operator::Le,
+                (b'<', true) => Operator::Le,
+                (b'>', false) => Operator::Gt,
+                (b'<', false) => Operator::Lt,
+                _ => return Scan::Dropped(2),
             };
             Scan::Token(Kind::Operator(operator), 1 + usize::from(or_equal))
         }

@@ -129,10 +129,8 @@ impl<'q> Parser<'q> {
             self.take();
         } else if after(self, self.look(1)) {
             if let Some(tokens) = &mut self.taken.tokens {
-                tokens.push(Token {
-                    kind: wanted,
-                    text: "<missing>",
-                });
+                let (kind, text) = (wanted, "<missing>");
+                tokens.push(Token { kind, text });
             }
             self.recovering = true;
         } else {
@@ -157,12 +155,9 @@ impl<'q> Parser<'q> {
     /// Skips tokens until one that may follow an open rule.
     fn recover(&mut self) {
         self.recovering = true;
-        let close = self.open.contains(&Rule::Inner);
-        let space = close
-            || self
-                .open
-                .iter()
-                .any(|rule| matches!(rule, Rule::Right | Rule::Value));
+        let is_open = |rule| self.open.contains(&rule);
+        let close = is_open(Rule::Inner);
+        let space = close || is_open(Rule::Right) || is_open(Rule::Value);
         loop {
             match self.look(1) {
                 Kind::End => break,
@@ -328,25 +323,18 @@ impl<'q> Parser<'q> {
             }
             self.matched();
             let and = self.matched().is_some_and(|token| token.text == "and");
-            let right = if self.expect(Kind::Space, |_, kind| is_first(kind)).is_ok() {
+            let continues = self.expect(Kind::Space, |_, kind| is_first(kind)).is_ok();
+            let right = if continues {
                 self.open.push(Rule::Right);
                 let right = self.query(false);
                 self.open.pop();
-                Some(right?)
+                right?
             } else {
-                None
+                self.node(Node::Broken)
             };
-            let broken = right.is_none();
-            let right = match right {
-                Some(right) => right,
-                None => self.node(Node::Broken),
-            };
-            node = self.node(Node::Logical {
-                and,
-                left: node,
-                right,
-            });
-            if broken {
+            let left = node;
+            node = self.node(Node::Logical { and, left, right });
+            if !continues {
                 self.recover();
                 break;
             }
@@ -357,14 +345,10 @@ impl<'q> Parser<'q> {
     fn value(&mut self) -> Option<Literal<'q>> {
         self.open.push(Rule::Value);
         let outer = std::mem::take(&mut self.taken);
-        let literal = self.literal();
-        let literal = match literal {
-            Ok(literal) => literal,
-            Err(Fail) => {
-                self.recover();
-                None
-            }
-        };
+        let literal = self.literal().unwrap_or_else(|Fail| {
+            self.recover();
+            None
+        });
         self.taken = outer;
         self.open.pop();
         literal
@@ -424,22 +408,17 @@ impl<'q> Parser<'q> {
         let mut elements = Vec::new();
         loop {
             self.taken.tokens = Some(Vec::new());
-            let synced = self.sync(|found| found == kind);
-            let more = match (synced, self.look(1) == kind, self.look(2)) {
-                (Ok(()), true, Kind::Comma) => true,
-                (Ok(()), true, Kind::CloseList) => false,
-                _ => {
-                    self.recover();
-                    let tokens = self.taken.tokens.take()?;
-                    elements.push(tokens.iter().find(|token| token.kind == kind)?.text);
-                    return Some(elements);
-                }
-            };
-            self.matched();
-            self.matched();
+            let fits = self.sync(|found| found == kind).is_ok() && self.look(1) == kind;
+            let next = self.look(2);
+            if fits && matches!(next, Kind::Comma | Kind::CloseList) {
+                self.matched();
+                self.matched();
+            } else {
+                self.recover();
+            }
             let tokens = self.taken.tokens.take()?;
             elements.push(tokens.iter().find(|token| token.kind == kind)?.text);
-            if !more {
+            if !fits || next != Kind::Comma {
                 return Some(elements);
             }
         }

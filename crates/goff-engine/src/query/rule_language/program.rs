@@ -1,5 +1,7 @@
 //! Compiled queries of the rule language.
 
+use serde_json::{Map, Value};
+
 use crate::{
     evaluate::{
         attributes::Attributes,
@@ -230,17 +232,11 @@ impl<'s> State<'s> {
         for (index, segment) in rest.iter().enumerate() {
             match current {
                 Operand::Null => {
-                    let left_behind = if index + 1 == rest.len() {
-                        index
-                    } else {
-                        index + 1
-                    };
+                    let left_behind = index + usize::from(index + 1 < rest.len());
                     self.leave_behind(root, rest.get(..left_behind).unwrap_or_default());
                     return Ok(());
                 }
-                Operand::Object(members) => {
-                    current = members.get(&**segment).map_or(Operand::Null, Operand::from);
-                }
+                Operand::Object(members) => current = member(members, segment),
                 _ => return Err(Stop::Abort),
             }
         }
@@ -254,9 +250,7 @@ impl<'s> State<'s> {
         for segment in segments {
             self.stack.push(current);
             current = match current {
-                Operand::Object(members) => {
-                    members.get(&**segment).map_or(Operand::Null, Operand::from)
-                }
+                Operand::Object(members) => member(members, segment),
                 _ => Operand::Null,
             };
         }
@@ -267,7 +261,7 @@ impl<'s> State<'s> {
         for segment in segments.by_ref().take(rest.len()) {
             match self.stack.last() {
                 Some(Operand::Object(members)) => {
-                    let member = members.get(segment).map_or(Operand::Null, Operand::from);
+                    let member = member(members, segment);
                     self.stack.push(member);
                 }
                 None | Some(Operand::Null) => return Ok(()),
@@ -276,7 +270,7 @@ impl<'s> State<'s> {
         }
         match (self.stack.pop(), segments.next()) {
             (Some(Operand::Object(members)), Some(segment)) => {
-                self.left = members.get(segment).map_or(Operand::Null, Operand::from);
+                self.left = member(members, segment);
                 self.stack.clear();
                 Ok(())
             }
@@ -284,4 +278,8 @@ impl<'s> State<'s> {
             _ => Err(Stop::Abort),
         }
     }
+}
+
+fn member<'v>(members: &'v Map<String, Value>, name: &str) -> Operand<'v> {
+    members.get(name).map_or(Operand::Null, Operand::from)
 }

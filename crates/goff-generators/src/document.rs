@@ -95,13 +95,10 @@ fn flag_context(quirks: bool) -> Text {
         members.push((10, "targetingKey", scalar()));
         object(members, quirks)
     };
+    let enrichment = mostly(70, &with(75), &with(15));
     let members = vec![
         (60, "defaultSdkValue", value(3)),
-        (
-            25,
-            "evaluationContextEnrichment",
-            mostly(70, &with(75), &with(15)),
-        ),
+        (25, "evaluationContextEnrichment", enrichment),
     ];
     object(members, quirks)
 }

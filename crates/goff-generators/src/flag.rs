@@ -23,51 +23,35 @@ pub fn flag_files() -> impl Strategy<Value = String> + Clone {
 /// A flag; with quirks, of spellings that only a decoder notices.
 pub(crate) fn flag(quirks: bool) -> Text {
     let query = query();
-    let kind = |variants: &'static str| {
-        let flag = |scheduled, complete| {
-            let kind = Kind {
-                variants,
-                query: query.clone(),
-                scheduled,
-                complete,
-                quirks,
-            };
-            kind.flag()
+    let flag = |variants, scheduled, complete| {
+        let query = query.clone();
+        let kind = Kind {
+            variants,
+            query,
+            scheduled,
+            complete,
+            quirks,
         };
-        let scheduled = mostly(90, &flag(true, true), &flag(true, false));
-        mostly(
-            25,
-            &scheduled,
-            &mostly(90, &flag(false, true), &flag(false, false)),
-        )
+        kind.flag()
     };
-    let kinds = [
-        "A",
-        "A B",
-        "on off",
-        "True False Default",
-        "a B é",
-        "10 9 Z",
-        "A  B",
-    ];
-    Union::new(kinds.map(kind)).boxed()
+    let kind = |variants: &'static str| {
+        let either = |scheduled| {
+            mostly(
+                90,
+                &flag(variants, scheduled, true),
+                &flag(variants, scheduled, false),
+            )
+        };
+        mostly(25, &either(true), &either(false))
+    };
+    let variants = "A/A B/on off/True False Default/a B é/10 9 Z/A  B";
+    Union::new(variants.split('/').map(kind)).boxed()
 }
 
 /// A query in either language; some are blank, or no query at all.
 pub(crate) fn query() -> Text {
-    let odd = one_of(&[
-        "",
-        " ",
-        "null",
-        "[]",
-        "{}",
-        "{",
-        "true",
-        "\n",
-        "{\"a\":1e400}",
-        " {\"==\":[1,1]}",
-        "\t",
-    ]);
+    let odd = "/ /null/[]/{}/{/true/\n/{\"a\":1e400}/ {\"==\":[1,1]}/\t";
+    let odd = one_of(&odd.split('/').collect::<Vec<_>>());
     let query =
         prop_oneof![1 => odd, 7 => json_logic::rule(), 12 => rule_language::query()].boxed();
     let space = one_of(&["\n", " \n", "\n  "]);
@@ -100,25 +84,21 @@ impl Kind {
     fn flag(&self) -> Text {
         let updated = self.rule_with(100, word("r1"));
         let rules = match self.scheduled && self.complete {
-            true => mostly(
-                50,
-                &list_with([&updated]),
-                &list_with([&updated, &self.rule()]),
-            ),
+            true => {
+                let two = list_with([&updated, &self.rule()]);
+                mostly(50, &list_with([&updated]), &two)
+            }
             false => list(&self.rule(), 0..4),
         };
         let all_if = |condition| if condition { 100 } else { 0 };
+        let targeting = all_if(self.scheduled && self.complete).max(80);
         let metadata = (word("owner evaluatedRuleName issue é"), value(2));
         let metadata =
             prop::collection::vec(metadata, 0..3).prop_map(|members| object_of(&members));
         let steps = list(&self.step(), 0..4);
         let members = vec![
             (97, "variations", self.variations()),
-            (
-                all_if(self.scheduled && self.complete).max(80),
-                "targeting",
-                rules,
-            ),
+            (targeting, "targeting", rules),
             (all_if(self.complete), "defaultRule", self.rule()),
             (12, "bucketingKey", bucketing_key()),
             (10, "experimentation", self.window()),
@@ -168,39 +148,27 @@ impl Kind {
             (10, "disable", bool(50)),
         ];
         let rule = object(members, self.quirks);
-        if self.quirks {
-            mostly(96, &rule, &word("null 1 \"\" {} []"))
-        } else {
-            rule
+        match self.quirks {
+            true => mostly(96, &rule, &word("null 1 \"\" {} []")),
+            false => rule,
         }
     }
 
     /// Some variants with their shares. A removal is a share of -1 in a step, for a variant that the rule has.
     fn percentage(&self, removals: bool) -> Text {
-        let mut shares = vec![
-            Just(0.0).boxed(),
-            Just(100.0).boxed(),
-            (0..800_u16)
-                .prop_map(|eighths| f64::from(eighths) / 8.0)
-                .boxed(),
-            (0..=100_u8).prop_map(f64::from).boxed(),
-            (0..=100_u8).prop_map(f64::from).boxed(),
-        ];
+        let part = |below: u32, of: f64| {
+            (0..below)
+                .prop_map(move |parts| f64::from(parts) / of)
+                .boxed()
+        };
+        let mut shares = vec![Just(0.0).boxed(), Just(100.0).boxed()];
+        shares.extend([part(800, 8.0), part(101, 1.0), part(101, 1.0)]);
         if removals && self.scheduled && self.complete && !self.quirks {
             shares.push(Just(-1.0).boxed());
         }
         // Merged with other shares, these would have a sum that depends on the order of addition.
         if !self.scheduled {
-            shares.push(
-                (0..1000_u16)
-                    .prop_map(|tenths| f64::from(tenths) / 10.0)
-                    .boxed(),
-            );
-            shares.push(
-                (0..100_000_u32)
-                    .prop_map(|parts| f64::from(parts) / 1000.0)
-                    .boxed(),
-            );
+            shares.extend([part(1000, 10.0), part(100_000, 1000.0)]);
         }
         let share = sometimes(85, Union::new(shares));
         let variants = self.variants.split(' ');
@@ -209,16 +177,13 @@ impl Kind {
             .prop_map(move |mut shares| {
                 let given: Vec<f64> = shares.iter().flatten().copied().collect();
                 if !sum_is_certain(&given) {
-                    shares
-                        .iter_mut()
-                        .flatten()
-                        .for_each(|share| *share = share.trunc());
+                    let given = shares.iter_mut().flatten();
+                    given.for_each(|share| *share = share.trunc());
                 }
-                let shares = variants
-                    .clone()
-                    .zip(shares)
+                let members = variants.clone().zip(shares);
+                let members = members
                     .filter_map(|(variant, share)| Some((variant.to_owned(), share?.to_string())));
-                object_of(&shares.collect::<Vec<_>>())
+                object_of(&members.collect::<Vec<_>>())
             })
             .boxed()
     }
@@ -232,38 +197,28 @@ impl Kind {
             (member, "date", self.some_date()),
         ];
         let one = object(members, self.quirks);
-        object(
-            vec![(end, "initial", one.clone()), (end, "end", one)],
-            self.quirks,
-        )
+        let ends = vec![(end, "initial", one.clone()), (end, "end", one)];
+        object(ends, self.quirks)
     }
 
     fn window(&self) -> Text {
         let date = self.some_date();
-        object(
-            vec![(70, "start", date.clone()), (70, "end", date)],
-            self.quirks,
-        )
+        let ends = vec![(70, "start", date.clone()), (70, "end", date)];
+        object(ends, self.quirks)
     }
 
     /// A date, seldom an invalid one.
     fn some_date(&self) -> Text {
-        let bad = one_of(&[
-            "2024-01-15",
-            "2024-01-15T24:00:00Z",
-            "2024-02-30T00:00:00Z",
-            "tomorrow",
-            "",
-            "2024-01-15t00:00:00z",
-        ]);
+        let bad =
+            "2024-01-15 2024-01-15T24:00:00Z 2024-02-30T00:00:00Z tomorrow  2024-01-15t00:00:00z";
+        let bad = word(bad);
         // The official engine cannot copy these offsets, as it does before it applies steps.
         let uncopyable = word("2024-01-15T00:00:00+24:00 2024-01-15T00:00:00-23:60");
-        let odd = if self.scheduled {
-            bad
-        } else {
-            mostly(25, &bad, &uncopyable)
+        let good = match self.scheduled {
+            true => mostly(99, &date(), &bad),
+            false => mostly(96, &date(), &mostly(25, &bad, &uncopyable)),
         };
-        string(&mostly(if self.scheduled { 99 } else { 96 }, &date(), &odd))
+        string(&good)
     }
 
     /// A step of a scheduled rollout.

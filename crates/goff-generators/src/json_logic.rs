@@ -64,9 +64,7 @@ fn variable() -> Text {
 
 /// An attribute, sometimes a member or an element of it.
 fn path() -> Text {
-    let index = one_of(&[
-        "0", "1", "-1", "1.5", "2", "01", "1e0", "", "-0.5", "inf", "0x1p0",
-    ]);
+    let index = word("0 1 -1 1.5 2 01 1e0  -0.5 inf 0x1p0");
     let inside = mostly(40, &index, &member());
     let inside = |length| prop::collection::vec(inside.clone(), length);
     let path = prop_oneof![

@@ -15,9 +15,8 @@ pub(crate) fn query() -> Text {
     let sound = prop_oneof![expression(0), expression(1), expression(2), expression(3)].boxed();
     let damages = prop::collection::vec(damage(), 1..5);
     let damaged = (sound.clone(), damages).prop_map(|(query, damages)| {
-        damages
-            .iter()
-            .fold(query, |query, damage| damage.done_to(&query))
+        let damages = damages.iter();
+        damages.fold(query, |query, damage| damaged(&query, damage))
     });
     mostly(65, &sound, &damaged.boxed())
 }
@@ -106,52 +105,31 @@ fn list() -> Text {
         .boxed()
 }
 
-/// A mistake in a query.
-#[derive(Clone, Debug)]
-struct Damage {
-    kind: u8,
-    character: Index,
-    word: Index,
-    fragment: &'static str,
-}
+/// A mistake in a query: its kind, where it is among the characters and among the words, and what it brings in.
+type Damage = (u8, Index, Index, &'static str);
 
 fn damage() -> impl Strategy<Value = Damage> + Clone {
     let fragment = prop::sample::select(FRAGMENTS);
-    (0..9_u8, any::<Index>(), any::<Index>(), fragment).prop_map(
-        |(kind, character, word, fragment)| Damage {
-            kind,
-            character,
-            word,
-            fragment,
-        },
-    )
+    (0..9_u8, any::<Index>(), any::<Index>(), fragment)
 }
 
-impl Damage {
-    fn done_to(&self, query: &str) -> String {
-        let mut characters: Vec<char> = query.chars().collect();
-        let mut words: Vec<&str> = query.split(' ').collect();
-        let place = self.character.index(characters.len() + 1);
-        let word = self.word.index(words.len());
-        match self.kind {
-            5 => {
-                words.remove(word);
-            }
-            6 => words.insert(word, words.get(word).copied().unwrap_or_default()),
-            7 => words.insert(word, self.fragment),
-            3 if place < characters.len() => {
-                characters.remove(place);
-            }
-            4 => characters.extend_from_within(place.saturating_sub(1)..place),
-            8 => characters.truncate(place),
-            _ => {
-                characters.splice(place..place, self.fragment.chars());
-            }
-        }
-        match self.kind {
-            5..=7 => words.join(" "),
-            _ => characters.into_iter().collect(),
-        }
+fn damaged(query: &str, (kind, character, word, fragment): &Damage) -> String {
+    let mut characters: Vec<char> = query.chars().collect();
+    let mut words: Vec<&str> = query.split(' ').collect();
+    let place = character.index(characters.len() + 1);
+    let word = word.index(words.len());
+    match kind {
+        5 => drop(words.remove(word)),
+        6 => words.insert(word, words.get(word).copied().unwrap_or_default()),
+        7 => words.insert(word, fragment),
+        3 if place < characters.len() => drop(characters.drain(place..=place)),
+        4 => characters.extend_from_within(place.saturating_sub(1)..place),
+        8 => characters.truncate(place),
+        _ => drop(characters.splice(place..place, fragment.chars())),
+    }
+    match kind {
+        5..=7 => words.join(" "),
+        _ => characters.into_iter().collect(),
     }
 }
 

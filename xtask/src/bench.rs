@@ -14,8 +14,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     for name in programs()? {
         let file = program::root().join(format!("target/bench-{name}.json"));
         let file_name = file.to_string_lossy().into_owned();
-        let arguments = ["run", "--profile", "bench", "-p", "goff-benches", "--bin"];
-        let program = Program::cargo(arguments)
+        let program = Program::cargo("run --profile bench -p goff-benches --bin")
             .args([&name, "--"])
             .args(&filter)
             .args(["--json", &file_name]);
@@ -26,20 +25,16 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         std::fs::remove_file(&file)?;
         match serde_json::from_str(&text) {
             Ok(Value::Array(more)) => rows.extend(more),
-            _ => return Err(Failure::new(format!("`{file_name}` holds no list of rows"))),
+            _ => return Err(format!("`{file_name}` holds no list of rows").into()),
         }
     }
     println!("{} rows", rows.len());
     if let Some(file) = json {
         std::fs::write(file, Value::Array(rows).to_string())?;
     }
-    if failed.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::new(format!(
-            "a budget does not hold in: {}",
-            failed.join(", ")
-        )))
+    match failed.is_empty() {
+        true => Ok(()),
+        false => Err(format!("a budget does not hold in: {}", failed.join(", ")).into()),
     }
 }
 
@@ -48,11 +43,7 @@ fn read(arguments: &[String]) -> Result<(Vec<String>, Option<PathBuf>), Failure>
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         if argument == "--json" {
-            let file = arguments.next();
-            json = Some(
-                file.ok_or_else(|| Failure::new("`--json` needs a file"))?
-                    .into(),
-            );
+            json = Some(arguments.next().ok_or("`--json` needs a file")?.into());
         } else {
             filter.push(argument.clone());
         }
@@ -66,10 +57,8 @@ fn programs() -> Result<Vec<String>, Failure> {
     for entry in std::fs::read_dir(program::root().join("benches/src/bin"))? {
         let path = entry?.path();
         if path.extension().is_some_and(|extension| extension == "rs") {
-            names.extend(
-                path.file_stem()
-                    .map(|stem| stem.to_string_lossy().into_owned()),
-            );
+            let name = path.file_stem().unwrap_or_default();
+            names.push(name.to_string_lossy().into_owned());
         }
     }
     names.sort();

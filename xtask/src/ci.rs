@@ -18,30 +18,26 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     };
 
     let mut parts = Parts::default();
-    parts.run("format", || {
-        Program::cargo(["fmt", "--all", "--check"]).run()
-    });
+    parts.run("format", || Program::cargo("fmt --all --check").run());
     parts.run("tidy", || tidy::run(&[]));
     parts.run("licenses, sources and bans", || {
-        Program::cargo(["deny", "check", "bans", "licenses", "sources"]).run()
+        Program::cargo("deny check bans licenses sources").run()
     });
     parts.run("clippy, all features", || {
         // Among the lints is `clippy::incompatible_msrv`: the standard library of the stated `rust-version` suffices.
-        Program::cargo(["clippy", "--workspace", "--all-targets", "--all-features"])
-            .args(["--", "-D", "warnings"])
-            .run()
+        Program::cargo("clippy --workspace --all-targets --all-features -- -D warnings").run()
     });
     parts.run("clippy, each feature alone", || {
-        clippy_with_features(&["--each-feature"])
+        clippy_with_features("--each-feature")
     });
     parts.run("documentation", || {
-        Program::cargo(["doc", "--workspace", "--no-deps", "--all-features"])
+        Program::cargo("doc --workspace --no-deps --all-features")
             .env("RUSTDOCFLAGS", "-D warnings")
             .run()
     });
     parts.run("tests", || {
-        Program::cargo(["test", "--workspace", "--all-features", "--no-fail-fast"])
-            .args(["--exclude", "goff-tests-integration"])
+        Program::cargo("test --workspace --all-features --no-fail-fast")
+            .words("--exclude goff-tests-integration")
             .run()
     });
     parts.run("integration, embedded relay proxy", || {
@@ -51,7 +47,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         match build.map(thread::JoinHandle::join) {
             None => Ok(()),
             Some(Ok(built)) => built.map(drop),
-            Some(Err(_)) => Err(Failure::new("the build panicked")),
+            Some(Err(_)) => Err("the build panicked".into()),
         }
     });
     parts.run("conformance, recorded answers", || conformance::run(&[]));
@@ -66,16 +62,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 }
 
 /// Each library alone, with the combinations of features that these arguments of cargo-hack choose.
-pub(crate) fn clippy_with_features(combinations: &[&str]) -> Result<(), Failure> {
-    Program::cargo([
-        "hack",
-        "clippy",
-        "--workspace",
-        "--exclude",
-        "xtask",
-        "--lib",
-    ])
-    .args(combinations)
-    .args(["--", "-D", "warnings"])
-    .run()
+pub(crate) fn clippy_with_features(combinations: &str) -> Result<(), Failure> {
+    Program::cargo("hack clippy --workspace --exclude xtask --lib")
+        .words(combinations)
+        .words("-- -D warnings")
+        .run()
 }

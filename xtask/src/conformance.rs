@@ -8,7 +8,7 @@ mod vectors;
 
 use std::path::PathBuf;
 
-use crate::program::{Failure, number, root};
+use crate::program::{Failure, number, root, words};
 use compare::Tally;
 
 /// Runs recorded vectors (those of the repository without arguments) and random comparisons.
@@ -23,19 +23,15 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     }
     println!("{} passed, {} failed", tally.passed, tally.failed);
     if tally.failed > 0 || tally.passed == 0 {
-        return Err(Failure::new("the engine differs from the official one"));
+        return Err("the engine differs from the official one".into());
     }
     Ok(())
 }
 
 /// Compares so many random documents of a seed.
 pub(crate) fn random(count: usize, seed: u64) -> Result<(), Failure> {
-    run(&[
-        "--random".to_owned(),
-        count.to_string(),
-        "--seed".to_owned(),
-        seed.to_string(),
-    ])
+    let arguments = format!("--random {count} --seed {seed}");
+    run(&words(&arguments))
 }
 
 #[derive(Debug)]
@@ -58,7 +54,7 @@ impl Options {
                         vectors.push(file.into());
                     }
                 }
-                other => return Err(Failure::new(format!("unknown argument `{other}`"))),
+                other => return Err(format!("unknown argument `{other}`").into()),
             }
         }
         if vectors.is_empty() && random == 0 {

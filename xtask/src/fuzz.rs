@@ -19,25 +19,22 @@ pub(crate) fn run(seconds: u64, seed: u64) -> Result<(), Failure> {
         // no unsafe code for a sanitizer to watch.
         let program = Program::new("cargo")
             .env_remove("RUSTUP_TOOLCHAIN")
-            .args(["fuzz", "run", "--sanitizer", "none", target])
-            .args([grown, format!("corpus/{target}"), "--".to_owned()])
-            .args([
-                format!("-max_total_time={seconds}"),
-                format!("-seed={seed}"),
-            ])
-            .args(["-max_len=65535", "-timeout=5", "-rss_limit_mb=4096"])
-            .args(["-print_final_stats=1", "-print_funcs=0", "-verbosity=0"])
+            .words(&format!(
+                "fuzz run --sanitizer none {target} {grown} corpus/{target} --"
+            ))
+            .words(&format!(
+                "-max_total_time={seconds} -seed={seed} -max_len=65535 -timeout=5"
+            ))
+            .words("-rss_limit_mb=4096 -print_final_stats=1 -print_funcs=0 -verbosity=0")
             .directory(&folder);
         program.run().map_err(|failure| {
-            Failure::new(format!(
+            format!(
                 "{failure}\nan input that fails is in crates/goff-engine/fuzz/artifacts/{target}; .ci/run installs \
                  cargo-fuzz and the compiler"
-            ))
+            )
         })?;
     }
-    println!(
-        "{} targets fuzzed for {seconds} s each, nothing found",
-        TARGETS.len()
-    );
+    let count = TARGETS.len();
+    println!("{count} targets fuzzed for {seconds} s each, nothing found");
     Ok(())
 }

@@ -24,9 +24,9 @@ pub(crate) fn run_against(relay: &Relay, test_arguments: &[String]) -> Result<()
     let (of_cargo, of_tests) = (arguments.next(), arguments.next());
     let skipped = relay.unsuitable().iter().flat_map(|name| ["--skip", name]);
     let tests = tests(relay)?
-        .args(["--no-fail-fast"])
+        .words("--no-fail-fast")
         .args(of_cargo.unwrap_or_default())
-        .args(["--", "--include-ignored"])
+        .words("-- --include-ignored")
         .args(skipped)
         .args(of_tests.unwrap_or_default())
         .env("GOFF_RELAY_REPORT", &report);
@@ -45,44 +45,29 @@ fn print_left_out(relay: &Relay) -> Result<(), Failure> {
         return Ok(());
     }
     let listed = tests(relay)?
-        .args(["--quiet", "--tests", "--", "--list", "--ignored"])
+        .words("--quiet --tests -- --list --ignored")
         .args(unsuitable)
         .output()?;
     let left_out = listed
         .lines()
         .filter_map(|line| line.strip_suffix(": test"));
-    let left_out: Vec<&str> = left_out.collect();
-    println!("{} tests were left out:", left_out.len());
-    for name in left_out {
-        println!("  {name}");
-    }
+    println!("{} tests were left out:", left_out.clone().count());
+    left_out.for_each(|name| println!("  {name}"));
     Ok(())
 }
 
 /// `cargo test` of the integration tests with the relay proxy at hand; `Relay::Auto` must have been resolved.
 pub(crate) fn tests(relay: &Relay) -> Result<Program, Failure> {
     // Variables of the caller must not choose another relay proxy.
-    let mut tests = Program::cargo(["test", "--package", "goff-tests-integration"]);
-    for name in [
-        "GOFF_RELAY_BINARY",
-        "GOFF_RELAY_COMPOSE_FILE",
-        "GOFF_RELAY_EMBEDDED",
-        "GOFF_RELAY_ENDPOINT",
-    ] {
-        tests = tests.env_remove(name);
-    }
+    let tests = Program::cargo("test --package goff-tests-integration");
+    let variables = ["BINARY", "COMPOSE_FILE", "EMBEDDED", "ENDPOINT"];
+    let tests = variables.iter().fold(tests, |tests, name| {
+        tests.env_remove(&format!("GOFF_RELAY_{name}"))
+    });
     Ok(match relay {
         Relay::Docker => {
-            Program::new("docker")
-                .args([
-                    "compose",
-                    "--profile",
-                    "integration",
-                    "pull",
-                    "--quiet",
-                    "relay",
-                ])
-                .run()?;
+            let pull = "compose --profile integration pull --quiet relay";
+            Program::new("docker").words(pull).run()?;
             let compose_file = program::root().join("docker-compose.yml");
             tests.env("GOFF_RELAY_COMPOSE_FILE", compose_file)
         }
@@ -90,7 +75,7 @@ pub(crate) fn tests(relay: &Relay) -> Result<Program, Failure> {
         Relay::Binary(path) => {
             let path = std::path::absolute(path)?;
             if !path.is_file() {
-                return Err(Failure::new(format!("`{}` is not a file", path.display())));
+                return Err(format!("`{}` is not a file", path.display()).into());
             }
             tests.env("GOFF_RELAY_BINARY", path)
         }
@@ -104,10 +89,8 @@ fn print_versions(report: &str, server: &str) {
     let mut versions: Vec<&str> = report.lines().collect();
     versions.sort_unstable();
     versions.dedup();
-    println!(
-        "Ran against {server}; it says it is {}.",
-        versions.join(" and ")
-    );
+    let versions = versions.join(" and ");
+    println!("Ran against {server}; it says it is {versions}.");
 }
 
 /// Where the relay proxy comes from.
@@ -157,16 +140,15 @@ impl Relay {
         if self != Self::Auto {
             return Ok(self);
         }
-        let docker = |arguments: &[&str]| Program::new("docker").args(arguments).succeeds();
-        if docker(&["compose", "version"]) && docker(&["info"]) {
+        let docker = |arguments: &str| Program::new("docker").words(arguments).succeeds();
+        if docker("compose version") && docker("info") {
             Ok(Self::Docker)
         } else if relay_proxy::go_is_installed() {
             Ok(Self::Go)
         } else {
-            Err(Failure::new(
-                "a relay proxy is needed: install Docker with the compose plugin and start its daemon, or \
-                 install Go (https://go.dev/dl), or name a relay proxy with --relay binary=PATH or endpoint=URL",
-            ))
+            Err("a relay proxy is needed: install Docker with the compose plugin and start its daemon, or \
+                install Go (https://go.dev/dl), or name a relay proxy with --relay binary=PATH or endpoint=URL"
+                .into())
         }
     }
 }
@@ -179,30 +161,27 @@ struct Options {
 
 impl Options {
     fn parse(arguments: &[String]) -> Result<Self, Failure> {
-        let mut relay = Relay::Auto;
+        let mut options = Self {
+            relay: Relay::Auto,
+            test_arguments: Vec::new(),
+        };
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
-            let value = match argument.as_str() {
-                "--" => {
-                    let test_arguments = arguments.cloned().collect();
-                    return Ok(Self {
-                        relay,
-                        test_arguments,
-                    });
+            let value = match (argument.as_str(), argument.strip_prefix("--relay=")) {
+                ("--", _) => {
+                    options.test_arguments.extend(arguments.by_ref().cloned());
+                    break;
                 }
-                "--relay" => arguments.next().map_or("", String::as_str),
-                other => other.strip_prefix("--relay=").ok_or_else(|| {
-                    Failure::new(format!(
-                        "unknown argument `{other}`; arguments of the tests go behind `--`"
-                    ))
-                })?,
+                ("--relay", _) => arguments.next().map_or("", String::as_str),
+                (_, Some(value)) => value,
+                (other, None) => {
+                    let hint = "arguments of the tests go behind `--`";
+                    return Err(format!("unknown argument `{other}`; {hint}").into());
+                }
             };
-            relay = parse_relay(value)?;
+            options.relay = parse_relay(value)?;
         }
-        Ok(Self {
-            relay,
-            test_arguments: Vec::new(),
-        })
+        Ok(options)
     }
 }
 
@@ -214,58 +193,45 @@ fn parse_relay(value: &str) -> Result<Relay, Failure> {
         None if value == "embedded" => Ok(Relay::Embedded),
         Some(("binary", path)) if !path.is_empty() => Ok(Relay::Binary(path.into())),
         Some(("endpoint", url)) if !url.is_empty() => Ok(Relay::Endpoint(url.to_owned())),
-        _ => Err(Failure::new(format!(
-            "`--relay {value}`: expected auto, docker, go, embedded, binary=PATH or endpoint=URL"
-        ))),
+        _ => {
+            let expected = "auto, docker, go, embedded, binary=PATH or endpoint=URL";
+            Err(format!("`--relay {value}`: expected {expected}").into())
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::program::words;
 
     #[test]
     fn a_source_and_arguments_for_the_tests_are_understood() {
-        let check = |arguments: &[&str], relay: Relay, test_arguments: &[&str]| {
-            let arguments: Vec<String> = arguments
-                .iter()
-                .map(|&argument| argument.to_owned())
-                .collect();
-            let options = Options::parse(&arguments).unwrap();
+        let check = |arguments: &str, relay: Relay, test_arguments: &str| {
+            let options = Options::parse(&words(arguments)).unwrap();
             assert_eq!(options.relay, relay);
-            assert_eq!(options.test_arguments, test_arguments);
+            assert_eq!(options.test_arguments, words(test_arguments));
         };
-        check(&[], Relay::Auto, &[]);
-        check(&["--relay", "auto"], Relay::Auto, &[]);
-        check(&["--relay", "docker"], Relay::Docker, &[]);
-        check(&["--relay", "embedded"], Relay::Embedded, &[]);
-        check(
-            &["--relay=go", "--", "keys", "--relay"],
-            Relay::Go,
-            &["keys", "--relay"],
-        );
-        check(&["--relay", "binary=a=b"], Relay::Binary("a=b".into()), &[]);
-        check(
-            &["--relay", "endpoint=http://h:1"],
-            Relay::Endpoint("http://h:1".to_owned()),
-            &[],
-        );
+        check("", Relay::Auto, "");
+        check("--relay auto", Relay::Auto, "");
+        check("--relay docker", Relay::Docker, "");
+        check("--relay embedded", Relay::Embedded, "");
+        check("--relay=go -- keys --relay", Relay::Go, "keys --relay");
+        check("--relay binary=a=b", Relay::Binary("a=b".into()), "");
+        let endpoint = Relay::Endpoint("http://h:1".to_owned());
+        check("--relay endpoint=http://h:1", endpoint, "");
     }
 
     #[test]
     fn anything_else_is_refused_by_name() {
-        let check = |arguments: &[&str], named: &str| {
-            let arguments: Vec<String> = arguments
-                .iter()
-                .map(|&argument| argument.to_owned())
-                .collect();
-            let failure = Options::parse(&arguments).unwrap_err().to_string();
+        let check = |arguments: &str, named: &str| {
+            let failure = Options::parse(&words(arguments)).unwrap_err().to_string();
             assert!(failure.contains(named), "{failure}");
         };
-        check(&["--relay"], "`--relay `");
-        check(&["--relay", "elsewhere"], "`--relay elsewhere`");
-        check(&["--relay", "binary="], "`--relay binary=`");
-        check(&["--relay", "go=1"], "`--relay go=1`");
-        check(&["keys"], "`keys`");
+        check("--relay", "`--relay `");
+        check("--relay elsewhere", "`--relay elsewhere`");
+        check("--relay binary=", "`--relay binary=`");
+        check("--relay go=1", "`--relay go=1`");
+        check("keys", "`keys`");
     }
 }

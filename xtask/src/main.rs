@@ -118,7 +118,7 @@ fn usage() -> String {
 
 /// The default members need only Rust. Without arguments, the integration tests follow, with the embedded relay proxy.
 fn test(arguments: &[String]) -> Result<(), Failure> {
-    Program::cargo(["test"]).args(arguments).run()?;
+    Program::cargo("test").args(arguments).run()?;
     if arguments.is_empty() {
         integration::run_against(&integration::Relay::Embedded, &[])?;
     }

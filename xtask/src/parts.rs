@@ -25,13 +25,10 @@ impl Parts {
     /// Prints the table; a failure if a part failed.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         println!("\n{self}");
-        let failed = self.done.iter().filter(|(.., outcome)| outcome.is_err());
-        match failed.count() {
+        let (all, failed) = (self.done.len(), self.done.iter());
+        match failed.filter(|(.., outcome)| outcome.is_err()).count() {
             0 => Ok(()),
-            failed => Err(Failure::new(format!(
-                "{failed} of {} parts failed",
-                self.done.len()
-            ))),
+            failed => Err(format!("{failed} of {all} parts failed").into()),
         }
     }
 }
@@ -41,11 +38,8 @@ impl fmt::Display for Parts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, time, outcome) in &self.done {
             let outcome = if outcome.is_ok() { "ok" } else { "FAILED" };
-            writeln!(
-                formatter,
-                "{:>8.1} s  {outcome:<6}  {name}",
-                time.as_secs_f64()
-            )?;
+            let seconds = time.as_secs_f64();
+            writeln!(formatter, "{seconds:>8.1} s  {outcome:<6}  {name}")?;
         }
         let total: Duration = self.done.iter().map(|(_, time, _)| *time).sum();
         write!(formatter, "{:>8.1} s  in all", total.as_secs_f64())
@@ -60,20 +54,16 @@ mod tests {
     fn a_part_that_fails_fails_the_whole_and_the_next_still_runs() {
         let mut parts = Parts::default();
         let mut ran = false;
-        parts.run("first", || Err(Failure::new("on purpose")));
+        parts.run("first", || Err("on purpose".into()));
         parts.run("second", || {
             ran = true;
             Ok(())
         });
         assert!(ran);
         let table = parts.to_string();
-        assert!(
-            table.contains("FAILED  first") && table.contains("ok      second"),
-            "{table}"
-        );
-        assert_eq!(
-            parts.finish().unwrap_err().to_string(),
-            "1 of 2 parts failed"
-        );
+        assert!(table.contains("FAILED  first"), "{table}");
+        assert!(table.contains("ok      second"), "{table}");
+        let failure = parts.finish().unwrap_err();
+        assert_eq!(failure.to_string(), "1 of 2 parts failed");
     }
 }

@@ -16,45 +16,25 @@ pub(crate) fn root() -> PathBuf {
 }
 
 /// Why a command failed, for its user to read.
-#[derive(Debug)]
-pub(crate) struct Failure(String);
-
-impl Failure {
-    pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self(reason.into())
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
-    }
-}
-
-impl From<String> for Failure {
-    fn from(reason: String) -> Self {
-        Self(reason)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self(error.to_string())
-    }
-}
+pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// For a command that takes no arguments.
 pub(crate) fn no_arguments(arguments: &[String]) -> Result<(), Failure> {
     match arguments.first() {
         None => Ok(()),
-        Some(argument) => Err(Failure::new(format!("unknown argument `{argument}`"))),
+        Some(argument) => Err(format!("unknown argument `{argument}`").into()),
     }
+}
+
+/// Arguments as a shell splits them.
+pub(crate) fn words(arguments: &str) -> Vec<String> {
+    arguments.split_whitespace().map(str::to_owned).collect()
 }
 
 /// The value of an argument that takes a number.
 pub(crate) fn number(argument: &str, value: Option<&String>) -> Result<u64, Failure> {
     let number = value.and_then(|value| value.replace('_', "").parse().ok());
-    number.ok_or_else(|| Failure::new(format!("`{argument}` needs a number")))
+    number.ok_or_else(|| format!("`{argument}` needs a number").into())
 }
 
 /// A program to run at the root of the workspace, with our standard streams.
@@ -71,8 +51,13 @@ impl Program {
     }
 
     /// The cargo that runs us.
-    pub(crate) fn cargo<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
-        Self::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).args(arguments)
+    pub(crate) fn cargo(arguments: &str) -> Self {
+        Self::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())).words(arguments)
+    }
+
+    /// Arguments that a space separates.
+    pub(crate) fn words(self, arguments: &str) -> Self {
+        self.args(arguments.split(' '))
     }
 
     pub(crate) fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
@@ -98,14 +83,11 @@ impl Program {
     /// Runs it, printing it first; a failure to start it or a status other than 0 is a failure.
     pub(crate) fn run(mut self) -> Result<(), Failure> {
         println!("$ {self}");
-        let status = self
-            .command
-            .status()
-            .map_err(|error| self.cannot_start(&error))?;
-        if status.success() {
-            Ok(())
-        } else {
-            Err(Failure(format!("`{self}` failed: {status}")))
+        let status = self.command.status();
+        let status = status.map_err(|error| self.cannot_start(&error))?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(format!("`{self}` failed: {status}").into()),
         }
     }
 
@@ -115,10 +97,7 @@ impl Program {
         let output = output.map_err(|error| self.cannot_start(&error))?;
         if !output.status.success() {
             let errors = String::from_utf8_lossy(&output.stderr);
-            return Err(Failure(format!(
-                "`{self}` failed: {}\n{errors}",
-                output.status
-            )));
+            return Err(format!("`{self}` failed: {}\n{errors}", output.status).into());
         }
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     }
@@ -128,19 +107,15 @@ impl Program {
         self.output().is_ok()
     }
 
-    fn cannot_start(&self, error: &io::Error) -> Failure {
-        Failure(format!("`{self}` cannot be started: {error}"))
+    fn cannot_start(&self, error: &io::Error) -> String {
+        format!("`{self}` cannot be started: {error}")
     }
 }
 
 impl fmt::Display for Program {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let program = Path::new(self.command.get_program());
-        write!(
-            formatter,
-            "{}",
-            program.file_name().unwrap_or_default().display()
-        )?;
+        let program = Path::new(self.command.get_program()).file_name();
+        write!(formatter, "{}", program.unwrap_or_default().display())?;
         for argument in self.command.get_args() {
             write!(formatter, " {}", argument.display())?;
         }
@@ -154,21 +129,22 @@ mod tests {
 
     #[test]
     fn a_failure_names_the_program_its_arguments_and_the_status() {
-        let failure = Program::new("sh")
-            .args(["-c", "echo words >&2; exit 3"])
-            .output()
-            .unwrap_err();
-        let text = failure.to_string();
-        assert!(
-            text.contains("sh -c") && text.contains("exit status: 3") && text.contains("words"),
-            "{text}"
+        let check = |failure: Failure, named: &[&str]| {
+            let failure = failure.to_string();
+            assert!(
+                named.iter().all(|named| failure.contains(named)),
+                "{failure}"
+            );
+        };
+        let failing = Program::new("sh").args(["-c", "echo words >&2; exit 3"]);
+        check(
+            failing.output().unwrap_err(),
+            &["sh -c", "exit status: 3", "words"],
         );
-        let failure = Program::new("no-such-program").run().unwrap_err();
-        assert!(
-            failure
-                .to_string()
-                .contains("`no-such-program` cannot be started"),
-            "{failure}"
+        let absent = Program::new("no-such-program").run();
+        check(
+            absent.unwrap_err(),
+            &["`no-such-program` cannot be started"],
         );
     }
 }

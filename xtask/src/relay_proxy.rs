@@ -29,9 +29,9 @@ pub(crate) fn build() -> Result<PathBuf, Failure> {
         return Ok(binary);
     }
     if !go_is_installed() {
-        return Err(Failure::new(
-            "Go is needed to build the relay proxy: install it from https://go.dev/dl",
-        ));
+        return Err(
+            "Go is needed to build the relay proxy: install it from https://go.dev/dl".into(),
+        );
     }
     fs::create_dir_all(&directory)?;
     println!("Building relay proxy {VERSION}: about 7 minutes the first time, 20 s later.");
@@ -51,5 +51,5 @@ pub(crate) fn build() -> Result<PathBuf, Failure> {
 }
 
 pub(crate) fn go_is_installed() -> bool {
-    Program::new("go").args(["version"]).succeeds()
+    Program::new("go").words("version").succeeds()
 }

@@ -11,7 +11,7 @@ type Part = (&'static str, fn() -> Result<(), Failure>);
 /// A new check of releases is a line here.
 const PARTS: &[Part] = &[
     ("features", || {
-        clippy_with_features(&["--feature-powerset", "--depth", "2"])
+        clippy_with_features("--feature-powerset --depth 2")
     }),
     ("bench", || bench::run(&[])),
     ("soaks", soak::all),
@@ -27,7 +27,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let wanted: Vec<&Part> = PARTS.iter().filter(|(name, _)| is_wanted(name)).collect();
     if wanted.len() < arguments.len() {
         let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
-        return Err(Failure::new(format!("the parts are {}", names.join(", "))));
+        return Err(format!("the parts are {}", names.join(", ")).into());
     }
     let mut parts = Parts::default();
     for (name, run) in wanted {

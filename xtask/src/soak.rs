@@ -1,7 +1,7 @@
 //! `cargo xtask soak NAME`: the long form of tests that CI runs short.
 
 use crate::integration::{self, Relay};
-use crate::program::{Failure, Program, number};
+use crate::program::{Failure, Program, number, words};
 use crate::{conformance, fuzz};
 
 /// Name, default minutes, and the function that runs it.
@@ -21,14 +21,12 @@ const SOAKS: &[Soak] = &[
 /// Runs the command.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let ((name, .., soak), options) = parse(arguments)?;
-    soak(&options).map_err(|failure| Failure::new(format!("{name}: {failure}")))
+    soak(&options).map_err(|failure| format!("{name}: {failure}").into())
 }
 
 /// Runs each soak with its default minutes, up to the first that fails.
 pub(crate) fn all() -> Result<(), Failure> {
-    SOAKS
-        .iter()
-        .try_for_each(|(name, ..)| run(&[(*name).to_owned()]))
+    SOAKS.iter().try_for_each(|(name, ..)| run(&words(name)))
 }
 
 /// The names, for the usage text.
@@ -40,65 +38,42 @@ pub(crate) fn names() -> String {
 /// Many tasks against a relay proxy that is killed, stopped, restarted and edited.
 fn stress(options: &Options) -> Result<(), Failure> {
     let tests = integration::tests(&Relay::Auto.resolve()?)?
-        .args(["--test", "stress", "--", "--nocapture", "--include-ignored"])
+        .words("--test stress -- --nocapture --include-ignored")
         .env("GOFF_STRESS_SECONDS", (options.minutes * 60).to_string());
     options.seeded(tests).run()
 }
 
 /// Late answers and invalidations in random order.
 fn interleavings(options: &Options) -> Result<(), Failure> {
-    options
-        .seeded(options.test_of_client(
-            &["--test", "remote", "stale_writes", "--", "--nocapture"],
-            ("GOFF_INTERLEAVINGS", 10_000),
-        ))
-        .run()
+    let test = "--test remote stale_writes -- --nocapture";
+    let test = options.test_of_client(test, "GOFF_INTERLEAVINGS");
+    options.seeded(test).run()
 }
 
 /// Other files that come and go beside a watched flag file.
 fn churn(options: &Options) -> Result<(), Failure> {
-    let test = [
-        "--features",
-        "file",
-        "--lib",
-        "--",
-        "--nocapture",
-        "churn_of_other_files",
-    ];
-    options
-        .test_of_client(&test, ("GOFF_CHURN_WRITES", 10_000))
-        .run()
+    let test = "--features file --lib -- --nocapture churn_of_other_files";
+    options.test_of_client(test, "GOFF_CHURN_WRITES").run()
 }
 
 /// A relay proxy that is restarted under in-process evaluation.
 fn restarts(options: &Options) -> Result<(), Failure> {
     integration::tests(&Relay::Auto.resolve()?)?
-        .args([
-            "--test",
-            "scenarios",
-            "in_process_restarts",
-            "--",
-            "--nocapture",
-            "--include-ignored",
-        ])
+        .words("--test scenarios in_process_restarts -- --nocapture --include-ignored")
         .env("GOFF_RESTARTS", (options.minutes * 50).to_string())
         .run()
 }
 
 /// Changes of flags without a subscriber.
 fn updates(options: &Options) -> Result<(), Failure> {
-    let test = ["--test", "in_process", "updates", "--", "--nocapture"];
-    options
-        .test_of_client(&test, ("GOFF_UPDATES", 10_000))
-        .run()
+    let test = "--test in_process updates -- --nocapture";
+    options.test_of_client(test, "GOFF_UPDATES").run()
 }
 
 /// Configurations that replace one another.
 fn refreshes(options: &Options) -> Result<(), Failure> {
-    let test = ["--release", "--test", "refresh_memory", "--", "--nocapture"];
-    options
-        .test_of_client(&test, ("GOFF_REFRESHES", 10_000))
-        .run()
+    let test = "--release --test refresh_memory -- --nocapture";
+    options.test_of_client(test, "GOFF_REFRESHES").run()
 }
 
 /// Random documents beside the official engine.
@@ -128,32 +103,30 @@ impl Options {
         }
     }
 
-    /// Tests of goff-client, with a variable that says how often to repeat, given for a minute.
-    fn test_of_client(&self, test: &[&str], (variable, each_minute): (&str, u64)) -> Program {
-        Program::cargo(["test", "--package", "goff-client"])
-            .args(test)
-            .env(variable, (self.minutes * each_minute).to_string())
+    /// Tests of goff-client, repeated so often as a variable says: ten thousand times for a minute.
+    fn test_of_client(&self, test: &str, variable: &str) -> Program {
+        Program::cargo("test --package goff-client")
+            .words(test)
+            .env(variable, (self.minutes * 10_000).to_string())
     }
 }
 
 fn parse(arguments: &[String]) -> Result<(&'static Soak, Options), Failure> {
-    let wrong = || Failure::new(format!("the names are {}", names()));
+    let wrong = || format!("the names are {}", names());
     let (name, arguments) = arguments.split_first().ok_or_else(wrong)?;
-    let soak = SOAKS
-        .iter()
-        .find(|(known, ..)| known == name)
-        .ok_or_else(wrong)?;
+    let soak = SOAKS.iter().find(|(known, ..)| known == name);
+    let soak = soak.ok_or_else(wrong)?;
     let (mut minutes, mut seed) = (soak.1, None);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--minutes" => minutes = number(argument, arguments.next())?,
             "--seed" => seed = Some(number(argument, arguments.next())?),
-            _ => return Err(Failure::new(format!("unknown argument `{argument}`"))),
+            _ => return Err(format!("unknown argument `{argument}`").into()),
         }
     }
     match minutes {
-        0 => Err(Failure::new("`--minutes` needs a number above 0")),
+        0 => Err("`--minutes` needs a number above 0".into()),
         _ => Ok((soak, Options { minutes, seed })),
     }
 }
@@ -162,20 +135,19 @@ fn parse(arguments: &[String]) -> Result<(&'static Soak, Options), Failure> {
 mod tests {
     use super::*;
 
-    fn parse(words: &[&str]) -> Result<(&'static str, Options), Failure> {
-        let arguments: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
-        super::parse(&arguments).map(|(soak, options)| (soak.0, options))
+    fn parse(arguments: &str) -> Result<(&'static str, Options), Failure> {
+        super::parse(&words(arguments)).map(|(soak, options)| (soak.0, options))
     }
 
     #[test]
     fn a_name_with_minutes_and_a_seed_is_understood() {
-        let check = |words: &[&str], name: &str, minutes: u64, seed: Option<u64>| {
-            assert_eq!(parse(words).unwrap(), (name, Options { minutes, seed }));
+        let check = |arguments: &str, name: &str, minutes: u64, seed: Option<u64>| {
+            assert_eq!(parse(arguments).unwrap(), (name, Options { minutes, seed }));
         };
-        check(&["stress"], "stress", 1, None);
-        check(&["stress", "--seed", "0"], "stress", 1, Some(0));
+        check("stress", "stress", 1, None);
+        check("stress --seed 0", "stress", 1, Some(0));
         check(
-            &["interleavings", "--minutes", "5", "--seed", "7"],
+            "interleavings --minutes 5 --seed 7",
             "interleavings",
             5,
             Some(7),
@@ -184,15 +156,15 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_by_name() {
-        let check = |words: &[&str], named: &str| {
-            let failure = parse(words).unwrap_err().to_string();
+        let check = |arguments: &str, named: &str| {
+            let failure = parse(arguments).unwrap_err().to_string();
             assert!(failure.contains(named), "{failure}");
         };
-        check(&[], "the names are stress, interleavings");
-        check(&["stres"], "the names are stress");
-        check(&["stress", "--minutes"], "`--minutes` needs a number");
-        check(&["stress", "--minutes", "0"], "`--minutes` needs a number");
-        check(&["stress", "--seed", "-1"], "`--seed` needs a number");
-        check(&["stress", "--hours", "1"], "`--hours`");
+        check("", "the names are stress, interleavings");
+        check("stres", "the names are stress");
+        check("stress --minutes", "`--minutes` needs a number");
+        check("stress --minutes 0", "`--minutes` needs a number");
+        check("stress --seed -1", "`--seed` needs a number");
+        check("stress --hours 1", "`--hours`");
     }
 }

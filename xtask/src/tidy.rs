@@ -58,14 +58,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     let checks: Vec<&Check> = CHECKS.iter().filter(is_wanted).collect();
     if checks.len() < arguments.len() {
         let names: Vec<&str> = CHECKS.iter().map(|(name, _)| *name).collect();
-        return Err(Failure::new(format!("the checks are {}", names.join(", "))));
+        return Err(format!("the checks are {}", names.join(", ")).into());
     }
     let project = project()?;
-    let hints: Vec<String> = project
-        .sources
-        .iter()
-        .filter_map(sources::too_long)
-        .collect();
+    let hints = project.sources.iter().filter_map(sources::too_long);
+    let hints: Vec<String> = hints.collect();
     for hint in &hints {
         println!("hint: {hint}");
     }
@@ -81,7 +78,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             println!("tidy: no faults, {} hints", hints.len());
             Ok(())
         }
-        count => Err(Failure::new(format!("{count} faults"))),
+        count => Err(format!("{count} faults").into()),
     }
 }
 
@@ -101,30 +98,24 @@ fn project() -> Result<Project, Failure> {
 fn circles(project: &Project) -> Result<Vec<String>, Failure> {
     let mut faults = Vec::new();
     for package in project.packages.values() {
-        let circles = circles::of_crate(&root().join(&package.directory))?;
-        faults.extend(
-            circles
-                .iter()
-                .map(|circle| format!("{}: {circle}", package.name)),
-        );
+        for circle in circles::of_crate(&root().join(&package.directory))? {
+            faults.push(format!("{}: {circle}", package.name));
+        }
     }
     Ok(faults)
 }
 
 /// A reader sees the concepts of these crates at once.
-fn entries(project: &Project) -> Result<Vec<String>, Failure> {
+fn entries(_: &Project) -> Result<Vec<String>, Failure> {
     const MOST: usize = 8;
     let mut faults = Vec::new();
     for package in ["goff-client", "goff-core", "goff-hooks"] {
-        let directory = project
-            .packages
-            .get(package)
-            .map(|package| package.directory.join("src"));
-        let count = fs::read_dir(root().join(directory.unwrap_or_default()))?.count();
-        if count > MOST {
-            faults.push(format!(
-                "`{package}` has {count} entries at the top of src/, more than {MOST}"
-            ));
+        let directory = root().join("crates").join(package).join("src");
+        match fs::read_dir(directory)?.count() {
+            ..=MOST => {}
+            count => faults.push(format!(
+                "`{package}` has {count} entries in src/, more than {MOST}"
+            )),
         }
     }
     Ok(faults)
@@ -133,13 +124,9 @@ fn entries(project: &Project) -> Result<Vec<String>, Failure> {
 /// The citations in all Rust files and documents that git knows.
 fn citations(_: &Project) -> Result<Vec<String>, Failure> {
     let mut faults = Vec::new();
-    let files = Program::new("git")
-        .args(["ls-files", "*.rs", "*.md"])
-        .output()?;
-    for path in files
-        .lines()
-        .filter(|path| !path.starts_with("xtask/src/tidy"))
-    {
+    let files = Program::new("git").words("ls-files *.rs *.md").output()?;
+    let files = files.lines();
+    for path in files.filter(|path| !path.starts_with("xtask/src/tidy")) {
         // A file that is deleted and not committed yet.
         if let Ok(text) = fs::read_to_string(root().join(path)) {
             faults.extend(documents::citations(Path::new(path), &text)?);

@@ -19,42 +19,37 @@ pub(crate) struct Package {
 
 /// All members of the workspace, by name.
 pub(crate) fn packages() -> Result<BTreeMap<String, Package>, Failure> {
-    let metadata = Program::cargo(["metadata", "--format-version=1", "--no-deps"]).output()?;
-    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| {
-        Failure::new(format!(
-            "reading the output of `cargo metadata` failed: {error}"
-        ))
-    })?;
-    Ok(list(&metadata, "packages")
-        .iter()
-        .map(package)
+    let metadata = Program::cargo("metadata --format-version=1 --no-deps").output()?;
+    let metadata: Value = serde_json::from_str(&metadata)
+        .map_err(|error| format!("reading the output of `cargo metadata` failed: {error}"))?;
+    let packages = list(&metadata, "packages").iter().map(package);
+    Ok(packages
         .map(|package| (package.name.clone(), package))
         .collect())
 }
 
 /// The crates in a build of this package with default features, and the package.
 pub(crate) fn tree(package: &str) -> Result<BTreeSet<String>, Failure> {
-    let tree = Program::cargo(["tree", "--package", package, "--edges=normal,build"])
-        .args(["--prefix=none", "--format={p}"])
-        .output()?;
-    Ok(tree
+    let tree = Program::cargo("tree --edges=normal,build --prefix=none --format={p} --package");
+    let tree = tree.args([package]).output()?;
+    let names = tree
         .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .map(str::to_owned)
-        .collect())
+        .filter_map(|line| line.split_whitespace().next());
+    Ok(names.map(str::to_owned).collect())
 }
 
 fn package(json: &Value) -> Package {
     let manifest = PathBuf::from(text(json, "manifest_path"));
-    let directory = manifest
-        .parent()
-        .and_then(|directory| directory.strip_prefix(root()).ok());
+    let directory = manifest.parent().unwrap_or(&manifest);
+    let dependencies = list(json, "dependencies").iter();
+    let dependencies = dependencies.filter(|dependency| text(dependency, "kind") != "dev");
     Package {
         name: text(json, "name"),
-        directory: directory.unwrap_or(&manifest).to_owned(),
-        dependencies: list(json, "dependencies")
-            .iter()
-            .filter(|dependency| text(dependency, "kind") != "dev")
+        directory: directory
+            .strip_prefix(root())
+            .unwrap_or(&manifest)
+            .to_owned(),
+        dependencies: dependencies
             .map(|dependency| text(dependency, "name"))
             .collect(),
     }
@@ -62,18 +57,15 @@ fn package(json: &Value) -> Package {
 
 /// Empty if there is no such member, or it is not a string.
 fn text(json: &Value, member: &str) -> String {
-    json.get(member)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
+    let text = json.get(member).and_then(Value::as_str);
+    text.unwrap_or_default().to_owned()
 }
 
 /// Empty if there is no such member, or it is not an array.
 fn list<'a>(json: &'a Value, member: &str) -> &'a [Value] {
     json.get(member)
         .and_then(Value::as_array)
-        .map(Vec::as_slice)
-        .unwrap_or_default()
+        .map_or(&[], Vec::as_slice)
 }
 
 #[cfg(test)]
@@ -98,9 +90,7 @@ mod tests {
     #[test]
     fn a_tree_contains_the_package_and_what_it_needs() {
         let tree = tree("xtask").unwrap();
-        assert!(
-            tree.contains("xtask") && tree.contains("serde_json"),
-            "{tree:?}"
-        );
+        assert!(tree.contains("xtask"), "{tree:?}");
+        assert!(tree.contains("serde_json"), "{tree:?}");
     }
 }

@@ -37,7 +37,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             for fault in &faults {
                 println!("fault: {fault}");
             }
-            return Err(Failure::new(format!("{} faults", faults.len())));
+            return Err(format!("{} faults", faults.len()).into());
         }
     };
     fs::write(root().join(REPORT), &report.text)?;

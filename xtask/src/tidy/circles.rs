@@ -77,12 +77,11 @@ impl Crate {
         file: &Path,
         folder: &Path,
     ) -> Result<usize, Failure> {
-        let error =
-            |error: &dyn std::fmt::Display| Failure::new(format!("{}: {error}", file.display()));
-        let text = fs::read_to_string(file).map_err(|failure| error(&failure))?;
-        let syntax = syn::parse_file(&text).map_err(|failure| error(&failure))?;
-        let file = file.strip_prefix(&self.directory).unwrap_or(file);
-        self.load_items(parent, &file.display().to_string(), &syntax.items, folder)
+        let name = file.display();
+        let text = fs::read_to_string(file).map_err(|error| format!("{name}: {error}"))?;
+        let syntax = syn::parse_file(&text).map_err(|error| format!("{name}: {error}"))?;
+        let name = file.strip_prefix(&self.directory).unwrap_or(file).display();
+        self.load_items(parent, &name.to_string(), &syntax.items, folder)
     }
 
     fn load_items(

@@ -32,21 +32,22 @@ pub const KEY_WITHOUT_FLAG_SET: &str = "no_set_token";
 /// Accepted by every relay proxy. Lets a test force a reload of the flag files.
 pub const ADMIN_KEY: &str = "admin_token";
 
+/// The name and the text of a file in `relay/`.
+macro_rules! file {
+    ($name:literal) => {
+        ($name, include_str!(concat!("../relay/", $name)))
+    };
+}
+
 impl Instance {
     /// The name and the text of the configuration file.
     pub(crate) fn configuration(self) -> (&'static str, &'static str) {
         match self {
-            Self::Open => ("open.yaml", include_str!("../relay/open.yaml")),
-            Self::Authenticated => (
-                "authenticated.yaml",
-                include_str!("../relay/authenticated.yaml"),
-            ),
-            Self::FlagSets => ("flag-sets.yaml", include_str!("../relay/flag-sets.yaml")),
-            Self::Debug => ("debug.yaml", include_str!("../relay/debug.yaml")),
-            Self::UnixSocket => (
-                "unix-socket.yaml",
-                include_str!("../relay/unix-socket.yaml"),
-            ),
+            Self::Open => file!("open.yaml"),
+            Self::Authenticated => file!("authenticated.yaml"),
+            Self::FlagSets => file!("flag-sets.yaml"),
+            Self::Debug => file!("debug.yaml"),
+            Self::UnixSocket => file!("unix-socket.yaml"),
         }
     }
 }
@@ -65,15 +66,9 @@ impl fmt::Display for Instance {
 
 /// The flag files of the configurations.
 pub(crate) const FLAG_FILES: [(&str, &str); 3] = [
-    ("flags.yaml", include_str!("../relay/flags.yaml")),
-    (
-        "flags-team-a.yaml",
-        include_str!("../relay/flags-team-a.yaml"),
-    ),
-    (
-        "flags-team-b.yaml",
-        include_str!("../relay/flags-team-b.yaml"),
-    ),
+    file!("flags.yaml"),
+    file!("flags-team-a.yaml"),
+    file!("flags-team-b.yaml"),
 ];
 
 #[cfg(test)]

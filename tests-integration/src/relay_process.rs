@@ -45,11 +45,9 @@ impl RelayProcess {
             .arg(container.as_deref().unwrap_or_default());
         match source {
             RelaySource::Binary(binary) => {
-                command.arg(binary);
+                let path = env::var_os("PATH").map(|path| ("PATH", path));
                 // The relay proxy takes any environment variable for configuration.
-                command
-                    .env_clear()
-                    .envs(env::var_os("PATH").map(|path| ("PATH", path)));
+                command.arg(binary).env_clear().envs(path);
                 match address {
                     Address::Tcp(address) => command
                         .env("SERVER_HOST", address.ip().to_string())
@@ -59,12 +57,11 @@ impl RelayProcess {
             }
             RelaySource::Docker(compose_file) => {
                 let owner = fs::metadata(&directory)?;
+                let container = container.as_deref().unwrap_or_default();
                 command
                     .args(["docker", "compose", "--file"])
                     .arg(compose_file);
-                command
-                    .args(["run", "--rm", "-T", "--name"])
-                    .arg(container.as_deref().unwrap_or_default());
+                command.args(["run", "--rm", "-T", "--name"]).arg(container);
                 command.args(["--user", &format!("{}:{}", owner.uid(), owner.gid())]);
                 command.args(["--volume", &format!("{}:/goff", directory.display())]);
                 match address {
@@ -124,17 +121,14 @@ impl RelayProcess {
         if self.directory.join("exit-status").exists() {
             return Err(io::Error::other("the relay proxy has ended"));
         }
-        let mut command = match &self.container {
-            Some(container) => {
-                let mut docker = Command::new("docker");
-                docker.args(["kill", "--signal", name]).arg(container);
-                docker
-            }
-            None => {
-                let mut kill = Command::new("kill");
-                kill.args(["-s", name, process_id.trim()]);
-                kill
-            }
+        let mut command = Command::new(if self.container.is_some() {
+            "docker"
+        } else {
+            "kill"
+        });
+        match &self.container {
+            Some(container) => command.args(["kill", "--signal", name]).arg(container),
+            None => command.args(["-s", name, process_id.trim()]),
         };
         let output = command.stdin(Stdio::null()).output()?;
         if !output.status.success() {
@@ -243,18 +237,17 @@ fn get_over(mut stream: impl Read + Write, path: &str) -> io::Result<Info> {
     let unexpected = || io::Error::other(format!("unexpected answer to GET {path}: {answer}"));
     let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(unexpected)?;
     let status = head.split_whitespace().nth(1).ok_or_else(unexpected)?;
-    if status == "200" {
-        Ok(Info {
-            head: head.to_owned(),
-            body: body.to_owned(),
-        })
-    } else {
-        Err(unexpected())
+    if status != "200" {
+        return Err(unexpected());
     }
+    let (head, body) = (head.to_owned(), body.to_owned());
+    Ok(Info { head, body })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
     use crate::relay_directory::new_directory;
 
@@ -285,37 +278,23 @@ mod tests {
     #[test]
     fn stopping_ends_a_process_that_ignores_sigterm_and_removes_its_directory() {
         let directory = new_directory().unwrap();
-        fs::write(
-            directory.join("deaf"),
-            "#!/bin/sh\ntrap '' TERM\necho $$ > pid\nwhile :; do sleep 0.05; done\n",
-        )
-        .unwrap();
+        let deaf = directory.join("deaf");
+        let script = "#!/bin/sh\ntrap '' TERM\necho $$ > pid\nwhile :; do sleep 0.05; done\n";
+        fs::write(&deaf, script).unwrap();
+        fs::set_permissions(&deaf, fs::Permissions::from_mode(0o700)).unwrap();
         let address = Address::Unix(directory.join("relay.sock"));
-        let mut deaf = Command::new("chmod");
-        assert!(
-            deaf.arg("+x")
-                .arg(directory.join("deaf"))
-                .status()
-                .unwrap()
-                .success()
-        );
-        let source = RelaySource::Binary(directory.join("deaf"));
+        let source = RelaySource::Binary(deaf);
         let running = RelayProcess::spawn(&source, directory.clone(), "", &address).unwrap();
         let pid = loop {
-            if let Some(pid) = fs::read_to_string(directory.join("pid"))
-                .ok()
-                .filter(|pid| pid.ends_with('\n'))
-            {
-                break pid.trim().to_owned();
+            let pid = fs::read_to_string(directory.join("pid")).unwrap_or_default();
+            if let Some(pid) = pid.strip_suffix('\n') {
+                break pid.to_owned();
             }
         };
         let alive = || {
-            Command::new("kill")
-                .args(["-0", &pid])
-                .stderr(Stdio::null())
-                .status()
-                .unwrap()
-                .success()
+            let mut kill = Command::new("kill");
+            let output = kill.args(["-0", &pid]).output().unwrap();
+            output.status.success()
         };
         assert!(alive());
         drop(running);

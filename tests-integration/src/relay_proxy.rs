@@ -71,12 +71,8 @@ impl RelayProxy {
         instance: Instance,
         flags: &str,
     ) -> Result<Self, StartError> {
-        Self::start_once(
-            instance,
-            &RelaySource::configured()?,
-            Some(port),
-            Some(flags),
-        )
+        let source = RelaySource::configured()?;
+        Self::start_once(instance, &source, Some(port), Some(flags))
     }
 
     /// The relay proxy at an `http:` URL.
@@ -88,15 +84,13 @@ impl RelayProxy {
         let refused = |reason: &str| StartError::new(format!("`{url}`: {reason}"), String::new());
         let authority = url
             .strip_prefix("http://")
-            .map(|rest| rest.trim_end_matches('/'))
-            .filter(|authority| !authority.contains('/'))
-            .ok_or_else(|| refused("expected http://HOST:PORT"))?;
-        let address = authority
-            .to_socket_addrs()
-            .map_err(|error| refused(&error.to_string()))?
-            .next()
-            .ok_or_else(|| refused("the host has no address"))?;
-        let address = Address::Tcp(address);
+            .map(|rest| rest.trim_end_matches('/'));
+        let authority = authority.filter(|authority| !authority.contains('/'));
+        let authority = authority.ok_or_else(|| refused("expected http://HOST:PORT"))?;
+        let addresses = authority.to_socket_addrs();
+        let mut addresses = addresses.map_err(|error| refused(&error.to_string()))?;
+        let address = addresses.next();
+        let address = Address::Tcp(address.ok_or_else(|| refused("the host has no address"))?);
         let info = get(&address, "/info").map_err(|error| refused(&error.to_string()))?;
         Ok(Self {
             endpoint: format!("http://{authority}"),

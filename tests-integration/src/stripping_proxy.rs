@@ -70,40 +70,26 @@ async fn forward(
     prefix: &str,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let target = request
-        .uri()
-        .path_and_query()
-        .map_or("", |target| target.as_str());
-    let stripped = target
-        .strip_prefix(prefix)
-        .filter(|rest| rest.starts_with('/'));
+    let target = request.uri().path_and_query();
+    let stripped = target.and_then(|target| target.as_str().strip_prefix(prefix));
+    let stripped = stripped.filter(|rest| rest.starts_with('/'));
     let Some(uri) = stripped.and_then(|rest| rest.parse::<Uri>().ok()) else {
         return Ok(plain(StatusCode::NOT_FOUND, "<html>no such page</html>"));
     };
     if request.headers().contains_key(UPGRADE) {
-        return Ok(tunnel(relay, uri, request)
-            .await
-            .unwrap_or_else(|_| plain(StatusCode::BAD_GATEWAY, "<html>no upgrade</html>")));
+        let no_upgrade = || plain(StatusCode::BAD_GATEWAY, "<html>no upgrade</html>");
+        let answer = tunnel(relay, uri, request).await;
+        return Ok(answer.unwrap_or_else(|_| no_upgrade()));
     }
     let (mut head, body) = request.into_parts();
     head.uri = uri;
     head.headers.remove(TRANSFER_ENCODING);
     let Ok(body) = body.collect().await else {
-        return Ok(plain(
-            StatusCode::BAD_REQUEST,
-            "<html>the request was cut short</html>",
-        ));
+        return Ok(plain(StatusCode::BAD_REQUEST, "<html>cut short</html>"));
     };
-    let Ok(answer) = wire::send(
-        &relay,
-        Request::from_parts(head, Full::new(body.to_bytes())),
-    )
-    .await
-    else {
-        return Ok(plain(
-            StatusCode::BAD_GATEWAY,
-            "<html>the relay proxy does not answer</html>",
-        ));
+    let request = Request::from_parts(head, Full::new(body.to_bytes()));
+    let Ok(answer) = wire::send(&relay, request).await else {
+        return Ok(plain(StatusCode::BAD_GATEWAY, "<html>no answer</html>"));
     };
     let mut response = Response::new(Full::new(answer.body));
     *response.status_mut() = answer.status;
@@ -131,10 +117,8 @@ async fn tunnel(
     let (mut sender, connection) = client::handshake(stream).await.map_err(io::Error::other)?;
     tokio::spawn(connection.with_upgrades());
     let request = Request::from_parts(head, Full::new(Bytes::new()));
-    let mut answer = sender
-        .send_request(request)
-        .await
-        .map_err(io::Error::other)?;
+    let answer = sender.send_request(request).await;
+    let mut answer = answer.map_err(io::Error::other)?;
     if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
         let to_relay = hyper::upgrade::on(&mut answer);
         tokio::spawn(async move {

@@ -53,20 +53,19 @@ pub async fn request(
     headers: &[(&str, &str)],
     body: Option<&Value>,
 ) -> io::Result<Answer> {
-    let mut request = Request::builder().uri(target).header(HOST, "localhost");
-    if body.is_some() {
-        request = request
-            .method("POST")
-            .header(CONTENT_TYPE, "application/json");
-    }
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let bytes = body
-        .map(|body| Bytes::from(body.to_string()))
-        .unwrap_or_default();
-    let request = request.body(Full::new(bytes)).map_err(io::Error::other)?;
-    send(address, request).await
+    let Some(body) = body else {
+        return raw_request(address, "GET", target, headers, b"").await;
+    };
+    let json = [(CONTENT_TYPE.as_str(), "application/json")];
+    let headers = [&json[..], headers].concat();
+    raw_request(
+        address,
+        "POST",
+        target,
+        &headers,
+        body.to_string().as_bytes(),
+    )
+    .await
 }
 
 /// Sends one request on a new connection, with only `Host` added.
@@ -81,10 +80,8 @@ pub async fn raw_request(
     headers: &[(&str, &str)],
     body: &[u8],
 ) -> io::Result<Answer> {
-    let mut request = Request::builder()
-        .method(method)
-        .uri(target)
-        .header(HOST, "localhost");
+    let mut request = Request::builder().method(method).uri(target);
+    request = request.header(HOST, "localhost");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

@@ -261,10 +261,9 @@ impl SeenRequest {
     /// The first header of this name, in any letter case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(seen, _)| seen.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
+        let mut headers = self.headers.iter();
+        let header = headers.find(|(seen, _)| seen.eq_ignore_ascii_case(name));
+        header.map(|(_, value)| value.as_str())
     }
 }
 
@@ -355,9 +354,8 @@ async fn write(stream: &mut TcpStream, answer: Answer, shared: &Shared) -> io::R
     if let Some((piece, mut left)) = answer.filler.filter(|(piece, _)| !piece.is_empty()) {
         while left > 0 {
             let size = usize::try_from(left).map_or(piece.len(), |left| left.min(piece.len()));
-            stream
-                .write_all(piece.get(..size).unwrap_or(&piece))
-                .await?;
+            let part = piece.get(..size).unwrap_or(&piece);
+            stream.write_all(part).await?;
             left -= size as u64;
         }
     }
@@ -385,10 +383,8 @@ async fn read_request(
             return Ok(None);
         }
     };
-    let mut request = read_head(&String::from_utf8_lossy(
-        buffer.get(..head_end).unwrap_or_default(),
-    ));
-    request.connection = connection;
+    let head = buffer.get(..head_end).unwrap_or_default();
+    let mut request = read_head(&String::from_utf8_lossy(head), connection);
     let length = request.header("content-length").unwrap_or("0");
     let length: usize = length.parse().map_err(io::Error::other)?;
     while buffer.len() < head_end + length {
@@ -400,7 +396,7 @@ async fn read_request(
     Ok(Some(request))
 }
 
-fn read_head(head: &str) -> SeenRequest {
+fn read_head(head: &str, connection: usize) -> SeenRequest {
     let mut lines = head.split("\r\n");
     let mut first = lines.next().unwrap_or_default().split(' ');
     let mut word = || first.next().unwrap_or_default().to_owned();
@@ -412,7 +408,7 @@ fn read_head(head: &str) -> SeenRequest {
             .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
             .collect(),
         body: Vec::new(),
-        connection: 0,
+        connection,
     }
 }
 
@@ -427,18 +423,26 @@ mod tests {
         TcpStream::connect(server.address()).await.unwrap()
     }
 
+    async fn read(mut stream: TcpStream) -> io::Result<String> {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        Ok(answer)
+    }
+
+    async fn exchange(server: &FaultyServer) -> io::Result<String> {
+        let mut stream = connected(server).await;
+        stream.write_all(REQUEST).await?;
+        read(stream).await
+    }
+
     #[tokio::test]
     async fn answers_come_in_order_and_requests_are_recorded() {
-        let server =
-            FaultyServer::start([Answer::new(200, "one"), Answer::new(204, "").then_close()])
-                .await
-                .unwrap();
+        let script = [Answer::new(200, "one"), Answer::new(204, "").then_close()];
+        let server = FaultyServer::start(script).await.unwrap();
         let mut stream = connected(&server).await;
         stream.write_all(&REQUEST.repeat(2)).await.unwrap();
-        let mut answers = String::new();
-        stream.read_to_string(&mut answers).await.unwrap();
         assert_eq!(
-            answers,
+            read(stream).await.unwrap(),
             "HTTP/1.1 200 \r\ncontent-type: application/json\r\ncontent-length: 3\r\n\r\none\
              HTTP/1.1 204 \r\ncontent-type: application/json\r\n\r\n"
         );
@@ -454,9 +458,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_answer_repeats_and_pushed_ones_follow() {
-        let server = FaultyServer::start([Answer::raw("a").then_close()])
-            .await
-            .unwrap();
+        let script = [Answer::raw("a").then_close()];
+        let server = FaultyServer::start(script).await.unwrap();
         for expected in ["a", "a"] {
             assert_eq!(exchange(&server).await.unwrap(), expected);
         }
@@ -466,45 +469,30 @@ mod tests {
         }
     }
 
-    async fn exchange(server: &FaultyServer) -> io::Result<String> {
-        let mut stream = connected(server).await;
-        stream.write_all(REQUEST).await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        Ok(answer)
-    }
-
     #[tokio::test]
     async fn an_answer_can_reset_fill_and_come_without_a_request() {
-        let server = FaultyServer::start([
+        let script = [
             Answer::nothing().then_reset(),
             Answer::raw("x").filled_with("abc", 7).then_close(),
             Answer::raw("now").on_connect().then_close(),
-        ])
-        .await
-        .unwrap();
+        ];
+        let server = FaultyServer::start(script).await.unwrap();
         let error = exchange(&server).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert_eq!(exchange(&server).await.unwrap(), "xabcabca");
-        let mut early = String::new();
-        let mut stream = connected(&server).await;
-        stream.read_to_string(&mut early).await.unwrap();
-        assert_eq!(early, "now");
+        assert_eq!(read(connected(&server).await).await.unwrap(), "now");
         assert_eq!(server.requests().len(), 2);
     }
 
     #[tokio::test]
     async fn a_held_answer_waits_and_dropping_the_server_ends_everything() {
-        let server = FaultyServer::start([Answer::raw("a").held().then_close(), Answer::nothing()])
-            .await
-            .unwrap();
+        let script = [Answer::raw("a").held().then_close(), Answer::nothing()];
+        let server = FaultyServer::start(script).await.unwrap();
         let mut stream = connected(&server).await;
         stream.write_all(REQUEST).await.unwrap();
         server.wait_for_requests(1).await;
         server.release();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        assert_eq!(answer, "a");
+        assert_eq!(read(stream).await.unwrap(), "a");
 
         let mut open = connected(&server).await;
         open.write_all(REQUEST).await.unwrap();

@@ -57,21 +57,15 @@ impl InvalidationSink for RecordingSink {
 
 #[cfg(test)]
 mod tests {
-    use goff_core::TrackingEvent;
+    use goff_core::{ContextKind, TrackingEvent};
 
     use super::*;
 
     #[test]
     fn everything_is_recorded_in_order() {
         let sink = RecordingSink::default();
-        let event = |name: &str| {
-            Event::from(TrackingEvent::new(
-                name,
-                goff_core::ContextKind::User,
-                "user",
-                0,
-            ))
-        };
+        let event =
+            |name: &str| Event::from(TrackingEvent::new(name, ContextKind::User, "user", 0));
         sink.record(event("first"));
         sink.clone().record(event("second"));
         sink.invalidate(Invalidation::All);

@@ -77,12 +77,8 @@ impl ScriptedRelay {
     /// Adds a flag with a cacheable static answer: `value`, variant `scripted`.
     #[must_use]
     pub fn with_value(self, flag_key: &str, value: impl Into<Value>) -> Self {
-        self.with_answer(
-            flag_key,
-            Ok(Resolution::new(value, Reason::Static)
-                .with_variant("scripted")
-                .with_cacheable(true)),
-        )
+        let resolution = Resolution::new(value, Reason::Static).with_variant("scripted");
+        self.with_answer(flag_key, Ok(resolution.with_cacheable(true)))
     }
 
     /// Adds a flag with this answer.
@@ -163,10 +159,8 @@ impl ScriptedRelay {
 
     /// Replaces the configuration: the flags as a JSON object, and an optional ETag.
     pub fn set_flags(&self, flags: &Value, etag: Option<&str>) {
-        self.set_configuration(
-            FlagConfiguration::new(flags.to_string())
-                .with_etag(etag.and_then(|etag| Etag::from_bytes(etag.as_bytes()))),
-        );
+        let etag = etag.and_then(|etag| Etag::from_bytes(etag.as_bytes()));
+        self.set_configuration(FlagConfiguration::new(flags.to_string()).with_etag(etag));
     }
 
     /// Replaces the whole configuration, which is empty at first. A request with its ETag is
@@ -245,19 +239,15 @@ fn count_up(counter: &watch::Sender<usize>, count: usize) {
 }
 
 async fn wait_for(counter: &watch::Sender<usize>, count: usize) {
+    let mut counter = counter.subscribe();
     // The channel stays open: its sender is borrowed.
-    let _ = counter
-        .subscribe()
-        .wait_for(|counted| *counted >= count)
-        .await;
+    let _ = counter.wait_for(|counted| *counted >= count).await;
 }
 
 impl Script {
     fn answer(&self, flag_key: &str) -> Result<Resolution, RelayError> {
-        self.answers
-            .get(flag_key)
-            .cloned()
-            .unwrap_or_else(|| Err(not_found()))
+        let answer = self.answers.get(flag_key).cloned();
+        answer.unwrap_or_else(|| Err(not_found()))
     }
 }
 
@@ -276,19 +266,16 @@ impl RelayClient for ScriptedRelay {
         if let Err(error @ RelayError::InvalidContext(_)) = self.receive("", context).await {
             return Err(error);
         }
-        Ok(self
-            .lock()
-            .answers
-            .iter()
-            .filter_map(|(flag_key, answer)| {
-                let answer = match answer.clone() {
-                    Ok(resolution) => Ok(resolution),
-                    Err(RelayError::Evaluation(failure)) => Err(failure),
-                    Err(_) => return None,
-                };
-                Some((flag_key.clone(), answer))
-            })
-            .collect())
+        let script = self.lock();
+        let evaluated = script.answers.iter().filter_map(|(flag_key, answer)| {
+            let answer = match answer.clone() {
+                Ok(resolution) => Ok(resolution),
+                Err(RelayError::Evaluation(failure)) => Err(failure),
+                Err(_) => return None,
+            };
+            Some((flag_key.clone(), answer))
+        });
+        Ok(evaluated.collect())
     }
 
     async fn flag_configuration(
@@ -331,11 +318,9 @@ impl RelayClient for ScriptedRelay {
 }
 
 fn not_found() -> RelayError {
-    RelayError::Evaluation(EvaluationFailure::new(
-        ErrorCode::FlagNotFound,
-        String::new(),
-        Arc::new(Resolution::new(Value::Null, Reason::Error).with_variant(SDK_DEFAULT_VARIANT)),
-    ))
+    let resolution = Resolution::new(Value::Null, Reason::Error).with_variant(SDK_DEFAULT_VARIANT);
+    let (code, resolution) = (ErrorCode::FlagNotFound, Arc::new(resolution));
+    RelayError::Evaluation(EvaluationFailure::new(code, String::new(), resolution))
 }
 
 #[cfg(test)]
@@ -364,9 +349,8 @@ mod tests {
     #[tokio::test]
     async fn a_context_that_cannot_be_sent_is_refused() {
         let relay = ScriptedRelay::new().with_value("flag", true);
-        let context = EvaluationContext::builder()
-            .attribute("rate", f64::NAN)
-            .build();
+        let context = EvaluationContext::builder().attribute("rate", f64::NAN);
+        let context = context.build();
         let error = relay.evaluate("flag", &context).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidContext);
         assert!(relay.evaluate_all(&context).await.is_err());

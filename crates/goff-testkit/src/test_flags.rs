@@ -237,26 +237,18 @@ impl RelayClient for TestFlags {
 
     async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
         let context = to_map(context).map_err(RelayError::InvalidContext)?;
-        let listed = context
-            .get("gofeatureflag")
-            .and_then(|goff| goff.get("flagList"));
-        let listed: Option<Vec<&str>> = listed
-            .and_then(Value::as_array)
-            .filter(|list| !list.is_empty())
-            .map(|list| list.iter().filter_map(Value::as_str).collect());
+        let specifics = context.get("gofeatureflag");
+        let listed = specifics.and_then(|goff| goff.get("flagList")?.as_array());
+        let listed = listed.filter(|list| !list.is_empty());
         let (flags, flag_context) = self.snapshot();
         let now = Timestamp::from(SystemTime::now());
-        let all = flags.iter().filter(|flag| {
-            listed
-                .as_ref()
-                .is_none_or(|list| list.contains(&flag.key()))
+        let is_listed = |key: &str| listed.is_none_or(|list| list.iter().any(|name| name == key));
+        let all = flags.iter().filter(|flag| is_listed(flag.key()));
+        let evaluated = all.map(|flag| {
+            let evaluation = flag.evaluate(&context, &flag_context, now);
+            (flag.key().to_owned(), result(&evaluation))
         });
-        Ok(all
-            .map(|flag| {
-                let evaluation = flag.evaluate(&context, &flag_context, now);
-                (flag.key().to_owned(), result(&evaluation))
-            })
-            .collect())
+        Ok(evaluated.collect())
     }
 
     async fn flag_configuration(
@@ -275,11 +267,8 @@ impl RelayClient for TestFlags {
         let wanted = |(key, _): &(&String, &Value)| flags.is_empty() || flags.contains(key);
         let wanted: BTreeMap<_, _> = state.flags.iter().filter(wanted).collect();
         let text = serde_json::to_string(&wanted).unwrap_or_default();
-        Ok(ConfigurationUpdate::Loaded(
-            FlagConfiguration::new(text)
-                .with_enrichment(state.enrichment.clone())
-                .with_etag(etag),
-        ))
+        let configuration = FlagConfiguration::new(text).with_enrichment(state.enrichment.clone());
+        Ok(ConfigurationUpdate::Loaded(configuration.with_etag(etag)))
     }
 
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
@@ -313,26 +302,22 @@ fn to_map(context: &dyn ContextView) -> Result<Map<String, Value>, ContextError>
 }
 
 fn result(evaluation: &Evaluation<'_>) -> Result<Resolution, EvaluationFailure> {
-    let resolution = Resolution::new(
-        evaluation.value.clone(),
-        Reason::from(evaluation.reason.as_str()),
-    )
-    .with_variant(match evaluation.error {
-        None => evaluation.variant.to_owned(),
-        Some(_) => SDK_DEFAULT.to_owned(),
-    })
-    .with_metadata(evaluation.metadata_map())
-    .with_version(evaluation.version)
-    .with_track_events(evaluation.track_events)
-    .with_cacheable(evaluation.cacheable);
-    match &evaluation.error {
-        None => Ok(resolution),
-        Some(error) => Err(EvaluationFailure::new(
-            error.code().as_str(),
-            error.to_string(),
-            Arc::new(resolution),
-        )),
-    }
+    let reason = Reason::from(evaluation.reason.as_str());
+    let variant = match evaluation.error {
+        None => evaluation.variant,
+        Some(_) => SDK_DEFAULT,
+    };
+    let resolution = Resolution::new(evaluation.value.clone(), reason)
+        .with_variant(variant)
+        .with_metadata(evaluation.metadata_map())
+        .with_version(evaluation.version)
+        .with_track_events(evaluation.track_events)
+        .with_cacheable(evaluation.cacheable);
+    let Some(error) = &evaluation.error else {
+        return Ok(resolution);
+    };
+    let (code, resolution) = (error.code().as_str(), Arc::new(resolution));
+    Err(EvaluationFailure::new(code, error.to_string(), resolution))
 }
 
 #[cfg(test)]
@@ -343,10 +328,8 @@ mod tests {
     use crate::RecordingSink;
 
     fn user() -> EvaluationContext {
-        EvaluationContext::builder()
-            .targeting_key("user")
-            .attribute("plan", "pro")
-            .build()
+        let context = EvaluationContext::builder().targeting_key("user");
+        context.attribute("plan", "pro").build()
     }
 
     #[tokio::test]
@@ -379,17 +362,13 @@ mod tests {
         assert_eq!(flags.evaluate("flag", &user()).await.unwrap().value, false);
         flags.enrich("region", "eu");
         let resolution = flags.evaluate("flag", &user()).await.unwrap();
-        assert_eq!(
-            (resolution.value, resolution.reason),
-            (json!(true), Reason::TargetingMatch)
-        );
+        assert_eq!(resolution.value, true);
+        assert_eq!(resolution.reason, Reason::TargetingMatch);
         let mut broken = flag;
         broken["defaultRule"]["variation"] = "nowhere".into();
         let error = flags.set_flag("flag", broken).unwrap_err().to_string();
-        assert_eq!(
-            error,
-            "flag `flag`: invalid variation: nowhere does not exist"
-        );
+        let expected = "flag `flag`: invalid variation: nowhere does not exist";
+        assert_eq!(error, expected);
         assert_eq!(flags.evaluate("flag", &user()).await.unwrap().value, true);
     }
 
@@ -414,25 +393,19 @@ mod tests {
             let wanted: Vec<String> = wanted.iter().map(|key| (*key).to_owned()).collect();
             flags.flag_configuration(&wanted, held).await.unwrap()
         };
-        let ConfigurationUpdate::Loaded(all) = load(&[], None).await else {
-            panic!("nothing is held");
+        let loaded = |update| match update {
+            ConfigurationUpdate::Loaded(configuration) => configuration,
+            other => panic!("{other:?}"),
         };
+        let all = loaded(load(&[], None).await);
         let set = FlagSet::from_json(all.flags.as_deref().unwrap().as_bytes()).unwrap();
         assert_eq!(set.len(), 2);
-        let held = all.etag;
-        assert_eq!(
-            load(&[], held.as_ref()).await,
-            ConfigurationUpdate::NotModified
-        );
-        let ConfigurationUpdate::Loaded(one) = load(&["a", "nowhere"], held.as_ref()).await else {
-            panic!("another request");
-        };
+        let held = all.etag.as_ref();
+        assert_eq!(load(&[], held).await, ConfigurationUpdate::NotModified);
+        let one = loaded(load(&["a", "nowhere"], held).await);
         assert!(!one.flags.unwrap().contains("\"b\""));
         flags.set("a", 3);
-        assert_ne!(
-            load(&[], held.as_ref()).await,
-            ConfigurationUpdate::NotModified
-        );
+        assert_ne!(load(&[], held).await, ConfigurationUpdate::NotModified);
     }
 
     #[test]
@@ -449,9 +422,8 @@ mod tests {
     #[tokio::test]
     async fn a_context_without_a_json_form_is_refused() {
         let flags = TestFlags::new().with("flag", 1);
-        let context = EvaluationContext::builder()
-            .attribute("rate", f64::NAN)
-            .build();
+        let context = EvaluationContext::builder().attribute("rate", f64::NAN);
+        let context = context.build();
         let error = flags.evaluate("flag", &context).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::InvalidContext);
     }

@@ -42,21 +42,20 @@ pub(crate) struct Surface {
     api: Api,
 }
 
+pub(crate) type Options = GoFeatureFlagOptions;
+
 enum Api {
     Native,
     Local(LocalFlags),
     /// The registry owns the provider, so it must outlive the client.
-    OpenFeature {
-        _registry: OpenFeature,
-        client: Client,
-    },
+    OpenFeature(
+        #[expect(dead_code, reason = "keeps the provider")] OpenFeature,
+        Client,
+    ),
 }
 
 /// Connects every surface to an endpoint. `adjust` adds options.
-pub(crate) async fn surfaces(
-    endpoint: &str,
-    adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
-) -> Vec<Surface> {
+pub(crate) async fn surfaces(endpoint: &str, adjust: impl Fn(Options) -> Options) -> Vec<Surface> {
     let mut surfaces = remote_surfaces(endpoint, &adjust).await;
     surfaces.extend(in_process_surfaces(endpoint, adjust).await);
     surfaces
@@ -65,7 +64,7 @@ pub(crate) async fn surfaces(
 /// The surfaces with remote evaluation.
 pub(crate) async fn remote_surfaces(
     endpoint: &str,
-    adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
+    adjust: impl Fn(Options) -> Options,
 ) -> Vec<Surface> {
     let mut surfaces = Vec::new();
     for protocol in [RemoteProtocol::FeatureEval, RemoteProtocol::Ofrep] {
@@ -79,7 +78,7 @@ pub(crate) async fn remote_surfaces(
 /// The surfaces with in-process evaluation.
 pub(crate) async fn in_process_surfaces(
     endpoint: &str,
-    adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
+    adjust: impl Fn(Options) -> Options,
 ) -> Vec<Surface> {
     let mut surfaces = Vec::new();
     for (surface, started) in started_in_process(endpoint, adjust).await {
@@ -92,7 +91,7 @@ pub(crate) async fn in_process_surfaces(
 /// The surfaces with in-process evaluation, and the results of their initialization.
 pub(crate) async fn started_in_process(
     endpoint: &str,
-    adjust: impl Fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions,
+    adjust: impl Fn(Options) -> Options,
 ) -> Vec<(Surface, Started)> {
     let options = || {
         let options = GoFeatureFlagOptions::new(endpoint);
@@ -100,13 +99,11 @@ pub(crate) async fn started_in_process(
     };
     let (goff, started) = start(options()).await;
     let api = Api::Local(goff.local().unwrap());
+    let local = Surface::new("InProcess", "LocalFlags", goff, api);
     vec![
         native("InProcess", options()).await,
         open_feature("InProcess", options()).await,
-        (
-            Surface::new("InProcess LocalFlags".to_owned(), goff, api),
-            started,
-        ),
+        (local, started),
     ]
 }
 
@@ -115,23 +112,14 @@ type Started = Result<(), InitializeError>;
 
 async fn native(mode: &str, options: GoFeatureFlagOptions) -> (Surface, Started) {
     let (goff, started) = start(options).await;
-    (
-        Surface::new(format!("{mode} native"), goff, Api::Native),
-        started,
-    )
+    (Surface::new(mode, "native", goff, Api::Native), started)
 }
 
 async fn open_feature(mode: &str, options: GoFeatureFlagOptions) -> (Surface, Started) {
     let (goff, started) = start(options).await;
     let (registry, client) = open_feature_client(&goff).await;
-    let api = Api::OpenFeature {
-        _registry: registry,
-        client,
-    };
-    (
-        Surface::new(format!("{mode} OpenFeature"), goff, api),
-        started,
-    )
+    let api = Api::OpenFeature(registry, client);
+    (Surface::new(mode, "OpenFeature", goff, api), started)
 }
 
 /// A client of the OpenFeature SDK over a separate registry, because the tests of a process run concurrently.
@@ -151,7 +139,7 @@ async fn start(options: GoFeatureFlagOptions) -> (GoFeatureFlag, Started) {
 }
 
 /// The default options.
-pub(crate) fn plain(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
+pub(crate) fn plain(options: Options) -> Options {
     options
 }
 
@@ -162,7 +150,8 @@ impl fmt::Display for Surface {
 }
 
 impl Surface {
-    fn new(name: String, goff: GoFeatureFlag, api: Api) -> Self {
+    fn new(mode: &str, name: &str, goff: GoFeatureFlag, api: Api) -> Self {
+        let name = format!("{mode} {name}");
         Self { name, goff, api }
     }
 
@@ -173,7 +162,7 @@ impl Surface {
 
     /// Whether it evaluates without the SDK.
     pub(crate) fn is_native(&self) -> bool {
-        !matches!(self.api, Api::OpenFeature { .. })
+        !matches!(self.api, Api::OpenFeature(..))
     }
 
     pub(crate) fn is_in_process(&self) -> bool {
@@ -188,7 +177,7 @@ impl Surface {
     ) -> Seen {
         let default = default.into();
         match &self.api {
-            Api::OpenFeature { client, .. } => {
+            Api::OpenFeature(_, client) => {
                 evaluate_with_client(client, flag, default, &user.open_feature()).await
             }
             _ => self.evaluate_native(flag, default, &user.native()).await,
@@ -208,13 +197,9 @@ impl Surface {
         user: &User,
         value: impl Into<Value>,
     ) -> Seen {
-        let seen = self.evaluate(flag, default, user).await;
-        let expected = ("ok", &value.into());
-        assert_eq!(
-            (seen.outcome(), &seen.value),
-            expected,
-            "{self}: `{flag}`: {seen:?}"
-        );
+        let (seen, value) = (self.evaluate(flag, default, user).await, value.into());
+        let answer = (seen.outcome(), &seen.value);
+        assert_eq!(answer, ("ok", &value), "{self}: `{flag}`: {seen:?}");
         seen
     }
 
@@ -256,7 +241,7 @@ impl Surface {
     pub(crate) async fn evaluate_without_context(&self, flag: &str) -> Seen {
         let default = "default";
         match &self.api {
-            Api::OpenFeature { client, .. } => {
+            Api::OpenFeature(_, client) => {
                 let default = json!(default);
                 seen(client.get_string_details(flag, None, None).await, default)
             }
@@ -363,12 +348,9 @@ async fn evaluate_with_client(
         Typed::Float(_) => seen(client.get_float_details(flag, context, None).await, value),
         Typed::Text(_) => seen(client.get_string_details(flag, context, None).await, value),
         Typed::Object(_) => {
-            let details = client
-                .get_struct_details::<StructValue>(flag, context, None)
-                .await;
-            seen_with(details, value, |object| {
-                json_of(&open_feature::Value::Struct(object))
-            })
+            let details = client.get_struct_details::<StructValue>(flag, context, None);
+            let json = |object| json_of(&open_feature::Value::Struct(object));
+            seen_with(details.await, value, json)
         }
     }
 }

@@ -46,17 +46,8 @@ impl Answer {
 
     /// An unexpected error in a handler.
     pub(super) fn internal(error: &str) -> Self {
-        Self::new(
-            500,
-            Content::Failure {
-                message: "Internal Server Error".to_owned(),
-                error: error.to_owned(),
-            },
-        )
-    }
-
-    pub(super) fn not_found() -> Self {
-        Self::failure(404, "Not Found")
+        let (message, error) = ("Internal Server Error".to_owned(), error.to_owned());
+        Self::new(500, Content::Failure { message, error })
     }
 
     pub(super) fn text(status: u16, text: &'static str) -> Self {
@@ -94,12 +85,12 @@ impl Answer {
         };
         let (content_type, body) = match self.content {
             Content::Json(body) => ("application/json", written(body)),
-            Content::Failure { message, error } if is_debug => (
-                "application/json",
-                written(json!({"error": error, "message": message})),
-            ),
-            Content::Failure { message, .. } => {
-                ("application/json", written(json!({"message": message})))
+            Content::Failure { message, error } => {
+                let mut body = json!({"message": message});
+                if is_debug {
+                    body["error"] = error.into();
+                }
+                ("application/json", written(body))
             }
             Content::Text(text) => ("text/plain; charset=utf-8", text.to_owned()),
         };
@@ -146,8 +137,8 @@ pub(super) fn hash(text: &str) -> u64 {
 /// An error in the shape of the OFREP endpoints.
 pub(super) fn ofrep_error(code: &str, details: &str, key: Option<&str>) -> Value {
     let mut body = json!({"errorCode": code, "errorDetails": details});
-    if let (Some(key), Some(body)) = (key, body.as_object_mut()) {
-        body.insert("key".to_owned(), key.into());
+    if let Some(key) = key {
+        body["key"] = key.into();
     }
     body
 }

@@ -78,12 +78,9 @@ pub(super) fn handshake(
     let Some(key) = websocket_key(request.headers()) else {
         let mut refusal = Answer::text(400, "Bad Request\n").with(SEC_WEBSOCKET_VERSION, "13");
         if is_deprecated {
-            refusal = refusal
-                .with(HeaderName::from_static("deprecation"), "true")
-                .with(
-                    HeaderName::from_static("link"),
-                    "</stream/v1/ws/flag/change>; rel=\"successor-version\"",
-                );
+            let successor = "</stream/v1/ws/flag/change>; rel=\"successor-version\"";
+            refusal = refusal.with(HeaderName::from_static("deprecation"), "true");
+            refusal = refusal.with(HeaderName::from_static("link"), successor);
         }
         return Err(refusal);
     };
@@ -100,11 +97,9 @@ pub(super) fn handshake(
 /// The key of a valid handshake.
 fn websocket_key(headers: &HeaderMap) -> Option<&str> {
     let has = |name: HeaderName, token: &str| {
-        let values = headers.get_all(name);
-        let mut tokens = values
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','));
+        let values = headers.get_all(name).into_iter();
+        let values = values.filter_map(|value| value.to_str().ok());
+        let mut tokens = values.flat_map(|value| value.split(','));
         tokens.any(|found| found.trim().eq_ignore_ascii_case(token))
     };
     let is_valid =
@@ -133,10 +128,8 @@ async fn serve_open(
     streams: &ChangeStreams,
 ) -> Result<(), Error> {
     let mut silent = streams.silent.subscribe();
-    let mut pings = interval_at(
-        Instant::now() + streams.ping_interval,
-        streams.ping_interval,
-    );
+    let first_ping = Instant::now() + streams.ping_interval;
+    let mut pings = interval_at(first_ping, streams.ping_interval);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut deadline = Instant::now() + PONG_TIMEOUT;
     loop {
@@ -172,20 +165,14 @@ async fn send(socket: &mut WebSocketStream<TokioIo<Upgraded>>, message: &str) ->
     if message.len() <= BUFFER {
         return socket.send(Message::text(message)).await;
     }
-    let (first, last) = if message.len() > 2 * BUFFER {
-        (message.as_bytes(), &[][..])
-    } else {
-        message
-            .as_bytes()
-            .split_at_checked(BUFFER)
-            .unwrap_or_default()
+    let message = message.as_bytes();
+    let (first, last) = match message.len() > 2 * BUFFER {
+        true => (message, &[][..]),
+        false => message.split_at_checked(BUFFER).unwrap_or_default(),
     };
     let frame = |bytes: &[u8], kind, is_last| {
-        Message::Frame(Frame::message(
-            Bytes::copy_from_slice(bytes),
-            OpCode::Data(kind),
-            is_last,
-        ))
+        let bytes = Bytes::copy_from_slice(bytes);
+        Message::Frame(Frame::message(bytes, OpCode::Data(kind), is_last))
     };
     socket.send(frame(first, Data::Text, false)).await?;
     socket.send(frame(last, Data::Continue, true)).await

@@ -122,19 +122,15 @@ pub(super) fn evaluate_ofrep(
     let mut evaluated = Evaluated::of(set, flag_key, context, Value::Null);
     let event = evaluated.event(flag_key, context);
     if evaluated.reason == Reason::Error.as_str() {
-        let status = if evaluated.error_code == ErrorCode::FlagNotFound.as_str() {
-            404
-        } else {
-            400
-        };
+        let is_unknown = evaluated.error_code == ErrorCode::FlagNotFound.as_str();
+        let status = if is_unknown { 404 } else { 400 };
         let details = format!("Error while evaluating the flag: {flag_key}");
         let body = ofrep_error(&evaluated.error_code, &details, Some(flag_key));
         return (Answer::json(status, body), event);
     }
     if evaluated.cacheable {
-        evaluated
-            .metadata
-            .insert("gofeatureflag_cacheable".to_owned(), true.into());
+        let (name, metadata) = ("gofeatureflag_cacheable", &mut evaluated.metadata);
+        metadata.insert(name.to_owned(), true.into());
     }
     let body = ofrep_success(flag_key.to_owned(), evaluated);
     (Answer::json(200, body), event)
@@ -257,23 +253,19 @@ fn flag_states(set: &FlagSet, context: &Context) -> Vec<(String, Evaluated)> {
     let flag_context = FlagContext::default().with_enrichment(set.enrichment.clone());
     let loaded = set.loaded();
     let now = Timestamp::from(SystemTime::now());
-    let mut flags = Vec::new();
     let listed = context.flag_list();
-    let mut add = |flag: &goff_engine::Flag| {
+    let is_listed = |key: &str| listed.as_ref().is_none_or(|list| list.contains(&key));
+    let flags = loaded.flags.iter().filter(|flag| is_listed(flag.key()));
+    let states = flags.map(|flag| {
         let evaluation = flag.evaluate(context, &flag_context, now);
-        let state = bulk_state(Evaluated::from(&evaluation));
-        flags.push((flag.key().to_owned(), state));
-    };
-    match listed {
-        Some(list) => list
-            .into_iter()
-            .filter_map(|key| loaded.flags.get(key))
-            .for_each(&mut add),
-        None => loaded.flags.iter().for_each(&mut add),
-    }
-    flags.sort_by(|(one, _), (other, _)| one.cmp(other));
-    flags.dedup_by(|(one, _), (other, _)| one == other);
-    flags
+        (
+            flag.key().to_owned(),
+            bulk_state(Evaluated::from(&evaluation)),
+        )
+    });
+    let mut states: Vec<_> = states.collect();
+    states.sort_by(|(one, _), (other, _)| one.cmp(other));
+    states
 }
 
 /// The form of a flag in a bulk evaluation. A disabled flag and a flag in error have no value. A

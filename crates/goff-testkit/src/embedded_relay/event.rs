@@ -9,22 +9,17 @@ use super::date::unix_seconds;
 
 /// Completes an event of an evaluation by the relay proxy (docs/relay-protocol.md 19).
 pub(super) fn server_event(event: &mut Value, context: &Context) {
-    let Some(event) = event.as_object_mut() else {
-        return;
+    let context_kind = match context.is_anonymous() {
+        true => "anonymousUser",
+        false => "user",
     };
-    let kind = if context.is_anonymous() {
-        "anonymousUser"
-    } else {
-        "user"
-    };
-    event.insert("kind".to_owned(), "feature".into());
-    event.insert("contextKind".to_owned(), kind.into());
-    event.insert("userKey".to_owned(), context.key().into());
-    let now = unix_seconds(SystemTime::now());
-    event.insert("creationDate".to_owned(), now.into());
-    event.insert("source".to_owned(), "SERVER".into());
+    event["kind"] = "feature".into();
+    event["contextKind"] = context_kind.into();
+    event["userKey"] = context.key().into();
+    event["creationDate"] = unix_seconds(SystemTime::now()).into();
+    event["source"] = "SERVER".into();
     if let Some(metadata) = context.exporter_metadata().filter(|map| !map.is_empty()) {
-        event.insert("metadata".to_owned(), metadata.clone().into());
+        event["metadata"] = metadata.clone().into();
     }
 }
 
@@ -49,13 +44,9 @@ pub(super) fn feature_event(
         "version": fields.text("version")?,
         "source": if source.is_empty() { "PROVIDER_CACHE" } else { source },
     });
-    let members = exported.as_object_mut()?;
-    let context_kind = fields.text("contextKind")?;
-    if !context_kind.is_empty() {
-        members.insert("contextKind".to_owned(), context_kind.into());
-    }
+    add_context_kind(&mut exported, &fields)?;
     if !metadata.is_empty() {
-        members.insert("metadata".to_owned(), metadata.into());
+        exported["metadata"] = metadata.into();
     }
     Some(exported)
 }
@@ -75,12 +66,16 @@ pub(super) fn tracking_event(event: &Map<String, Value>) -> Option<Value> {
         "evaluationContext": fields.object("evaluationContext")?,
         "trackingEventDetails": fields.object("trackingEventDetails")?,
     });
+    add_context_kind(&mut exported, &fields)?;
+    Some(exported)
+}
+
+fn add_context_kind(exported: &mut Value, fields: &Fields<'_>) -> Option<()> {
     let context_kind = fields.text("contextKind")?;
     if !context_kind.is_empty() {
-        let members = exported.as_object_mut()?;
-        members.insert("contextKind".to_owned(), context_kind.into());
+        exported["contextKind"] = context_kind.into();
     }
-    Some(exported)
+    Some(())
 }
 
 /// A time in seconds. Of a larger number, such as milliseconds, the first ten digits count.
@@ -98,14 +93,12 @@ struct Fields<'e>(&'e Map<String, Value>);
 
 impl<'e> Fields<'e> {
     fn get(&self, name: &str) -> Option<&'e Value> {
-        let exact = self.0.get(name);
-        exact
-            .or_else(|| {
-                let mut members = self.0.iter();
-                let found = members.find(|(member, _)| member.eq_ignore_ascii_case(name));
-                found.map(|(_, value)| value)
-            })
-            .filter(|value| !value.is_null())
+        let in_any_case = || {
+            let mut members = self.0.iter();
+            members.find(|(member, _)| member.eq_ignore_ascii_case(name))
+        };
+        let (_, value) = self.0.get_key_value(name).or_else(in_any_case)?;
+        (!value.is_null()).then_some(value)
     }
 
     fn text(&self, name: &str) -> Option<&'e str> {

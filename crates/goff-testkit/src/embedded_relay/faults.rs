@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use super::socket::EndFault;
+
 /// What an [`EmbeddedRelay`](crate::EmbeddedRelay) does with a request before or instead of
 /// answering it.
 ///
@@ -47,13 +49,9 @@ pub enum RelayEndpoint {
 #[derive(Clone)]
 pub(super) enum Effect {
     Delay(Duration),
-    Answer {
-        status: u16,
-        retry_after: Option<String>,
-        body: String,
-    },
-    Reset,
-    Garbage(Vec<u8>),
+    /// Status, seconds of `Retry-After`, body.
+    Answer(u16, Option<u64>, String),
+    End(EndFault),
     Silence,
 }
 
@@ -61,9 +59,9 @@ impl fmt::Debug for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Delay(delay) => write!(f, "delay of {delay:?}"),
-            Self::Answer { status, .. } => write!(f, "status {status}"),
-            Self::Reset => f.write_str("reset"),
-            Self::Garbage(_) => f.write_str("garbage"),
+            Self::Answer(status, ..) => write!(f, "status {status}"),
+            Self::End(EndFault::Reset) => f.write_str("reset"),
+            Self::End(EndFault::Garbage(_)) => f.write_str("garbage"),
             Self::Silence => f.write_str("silence"),
         }
     }
@@ -77,31 +75,25 @@ impl Fault {
 
     /// Answers as a gateway would: with this status and a line of HTML.
     pub fn status(status: u16) -> Self {
-        Self::new(Effect::Answer {
-            status,
-            retry_after: None,
-            body: format!("<html><body>{status}</body></html>\n"),
-        })
+        let body = format!("<html><body>{status}</body></html>\n");
+        Self::new(Effect::Answer(status, None, body))
     }
 
     /// Answers 429 with a `Retry-After` in seconds; a fraction is rounded up.
     pub fn rate_limited(retry_after: Duration) -> Self {
         let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-        Self::new(Effect::Answer {
-            status: 429,
-            retry_after: Some(seconds.to_string()),
-            body: "too many requests\n".to_owned(),
-        })
+        let body = "too many requests\n".to_owned();
+        Self::new(Effect::Answer(429, Some(seconds), body))
     }
 
     /// Resets the connection instead of answering.
     pub fn reset() -> Self {
-        Self::new(Effect::Reset)
+        Self::new(Effect::End(EndFault::Reset))
     }
 
     /// These bytes come in place of an answer, then the connection ends.
     pub fn garbage(bytes: impl Into<Vec<u8>>) -> Self {
-        Self::new(Effect::Garbage(bytes.into()))
+        Self::new(Effect::End(EndFault::Garbage(bytes.into())))
     }
 
     /// Never answers; the connection stays open.
@@ -110,19 +102,15 @@ impl Fault {
     }
 
     /// Restricts the fault to requests of this group.
-    pub fn on(self, endpoint: RelayEndpoint) -> Self {
-        Self {
-            endpoint: Some(endpoint),
-            ..self
-        }
+    pub fn on(mut self, endpoint: RelayEndpoint) -> Self {
+        self.endpoint = Some(endpoint);
+        self
     }
 
     /// Restricts the fault to so many requests.
-    pub fn times(self, count: usize) -> Self {
-        Self {
-            remaining: Some(count),
-            ..self
-        }
+    pub fn times(mut self, count: usize) -> Self {
+        self.remaining = Some(count);
+        self
     }
 
     fn new(effect: Effect) -> Self {

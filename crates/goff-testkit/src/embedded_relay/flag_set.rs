@@ -139,16 +139,10 @@ impl Loaded {
             problems: file.problems.iter().map(ToString::to_string).collect(),
             ..Self::default()
         };
-        for flag in file.flags.iter() {
-            if file
-                .problems
-                .iter()
-                .any(|problem| problem.flag() == flag.key())
-            {
-                continue;
-            }
-            let served = serde_json::from_str(flag.raw_json())
-                .map_err(|error| LoadError(error.to_string()))?;
+        let has_problem = |key: &str| file.problems.iter().any(|problem| problem.flag() == key);
+        for flag in file.flags.iter().filter(|flag| !has_problem(flag.key())) {
+            let served = serde_json::from_str(flag.raw_json());
+            let served = served.map_err(|error| LoadError(error.to_string()))?;
             loaded.served.insert(flag.key().to_owned(), served);
             loaded.flags.insert(flag.clone());
         }
@@ -213,14 +207,11 @@ b: {variations: {x: 1}, defaultRule: {variation: x}}
     #[test]
     fn a_load_announces_its_changes() {
         let set = set(FLAGS);
-        assert!(
-            set.load().unwrap().is_none(),
-            "the first load announces nothing"
-        );
+        // The first load announces nothing.
         assert!(set.load().unwrap().is_none());
-        let text = FLAGS
-            .replace("b:", "c:")
-            .replace("a: {", "a: {version: '2', ");
+        assert!(set.load().unwrap().is_none());
+        let text = FLAGS.replace("b:", "c:");
+        let text = text.replace("a: {", "a: {version: '2', ");
         set.set_source(Source::Text(text, FlagFileFormat::Yaml));
         let message = set.load().unwrap().unwrap();
         assert!(message.ends_with('\n'));
@@ -247,10 +238,8 @@ b: {variations: {x: 1}, defaultRule: {variation: x}}
         }
         let text = format!("{FLAGS}d: {{variations: {{x: 1}}}}\n");
         set.set_source(Source::Text(text, FlagFileFormat::Yaml));
-        assert!(
-            set.load().unwrap().is_none(),
-            "the served flags are the same"
-        );
+        // The served flags are the same.
+        assert!(set.load().unwrap().is_none());
         assert_eq!(set.loaded().flags.len(), 2);
         assert_eq!(set.problems().len(), 1, "{:?}", set.problems());
     }

@@ -15,10 +15,8 @@ pub(super) enum Route<'p> {
     Configuration,
     Hashes,
     Collector,
-    /// The change stream; it has a deprecated address too.
-    ChangeStream {
-        is_deprecated: bool,
-    },
+    ChangeStream,
+    DeprecatedChangeStream,
     Health,
     Info,
     Refresh,
@@ -46,7 +44,7 @@ impl Route<'_> {
             Self::EvaluateAll | Self::EvaluateAllOfrep => RelayEndpoint::BulkEvaluation,
             Self::Configuration | Self::Hashes => RelayEndpoint::Configuration,
             Self::Collector => RelayEndpoint::Collector,
-            Self::ChangeStream { .. } => RelayEndpoint::ChangeStream,
+            Self::ChangeStream | Self::DeprecatedChangeStream => RelayEndpoint::ChangeStream,
             _ => RelayEndpoint::Other,
         }
     }
@@ -76,23 +74,10 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> (Gate, Route<'p>) {
         "/v1/flag/configuration" => (Method::POST, Route::Configuration),
         "/v1/flag/change" => (Method::GET, Route::Hashes),
         "/ofrep/v1/evaluate/flags" => (Method::POST, Route::EvaluateAllOfrep),
-        "/stream/v1/ws/flag/change" => (
-            Method::GET,
-            Route::ChangeStream {
-                is_deprecated: false,
-            },
-        ),
-        DEPRECATED_STREAM => (
-            Method::GET,
-            Route::ChangeStream {
-                is_deprecated: true,
-            },
-        ),
+        "/stream/v1/ws/flag/change" => (Method::GET, Route::ChangeStream),
+        DEPRECATED_STREAM => (Method::GET, Route::DeprecatedChangeStream),
         "/admin/v1/retriever/refresh" => (Method::POST, Route::Refresh),
-        _ => (
-            Method::POST,
-            evaluation_of_one_flag(path).unwrap_or(Route::NotFound),
-        ),
+        _ => (Method::POST, evaluation_of_one_flag(path)),
     };
     if *method == allowed || route == Route::NotFound {
         (gate, route)
@@ -105,14 +90,15 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> (Gate, Route<'p>) {
 
 const DEPRECATED_STREAM: &str = "/ws/v1/flag/change";
 
-fn evaluation_of_one_flag(path: &str) -> Option<Route<'_>> {
-    if let Some(rest) = path.strip_prefix("/v1/feature/") {
-        let key = rest.strip_suffix("/eval")?;
-        return (!key.contains('/')).then_some(Route::Evaluate(key));
+fn evaluation_of_one_flag(path: &str) -> Route<'_> {
+    let key = path.strip_prefix("/v1/feature/");
+    let key = key.and_then(|rest| rest.strip_suffix("/eval"));
+    match (key, path.strip_prefix("/ofrep/v1/evaluate/flags/")) {
+        (Some(key), _) if !key.contains('/') => Route::Evaluate(key),
+        // The last parameter takes the rest of the path, slashes included.
+        (_, Some(key)) if !key.is_empty() => Route::EvaluateOfrep(key),
+        _ => Route::NotFound,
     }
-    // The last parameter takes the rest of the path, slashes included.
-    let key = path.strip_prefix("/ofrep/v1/evaluate/flags/")?;
-    (!key.is_empty()).then_some(Route::EvaluateOfrep(key))
 }
 
 /// The path from which routes and flag keys are read: decoded if Go would escape it the same way,
@@ -183,55 +169,26 @@ mod tests {
     #[test]
     fn unknown_paths_and_wrong_methods_have_their_routes() {
         let (get, post) = (Method::GET, Method::POST);
+        use {Gate::*, Route::*};
         for (method, path, gate, expected) in [
-            (&post, "/v1", Gate::Evaluation, Route::NotFound),
-            (&post, "/v1x", Gate::Open, Route::NotFound),
-            (&get, "/v1/allflags", Gate::Evaluation, Route::NotFound),
-            (&post, "/v1/allflags/", Gate::Evaluation, Route::NotFound),
-            (
-                &post,
-                "/v1/feature//eval",
-                Gate::Evaluation,
-                Route::Evaluate(""),
-            ),
-            (
-                &post,
-                "/v1/feature/a/b/eval",
-                Gate::Evaluation,
-                Route::NotFound,
-            ),
-            (
-                &post,
-                "/ofrep/v1/evaluate/flags/",
-                Gate::Evaluation,
-                Route::NotFound,
-            ),
+            (&post, "/v1", Evaluation, NotFound),
+            (&post, "/v1x", Open, NotFound),
+            (&get, "/v1/allflags", Evaluation, NotFound),
+            (&post, "/v1/allflags/", Evaluation, NotFound),
+            (&post, "/v1/feature//eval", Evaluation, Evaluate("")),
+            (&post, "/v1/feature/a/b/eval", Evaluation, NotFound),
+            (&post, "/ofrep/v1/evaluate/flags/", Evaluation, NotFound),
             (
                 &post,
                 "/ofrep/v1/evaluate/flags/a/b",
-                Gate::Evaluation,
-                Route::EvaluateOfrep("a/b"),
+                Evaluation,
+                EvaluateOfrep("a/b"),
             ),
-            (
-                &get,
-                "/ofrep/v1/configuration",
-                Gate::Evaluation,
-                Route::NotFound,
-            ),
-            (
-                &post,
-                "/stream/v1/ws/flag/change",
-                Gate::Stream,
-                Route::NotFound,
-            ),
-            (
-                &post,
-                "/ws/v1/flag/change",
-                Gate::Open,
-                Route::MethodNotAllowed,
-            ),
-            (&post, "/health", Gate::Open, Route::MethodNotAllowed),
-            (&get, "/", Gate::Open, Route::NotFound),
+            (&get, "/ofrep/v1/configuration", Evaluation, NotFound),
+            (&post, "/stream/v1/ws/flag/change", Stream, NotFound),
+            (&post, "/ws/v1/flag/change", Open, MethodNotAllowed),
+            (&post, "/health", Open, MethodNotAllowed),
+            (&get, "/", Open, NotFound),
         ] {
             assert_eq!(route(method, path), (gate, expected), "{method} {path}");
         }

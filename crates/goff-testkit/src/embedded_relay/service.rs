@@ -19,7 +19,7 @@ use super::collector::{Batch, Collected, CollectedEvent, CollectedKind};
 use super::configuration;
 use super::date::rfc_3339;
 use super::evaluation::{self, GoffRequest};
-use super::faults::{Effect, Faults};
+use super::faults::{Effect, Faults, RelayEndpoint};
 use super::flag_set::{FlagSet, LoadError};
 use super::request_json::{BodyError, Members};
 use super::routes::{Gate, Route, route, routed_path};
@@ -63,10 +63,8 @@ impl Service {
             }
         }
         let failure = outcome.as_ref().err().map(ToString::to_string);
-        *self
-            .load_error
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = failure;
+        let load_error = self.load_error.lock();
+        *load_error.unwrap_or_else(PoisonError::into_inner) = failure;
         outcome
     }
 
@@ -88,48 +86,35 @@ impl Service {
             None => {}
             Some(Effect::Delay(delay)) => tokio::time::sleep(delay).await,
             Some(Effect::Silence) => std::future::pending().await,
-            Some(Effect::Reset) => {
-                end.reset();
+            Some(Effect::End(fault)) => {
+                end.set(fault);
                 return faulty(StatusCode::OK, None, String::new());
             }
-            Some(Effect::Garbage(bytes)) => {
-                end.garbage(bytes);
-                return faulty(StatusCode::OK, None, String::new());
-            }
-            Some(Effect::Answer {
-                status,
-                retry_after,
-                body,
-            }) => {
+            Some(Effect::Answer(status, retry_after, body)) => {
                 let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
-                return faulty(status, retry_after.as_deref(), body);
+                return faulty(status, retry_after, body);
             }
         }
-        let answer = match (self.check(gate, &request), route) {
-            (Err(refusal), _) => refusal,
-            (Ok(()), Route::ChangeStream { is_deprecated }) => {
-                match change_stream::handshake(&mut request, is_deprecated) {
-                    Ok((response, upgrade)) => {
-                        let streams = Arc::clone(&self.streams);
-                        spawn(&tasks, change_stream::serve(upgrade, streams));
-                        return response;
-                    }
-                    Err(refusal) => refusal,
+        if let Err(refusal) = self.check(gate, &request) {
+            return refusal.into_response(request.headers(), self.is_debug);
+        }
+        if route.endpoint() == RelayEndpoint::ChangeStream {
+            let is_deprecated = route == Route::DeprecatedChangeStream;
+            return match change_stream::handshake(&mut request, is_deprecated) {
+                Ok((response, upgrade)) => {
+                    let streams = Arc::clone(&self.streams);
+                    spawn(&tasks, change_stream::serve(upgrade, streams));
+                    response
                 }
-            }
-            (Ok(()), route) => {
-                let (head, body) = request.into_parts();
-                let body = match body.collect().await {
-                    Ok(body) => body.to_bytes(),
-                    Err(_) => Bytes::new(),
-                };
-                let headers = &head.headers;
-                let answer = self.answer_to(route, headers, &body);
-                let answer = answer.unwrap_or_else(|refusal| refusal);
-                return answer.into_response(headers, self.is_debug);
-            }
-        };
-        answer.into_response(request.headers(), self.is_debug)
+                Err(refusal) => refusal.into_response(request.headers(), self.is_debug),
+            };
+        }
+        let (head, body) = request.into_parts();
+        let body = body.collect().await;
+        let body = body.map_or_else(|_| Bytes::new(), |body| body.to_bytes());
+        let answer = self.answer_to(route, &head.headers, &body);
+        let answer = answer.unwrap_or_else(|refusal| refusal);
+        answer.into_response(&head.headers, self.is_debug)
     }
 
     fn check(&self, gate: Gate, request: &Request<Incoming>) -> Result<(), Answer> {
@@ -137,9 +122,10 @@ impl Service {
             Gate::Open => Ok(()),
             Gate::Evaluation => self.keys.check_headers(request.headers()),
             Gate::Admin => self.keys.check_admin(request.headers()),
-            Gate::Stream => self
-                .keys
-                .check_query(request.uri().query().unwrap_or_default()),
+            Gate::Stream => {
+                let query = request.uri().query();
+                self.keys.check_query(query.unwrap_or_default())
+            }
         }
     }
 
@@ -205,7 +191,9 @@ impl Service {
             Route::MethodNotAllowed => {
                 Answer::failure(405, "Method Not Allowed").with(ALLOW, "OPTIONS, GET")
             }
-            Route::NotFound | Route::ChangeStream { .. } => Answer::not_found(),
+            Route::NotFound | Route::ChangeStream | Route::DeprecatedChangeStream => {
+                Answer::failure(404, "Not Found")
+            }
         })
     }
 
@@ -217,11 +205,11 @@ impl Service {
             Some(only) if only.name.is_none() => Ok(only),
             _ => match selecting_key(headers) {
                 "" => Err(missing("no API key provided")),
-                key => self
-                    .flag_sets
-                    .iter()
-                    .find(|set| set.api_keys.iter().any(|known| known == key))
-                    .ok_or_else(|| missing("flagset not found for API key")),
+                key => {
+                    let mut sets = self.flag_sets.iter();
+                    let set = sets.find(|set| set.api_keys.iter().any(|known| known == key));
+                    set.ok_or_else(|| missing("flagset not found for API key"))
+                }
             },
         }
     }
@@ -237,18 +225,13 @@ impl Service {
     fn info(&self) -> Answer {
         let latest = self.flag_sets.iter().map(FlagSet::loaded_at).max();
         let latest = rfc_3339(latest.unwrap_or(SystemTime::UNIX_EPOCH));
-        let named: BTreeMap<&str, String> = self
-            .flag_sets
-            .iter()
-            .filter_map(|set| Some((set.name.as_deref()?, rfc_3339(set.loaded_at()))))
-            .collect();
-        Answer::json(
-            200,
-            match named.is_empty() {
-                true => json!({"cacheRefresh": latest}),
-                false => json!({"cacheRefresh": latest, "flagsets": named}),
-            },
-        )
+        let named = |set: &FlagSet| Some((set.name.clone()?, rfc_3339(set.loaded_at())));
+        let named: BTreeMap<String, String> = self.flag_sets.iter().filter_map(named).collect();
+        let mut info = json!({"cacheRefresh": latest});
+        if !named.is_empty() {
+            info["flagsets"] = json!(named);
+        }
+        Answer::json(200, info)
     }
 }
 
@@ -260,14 +243,14 @@ fn is_json(headers: &HeaderMap) -> bool {
 }
 
 /// An answer of a gateway.
-fn faulty(status: StatusCode, retry_after: Option<&str>, body: String) -> Response<Full<Bytes>> {
+fn faulty(status: StatusCode, retry_after: Option<u64>, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-    if let Some(value) = retry_after.and_then(|after| HeaderValue::from_str(after).ok()) {
-        headers.insert(RETRY_AFTER, value);
+    if let Some(seconds) = retry_after {
+        headers.insert(RETRY_AFTER, seconds.into());
     }
     response
 }

@@ -30,25 +30,16 @@ pub(super) enum Stream {
 #[derive(Clone, Debug, Default)]
 pub(super) struct SocketEnd(Arc<Mutex<Option<EndFault>>>);
 
-#[derive(Debug)]
-enum EndFault {
+#[derive(Clone, Debug)]
+pub(super) enum EndFault {
+    /// The next write resets the connection.
     Reset,
-    /// These bytes replace whatever is written.
+    /// The next write sends these bytes instead; later writes send nothing.
     Garbage(Vec<u8>),
 }
 
 impl SocketEnd {
-    /// The next write resets the connection.
-    pub(super) fn reset(&self) {
-        self.set(EndFault::Reset);
-    }
-
-    /// The next write sends these bytes instead; later writes send nothing.
-    pub(super) fn garbage(&self, bytes: Vec<u8>) {
-        self.set(EndFault::Garbage(bytes));
-    }
-
-    fn set(&self, end: EndFault) {
+    pub(super) fn set(&self, end: EndFault) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     }
 }
@@ -66,14 +57,15 @@ impl Socket {
     }
 }
 
-impl Stream {
-    fn write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+/// Calls the method of the stream, whichever it is.
+macro_rules! delegate {
+    ($stream:expr, $method:ident($($argument:expr),*)) => {
+        match $stream {
+            Stream::Tcp(stream) => Pin::new(stream).$method($($argument),*),
             #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+            Stream::Unix(stream) => Pin::new(stream).$method($($argument),*),
         }
-    }
+    };
 }
 
 impl AsyncRead for Socket {
@@ -82,11 +74,7 @@ impl AsyncRead for Socket {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
-            #[cfg(unix)]
-            Stream::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
-        }
+        delegate!(&mut self.stream, poll_read(context, buffer))
     }
 }
 
@@ -98,7 +86,7 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         let Self { stream, end } = &mut *self;
         match &mut *end.0.lock().unwrap_or_else(PoisonError::into_inner) {
-            None => stream.write(context, bytes),
+            None => delegate!(stream, poll_write(context, bytes)),
             Some(EndFault::Reset) => {
                 if let Stream::Tcp(stream) = stream {
                     // A linger time of zero sends RST instead of FIN.
@@ -108,7 +96,7 @@ impl AsyncWrite for Socket {
             }
             Some(EndFault::Garbage(garbage)) => {
                 while !garbage.is_empty() {
-                    match stream.write(context, garbage) {
+                    match delegate!(&mut *stream, poll_write(context, garbage)) {
                         Poll::Ready(Ok(written)) => drop(garbage.drain(..written)),
                         other => return other,
                     }
@@ -119,18 +107,10 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_flush(context),
-            #[cfg(unix)]
-            Stream::Unix(stream) => Pin::new(stream).poll_flush(context),
-        }
+        delegate!(&mut self.stream, poll_flush(context))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
-            #[cfg(unix)]
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        delegate!(&mut self.stream, poll_shutdown(context))
     }
 }

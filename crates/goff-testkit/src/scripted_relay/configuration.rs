@@ -29,13 +29,10 @@ impl ConfigurationScript {
         if let Some(failure) = &self.failure {
             return Err(failure.clone());
         }
-        let is_current = held.is_some() && held == self.configuration.etag.as_ref();
-        Ok(
-            if is_current || (self.is_always_not_modified && held.is_some()) {
-                ConfigurationUpdate::NotModified
-            } else {
-                ConfigurationUpdate::Loaded(self.configuration.clone())
-            },
-        )
+        let is_current = held == self.configuration.etag.as_ref();
+        if held.is_some() && (is_current || self.is_always_not_modified) {
+            return Ok(ConfigurationUpdate::NotModified);
+        }
+        Ok(ConfigurationUpdate::Loaded(self.configuration.clone()))
     }
 }

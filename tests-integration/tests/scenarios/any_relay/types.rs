@@ -110,9 +110,9 @@ async fn an_unknown_flag_is_not_found_and_leaves_the_default() {
             Typed::Float(0.5),
             Typed::Object(json!({"a": 1})),
         ] {
-            let seen = surface
-                .expect_error("no-such-flag", default, &User::john(), "FLAG_NOT_FOUND")
-                .await;
+            let (flag, john) = ("no-such-flag", User::john());
+            let code = "FLAG_NOT_FOUND";
+            let seen = surface.expect_error(flag, default, &john, code).await;
             assert_eq!(seen.reason, "ERROR", "{surface}");
         }
     }
@@ -128,9 +128,8 @@ fn object_key(surface: &Surface) -> Value {
 }
 
 async fn mismatch(surface: &Surface, flag: &str, default: Typed, wanted: &str) {
-    let seen = surface
-        .expect_error(flag, default, &User::john(), "TYPE_MISMATCH")
-        .await;
+    let (john, code) = (User::john(), "TYPE_MISMATCH");
+    let seen = surface.expect_error(flag, default, &john, code).await;
     let place = format!("{surface}: {flag}: {seen:?}");
     assert!(seen.message.contains(flag), "{place}");
     assert!(seen.message.contains(wanted), "{place}");

@@ -5,8 +5,6 @@ use serde_json::{Value, json};
 
 use crate::surfaces::{Typed, User, plain, surfaces};
 
-const TEXT: Typed = Typed::Text("default");
-
 /// GOFF-EVAL-003.
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
@@ -15,7 +13,7 @@ async fn a_whole_number_is_an_integer_and_a_float() {
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
         // The file has 100.0, the relay proxy writes 100.
         surface.expect("whole_float_key", 0.5, &john, 100.0).await;
-        surface.expect("whole_float_key", 1_i64, &john, 100).await;
+        surface.expect("whole_float_key", 1, &john, 100).await;
         surface.expect("integer_key", 0.5, &john, 100.0).await;
     }
 }
@@ -31,17 +29,11 @@ async fn an_integer_is_exact_or_a_mismatch() {
             true => (9_007_199_254_740_992_i64, json!(2_f64.powi(64))),
             false => (9_007_199_254_740_993, json!(u64::MAX)),
         };
-        surface
-            .expect("beyond_f64_key", 1_i64, &john, beyond_f64)
-            .await;
-        surface
-            .expect_error("beyond_i64_key", 1_i64, &john, "TYPE_MISMATCH")
-            .await;
+        let flag = "beyond_i64_key";
+        surface.expect("beyond_f64_key", 1, &john, beyond_f64).await;
+        surface.expect_error(flag, 1, &john, "TYPE_MISMATCH").await;
         if surface.is_native() {
-            let any = Typed::Object(Value::Null);
-            surface
-                .expect("beyond_i64_key", any, &john, beyond_i64)
-                .await;
+            surface.expect(flag, Value::Null, &john, beyond_i64).await;
         }
     }
 }
@@ -51,17 +43,14 @@ async fn an_integer_is_exact_or_a_mismatch() {
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn a_list_is_a_value_natively_and_a_mismatch_through_open_feature() {
-    let (john, object) = (User::john(), Typed::Object(json!({})));
+    let (john, flag) = (User::john(), "list_key");
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
         if surface.is_native() {
             let list = json!(["test", "test1", "test2", "false", "test3"]);
-            surface
-                .expect("list_key", object.clone(), &john, list)
-                .await;
+            surface.expect(flag, json!({}), &john, list).await;
         } else {
-            surface
-                .expect_error("list_key", object.clone(), &john, "TYPE_MISMATCH")
-                .await;
+            let code = "TYPE_MISMATCH";
+            surface.expect_error(flag, json!({}), &john, code).await;
         }
     }
 }
@@ -80,13 +69,8 @@ async fn an_empty_string_is_a_value() {
 async fn null_leaves_the_caller_its_default() {
     let john = User::john();
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
-        for default in [
-            Typed::Bool(true),
-            Typed::Int(7),
-            TEXT,
-            Typed::Object(json!({"a": 1})),
-        ] {
-            let flag = "null_value_key";
+        let (flag, object) = ("null_value_key", Typed::Object(json!({"a": 1})));
+        for default in [true.into(), 7.into(), "default".into(), object] {
             if surface.is_native() {
                 let value = default.to_json();
                 let seen = surface.expect(flag, default, &john, value).await;
@@ -95,9 +79,8 @@ async fn null_leaves_the_caller_its_default() {
                 let description = &seen.metadata["description"];
                 assert_eq!(description, "this is a test", "{surface}");
             } else {
-                surface
-                    .expect_error(flag, default, &john, "NULL_VALUE")
-                    .await;
+                let code = "NULL_VALUE";
+                surface.expect_error(flag, default, &john, code).await;
             }
         }
     }
@@ -108,16 +91,11 @@ async fn null_leaves_the_caller_its_default() {
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn metadata_keep_their_types_and_natively_their_depth() {
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
-        let seen = surface
-            .evaluate("nested_metadata_key", "default", &User::john())
-            .await;
-        for (name, value) in [
-            ("text", json!("words")),
-            ("whole", json!(3)),
-            ("fraction", json!(0.5)),
-            ("truth", json!(true)),
-        ] {
-            assert_eq!(seen.metadata[name], value, "{surface}: {name}");
+        let (flag, john) = ("nested_metadata_key", User::john());
+        let seen = surface.evaluate(flag, "default", &john).await;
+        let scalars = json!({"text": "words", "whole": 3, "fraction": 0.5, "truth": true});
+        for (name, value) in scalars.as_object().unwrap() {
+            assert_eq!(seen.metadata[name], *value, "{surface}: {name}");
         }
         let nested = json!({"team": "checkout", "channels": ["a", "b"]});
         let expected = surface.is_native().then_some(&nested);
@@ -177,17 +155,12 @@ async fn an_object_becomes_a_custom_type() {
     };
     let john = User::john();
     for surface in surfaces(relay(Instance::Open).endpoint(), plain).await {
-        let details = surface
-            .evaluate_as("object_key", fixture("default"), &john)
-            .await;
+        let evaluate = |flag| surface.evaluate_as(flag, fixture("default"), &john);
+        let details = evaluate("object_key").await;
         assert_eq!(details.value, fixture("test1"), "{surface}");
-        let details = surface
-            .evaluate_as("string_key", fixture("default"), &john)
-            .await;
+        let details = evaluate("string_key").await;
         assert_eq!(details.value, fixture("default"), "{surface}");
-        let code = details
-            .error()
-            .map(|error| error.code().as_str().to_owned());
-        assert_eq!(code.as_deref(), Some("TYPE_MISMATCH"), "{surface}");
+        let code = details.error().unwrap().code();
+        assert_eq!(code.as_str(), "TYPE_MISMATCH", "{surface}");
     }
 }

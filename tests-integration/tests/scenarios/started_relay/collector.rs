@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{CollectedKind, Instance, relay};
 use serde_json::{Value, json};
 
-use crate::surfaces::{remote_surfaces, surfaces};
+use crate::surfaces::{Options, remote_surfaces, surfaces};
 
-fn labelled(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
+fn labelled(options: Options) -> Options {
     options
         .exporter_metadata("service", "checkout")
         // Without a stream, whose opening would clear the cache between two evaluations.

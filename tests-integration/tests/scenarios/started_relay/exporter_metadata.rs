@@ -1,18 +1,17 @@
 //! Scenario 5: exporter metadata is in the events that the relay proxy records, beside the caller's members of
 //! `gofeatureflag` (docs/python-parity.md C3).
 
-use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{Instance, relay};
 use serde_json::json;
 
-use crate::surfaces::{plain, surfaces};
+use crate::surfaces::{Options, plain, surfaces};
 
 /// GOFF-CTX-007.
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn the_server_records_the_metadata_of_the_options_and_of_the_client() {
     let relay = relay(Instance::Open);
-    let options = |options: GoFeatureFlagOptions| {
+    let options = |options: Options| {
         options
             .exporter_metadata("version", "1.0.0")
             .exporter_metadata("name", "myapp")

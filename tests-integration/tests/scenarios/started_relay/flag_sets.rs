@@ -1,9 +1,8 @@
 //! Scenario 9: the API key selects the flag set.
 
-use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{Instance, KEY_WITHOUT_FLAG_SET, TEAM_A_KEY, TEAM_B_KEY, relay};
 
-use crate::surfaces::{User, plain, remote_surfaces, surfaces};
+use crate::surfaces::{Options, User, plain, remote_surfaces, surfaces};
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
@@ -13,13 +12,12 @@ async fn a_flag_has_a_value_in_each_set_and_each_set_its_own_flags() {
         (TEAM_A_KEY, "from team a", "only_in_a", "only_in_b"),
         (TEAM_B_KEY, "from team b", "only_in_b", "only_in_a"),
     ] {
-        let with_key = |options: GoFeatureFlagOptions| options.api_key(key);
+        let with_key = |options: Options| options.api_key(key);
         for surface in surfaces(relay.endpoint(), with_key).await {
             surface.serves("shared_key", &user, value).await;
             surface.expect(own, false, &user, true).await;
-            surface
-                .expect_error(foreign, false, &user, "FLAG_NOT_FOUND")
-                .await;
+            let code = "FLAG_NOT_FOUND";
+            surface.expect_error(foreign, false, &user, code).await;
             let all = surface.evaluate_all(&user).await.unwrap();
             let keys: Vec<_> = all.keys().map(String::as_str).collect();
             assert_eq!(keys, [own, "shared_key"], "{surface}: {key}");
@@ -32,7 +30,7 @@ async fn a_flag_has_a_value_in_each_set_and_each_set_its_own_flags() {
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn a_key_without_a_set_is_no_error_of_the_context() {
     let (relay, user) = (relay(Instance::FlagSets), User::john());
-    let with_key = |options: GoFeatureFlagOptions| options.api_key(KEY_WITHOUT_FLAG_SET);
+    let with_key = |options: Options| options.api_key(KEY_WITHOUT_FLAG_SET);
     for surface in remote_surfaces(relay.endpoint(), with_key).await {
         let seen = surface.fails("shared_key", &user, "GENERAL").await;
         assert!(seen.message.contains("flagset not found"), "{seen:?}");

@@ -14,9 +14,9 @@ use tokio::time::{Instant, sleep};
 
 use crate::following::{STATIC_KEY, change_of, event, static_key_with_b, stream_opens, subscribe};
 use crate::recording_transport::{Exchange, RecordingTransport};
-use crate::surfaces::{Surface, User, in_process_surfaces, plain};
+use crate::surfaces::{Options, Surface, User, in_process_surfaces, plain};
 
-fn polling_often(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
+fn polling_often(options: Options) -> Options {
     options.flag_change_polling_interval(Duration::from_millis(100))
 }
 

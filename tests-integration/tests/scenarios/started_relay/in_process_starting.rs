@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use goff_provider::{ClientEvent, GoFeatureFlagOptions, InitializeError, State};
+use goff_provider::{ClientEvent, InitializeError, State};
 use goff_tests_integration::{
     Instance, KEY_WITHOUT_FLAG_SET, RelayProxy, StrippingProxy, own_relay, relay,
 };
 
 use crate::following::event;
-use crate::surfaces::{Surface, Typed, User, in_process_surfaces, plain, started_in_process};
+use crate::surfaces::{
+    Options, Surface, Typed, User, in_process_surfaces, plain, started_in_process,
+};
 
 /// Every evaluation is refused, with an error that contains no key.
 async fn assert_not_ready(surface: &Surface, place: &str) {
@@ -30,7 +32,7 @@ async fn assert_not_ready(surface: &Surface, place: &str) {
 async fn a_refused_key_is_fatal() {
     for instance in [Instance::Authenticated, Instance::FlagSets] {
         let relay = relay(instance);
-        let with: [fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions; 4] = [
+        let with: [fn(Options) -> Options; 4] = [
             plain,
             |options| options.api_key(""),
             |options| options.api_key("wrong-key-0815"),
@@ -71,7 +73,7 @@ async fn any_other_failure_is_an_error_with_its_cause() {
         (&beside_the_prefix, "", "404"),
         (&below_the_relay_proxy, "", "404"),
     ] {
-        let with_key = |options: GoFeatureFlagOptions| options.api_key(key);
+        let with_key = |options: Options| options.api_key(key);
         for (surface, started) in started_in_process(endpoint, with_key).await {
             let place = format!("{surface} at {endpoint}");
             assert!(started.is_ok(), "{place}: {started:?}");
@@ -126,7 +128,7 @@ async fn with_a_last_known_good_file_a_client_starts_without_its_relay_proxy() {
     let endpoint = relay.endpoint().to_owned();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("flags");
-    let keeping = |options: GoFeatureFlagOptions| options.last_known_good_file(file.clone());
+    let keeping = |options: Options| options.last_known_good_file(file.clone());
     for surface in in_process_surfaces(&endpoint, keeping).await {
         surface.goff.shutdown(PATIENCE).await;
         assert!(file.exists(), "{surface}");

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::counting::{Recorded, check, check_twice};
 use crate::failing_hook::Failing;
 use crate::recording_transport::RecordingTransport;
-use crate::surfaces::{Typed, User, in_process_surfaces, open_feature_client, plain};
+use crate::surfaces::{Options, Typed, User, in_process_surfaces, open_feature_client, plain};
 
 /// GOFF-COLL-010, GOFF-COLL-021, GOFF-COLL-022, GOFF-IP-012, GOFF-IP-016.
 #[tokio::test]
@@ -46,15 +46,13 @@ async fn another_hook_that_fails_changes_nothing() {
         ("no-such-flag", Some("FLAG_NOT_FOUND"), FAILURE),
     ] {
         let goff = connect(relay).await;
-        let (_registry, client_without_hook) = open_feature_client(&goff).await;
+        let (_registry, sdk) = open_feature_client(&goff).await;
         let failing = Failing::default();
-        let evaluating = client_without_hook.with_hook(failing.clone());
+        let sdk = sdk.with_hook(failing.clone());
         let user = User::new(format!("counted in process, another hook fails, {flag}"));
         let context = EvaluationContext::default().with_targeting_key(user.key());
         for failed in 1..=3 {
-            let details = evaluating
-                .get_string_details(flag, Some(&context), None)
-                .await;
+            let details = sdk.get_string_details(flag, Some(&context), None).await;
             let found = details.err().map(|error| error.code.to_string());
             assert_eq!(found.as_deref(), code, "{flag}");
             assert_eq!(failing.0.load(Ordering::Relaxed), failed, "runs of `error`");
@@ -63,6 +61,7 @@ async fn another_hook_that_fails_changes_nothing() {
     }
 }
 
+const VALUE: (&str, bool) = ("A", false);
 const DISABLED: (&str, bool) = ("SdkDefault", false);
 const FAILURE: (&str, bool) = ("SdkDefault", true);
 
@@ -114,19 +113,14 @@ fn unreadable(mut configuration: Value) -> Value {
 async fn the_relay_proxy_records_a_fallback() {
     let relay = relay(Instance::Open);
     let transport = RecordingTransport::new(unreadable);
-    let over = |options: GoFeatureFlagOptions| options.http_transport(transport.clone());
+    let over = |options: Options| options.http_transport(transport.clone());
     let text = Typed::Text("default");
     let cases = [
-        ("static_key", &text, "ok", ("A", false)),
+        ("static_key", &text, "ok", VALUE),
         ("disabled_string", &text, "disabled", DISABLED),
         ("null_value_key", &text, "null", ("absent", false)),
         // The relay proxy records its value, which the client cannot use.
-        (
-            "static_key",
-            &Typed::Bool(true),
-            "TYPE_MISMATCH",
-            ("A", false),
-        ),
+        ("static_key", &Typed::Bool(true), "TYPE_MISMATCH", VALUE),
         // The relay proxy answers TARGETING_KEY_MISSING; the first error stays.
         ("bucketing_key", &text, "PARSE_ERROR", FAILURE),
     ];
@@ -170,7 +164,7 @@ async fn the_relay_proxy_records_a_fallback() {
 async fn an_untracked_flag_is_not_recorded_after_a_fallback_either() {
     let relay = relay(Instance::Open);
     let transport = RecordingTransport::new(unreadable);
-    let over = |options: GoFeatureFlagOptions| options.http_transport(transport.clone());
+    let over = |options: Options| options.http_transport(transport.clone());
     for surface in in_process_surfaces(relay.endpoint(), over).await {
         let user = surface.user("fallback, not tracked");
         surface.evaluate("untracked_key", "default", &user).await;
@@ -184,7 +178,7 @@ async fn an_untracked_flag_is_not_recorded_after_a_fallback_either() {
 async fn a_fallback_without_a_relay_proxy_is_a_failure_of_the_client() {
     let (relay, collector) = (own_relay(Instance::Open), relay(Instance::Open));
     let transport = RecordingTransport::new(unreadable);
-    let over = |options: GoFeatureFlagOptions| {
+    let over = |options: Options| {
         options
             .http_transport(transport.clone())
             .data_collector_base_url(collector.endpoint())
@@ -215,7 +209,7 @@ async fn a_fallback_without_a_relay_proxy_is_a_failure_of_the_client() {
 async fn a_fallback_with_an_unknown_fate_is_counted_and_not_recorded() {
     let relay = own_relay(Instance::Open);
     let transport = RecordingTransport::new(unreadable);
-    let over = |options: GoFeatureFlagOptions| {
+    let over = |options: Options| {
         options
             .http_transport(transport.clone())
             .timeout(Duration::from_millis(500))

@@ -2,10 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use goff_provider::GoFeatureFlagOptions;
 use goff_tests_integration::{Instance, RelayProxy, own_relay};
 
-use crate::surfaces::{User, remote_surfaces};
+use crate::surfaces::{Options, User, remote_surfaces};
 
 #[tokio::test]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
@@ -13,7 +12,7 @@ async fn evaluations_fail_at_once_during_an_outage_and_work_after_it() {
     let relay = own_relay(Instance::Open);
     let port = relay.port();
     // A cache would hide the outage.
-    let uncached = |options: GoFeatureFlagOptions| options.disable_cache(true);
+    let uncached = |options: Options| options.disable_cache(true);
     let surfaces = remote_surfaces(relay.endpoint(), uncached).await;
     let john = User::john();
     for surface in &surfaces {

@@ -8,13 +8,14 @@ use std::time::Duration;
 use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions};
 use goff_tests_integration::{CollectedKind, Instance, own_relay, relay, request};
 use open_feature::EvaluationContext;
+use serde_json::Value;
 
 use crate::counting::{Recorded, check, check_twice};
 use crate::failing_hook::Failing;
-use crate::surfaces::{Typed, User, open_feature_client, remote_surfaces};
+use crate::surfaces::{Options, Typed, User, open_feature_client, remote_surfaces};
 
 /// Without a stream, whose opening would clear the cache between two evaluations.
-fn without_stream(options: GoFeatureFlagOptions) -> GoFeatureFlagOptions {
+fn without_stream(options: Options) -> Options {
     options.disable_cache_invalidation(true)
 }
 
@@ -98,7 +99,7 @@ async fn the_server_records_one_of_the_callers_that_share_a_request() {
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn the_client_records_an_evaluation_that_was_refused() {
     let (collector, relay) = (relay(Instance::Open), relay(Instance::Authenticated));
-    let options = |options: GoFeatureFlagOptions| {
+    let options = |options: Options| {
         options
             .api_key("wrong")
             .data_collector_base_url(collector.endpoint())
@@ -109,13 +110,11 @@ async fn the_client_records_an_evaluation_that_was_refused() {
             let seen = surface.evaluate("static_key", "default", &user).await;
             assert_ne!(seen.outcome(), "ok", "{surface}");
         }
-        let client = &[("SdkDefault", true), ("SdkDefault", true)];
+        let client = &[("SdkDefault", true); 2];
         check(&surface.name, &surface.goff, collector, &user, &[], client).await;
         let server = relay.recorded_events(CollectedKind::Feature).read();
-        assert!(
-            server.iter().all(|event| event["userKey"] != user.key()),
-            "{surface}"
-        );
+        let is_other = |event: &Value| event["userKey"] != user.key();
+        assert!(server.iter().all(is_other), "{surface}");
     }
 }
 
@@ -128,8 +127,7 @@ async fn the_client_records_an_evaluation_that_reached_no_relay_proxy() {
     let unreachable = tokio::net::TcpSocket::new_v4().unwrap();
     unreachable.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let endpoint = format!("http://{}", unreachable.local_addr().unwrap());
-    let options =
-        |options: GoFeatureFlagOptions| options.data_collector_base_url(collector.endpoint());
+    let options = |options: Options| options.data_collector_base_url(collector.endpoint());
     for surface in remote_surfaces(&endpoint, options).await {
         let user = surface.user("counted, unreachable");
         let seen = surface.evaluate("static_key", "default", &user).await;
@@ -144,16 +142,15 @@ async fn the_client_records_an_evaluation_that_reached_no_relay_proxy() {
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn an_evaluation_with_an_unknown_fate_is_counted_and_not_recorded() {
     let relay = own_relay(Instance::Open);
-    let adjust = |options: GoFeatureFlagOptions| {
+    let adjust = |options: Options| {
         options
             .timeout(Duration::from_millis(500))
             .disable_cache_invalidation(true)
     };
     for surface in remote_surfaces(relay.endpoint(), adjust).await {
         // So that the request uses a pooled connection.
-        surface
-            .evaluate("default_key", "default", &User::new("earlier"))
-            .await;
+        let earlier = User::new("earlier");
+        surface.evaluate("default_key", "default", &earlier).await;
         let user = surface.user("counted, unknown");
         relay.signal("STOP").unwrap();
         let seen = surface.evaluate("static_key", "default", &user).await;
@@ -179,11 +176,8 @@ async fn another_hook_that_fails_changes_nothing() {
     let user = User::new("counted, another hook fails");
     let context = EvaluationContext::default().with_targeting_key(user.key());
     for failed in 1..=3 {
-        let details = client
-            .get_string_details("static_key", Some(&context), None)
-            .await
-            .unwrap();
-        assert_eq!(details.value, "a");
+        let details = client.get_string_details("static_key", Some(&context), None);
+        assert_eq!(details.await.unwrap().value, "a");
         assert_eq!(failing.0.load(Ordering::Relaxed), failed, "runs of `error`");
     }
     let client = &[("A", false), ("A", false)];

@@ -52,22 +52,19 @@ pub(super) fn seen_with<T>(
     value: impl FnOnce(T) -> Value,
 ) -> Seen {
     match details {
-        Ok(details) => Seen {
-            value: value(details.value),
-            reason: details
-                .reason
-                .map(|reason| reason.to_string())
-                .unwrap_or_default(),
-            variant: details.variant,
-            metadata: details
-                .flag_metadata
-                .values
-                .into_iter()
-                .map(|(key, value)| (key, scalar(value)))
-                .collect(),
-            error_code: None,
-            message: String::new(),
-        },
+        Ok(details) => {
+            let metadata = details.flag_metadata.values.into_iter();
+            Seen {
+                value: value(details.value),
+                reason: details
+                    .reason
+                    .as_ref()
+                    .map_or_else(String::new, ToString::to_string),
+                variant: details.variant,
+                metadata: metadata.map(|(key, value)| (key, scalar(value))).collect(),
+                ..Seen::default()
+            }
+        }
         Err(error) => Seen {
             value: default,
             reason: "ERROR".to_owned(),
@@ -94,12 +91,11 @@ pub(super) fn json_of(value: &open_feature::Value) -> Value {
         open_feature::Value::Float(value) => json!(value),
         open_feature::Value::String(value) => json!(value),
         open_feature::Value::Array(items) => items.iter().map(json_of).collect(),
-        open_feature::Value::Struct(object) => Value::Object(
-            object
-                .fields
-                .iter()
+        open_feature::Value::Struct(object) => {
+            let fields = object.fields.iter();
+            fields
                 .map(|(name, value)| (name.clone(), json_of(value)))
-                .collect(),
-        ),
+                .collect()
+        }
     }
 }

@@ -42,9 +42,24 @@ fn evaluate(relay: &EmbeddedRelay) -> io::Result<String> {
 }
 
 fn is_value(answer: &io::Result<String>) -> bool {
-    answer
-        .as_ref()
-        .is_ok_and(|answer| answer.starts_with("HTTP/1.1 200") && answer.contains("\"value\":true"))
+    let is_value =
+        |answer: &String| answer.starts_with("HTTP/1.1 200") && answer.contains("\"value\":true");
+    answer.as_ref().is_ok_and(is_value)
+}
+
+fn assert_silent(relay: &EmbeddedRelay) {
+    let silence = evaluate(relay).unwrap_err();
+    let is_timeout = matches!(silence.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut);
+    assert!(is_timeout, "{silence}");
+}
+
+/// Waits, with a limit.
+fn until(holds: impl Fn() -> bool) {
+    let give_up = Instant::now() + Duration::from_secs(10);
+    while !holds() {
+        assert!(Instant::now() < give_up);
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -69,11 +84,7 @@ fn each_fault_takes_effect_and_ends() {
     assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
 
     relay.inject(Fault::silence().times(1));
-    let silence = evaluate(&relay).unwrap_err();
-    assert!(
-        matches!(silence.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
-        "{silence}"
-    );
+    assert_silent(&relay);
 
     let delay = Duration::from_millis(100);
     relay.inject(Fault::delay(delay).times(1));
@@ -122,11 +133,7 @@ fn a_stopped_relay_refuses_connections_and_starts_again_at_its_address() {
 fn a_paused_relay_accepts_connections_and_answers_when_it_resumes() {
     let relay = relay();
     relay.pause().unwrap();
-    let silence = evaluate(&relay).unwrap_err();
-    assert!(matches!(
-        silence.kind(),
-        ErrorKind::WouldBlock | ErrorKind::TimedOut
-    ));
+    assert_silent(&relay);
     relay.resume();
     assert!(is_value(&evaluate(&relay)));
     // A paused relay can be stopped and dropped.
@@ -138,11 +145,8 @@ fn a_paused_relay_accepts_connections_and_answers_when_it_resumes() {
 
 #[test]
 fn everything_is_served_below_the_path_prefix() {
-    let relay = EmbeddedRelay::builder()
-        .flags(FLAGS)
-        .path_prefix("/a/b/")
-        .start()
-        .unwrap();
+    let builder = EmbeddedRelay::builder().flags(FLAGS).path_prefix("/a/b/");
+    let relay = builder.start().unwrap();
     assert!(relay.endpoint().ends_with("/a/b"));
     let path = "/a/b/v1/feature/flag/eval";
     assert!(is_value(&exchange(address(&relay), "POST", path, CONTEXT)));
@@ -155,29 +159,19 @@ fn a_changed_file_is_loaded_and_a_malformed_one_is_not() {
     let path = directory.path().join("flags.json");
     let json = r#"{"flag": {"variations": {"a": 1}, "defaultRule": {"variation": "a"}}}"#;
     std::fs::write(&path, json).unwrap();
-    let relay = EmbeddedRelay::builder()
-        .flag_file(&path)
-        .poll_interval(Duration::from_millis(5))
-        .start()
-        .unwrap();
+    let builder = EmbeddedRelay::builder().flag_file(&path);
+    let relay = builder.poll_interval(Duration::from_millis(5)).start();
+    let relay = relay.unwrap();
     let value_is = |value: &str| {
-        evaluate(&relay)
-            .unwrap()
-            .contains(&format!("\"value\":{value},"))
-    };
-    let until = |holds: &dyn Fn() -> bool| {
-        let give_up = Instant::now() + Duration::from_secs(10);
-        while !holds() {
-            assert!(Instant::now() < give_up);
-            std::thread::yield_now();
-        }
+        let member = format!("\"value\":{value},");
+        evaluate(&relay).unwrap().contains(&member)
     };
     assert!(value_is("1"));
     std::fs::write(&path, "{").unwrap();
-    until(&|| relay.load_error().is_some());
+    until(|| relay.load_error().is_some());
     assert!(value_is("1"));
     std::fs::write(&path, json.replace('1', "2")).unwrap();
-    until(&|| value_is("2"));
+    until(|| value_is("2"));
     assert_eq!(relay.load_error(), None);
     // Takes effect at once, and changes the file.
     relay.set_flags(&json.replace('1', "3")).unwrap();
@@ -188,20 +182,15 @@ fn a_changed_file_is_loaded_and_a_malformed_one_is_not() {
 /// docs/relay-protocol.md 12: it is not the time of a change.
 #[test]
 fn the_time_of_the_last_load_advances_without_a_change() {
-    let relay = EmbeddedRelay::builder()
-        .flags(FLAGS)
-        .poll_interval(Duration::from_millis(1))
-        .start()
-        .unwrap();
+    let builder = EmbeddedRelay::builder().flags(FLAGS);
+    let relay = builder.poll_interval(Duration::from_millis(1)).start();
+    let relay = relay.unwrap();
     let loaded = || {
         let answer = exchange(address(&relay), "GET", "/info", "").unwrap();
         answer.split_once("cacheRefresh").unwrap().1.to_owned()
     };
     let first = loaded();
-    let give_up = Instant::now() + Duration::from_secs(10);
-    while loaded() == first {
-        assert!(Instant::now() < give_up);
-    }
+    until(|| loaded() != first);
 }
 
 #[test]
@@ -216,14 +205,13 @@ fn flags_that_cannot_be_loaded_are_an_error_of_start() {
     sets.set_flags(FLAGS).unwrap_err();
 }
 
-async fn stream(
-    relay: &EmbeddedRelay,
-) -> tokio_tungstenite::WebSocketStream<tokio::net::TcpStream> {
+type Stream = tokio_tungstenite::WebSocketStream<tokio::net::TcpStream>;
+
+async fn stream(relay: &EmbeddedRelay) -> Stream {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let open = relay.change_streams();
-    let mut stream = tokio::net::TcpStream::connect(address(relay))
-        .await
-        .unwrap();
+    let stream = tokio::net::TcpStream::connect(address(relay)).await;
+    let mut stream = stream.unwrap();
     let request = "GET /stream/v1/ws/flag/change HTTP/1.1\r\nHost: relay\r\nConnection: Upgrade\r\n\
                    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -238,16 +226,25 @@ async fn stream(
     while relay.change_streams() == open {
         tokio::task::yield_now().await;
     }
-    tokio_tungstenite::WebSocketStream::from_raw_socket(stream, Role::Client, None).await
+    Stream::from_raw_socket(stream, Role::Client, None).await
+}
+
+/// The next message, except pings.
+async fn text(stream: &mut Stream) -> String {
+    loop {
+        match stream.next().await.unwrap().unwrap() {
+            Message::Ping(_) => {}
+            Message::Text(text) => return text.to_string(),
+            other => return format!("no text: {other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_silent_change_stream_stays_open_and_sends_nothing() {
-    let relay = EmbeddedRelay::builder()
-        .flags(FLAGS)
-        .ping_interval(Duration::from_millis(5))
-        .start()
-        .unwrap();
+    let builder = EmbeddedRelay::builder().flags(FLAGS);
+    let relay = builder.ping_interval(Duration::from_millis(5)).start();
+    let relay = relay.unwrap();
     let mut stream = stream(&relay).await;
     assert!(matches!(stream.next().await, Some(Ok(Message::Ping(_)))));
     relay.silence_change_streams(true);
@@ -255,38 +252,19 @@ async fn a_silent_change_stream_stays_open_and_sends_nothing() {
     // Messages from before the silence may still arrive.
     let quiet = Duration::from_millis(100);
     while let Ok(received) = tokio::time::timeout(quiet, stream.next()).await {
-        assert!(
-            matches!(received, Some(Ok(Message::Ping(_)))),
-            "{received:?}"
-        );
+        let is_ping = matches!(received, Some(Ok(Message::Ping(_))));
+        assert!(is_ping, "{received:?}");
     }
     relay.silence_change_streams(false);
-    loop {
-        match stream.next().await.unwrap().unwrap() {
-            Message::Ping(_) => {}
-            Message::Text(text) => {
-                assert!(
-                    text.starts_with(r#"{"added":{},"deleted":{"flag":{"#),
-                    "{text}"
-                );
-                break;
-            }
-            other => panic!("{other:?}"),
-        }
-    }
+    let change = text(&mut stream).await;
+    let start = r#"{"added":{},"deleted":{"flag":{"#;
+    assert!(change.starts_with(start), "{change}");
     relay.announce("no JSON");
-    let text = loop {
-        if let Message::Text(text) = stream.next().await.unwrap().unwrap() {
-            break text;
-        }
-    };
-    assert_eq!(text, "no JSON");
+    assert_eq!(text(&mut stream).await, "no JSON");
     relay.stop().unwrap();
     while let Some(Ok(received)) = stream.next().await {
-        assert!(
-            matches!(received, Message::Ping(_)),
-            "the stream ends without a close frame"
-        );
+        // The stream ends without a close frame.
+        assert!(matches!(received, Message::Ping(_)), "{received:?}");
     }
 }
 
@@ -296,12 +274,7 @@ async fn a_large_message_arrives_in_fragments() {
     let mut stream = stream(&relay).await;
     for size in [10, 5_000, 100_000] {
         relay.announce(&"x".repeat(size));
-        let text = loop {
-            if let Message::Text(text) = stream.next().await.unwrap().unwrap() {
-                break text;
-            }
-        };
-        assert_eq!(text.len(), size);
+        assert_eq!(text(&mut stream).await.len(), size);
     }
 }
 
@@ -323,11 +296,8 @@ async fn a_test_can_wait_for_collected_events() {
 
 #[test]
 fn beyond_its_capacity_the_oldest_events_are_dropped() {
-    let relay = EmbeddedRelay::builder()
-        .flags(FLAGS)
-        .keep_events(2)
-        .start()
-        .unwrap();
+    let builder = EmbeddedRelay::builder().flags(FLAGS).keep_events(2);
+    let relay = builder.start().unwrap();
     for user in ["a", "b", "c"] {
         let body = CONTEXT.replace("user", user);
         exchange(address(&relay), "POST", "/v1/feature/flag/eval", &body).unwrap();

@@ -28,11 +28,8 @@ pub(crate) async fn check_twice(
         for event in check(&place, &surface.goff, exporter, &user, server, client).await {
             assert_eq!(event["key"], flag, "{place}");
             if event["value"] != "a" {
-                assert_eq!(
-                    event["value"],
-                    surface.recorded_default(&default),
-                    "{place}"
-                );
+                let expected = surface.recorded_default(&default);
+                assert_eq!(event["value"], expected, "{place}");
             }
         }
     }

@@ -72,10 +72,8 @@ impl History {
     pub(crate) fn judge(&self, flag: usize, value: i64, began: Instant) -> Result<(), String> {
         let answered = Instant::now();
         self.with(flag, |flag| {
-            let written = usize::try_from(value)
-                .ok()
-                .and_then(|value| Some((value, flag.written.get(value)?)));
-            let Some((value, _)) = written else {
+            let index = usize::try_from(value).ok();
+            let Some(value) = index.filter(|index| *index < flag.written.len()) else {
                 return Err(format!("{value} was never written"));
             };
             let replaced = flag.seen.get(value + 1).copied().flatten();

@@ -29,8 +29,8 @@ const GROWTH: u64 = 24 << 20;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs a relay proxy: cargo xtask integration"]
 async fn clients_are_right_in_time_and_bounded_in_memory_under_faults() {
-    let duration =
-        Duration::from_secs(number_from_environment("GOFF_STRESS_SECONDS").unwrap_or(10));
+    let seconds = number_from_environment("GOFF_STRESS_SECONDS").unwrap_or(10);
+    let duration = Duration::from_secs(seconds);
     let seed = number_from_environment("GOFF_SEED").unwrap_or_else(|| {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         now.map_or(0, |now| u64::from(now.subsec_nanos()))
@@ -98,64 +98,35 @@ async fn clients_are_right_in_time_and_bounded_in_memory_under_faults() {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let evaluations = count(&tally.values) + count(&tally.errors);
     let wrong = tally.wrong.lock().unwrap();
+    let (errors, edits) = (count(&tally.errors), history.loaded() - FLAGS);
+    let longest = Duration::from_millis(count(&tally.longest_ms));
+    println!("{evaluations} evaluations, {errors} errors; the longest took {longest:?}");
+    println!("{edits} edits loaded; {faults:?}");
+    let in_process = count(&tally_in_process.values);
+    let longest_in_process = Duration::from_millis(count(&tally_in_process.longest_ms));
     println!(
-        "{evaluations} evaluations, {} errors; the longest took {} ms; {} edits loaded; {faults:?}",
-        count(&tally.errors),
-        count(&tally.longest_ms),
-        history.loaded() - FLAGS,
-    );
-    let evaluations_in_process = count(&tally_in_process.values);
-    println!(
-        "{evaluations_in_process} evaluations in process; the longest took {} ms; {stats_in_process:?}",
-        count(&tally_in_process.longest_ms)
+        "{in_process} in process; the longest took {longest_in_process:?}; {stats_in_process:?}"
     );
     println!("{stats:?}; before the shutdown the stream and its reconnections were {stream:?}");
-    println!(
-        "resident: {} KiB after a third, {} KiB at most since",
-        warm / 1024,
-        highest / 1024
-    );
+    println!("resident: {warm} bytes after a third, {highest} bytes at most since");
 
     assert!(wrong.is_empty(), "wrong values: {:#?}", *wrong);
     let wrong = tally_in_process.wrong.lock().unwrap();
     assert!(wrong.is_empty(), "wrong values in process: {:#?}", *wrong);
     assert_eq!(count(&tally_in_process.errors), 0, "{stats_in_process:?}");
-    assert!(
-        Duration::from_millis(count(&tally_in_process.longest_ms)) <= GRACE,
-        "an evaluation in process took {} ms",
-        count(&tally_in_process.longest_ms)
-    );
-    assert_eq!(
-        report_in_process.recorded, evaluations_in_process,
-        "{report_in_process:?}"
-    );
-    let bound = TIMEOUT + GRACE;
-    assert!(
-        Duration::from_millis(count(&tally.longest_ms)) <= bound,
-        "an evaluation took {} ms",
-        count(&tally.longest_ms)
-    );
+    assert!(longest_in_process <= GRACE, "{longest_in_process:?}");
+    assert_eq!(report_in_process.recorded, in_process);
+    assert!(longest <= TIMEOUT + GRACE, "{longest:?}");
     for report in [&report, &report_in_process] {
-        assert_eq!(
-            report.recorded,
-            report.delivered + report.dropped + report.pending,
-            "{report:?}"
-        );
+        let counted = report.delivered + report.dropped + report.pending;
+        assert_eq!(report.recorded, counted, "{report:?}");
     }
-    assert_eq!(
-        stats.hits + stats.misses + stats.shared,
-        evaluations,
-        "{stats:?}"
-    );
+    let looked_up = stats.hits + stats.misses + stats.shared;
+    assert_eq!(looked_up, evaluations, "{stats:?}");
     // Hits and joined requests are recorded; misses are recorded if nothing was evaluated.
-    assert!(
-        (stats.hits + stats.shared..=evaluations - stats.usage.unknown).contains(&report.recorded),
-        "{stats:?}"
-    );
-    assert!(
-        highest <= warm + GROWTH,
-        "{warm} bytes resident became {highest}"
-    );
+    let recorded = stats.hits + stats.shared..=evaluations - stats.usage.unknown;
+    assert!(recorded.contains(&report.recorded), "{stats:?}");
+    assert!(highest <= warm + GROWTH, "{warm} bytes became {highest}");
     // Otherwise the run tested nothing.
     assert!(
         history.loaded() > FLAGS
@@ -224,10 +195,8 @@ async fn evaluate(
     end: &AtomicBool,
 ) {
     // Tasks share a context, and therefore requests.
-    let contexts: Vec<EvaluationContext> = [format!("task-{task}"), "shared".to_owned()]
-        .into_iter()
-        .map(|key| EvaluationContext::builder().targeting_key(key).build())
-        .collect();
+    let contexts = [format!("task-{task}"), "shared".to_owned()]
+        .map(|key| EvaluationContext::builder().targeting_key(key).build());
     while !end.load(Ordering::Relaxed) {
         let flag = random.below(FLAGS as u64) as usize;
         let context = &contexts[random.below(2) as usize];
@@ -262,10 +231,8 @@ async fn observe(port: SocketAddr, history: Arc<History>, end: Arc<AtomicBool>) 
             let answer = answer.json();
             for evaluated in answer["flags"].as_array().into_iter().flatten() {
                 let number = |value: &Value| usize::try_from(value.as_u64()?).ok();
-                let flag = evaluated["key"]
-                    .as_str()
-                    .and_then(|key| key.strip_prefix("stress-"))
-                    .and_then(|flag| flag.parse().ok());
+                let flag = evaluated["key"].as_str();
+                let flag = flag.and_then(|key| key.strip_prefix("stress-")?.parse().ok());
                 if let (Some(flag), Some(value)) = (flag, number(&evaluated["value"])) {
                     history.see(flag, value);
                 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, ETAG, HeaderName, HeaderValue, IF_NONE_MATCH};
 use hyper::{HeaderMap, Response, StatusCode};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// The release of the relay proxy whose answers these are, with a mark.
 pub(super) const VERSION: &str = "1.55.2+embedded";
@@ -87,9 +87,7 @@ impl Answer {
             Content::Json(body) => ("application/json", written(body)),
             Content::Failure { message, error } => {
                 let mut body = json!({"message": message});
-                if is_debug {
-                    body["error"] = error.into();
-                }
+                add(&mut body, "error", is_debug.then(|| error.into()));
                 ("application/json", written(body))
             }
             Content::Text(text) => ("text/plain; charset=utf-8", text.to_owned()),
@@ -137,8 +135,23 @@ pub(super) fn hash(text: &str) -> u64 {
 /// An error in the shape of the OFREP endpoints.
 pub(super) fn ofrep_error(code: &str, details: &str, key: Option<&str>) -> Value {
     let mut body = json!({"errorCode": code, "errorDetails": details});
-    if let Some(key) = key {
-        body["key"] = key.into();
-    }
+    add(&mut body, "key", key.map(Into::into));
     body
+}
+
+/// A member that is left out when empty.
+pub(super) fn text(text: &str) -> Option<Value> {
+    (!text.is_empty()).then(|| text.into())
+}
+
+/// A member that is left out when empty.
+pub(super) fn object(members: Map<String, Value>) -> Option<Value> {
+    (!members.is_empty()).then_some(Value::Object(members))
+}
+
+/// Adds a member, unless it is left out.
+pub(super) fn add(body: &mut Value, name: &str, value: Option<Value>) {
+    if let (Some(value), Some(body)) = (value, body.as_object_mut()) {
+        body.insert(name.to_owned(), value);
+    }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use goff_engine::{ErrorCode, Evaluation, FlagContext, Reason, SDK_DEFAULT, Timestamp};
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, ofrep_error};
+use super::answer::{Answer, add, object, ofrep_error, text};
 use super::context::Context;
 use super::date::unix_seconds;
 use super::event::server_event;
@@ -288,19 +288,4 @@ fn bulk_state(mut state: Evaluated) -> Evaluated {
         state.error_code = "TYPE_MISMATCH".to_owned();
     }
     state
-}
-
-fn text(text: &str) -> Option<Value> {
-    (!text.is_empty()).then(|| text.into())
-}
-
-fn object(members: Map<String, Value>) -> Option<Value> {
-    (!members.is_empty()).then_some(Value::Object(members))
-}
-
-/// Adds a member that is left out when empty.
-fn add(body: &mut Value, name: &str, value: Option<Value>) {
-    if let (Some(value), Some(body)) = (value, body.as_object_mut()) {
-        body.insert(name.to_owned(), value);
-    }
 }

@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use serde_json::{Map, Value, json};
 
+use super::answer::{add, object, text};
 use super::context::Context;
 use super::date::unix_seconds;
 
@@ -18,9 +19,8 @@ pub(super) fn server_event(event: &mut Value, context: &Context) {
     event["userKey"] = context.key().into();
     event["creationDate"] = unix_seconds(SystemTime::now()).into();
     event["source"] = "SERVER".into();
-    if let Some(metadata) = context.exporter_metadata().filter(|map| !map.is_empty()) {
-        event["metadata"] = metadata.clone().into();
-    }
+    let metadata = context.exporter_metadata().cloned();
+    add(event, "metadata", object(metadata.unwrap_or_default()));
 }
 
 /// A feature event as an exporter writes it; `None` if a member has a wrong type: the relay proxy
@@ -44,10 +44,12 @@ pub(super) fn feature_event(
         "version": fields.text("version")?,
         "source": if source.is_empty() { "PROVIDER_CACHE" } else { source },
     });
-    add_context_kind(&mut exported, &fields)?;
-    if !metadata.is_empty() {
-        exported["metadata"] = metadata.into();
-    }
+    add(
+        &mut exported,
+        "contextKind",
+        text(fields.text("contextKind")?),
+    );
+    add(&mut exported, "metadata", object(metadata));
     Some(exported)
 }
 
@@ -66,16 +68,12 @@ pub(super) fn tracking_event(event: &Map<String, Value>) -> Option<Value> {
         "evaluationContext": fields.object("evaluationContext")?,
         "trackingEventDetails": fields.object("trackingEventDetails")?,
     });
-    add_context_kind(&mut exported, &fields)?;
+    add(
+        &mut exported,
+        "contextKind",
+        text(fields.text("contextKind")?),
+    );
     Some(exported)
-}
-
-fn add_context_kind(exported: &mut Value, fields: &Fields<'_>) -> Option<()> {
-    let context_kind = fields.text("contextKind")?;
-    if !context_kind.is_empty() {
-        exported["contextKind"] = context_kind.into();
-    }
-    Some(())
 }
 
 /// A time in seconds. Of a larger number, such as milliseconds, the first ten digits count.

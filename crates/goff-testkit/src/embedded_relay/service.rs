@@ -12,7 +12,7 @@ use hyper::{HeaderMap, Request, Response, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::answer::Answer;
+use super::answer::{Answer, add};
 use super::authentication::{Keys, selecting_key};
 use super::change_stream::{self, ChangeStreams};
 use super::collector::{Batch, Collected, CollectedEvent, CollectedKind};
@@ -228,9 +228,8 @@ impl Service {
         let named = |set: &FlagSet| Some((set.name.clone()?, rfc_3339(set.loaded_at())));
         let named: BTreeMap<String, String> = self.flag_sets.iter().filter_map(named).collect();
         let mut info = json!({"cacheRefresh": latest});
-        if !named.is_empty() {
-            info["flagsets"] = json!(named);
-        }
+        let named = (!named.is_empty()).then(|| json!(named));
+        add(&mut info, "flagsets", named);
         Answer::json(200, info)
     }
 }

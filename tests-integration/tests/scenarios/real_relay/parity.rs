@@ -286,8 +286,5 @@ async fn compare_events(relays: &[RelayProxy; 2], kind: CollectedKind) {
         sleep(Duration::from_millis(20)).await;
     }
     let seen = sorted(real.read());
-    assert_eq!(
-        seen, expected,
-        "{kind:?}: of the real one, of the embedded one"
-    );
+    assert_eq!(seen, expected, "{kind:?}: real, embedded");
 }

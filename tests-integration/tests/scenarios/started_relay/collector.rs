@@ -106,11 +106,8 @@ async fn shutdown_delivers_pending_events() {
         let report = surface.goff.shutdown(Duration::from_secs(10)).await;
         let delivered = (report.recorded, report.delivered);
         assert_eq!(delivered, (own as u64, own as u64), "{surface}: {report:?}");
-        assert_eq!(
-            (report.dropped, report.pending),
-            (0, 0),
-            "{surface}: {report:?}"
-        );
+        let lost = (report.dropped, report.pending);
+        assert_eq!(lost, (0, 0), "{surface}: {report:?}");
         let is_own = |event: &Value| event["userKey"] == user.key() && event["source"] == source;
         let events = relay.recorded_events(CollectedKind::Feature);
         let events = events.wait_for(own, is_own).await;

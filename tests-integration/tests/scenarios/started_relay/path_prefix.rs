@@ -20,10 +20,8 @@ async fn the_prefix_is_kept_with_or_without_a_final_slash() {
             let unknown = "no-such-flag";
             surface.fails(unknown, &john, "FLAG_NOT_FOUND").await;
             let all = surface.evaluate_all(&john).await.unwrap();
-            assert!(
-                all["static_key"].error().is_none(),
-                "{surface} at {endpoint}"
-            );
+            let error = all["static_key"].error();
+            assert!(error.is_none(), "{surface} at {endpoint}");
         }
     }
 }

@@ -1,22 +1,15 @@
 //! The cache: what it holds, for how long, and what a hit looks like.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use goff_client::{
-    ChangedFlags, ClientEvent, ErrorCode, EvaluationContext, EvaluationDetails, GoFeatureFlag,
-    Invalidation, Reason, RelayError, Resolution, StreamState,
-};
-use goff_testkit::ScriptedRelay;
-use serde_json::{Map, Value, json};
+use goff_client::{ChangedFlags, ClientEvent, Reason, Resolution, StreamState};
+use serde_json::json;
 
-use super::{change_of, goff, options, user};
+use super::*;
 
 fn metadata() -> Map<String, Value> {
-    json!({"test": "test1", "test2": false, "test3": 123.3})
-        .as_object()
-        .unwrap()
-        .clone()
+    object(json!({"test": "test1", "test2": false, "test3": 123.3}))
 }
 
 fn resolution(value: Value) -> Resolution {
@@ -86,23 +79,11 @@ async fn python_websocket_scenario() {
 async fn only_equal_evaluations_hit() {
     let relay = ScriptedRelay::new().with_value("a", 1).with_value("b", 2);
     let goff = goff(&relay).await;
-    let base = || user("user-1");
-    let with = |value: Value| {
-        EvaluationContext::builder()
-            .targeting_key("user-1")
-            .attribute("n", value)
-            .build()
-    };
-    let different = [
-        base(),
-        user("user-2"),
-        with(json!(1)),
-        with(json!(1.0)),
-        with(json!("1")),
-        with(json!(true)),
-        with(json!([1])),
-        with(json!({"n": 1})),
-    ];
+
+    let values = json!([1, 1.0, "1", true, [1], {"n": 1}]);
+    let values = values.as_array().unwrap().iter();
+    let with_values = values.map(|value| having("n", value.clone()));
+    let different: Vec<_> = with_values.chain([context(), user("user-2")]).collect();
     for context in &different {
         for flag_key in ["a", "b"] {
             let details = goff.evaluate(flag_key, context, 0).await;
@@ -149,9 +130,10 @@ async fn hit_of_a_disabled_flag_never_serves_its_value() {
     for default in [7_i64, 8] {
         check(&goff.evaluate("flag", &context, default).await, &default);
     }
+    let default = "x".to_owned();
     check(
-        &goff.evaluate("flag", &context, "x".to_owned()).await,
-        &"x".to_owned(),
+        &goff.evaluate("flag", &context, default.clone()).await,
+        &default,
     );
     assert_eq!(relay.requests().len(), 1);
     assert_eq!(goff.stats().hits, 4);
@@ -176,10 +158,7 @@ async fn null_and_a_mismatch_on_a_hit_leave_the_entry_as_it_is() {
         let mismatch = goff.evaluate("text", &context, true).await;
         assert_eq!(mismatch.error().unwrap().code(), ErrorCode::TypeMismatch);
         let text = goff.evaluate("text", &context, String::new()).await;
-        assert_eq!(
-            (text.value.as_str(), text.reason()),
-            ("on", &Reason::Cached)
-        );
+        assert_eq!((&*text.value, text.reason()), ("on", &Reason::Cached));
     }
     assert_eq!(relay.requests().len(), 2);
 }
@@ -187,20 +166,10 @@ async fn null_and_a_mismatch_on_a_hit_leave_the_entry_as_it_is() {
 /// GOFF-CACHE-005; docs/python-parity.md A40.
 #[tokio::test]
 async fn answers_not_cacheable_and_errors_are_not_cached() {
+    let fleeting = resolution(json!(true)).with_cacheable(false);
     let relay = ScriptedRelay::new()
-        .with_answer(
-            "fleeting",
-            Ok(resolution(json!(true)).with_cacheable(false)),
-        )
-        .with_answer(
-            "broken",
-            Err(RelayError::Status {
-                status: 500,
-                path: "/v1/feature/broken/eval".to_owned(),
-                message: None,
-                code: ErrorCode::General,
-            }),
-        );
+        .with_answer("fleeting", Ok(fleeting))
+        .with_answer("broken", Err(status(500)));
     let goff = goff(&relay).await;
     for flag_key in ["fleeting", "broken", "unknown"] {
         for _ in 0..3 {
@@ -210,21 +179,16 @@ async fn answers_not_cacheable_and_errors_are_not_cached() {
     assert_eq!(relay.requests().len(), 9);
     assert_eq!(goff.stats().hits, 0);
     relay.set_answer("broken", Ok(resolution(json!(true))));
-    assert_eq!(
-        reason(&goff, "broken", "user-1").await,
-        Reason::TargetingMatch
-    );
-    assert_eq!(reason(&goff, "broken", "user-1").await, Reason::Cached);
+    for expected in [Reason::TargetingMatch, Reason::Cached] {
+        assert_eq!(reason(&goff, "broken", "user-1").await, expected);
+    }
 }
 
 /// The context cannot be sent.
 #[tokio::test]
 async fn unreadable_context_is_refused_before_the_cache() {
-    let relay = ScriptedRelay::new().with_value("flag", true);
-    let goff = goff(&relay).await;
-    let context = EvaluationContext::builder()
-        .attribute("rate", f64::NAN)
-        .build();
+    let (relay, goff) = serving(true).await;
+    let context = having("rate", f64::NAN);
     for _ in 0..2 {
         let details = goff.evaluate("flag", &context, false).await;
         assert_eq!(details.error().unwrap().code(), ErrorCode::InvalidContext);
@@ -239,8 +203,7 @@ async fn unreadable_context_is_refused_before_the_cache() {
 async fn disable_cache_makes_every_evaluation_a_request() {
     for (disable, requests) in [(false, 1), (true, 3)] {
         let relay = ScriptedRelay::new().with_value("flag", true);
-        let options = options(&relay).disable_cache(disable);
-        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let goff = connect(options(&relay).disable_cache(disable)).await;
         let mut subscription = goff.subscribe();
         for _ in 0..3 {
             assert!(goff.evaluate("flag", &user("user-1"), false).await.value);
@@ -248,12 +211,8 @@ async fn disable_cache_makes_every_evaluation_a_request() {
         assert_eq!(relay.requests().len(), requests);
         // Subscribers still get changes.
         goff.invalidation_sink().invalidate(change_of("flag"));
-        assert_eq!(
-            subscription.next().await,
-            Some(ClientEvent::ConfigurationChanged(ChangedFlags::Named(
-                named(&["flag"])
-            )))
-        );
+        let changed = ClientEvent::ConfigurationChanged(ChangedFlags::Named(named(&["flag"])));
+        assert_eq!(subscription.next().await, Some(changed));
     }
 }
 
@@ -267,22 +226,21 @@ async fn cache_size_bounds_the_cache() {
         if let Some(size) = size {
             options = options.cache_size(size);
         }
-        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let goff = connect(options).await;
         let excess = 100;
+        let newest = user(&(kept + excess - 1).to_string());
         for n in 0..kept + excess {
             goff.evaluate("flag", &user(&n.to_string()), false).await;
         }
-        let give_up = Instant::now() + Duration::from_secs(10);
+        let give_up = Instant::now() + secs(10);
         while goff.stats().evictions < excess {
             assert!(Instant::now() < give_up, "{:?}", goff.stats());
-            goff.evaluate("flag", &user(&(kept + excess - 1).to_string()), false)
-                .await;
+            goff.evaluate("flag", &newest, false).await;
         }
         assert_eq!(goff.stats().evictions, excess);
         // The oldest is evicted; the newest is cached.
         let before = relay.requests().len();
-        goff.evaluate("flag", &user(&(kept + excess - 1).to_string()), false)
-            .await;
+        goff.evaluate("flag", &newest, false).await;
         assert_eq!(relay.requests().len(), before);
         goff.evaluate("flag", &user("0"), false).await;
         assert_eq!(relay.requests().len(), before + 1);
@@ -294,13 +252,9 @@ async fn cache_size_bounds_the_cache() {
 #[tokio::test]
 async fn cache_ttl_bounds_staleness() {
     let relay = ScriptedRelay::new().with_value("flag", 1);
-    let ttl = Duration::from_millis(50);
-    let brief = GoFeatureFlag::connect(options(&relay).cache_ttl(ttl))
-        .await
-        .unwrap();
-    let endless = GoFeatureFlag::connect(options(&relay).cache_ttl(None))
-        .await
-        .unwrap();
+    let ttl = millis(50);
+    let brief = connect(options(&relay).cache_ttl(ttl)).await;
+    let endless = connect(options(&relay).cache_ttl(None)).await;
     let by_default = goff(&relay).await;
     let context = user("user-1");
     let start = Instant::now();
@@ -308,12 +262,8 @@ async fn cache_ttl_bounds_staleness() {
         assert_eq!(goff.evaluate("flag", &context, 0).await.value, 1);
     }
     let relay = relay.with_value("flag", 2);
-    let give_up = start + Duration::from_secs(10);
-    loop {
-        let value = brief.evaluate("flag", &context, 0).await.value;
-        if value == 2 {
-            break;
-        }
+    let give_up = start + secs(10);
+    while brief.evaluate("flag", &context, 0).await.value != 2 {
         assert!(Instant::now() < give_up, "it never expires");
         tokio::task::yield_now().await;
     }
@@ -347,10 +297,8 @@ async fn invalidations_are_events() {
         ChangedFlags::Named(named(&["a", "b"])),
         ChangedFlags::Unknown,
     ] {
-        assert_eq!(
-            subscription.next().await,
-            Some(ClientEvent::ConfigurationChanged(changed))
-        );
+        let changed = ClientEvent::ConfigurationChanged(changed);
+        assert_eq!(subscription.next().await, Some(changed));
     }
 }
 

@@ -1,22 +1,13 @@
 //! What the native API gives for every kind of answer.
 
-use std::sync::Arc;
-
-use goff_client::{
-    Attribute, ErrorCode, EvaluationContext, GoFeatureFlag, Origin, Reason, RelayError, Resolution,
-    ResolutionError, State,
-};
+use goff_client::{ContextView, Origin, Reason, Resolution, ResolutionError, State};
 use goff_core::EvaluationFailure;
-use goff_testkit::ScriptedRelay;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
-use super::{context, goff, options};
+use super::*;
 
 fn metadata() -> Map<String, Value> {
-    json!({"owner": "team-a", "nested": {"a": [1, null]}})
-        .as_object()
-        .unwrap()
-        .clone()
+    object(json!({"owner": "team-a", "nested": {"a": [1, null]}}))
 }
 
 fn answer(value: Value, reason: Reason) -> Result<Resolution, RelayError> {
@@ -37,10 +28,10 @@ fn failure(code: &str) -> Result<Resolution, RelayError> {
 /// GOFF-REM-003, GOFF-EVAL-007, GOFF-EVAL-009.
 #[tokio::test]
 async fn value_comes_with_variant_reason_version_and_whole_metadata() {
-    let relay = ScriptedRelay::new()
-        .with_answer("flag", answer(json!("on"), Reason::Other("OFFLINE".into())));
+    let answer = answer(json!("on"), Reason::Other("OFFLINE".into()));
+    let relay = ScriptedRelay::new().with_answer("flag", answer);
     let goff = goff(&relay).await;
-    let details = goff.evaluate("flag", &context(), "off".to_owned()).await;
+    let details = evaluate(&goff, "off".to_owned()).await;
     assert_eq!(details.value, "on");
     assert_eq!(details.reason().as_str(), "OFFLINE");
     assert_eq!(details.variant(), Some("A"));
@@ -104,11 +95,9 @@ async fn wrong_type_gives_the_default_and_keeps_the_metadata() {
     let relay = ScriptedRelay::new().with_answer("flag", answer(json!("on"), Reason::Static));
     let details = goff(&relay).await.evaluate("flag", &context(), true).await;
     assert!(details.value);
-    assert_eq!(details.error().unwrap().code(), ErrorCode::TypeMismatch);
-    assert_eq!(
-        details.error().unwrap().to_string(),
-        "flag `flag` holds a string, not a boolean"
-    );
+    assert_eq!(code(&details), ErrorCode::TypeMismatch);
+    let error = details.error().unwrap().to_string();
+    assert_eq!(error, "flag `flag` holds a string, not a boolean");
     assert_eq!(*details.metadata(), metadata());
 }
 
@@ -131,11 +120,8 @@ async fn value_deserializes_into_a_custom_type() {
     };
     let limits = goff.evaluate_as("limits", &context(), default()).await;
     assert_eq!(
-        limits.value,
-        Limits {
-            requests: 5,
-            window_seconds: 0.5
-        }
+        (limits.value.requests, limits.value.window_seconds),
+        (5, 0.5)
     );
     let broken = goff.evaluate_as("broken", &context(), default()).await;
     assert_eq!(broken.value, default());
@@ -161,10 +147,7 @@ async fn bulk_evaluation_gives_each_flag_its_value_or_its_error() {
     assert_eq!(flags["disabled"].value, Value::Null);
     assert!(flags["disabled"].is_disabled());
     assert_eq!(flags["failed"].value, Value::Null);
-    assert_eq!(
-        flags["failed"].error().unwrap().code(),
-        ErrorCode::TargetingKeyMissing
-    );
+    assert_eq!(code(&flags["failed"]), ErrorCode::TargetingKeyMissing);
     assert!(relay.requests()[0].context == context());
 }
 
@@ -174,9 +157,9 @@ async fn client_refuses_before_and_answers_after_initialization() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
     assert_eq!(goff.status().state, State::NotReady);
-    let details = goff.evaluate("flag", &context(), false).await;
+    let details = evaluate(&goff, false).await;
     assert!(!details.value);
-    assert_eq!(details.error().unwrap().code(), ErrorCode::ProviderNotReady);
+    assert_eq!(code(&details), ErrorCode::ProviderNotReady);
     let error = goff.evaluate_all(&context()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::ProviderNotReady);
     let outcome = goff.resolve("flag", &context()).await;
@@ -189,7 +172,7 @@ async fn client_refuses_before_and_answers_after_initialization() {
     goff.initialize().await.unwrap();
     goff.clone().initialize().await.unwrap();
     assert_eq!(goff.status().state, State::Ready);
-    assert!(goff.evaluate("flag", &context(), false).await.value);
+    assert!(evaluate(&goff, false).await.value);
 }
 
 /// Enrichment keeps the entries beside its own; `resolve` does not enrich. GOFF-CTX-006,
@@ -200,41 +183,35 @@ async fn evaluation_is_enriched_and_resolution_is_not() {
     let options = options(&relay)
         .disable_cache(true)
         .exporter_metadata("service", "checkout");
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
-    let context = EvaluationContext::builder()
-        .targeting_key("user-1")
-        .attribute("gofeatureflag", json!({"flagList": ["flag"]}))
-        .build();
+    let goff = connect(options).await;
+    let context = having("gofeatureflag", json!({"flagList": ["flag"]}));
     goff.evaluate("flag", &context, false).await;
     goff.evaluate_all(&context).await.unwrap();
     goff.resolve("flag", &context).await.result.unwrap();
-    let seen: Vec<Attribute> = relay
-        .requests()
-        .iter()
-        .map(|request| {
-            goff_client::ContextView::attribute(&request.context, "gofeatureflag")
-                .unwrap()
-                .to_attribute()
-        })
-        .collect();
+    let requests = relay.requests();
+    let seen = requests.iter().map(|request| {
+        let attribute = ContextView::attribute(&request.context, "gofeatureflag");
+        attribute.unwrap().to_attribute()
+    });
     let enriched = Attribute::from(json!({
         "flagList": ["flag"],
         "exporterMetadata": {"service": "checkout", "provider": "rust", "openfeature": true},
     }));
     let plain = Attribute::from(json!({"flagList": ["flag"]}));
-    assert_eq!(seen, [enriched.clone(), enriched, plain]);
+    assert_eq!(
+        seen.collect::<Vec<_>>(),
+        [enriched.clone(), enriched, plain]
+    );
 }
 
 #[tokio::test]
 async fn origin_is_where_the_flag_was_evaluated() {
+    let unreachable = RelayError::UnreachableFlagKey { reason: "is empty" };
     let relay = ScriptedRelay::new()
         .with_value("value", 1)
         .with_answer("failed", failure("FLAG_CONFIG"))
         .with_answer("refused", failure("INVALID_CONTEXT"))
-        .with_answer(
-            "unreachable",
-            Err(RelayError::UnreachableFlagKey { reason: "is empty" }),
-        );
+        .with_answer("unreachable", Err(unreachable));
     let goff = goff(&relay).await;
     for (flag_key, origin) in [
         ("value", Origin::Relay),
@@ -246,9 +223,7 @@ async fn origin_is_where_the_flag_was_evaluated() {
         let outcome = goff.resolve(flag_key, &context()).await;
         assert_eq!(outcome.origin, origin, "{flag_key}");
     }
-    let nan = EvaluationContext::builder()
-        .attribute("rate", f64::NAN)
-        .build();
+    let nan = having("rate", f64::NAN);
     let outcome = goff.resolve("value", &nan).await;
     assert_eq!(outcome.origin, Origin::NotEvaluated);
     let error = outcome.result.unwrap_err();
@@ -258,11 +233,10 @@ async fn origin_is_where_the_flag_was_evaluated() {
 
 #[tokio::test]
 async fn cancelled_evaluation_leaves_the_client_unchanged() {
-    let relay = ScriptedRelay::new().with_value("flag", true).manual();
-    let goff = goff(&relay).await;
+    let (relay, goff) = serving_manually(true).await;
     let given_up = tokio::spawn({
         let goff = goff.clone();
-        async move { goff.evaluate("flag", &context(), false).await.value }
+        async move { evaluate(&goff, false).await.value }
     });
     while relay.requests().is_empty() {
         tokio::task::yield_now().await;
@@ -270,24 +244,14 @@ async fn cancelled_evaluation_leaves_the_client_unchanged() {
     given_up.abort();
     assert!(given_up.await.unwrap_err().is_cancelled());
     assert!(relay.complete(0));
-    assert!(goff.evaluate("flag", &context(), false).await.value);
+    assert!(evaluate(&goff, false).await.value);
 }
 
 #[tokio::test]
 async fn two_clients_share_nothing() {
-    let (first, second) = (
-        ScriptedRelay::new().with_value("flag", "first"),
-        ScriptedRelay::new().with_value("flag", "second"),
-    );
-    let (a, b) = (goff(&first).await, goff(&second).await);
+    let ((first, a), (second, b)) = (serving("first").await, serving("second").await);
     let default = String::new;
-    assert_eq!(
-        a.evaluate("flag", &context(), default()).await.value,
-        "first"
-    );
-    assert_eq!(
-        b.evaluate("flag", &context(), default()).await.value,
-        "second"
-    );
+    assert_eq!(evaluate(&a, default()).await.value, "first");
+    assert_eq!(evaluate(&b, default()).await.value, "second");
     assert_eq!((first.requests().len(), second.requests().len()), (1, 1));
 }

@@ -1,29 +1,37 @@
 //! Starting, stopping, and starting again.
 
 use std::sync::mpsc;
-use std::task::{Context, Waker};
-use std::time::{Duration, Instant};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
 
 use goff_client::{
-    Attribute, ChangedFlags, ClientEvent, DeliveryReport, ErrorCode, EvaluationContext,
-    GoFeatureFlag, GoFeatureFlagOptions, InitializeError, Invalidation, Reason, RelayError, State,
-    StreamState,
+    ChangedFlags, ClientEvent, DeliveryReport, InitializeError, Reason, State, StreamState,
 };
-use goff_testkit::{Answer, FaultyServer, ScriptedRelay};
-use serde_json::{Map, Value, json};
-use tokio::runtime::{Handle, Runtime};
+use goff_testkit::{Answer, FaultyServer};
+use serde_json::json;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
-use super::{TIMEOUT, context, goff, hit, options};
+use super::*;
 
 /// How much longer than its timeout a shutdown may take.
-const GRACE: Duration = Duration::from_millis(100);
+const GRACE: Duration = millis(100);
 
-async fn evaluate(goff: &GoFeatureFlag) -> Result<Reason, ErrorCode> {
-    let details = goff.evaluate("flag", &context(), false).await;
+async fn outcome(goff: &GoFeatureFlag) -> Result<Reason, ErrorCode> {
+    let details = evaluate(goff, false).await;
     match details.error() {
         None => Ok(details.reason().clone()),
         Some(error) => Err(error.code()),
     }
+}
+
+async fn call(goff: GoFeatureFlag) -> Result<Reason, ErrorCode> {
+    outcome(&goff).await
+}
+
+fn shutting_down(goff: &GoFeatureFlag, timeout: Duration) -> JoinHandle<DeliveryReport> {
+    let goff = goff.clone();
+    tokio::spawn(async move { goff.shutdown(timeout).await })
 }
 
 #[track_caller]
@@ -32,36 +40,15 @@ fn adds_up(report: &DeliveryReport) {
     assert_eq!(report.recorded, sum, "{report:?}");
 }
 
-fn details(value: Value) -> Map<String, Value> {
-    value.as_object().unwrap().clone()
-}
-
 /// Waits until every task has ended.
 async fn no_task_is_left() {
     let metrics = Handle::current().metrics();
     let give_up = Instant::now() + TIMEOUT;
     while metrics.num_alive_tasks() > 0 {
-        assert!(
-            Instant::now() < give_up,
-            "{} tasks",
-            metrics.num_alive_tasks()
-        );
+        let tasks = metrics.num_alive_tasks();
+        assert!(Instant::now() < give_up, "{tasks} tasks");
         tokio::task::yield_now().await;
     }
-}
-
-fn both_runtimes() -> [Runtime; 2] {
-    [
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap(),
-        tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap(),
-    ]
 }
 
 /// NotReady, Ready and Closed, with their age, and what an evaluation gives in each.
@@ -72,23 +59,23 @@ async fn status_follows_the_lifecycle() {
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
     let not_ready = Err(ErrorCode::ProviderNotReady);
     assert_eq!(goff.status().state, State::NotReady);
-    assert_eq!(evaluate(&goff).await, not_ready);
+    assert_eq!(outcome(&goff).await, not_ready);
     assert!(goff.evaluate_all(&context()).await.is_err());
-    tokio::time::advance(Duration::from_secs(3)).await;
-    assert_eq!(goff.status().age, Duration::from_secs(3));
+    tokio::time::advance(secs(3)).await;
+    assert_eq!(goff.status().age, secs(3));
     goff.initialize().await.unwrap();
     assert_eq!(goff.status().state, State::Ready);
     assert_eq!(goff.status().age, Duration::ZERO);
     assert_eq!(goff.status().last_error, None);
-    assert_eq!(evaluate(&goff).await, Ok(Reason::Static));
-    tokio::time::advance(Duration::from_secs(2)).await;
+    assert_eq!(outcome(&goff).await, Ok(Reason::Static));
+    tokio::time::advance(secs(2)).await;
     // A second `initialize` changes nothing (GOFF-LIFE-002; docs/python-parity.md C23).
     goff.initialize().await.unwrap();
-    assert_eq!(goff.status().age, Duration::from_secs(2));
-    assert_eq!(evaluate(&goff).await, Ok(Reason::Cached));
+    assert_eq!(goff.status().age, secs(2));
+    assert_eq!(outcome(&goff).await, Ok(Reason::Cached));
     goff.shutdown(TIMEOUT).await;
     assert_eq!(goff.status().state, State::Closed);
-    assert_eq!(evaluate(&goff).await, not_ready);
+    assert_eq!(outcome(&goff).await, not_ready);
     assert_eq!(relay.requests().len(), 1);
 }
 
@@ -96,12 +83,9 @@ async fn status_follows_the_lifecycle() {
 /// docs/python-parity.md C23.
 #[tokio::test(start_paused = true)]
 async fn client_starts_again_after_shutdown() {
-    let relay = ScriptedRelay::new().with_value("flag", true);
-    let goff = goff(&relay).await;
+    let (relay, goff) = serving(true).await;
     hit(&goff, 3).await;
-    relay.set_collector_failure(Some(RelayError::RateLimited {
-        remaining: Duration::from_secs(1),
-    }));
+    relay.set_collector_failure(Some(rate_limited()));
     let report = goff.shutdown(TIMEOUT).await;
     adds_up(&report);
     assert_eq!((report.recorded, report.pending), (3, 3));
@@ -110,12 +94,11 @@ async fn client_starts_again_after_shutdown() {
     for _ in 0..3 {
         goff.initialize().await.unwrap();
         assert_eq!(goff.status().state, State::Ready);
-        assert_eq!(evaluate(&goff).await, Ok(Reason::Static));
-        assert_eq!(evaluate(&goff).await, Ok(Reason::Cached));
+        assert_eq!(outcome(&goff).await, Ok(Reason::Static));
+        assert_eq!(outcome(&goff).await, Ok(Reason::Cached));
         adds_up(&goff.shutdown(TIMEOUT).await);
     }
-    let delivered: usize = relay.batches().iter().map(|batch| batch.events.len()).sum();
-    assert_eq!(delivered, 6);
+    assert_eq!(sizes(&relay).iter().sum::<usize>(), 6);
     let stats = goff.stats();
     assert_eq!((stats.hits, stats.misses), (6, 4));
     assert_eq!(stats.usage.delivered, 6);
@@ -154,9 +137,10 @@ fn initialize_without_a_runtime_is_an_error() {
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
     let mut initialize = std::pin::pin!(goff.initialize());
     let mut context = Context::from_waker(Waker::noop());
+    let polled = initialize.as_mut().poll(&mut context);
     assert!(matches!(
-        initialize.as_mut().poll(&mut context),
-        std::task::Poll::Ready(Err(InitializeError::NoRuntime))
+        polled,
+        Poll::Ready(Err(InitializeError::NoRuntime))
     ));
     assert_eq!(goff.status().state, State::NotReady);
 }
@@ -166,8 +150,8 @@ fn initialize_without_a_runtime_is_an_error() {
 #[tokio::test(start_paused = true)]
 async fn shutdown_does_not_wait_for_an_interval() {
     let relay = ScriptedRelay::new().with_value("flag", true);
-    let options = options(&relay).data_flush_interval(Duration::from_millis(1_000_000));
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let options = options(&relay).data_flush_interval(millis(1_000_000));
+    let goff = connect(options).await;
     hit(&goff, 2).await;
     let start = tokio::time::Instant::now();
     let report = goff.shutdown(TIMEOUT).await;
@@ -178,20 +162,15 @@ async fn shutdown_does_not_wait_for_an_interval() {
 /// The batch in flight counts as pending. GOFF-LIFE-005.
 #[tokio::test(start_paused = true)]
 async fn shutdown_keeps_its_timeout_during_a_hanging_flush() {
-    let relay = ScriptedRelay::new().with_value("flag", true);
-    let goff = goff(&relay).await;
+    let (relay, goff) = serving(true).await;
     hit(&goff, 2).await;
-    relay.set_collector_delay(Some(Duration::from_secs(1_000)));
+    relay.set_collector_delay(Some(secs(1_000)));
     // This flush gives up; its delivery continues.
-    goff.flush(Duration::from_millis(10)).await;
+    goff.flush(millis(10)).await;
     let start = tokio::time::Instant::now();
-    let report = goff.shutdown(Duration::from_secs(2)).await;
-    assert!(start.elapsed() >= Duration::from_secs(2));
-    assert!(
-        start.elapsed() <= Duration::from_secs(2) + GRACE,
-        "{:?}",
-        start.elapsed()
-    );
+    let report = goff.shutdown(secs(2)).await;
+    let took = start.elapsed();
+    assert!((secs(2)..=secs(2) + GRACE).contains(&took), "{took:?}");
     adds_up(&report);
     assert_eq!((report.delivered, report.pending), (0, 2));
     no_task_is_left().await;
@@ -201,22 +180,15 @@ async fn shutdown_keeps_its_timeout_during_a_hanging_flush() {
 #[tokio::test(start_paused = true)]
 async fn evaluation_in_flight_finishes_or_is_refused_at_the_timeout() {
     for finishes in [true, false] {
-        let relay = ScriptedRelay::new().with_value("flag", true).manual();
-        let goff = goff(&relay).await;
-        let callers = [0, 1].map(|_| {
-            let goff = goff.clone();
-            tokio::spawn(async move { evaluate(&goff).await })
-        });
+        let (relay, goff) = serving_manually(true).await;
+        let callers = [0, 1].map(|_| tokio::spawn(call(goff.clone())));
         relay.wait_for_requests(1).await;
         tokio::task::yield_now().await;
         let start = tokio::time::Instant::now();
-        let stopping = tokio::spawn({
-            let goff = goff.clone();
-            async move { goff.shutdown(Duration::from_secs(2)).await }
-        });
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        let stopping = shutting_down(&goff, secs(2));
+        tokio::time::sleep(secs(1)).await;
         // New calls are refused.
-        assert_eq!(evaluate(&goff).await, Err(ErrorCode::ProviderNotReady));
+        assert_eq!(outcome(&goff).await, Err(ErrorCode::ProviderNotReady));
         assert!(goff.track("x", &context(), Map::new()).is_err());
         assert!(!stopping.is_finished());
         if finishes {
@@ -229,13 +201,13 @@ async fn evaluation_in_flight_finishes_or_is_refused_at_the_timeout() {
         let took = start.elapsed();
         if finishes {
             assert_eq!(results, (Ok(Reason::Static), Ok(Reason::Cached)));
-            assert_eq!(took, Duration::from_secs(1));
+            assert_eq!(took, secs(1));
             // The last flush includes the follower's event.
             assert_eq!((report.recorded, report.delivered), (1, 1));
         } else {
             let refused = Err(ErrorCode::ProviderNotReady);
             assert_eq!(results, (refused.clone(), refused));
-            assert!(took <= Duration::from_secs(2) + GRACE, "{took:?}");
+            assert!(took <= secs(2) + GRACE, "{took:?}");
             assert_eq!(report.recorded, 0);
         }
         no_task_is_left().await;
@@ -247,12 +219,10 @@ async fn evaluation_in_flight_finishes_or_is_refused_at_the_timeout() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
     for _ in 0..300 {
-        let relay = ScriptedRelay::new().with_value("flag", true).manual();
-        let goff = goff(&relay).await;
+        let (relay, goff) = serving_manually(true).await;
         let callers: Vec<_> = (0..8)
             .map(|_| {
-                let goff = goff.clone();
-                let mut caller = Box::pin(async move { evaluate(&goff).await });
+                let mut caller = Box::pin(call(goff.clone()));
                 // The evaluation is in flight before the shutdown starts.
                 let mut context = Context::from_waker(Waker::noop());
                 assert!(caller.as_mut().poll(&mut context).is_pending());
@@ -260,10 +230,7 @@ async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
             })
             .collect();
         relay.wait_for_requests(1).await;
-        let stopping = tokio::spawn({
-            let goff = goff.clone();
-            async move { goff.shutdown(TIMEOUT).await }
-        });
+        let stopping = shutting_down(&goff, TIMEOUT);
         let mut subscription = goff.subscribe();
         if goff.status().state != State::Closed {
             assert_eq!(subscription.next().await, Some(ClientEvent::Closed));
@@ -283,8 +250,8 @@ async fn events_of_evaluations_in_flight_are_delivered_by_shutdown() {
 async fn shutdown_does_not_wait_for_the_stream() {
     let silent = FaultyServer::start([]).await.unwrap();
     for url in [silent.url(), FaultyServer::refusing_url().await.unwrap()] {
-        let options = GoFeatureFlagOptions::new(&url).reconnect_interval(Duration::from_secs(60));
-        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let options = GoFeatureFlagOptions::new(&url).reconnect_interval(secs(60));
+        let goff = connect(options).await;
         let give_up = Instant::now() + TIMEOUT;
         while silent.connections() == 0
             || (url != silent.url() && goff.status().last_error.is_none())
@@ -292,18 +259,12 @@ async fn shutdown_does_not_wait_for_the_stream() {
             assert!(Instant::now() < give_up, "{:?}", goff.status());
             tokio::task::yield_now().await;
         }
-        assert_eq!(
-            goff.status().state,
-            State::Ready,
-            "docs/python-parity.md A22"
-        );
+        // docs/python-parity.md A22.
+        assert_eq!(goff.status().state, State::Ready);
         let start = Instant::now();
-        let report = goff.shutdown(Duration::from_secs(10)).await;
-        assert!(
-            start.elapsed() < Duration::from_secs(2),
-            "{:?}",
-            start.elapsed()
-        );
+        let report = goff.shutdown(secs(10)).await;
+        let took = start.elapsed();
+        assert!(took < secs(2), "{took:?}");
         adds_up(&report);
         assert_eq!(goff.status().state, State::Closed);
     }
@@ -313,22 +274,18 @@ async fn shutdown_does_not_wait_for_the_stream() {
 #[tokio::test]
 async fn shutdown_keeps_its_timeout_with_a_silent_collector() {
     let collector = FaultyServer::start([]).await.unwrap();
-    let evaluations = FaultyServer::start([Answer::new(
-        200,
-        json!({
-            "value": true, "reason": "STATIC", "variationType": "A", "failed": false,
-            "trackEvents": true, "cacheable": true, "errorCode": "", "version": "",
-        })
-        .to_string(),
-    )])
-    .await
-    .unwrap();
+    let answer = json!({
+        "value": true, "reason": "STATIC", "variationType": "A", "failed": false,
+        "trackEvents": true, "cacheable": true, "errorCode": "", "version": "",
+    });
+    let answer = Answer::new(200, answer.to_string());
+    let evaluations = FaultyServer::start([answer]).await.unwrap();
     let options = GoFeatureFlagOptions::new(evaluations.url())
         .data_collector_base_url(collector.url())
         .disable_cache_invalidation(true);
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let goff = connect(options).await;
     hit(&goff, 1).await;
-    let timeout = Duration::from_millis(300);
+    let timeout = millis(300);
     let start = Instant::now();
     let report = goff.shutdown(timeout).await;
     let took = start.elapsed();
@@ -344,13 +301,9 @@ async fn shutdown_keeps_its_timeout_with_a_silent_collector() {
 fn dropping_the_last_handle_leaves_no_task() {
     for runtime in both_runtimes() {
         runtime.block_on(async {
-            let relay = ScriptedRelay::new().with_value("flag", true).manual();
-            let goff = goff(&relay).await;
+            let (relay, goff) = serving_manually(true).await;
             let other = goff.clone();
-            let caller = tokio::spawn({
-                let goff = goff.clone();
-                async move { evaluate(&goff).await }
-            });
+            let caller = tokio::spawn(call(goff.clone()));
             relay.wait_for_requests(1).await;
             caller.abort();
             let _ = caller.await;
@@ -367,9 +320,7 @@ fn dropping_the_last_handle_leaves_no_task() {
             assert_eq!(subscription.next().await, None);
 
             let url = FaultyServer::refusing_url().await.unwrap();
-            let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(&url))
-                .await
-                .unwrap();
+            let goff = connect(GoFeatureFlagOptions::new(&url)).await;
             assert!(Handle::current().metrics().num_alive_tasks() > 0);
             drop(goff);
             no_task_is_left().await;
@@ -389,7 +340,7 @@ fn client_survives_its_runtime() {
         });
         drop(runtime);
         next.block_on(async {
-            assert_eq!(evaluate(&goff).await, Ok(Reason::Cached));
+            assert_eq!(outcome(&goff).await, Ok(Reason::Cached));
             let report = goff.shutdown(TIMEOUT).await;
             adds_up(&report);
             assert_eq!(report.recorded, 3);
@@ -427,8 +378,7 @@ fn client_outlives_every_runtime() {
 /// The client can still be started afterwards. GOFF-LIFE-002, GOFF-LIFE-003.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_starts_and_shutdowns_end() {
-    let relay = ScriptedRelay::new().with_value("flag", true);
-    let goff = goff(&relay).await;
+    let (_, goff) = serving(true).await;
     for round in 0..50 {
         let tasks: Vec<_> = (0..8)
             .map(|task| {
@@ -439,7 +389,7 @@ async fn concurrent_starts_and_shutdowns_end() {
                         1 => adds_up(&goff.shutdown(TIMEOUT).await),
                         2 => adds_up(&goff.shutdown(Duration::ZERO).await),
                         _ => assert!(matches!(
-                            evaluate(&goff).await,
+                            outcome(&goff).await,
                             Ok(_) | Err(ErrorCode::ProviderNotReady)
                         )),
                     }
@@ -452,17 +402,16 @@ async fn concurrent_starts_and_shutdowns_end() {
     }
     goff.initialize().await.unwrap();
     assert_eq!(goff.status().state, State::Ready);
-    evaluate(&goff).await.unwrap();
+    outcome(&goff).await.unwrap();
     adds_up(&goff.shutdown(TIMEOUT).await);
     no_task_is_left().await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn concurrent_shutdowns_deliver_once() {
-    let relay = ScriptedRelay::new().with_value("flag", true);
-    let goff = goff(&relay).await;
+    let (relay, goff) = serving(true).await;
     hit(&goff, 4).await;
-    relay.set_collector_delay(Some(Duration::from_secs(1)));
+    relay.set_collector_delay(Some(secs(1)));
     let start = tokio::time::Instant::now();
     let (first, second) = tokio::join!(goff.shutdown(TIMEOUT), goff.shutdown(TIMEOUT));
     assert!(start.elapsed() <= TIMEOUT + GRACE);
@@ -481,33 +430,28 @@ async fn subscribers_get_starts_changes_and_shutdowns() {
     let mut subscription = goff.subscribe();
     goff.initialize().await.unwrap();
     goff.initialize().await.unwrap();
-    let flags = std::collections::BTreeSet::from(["a".to_owned()]);
     let sink = goff.invalidation_sink();
-    sink.invalidate(Invalidation::Flags(flags.clone()));
+    sink.invalidate(change_of("a"));
     goff.shutdown(TIMEOUT).await;
     goff.shutdown(TIMEOUT).await;
-    sink.invalidate(Invalidation::Flags(flags.clone()));
+    sink.invalidate(change_of("a"));
     goff.initialize().await.unwrap();
     drop(goff);
     let mut events = Vec::new();
     while let Some(event) = subscription.next().await {
         events.push(event);
     }
-    let changed = ClientEvent::ConfigurationChanged(ChangedFlags::Named(flags));
-    let expected = [
-        ClientEvent::Ready,
-        changed,
-        ClientEvent::Closed,
-        ClientEvent::Ready,
-    ];
-    assert_eq!(events, expected);
+    let flags = ChangedFlags::Named(["a".to_owned()].into());
+    let changed = ClientEvent::ConfigurationChanged(flags);
+    let (ready, closed) = (ClientEvent::Ready, ClientEvent::Closed);
+    assert_eq!(events, [ready.clone(), changed, closed, ready]);
 }
 
 /// As a health endpoint shows them.
 #[tokio::test(start_paused = true)]
 async fn status_and_stats_serialize() {
     let goff = goff(&ScriptedRelay::new()).await;
-    tokio::time::advance(Duration::from_millis(1_500)).await;
+    tokio::time::advance(millis(1_500)).await;
     let sink = goff.invalidation_sink();
     sink.stream_state(StreamState::Open);
     sink.stream_state(StreamState::Down);
@@ -536,10 +480,7 @@ async fn lost_stream_is_an_event() {
     let Some(ClientEvent::Error(error)) = subscription.next().await else {
         panic!("no error");
     };
-    assert!(
-        error.to_string().starts_with("change stream down: "),
-        "{error}"
-    );
+    assert!(error.to_string().starts_with("change stream down: "));
     assert!(std::error::Error::source(&error).is_some());
     assert_eq!(goff.stats().reconnects, 1);
 }
@@ -548,8 +489,8 @@ async fn lost_stream_is_an_event() {
 async fn wait_until_ready_waits_for_ready_or_its_timeout() {
     let goff = GoFeatureFlag::new(options(&ScriptedRelay::new())).unwrap();
     let start = tokio::time::Instant::now();
-    assert!(!goff.wait_until_ready(Duration::from_secs(3)).await);
-    assert_eq!(start.elapsed(), Duration::from_secs(3));
+    assert!(!goff.wait_until_ready(secs(3)).await);
+    assert_eq!(start.elapsed(), secs(3));
     let waiting = tokio::spawn({
         let goff = goff.clone();
         async move { goff.wait_until_ready(TIMEOUT).await }
@@ -558,9 +499,9 @@ async fn wait_until_ready_waits_for_ready_or_its_timeout() {
     goff.initialize().await.unwrap();
     assert!(waiting.await.unwrap());
     assert!(goff.wait_until_ready(Duration::ZERO).await);
-    assert_eq!(start.elapsed(), Duration::from_secs(3));
+    assert_eq!(start.elapsed(), secs(3));
     goff.shutdown(TIMEOUT).await;
-    assert!(!goff.wait_until_ready(Duration::from_secs(1)).await);
+    assert!(!goff.wait_until_ready(secs(1)).await);
 }
 
 /// As the data collector reads them, with the enriched context; not without data collection, nor
@@ -575,14 +516,12 @@ async fn tracking_events_are_delivered() {
         .attribute("anonymous", true)
         .attribute("age", 30)
         .build();
-    let payload = || details(json!({"value": 99.5, "currency": "EUR"}));
+    let payload = || object(json!({"value": 99.5, "currency": "EUR"}));
     let refused = goff.track("checkout", &context, payload()).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::ProviderNotReady);
     goff.initialize().await.unwrap();
     goff.track("checkout", &context, payload()).unwrap();
-    let unreadable = EvaluationContext::builder()
-        .attribute("rate", Attribute::from(f64::NAN))
-        .build();
+    let unreadable = having("rate", f64::NAN);
     let refused = goff.track("checkout", &unreadable, payload()).unwrap_err();
     assert_eq!(refused.code(), ErrorCode::InvalidContext);
     let report = goff.shutdown(TIMEOUT).await;
@@ -601,9 +540,7 @@ async fn tracking_events_are_delivered() {
     assert_eq!(sent["age"], 30);
     assert_eq!(sent["gofeatureflag"]["exporterMetadata"], metadata);
 
-    let silent = GoFeatureFlag::connect(with().disable_data_collection(true))
-        .await
-        .unwrap();
+    let silent = connect(with().disable_data_collection(true)).await;
     silent.track("checkout", &context, payload()).unwrap();
     assert_eq!(silent.shutdown(TIMEOUT).await.recorded, 0);
     assert_eq!(relay.batches().len(), 1);

@@ -1,13 +1,13 @@
 //! Options: their defaults, and what is refused before any network use.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use goff_client::{
-    EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, InitializeError, RemoteProtocol,
-};
-use goff_testkit::{Answer, FaultyServer, ScriptedRelay};
+use goff_client::{InitializeError, RemoteProtocol};
+use goff_testkit::{Answer, FaultyServer};
 use serde_json::json;
+
+use super::{
+    Duration, EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions, ScriptedRelay, connect,
+    current_thread, secs,
+};
 
 fn options() -> GoFeatureFlagOptions {
     GoFeatureFlagOptions::new("http://localhost:1031")
@@ -42,11 +42,8 @@ fn endpoint_must_be_a_base_url() {
 
 #[test]
 fn keys_and_headers_that_would_inject_are_refused() {
-    refused(
-        options().api_key("s3cret\r\nx-admin: 1"),
-        "api_key",
-        "control character",
-    );
+    let injecting = options().api_key("s3cret\r\nx-admin: 1");
+    refused(injecting, "api_key", "control character");
     refused(options().api_key(" s3cret"), "api_key", "white space");
     for (name, value) in [
         ("x-gateway", "s3cret\r\nx-admin: 1"),
@@ -58,11 +55,8 @@ fn keys_and_headers_that_would_inject_are_refused() {
         ("content-length", "s3cret"),
         ("Host", "s3cret"),
     ] {
-        refused(
-            options().custom_header(name, value),
-            "custom_header",
-            "header `",
-        );
+        let options = options().custom_header(name, value);
+        refused(options, "custom_header", "header `");
     }
 }
 
@@ -70,11 +64,8 @@ fn keys_and_headers_that_would_inject_are_refused() {
 #[test]
 fn exporter_metadata_is_scalar() {
     for value in [json!(null), json!([1]), json!({"a": 1}), json!(f64::NAN)] {
-        refused(
-            options().exporter_metadata("entry", value),
-            "exporter_metadata",
-            "`entry`",
-        );
+        let options = options().exporter_metadata("entry", value);
+        refused(options, "exporter_metadata", "`entry`");
     }
     let scalars = options()
         .exporter_metadata("text", "x")
@@ -86,24 +77,19 @@ fn exporter_metadata_is_scalar() {
 
 #[test]
 fn timeout_must_be_longer_than_zero() {
-    refused(
-        options().timeout(Duration::ZERO),
-        "timeout",
-        "longer than zero",
-    );
+    let options = options().timeout(Duration::ZERO);
+    refused(options, "timeout", "longer than zero");
 }
 
 /// GOFF-CFG-009.
 #[test]
 fn options_without_an_effect_are_refused() {
-    let own = || GoFeatureFlagOptions::with_relay_client(Arc::new(ScriptedRelay::new()));
+    let own = || super::options(&ScriptedRelay::new());
+    let ofrep = RemoteProtocol::Ofrep;
     for (option, options) in [
         ("api_key", own().api_key("s3cret")),
-        (
-            "remote_protocol",
-            own().remote_protocol(RemoteProtocol::Ofrep),
-        ),
-        ("timeout", own().timeout(Duration::from_secs(1))),
+        ("remote_protocol", own().remote_protocol(ofrep)),
+        ("timeout", own().timeout(secs(1))),
         ("custom_header", own().custom_header("x-gateway", "s3cret")),
     ] {
         refused(options, option, "beside `with_relay_client`");
@@ -134,10 +120,8 @@ fn defaults_are_those_of_the_specification() {
     ] {
         assert!(shown.contains(part), "{shown}");
     }
-    assert_eq!(
-        serde_json::to_value(client.exporter_metadata()).unwrap(),
-        json!({"provider": "rust", "openfeature": true})
-    );
+    let metadata = serde_json::to_value(client.exporter_metadata()).unwrap();
+    assert_eq!(metadata, json!({"provider": "rust", "openfeature": true}));
 }
 
 /// GOFF-CFG-005.
@@ -177,16 +161,10 @@ fn environment_variables_have_no_effect() {
         assert!(printed.contains("1 passed"), "{printed}");
         return;
     }
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    current_thread().block_on(async {
         let body = r#"{"value":true,"reason":"STATIC"}"#;
         let server = FaultyServer::start([Answer::new(200, body)]).await.unwrap();
-        let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(server.url()))
-            .await
-            .unwrap();
+        let goff = connect(GoFeatureFlagOptions::new(server.url())).await;
         let context = EvaluationContext::default();
         assert!(goff.evaluate("flag", &context, false).await.value);
         for request in server.requests() {
@@ -221,12 +199,8 @@ async fn connect_reports_the_option() {
 /// docs/python-parity.md A22.
 #[tokio::test]
 async fn unreachable_relay_proxy_fails_the_first_evaluation() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    drop(listener);
-    let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(endpoint))
-        .await
-        .unwrap();
+    let endpoint = FaultyServer::refusing_url().await.unwrap();
+    let goff = connect(GoFeatureFlagOptions::new(endpoint)).await;
     let context = EvaluationContext::default();
     let details = goff.evaluate("flag", &context, true).await;
     assert!(details.value);

@@ -2,19 +2,16 @@
 //! the exporter metadata in `usage.rs`, `debug` in `debug_option.rs`.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use goff_client::{
-    Connect, ErrorCode, GoFeatureFlag, GoFeatureFlagOptions, RelayError, RemoteProtocol,
-};
+use goff_client::{Connect, RemoteProtocol};
 use goff_core::ByteStream;
-use goff_testkit::{Answer, FaultyServer, ScriptedRelay, SeenRequest};
+use goff_testkit::{Answer, FaultyServer, SeenRequest};
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::{TIMEOUT, context, hit, options};
+use super::*;
 
 /// An answer to evaluations and to deliveries of usage data.
 fn answer() -> Answer {
@@ -45,7 +42,7 @@ async fn data_collector_base_url_gets_only_usage_data() {
         if is_apart {
             options = options.data_collector_base_url(format!("{}/usage/eu", collector.url()));
         }
-        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let goff = connect(options).await;
         hit(&goff, 2).await;
         assert_eq!(goff.shutdown(TIMEOUT).await.delivered, 2);
         let evaluation = "/relay/v1/feature/flag/eval";
@@ -71,13 +68,13 @@ async fn data_flush_interval_is_the_time_between_deliveries() {
         let relay = ScriptedRelay::new().with_value("flag", true);
         let mut options = options(&relay);
         if let Some(seconds) = interval {
-            options = options.data_flush_interval(Duration::from_secs(seconds));
+            options = options.data_flush_interval(secs(seconds));
         }
-        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let goff = connect(options).await;
         hit(&goff, 1).await;
-        tokio::time::sleep(Duration::from_secs(expected) - Duration::from_millis(10)).await;
+        tokio::time::sleep(secs(expected) - millis(10)).await;
         assert!(relay.batches().is_empty());
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(millis(20)).await;
         assert_eq!(relay.batches().len(), 1);
     }
 }
@@ -91,14 +88,13 @@ async fn max_pending_events_starts_a_delivery() {
         if let Some(max) = max {
             options = options.max_pending_events(max);
         }
-        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let goff = connect(options).await;
         hit(&goff, expected - 1).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(secs(1)).await;
         assert!(relay.batches().is_empty());
         hit(&goff, 0).await;
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        let delivered: usize = relay.batches().iter().map(|batch| batch.events.len()).sum();
-        assert_eq!(delivered, expected);
+        tokio::time::sleep(secs(1)).await;
+        assert_eq!(sizes(&relay).iter().sum::<usize>(), expected);
     }
 }
 
@@ -107,29 +103,17 @@ async fn max_pending_events_starts_a_delivery() {
 #[tokio::test(start_paused = true)]
 async fn twice_max_pending_events_are_buffered() {
     let relay = ScriptedRelay::new().with_value("flag", true);
-    let options = options(&relay).max_pending_events(5);
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
-    relay.set_collector_failure(Some(RelayError::RateLimited {
-        remaining: Duration::from_secs(1),
-    }));
+    let goff = connect(options(&relay).max_pending_events(5)).await;
+    relay.set_collector_failure(Some(rate_limited()));
     hit(&goff, 33).await;
     let report = goff.flush(TIMEOUT).await;
-    assert_eq!(
-        (report.recorded, report.dropped, report.pending),
-        (33, 23, 10)
-    );
+    let counts = (report.recorded, report.dropped, report.pending);
+    assert_eq!(counts, (33, 23, 10));
     relay.set_collector_failure(None);
     let report = goff.shutdown(TIMEOUT).await;
-    assert_eq!(
-        (report.delivered, report.dropped, report.pending),
-        (10, 23, 0)
-    );
-    let sizes: Vec<_> = relay
-        .batches()
-        .iter()
-        .map(|batch| batch.events.len())
-        .collect();
-    assert_eq!(sizes, [5, 5]);
+    let counts = (report.delivered, report.dropped, report.pending);
+    assert_eq!(counts, (10, 23, 0));
+    assert_eq!(sizes(&relay), [5, 5]);
 }
 
 /// GOFF-CFG-003, GOFF-CFG-009; docs/python-parity.md A4.
@@ -138,7 +122,7 @@ async fn disable_data_collection_records_nothing() {
     for disable in [false, true] {
         let relay = ScriptedRelay::new().with_value("flag", true);
         let options = options(&relay).disable_data_collection(disable);
-        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let goff = connect(options).await;
         assert_eq!(goff.event_sink().is_none(), disable);
         hit(&goff, 3).await;
         let report = goff.shutdown(TIMEOUT).await;
@@ -165,7 +149,7 @@ async fn disable_cache_invalidation_opens_no_stream() {
         let options = GoFeatureFlagOptions::new(format!("{}/relay", server.url()))
             .api_key("a&b c")
             .disable_cache_invalidation(disable);
-        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let goff = connect(options).await;
         if !disable {
             let attempt = server.wait_for_requests(1);
             tokio::time::timeout(TIMEOUT, attempt).await.unwrap();
@@ -179,11 +163,8 @@ async fn disable_cache_invalidation_opens_no_stream() {
         }
         // After a round trip a stream would have connected.
         hit(&goff, 1).await;
-        let streams = paths(&server)
-            .iter()
-            .filter(|path| path.contains("/ws/"))
-            .count();
-        assert_eq!(streams == 0, disable);
+        let has_stream = paths(&server).iter().any(|path| path.contains("/ws/"));
+        assert_eq!(has_stream, !disable);
         goff.shutdown(TIMEOUT).await;
         if disable {
             let seen = paths(&server);
@@ -208,19 +189,15 @@ impl NoConnection {
         }
     }
 
-    fn attempts(&self) -> Vec<Instant> {
-        let attempts = self.attempts.lock();
-        attempts.unwrap_or_else(PoisonError::into_inner).clone()
+    fn lock(&self) -> MutexGuard<'_, Vec<Instant>> {
+        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[async_trait]
 impl Connect for NoConnection {
     async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
-        let attempts = self.attempts.lock();
-        attempts
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Instant::now());
+        self.lock().push(Instant::now());
         if self.hangs {
             std::future::pending::<()>().await;
         }
@@ -236,23 +213,23 @@ async fn reconnect_interval_bounds_the_pause() {
         let mut options =
             GoFeatureFlagOptions::new("http://localhost:1031").connector(connector.clone());
         if let Some(seconds) = interval {
-            options = options.reconnect_interval(Duration::from_secs(seconds));
+            options = options.reconnect_interval(secs(seconds));
         }
-        let goff = GoFeatureFlag::connect(options).await.unwrap();
-        let longest = Duration::from_secs(longest);
+        let goff = connect(options).await;
+        let longest = secs(longest);
         tokio::time::sleep(longest * 100).await;
-        let attempts = connector.attempts();
+        let attempts = connector.lock().clone();
         let pauses: Vec<_> = attempts.windows(2).map(|pair| pair[1] - pair[0]).collect();
         // Pauses are random up to the bound; of a hundred one exceeds the half.
         let seen = pauses.iter().max().unwrap();
-        assert!(*seen <= longest + Duration::from_millis(1), "{seen:?}");
+        assert!(*seen <= longest + millis(1), "{seen:?}");
         assert!(*seen > longest / 2, "{seen:?}");
-        assert!(pauses[0] <= Duration::from_millis(200), "{:?}", pauses[0]);
+        assert!(pauses[0] <= millis(200), "{:?}", pauses[0]);
         assert!(goff.status().last_error.is_some());
         let count = attempts.len();
         goff.shutdown(TIMEOUT).await;
         tokio::time::sleep(longest * 10).await;
-        assert_eq!(connector.attempts().len(), count);
+        assert_eq!(connector.lock().clone().len(), count);
     }
 }
 
@@ -264,17 +241,17 @@ async fn timeout_bounds_an_evaluation() {
             .connector(NoConnection::new(true))
             .disable_cache_invalidation(true);
         if let Some(seconds) = timeout {
-            options = options.timeout(Duration::from_secs(seconds));
+            options = options.timeout(secs(seconds));
         }
-        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let goff = connect(options).await;
         let start = Instant::now();
-        let details = goff.evaluate("flag", &context(), true).await;
+        let details = evaluate(&goff, true).await;
         assert!(details.value);
         assert_eq!(details.error().unwrap().code(), ErrorCode::General);
         let took = start.elapsed();
-        let expected = Duration::from_secs(expected);
+        let expected = secs(expected);
         assert!(
-            (expected..=expected + Duration::from_millis(250)).contains(&took),
+            (expected..=expected + millis(250)).contains(&took),
             "{took:?}"
         );
         // Nothing was sent, so the client records the evaluation.
@@ -285,22 +262,19 @@ async fn timeout_bounds_an_evaluation() {
 /// GOFF-CFG-007, GOFF-REM-006.
 #[tokio::test]
 async fn timeout_bounds_a_delivery() {
-    let timeout = Duration::from_secs(1);
+    let timeout = secs(1);
     let server = FaultyServer::start([answer()]).await.unwrap();
     let silent = FaultyServer::start([]).await.unwrap();
     let options = GoFeatureFlagOptions::new(server.url())
         .data_collector_base_url(silent.url())
         .timeout(timeout)
         .disable_cache_invalidation(true);
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let goff = connect(options).await;
     hit(&goff, 1).await;
     let report = goff.flush(TIMEOUT).await;
     assert_eq!((report.delivered, report.pending), (0, 1));
     let error = report.error.unwrap();
-    assert!(
-        matches!(error, RelayError::Timeout { timeout: bound, .. } if bound == timeout),
-        "{error:?}"
-    );
+    assert!(matches!(error, RelayError::Timeout { timeout: bound, .. } if bound == timeout));
     assert_eq!(silent.connections(), 1);
 }
 
@@ -315,15 +289,14 @@ async fn remote_protocol_selects_the_path() {
             "key": "flag", "value": true, "reason": "STATIC", "variant": "A", "failed": false,
             "trackEvents": true, "cacheable": true, "metadata": {},
         });
-        let server = FaultyServer::start([Answer::new(200, body.to_string())])
-            .await
-            .unwrap();
+        let answer = Answer::new(200, body.to_string());
+        let server = FaultyServer::start([answer]).await.unwrap();
         let mut options = GoFeatureFlagOptions::new(server.url()).disable_cache_invalidation(true);
         if let Some(protocol) = protocol {
             options = options.remote_protocol(protocol);
         }
-        let goff = GoFeatureFlag::connect(options).await.unwrap();
-        assert!(goff.evaluate("flag", &context(), false).await.value);
+        let goff = connect(options).await;
+        assert!(evaluate(&goff, false).await.value);
         assert_eq!(paths(&server), [path]);
     }
 }
@@ -331,55 +304,49 @@ async fn remote_protocol_selects_the_path() {
 /// The error says what to set instead. GOFF-CFG-001; docs/python-parity.md C48.
 #[test]
 fn zero_is_refused() {
-    let options = || GoFeatureFlagOptions::new("http://localhost:1031");
-    for (option, instead, options) in [
-        ("cache_size", "disable_cache", options().cache_size(0)),
-        (
-            "cache_ttl",
-            "disable_cache",
-            options().cache_ttl(Duration::ZERO),
-        ),
-        (
-            "data_flush_interval",
-            "disable_data_collection",
-            options().data_flush_interval(Duration::ZERO),
-        ),
-        (
-            "max_pending_events",
-            "disable_data_collection",
-            options().max_pending_events(0),
-        ),
-        (
-            "reconnect_interval",
-            "longer than zero",
-            options().reconnect_interval(Duration::ZERO),
-        ),
-    ] {
+    let check = |option, instead, options: GoFeatureFlagOptions| {
         let error = GoFeatureFlag::new(options).unwrap_err();
         assert_eq!(error.option(), option);
         assert!(error.reason().contains(instead), "{error}");
-    }
+    };
+    let options = || GoFeatureFlagOptions::new("http://localhost:1031");
+    let zero = Duration::ZERO;
+    check("cache_size", "disable_cache", options().cache_size(0));
+    check("cache_ttl", "disable_cache", options().cache_ttl(zero));
+    let collection = "disable_data_collection";
+    check(
+        "data_flush_interval",
+        collection,
+        options().data_flush_interval(zero),
+    );
+    check(
+        "max_pending_events",
+        collection,
+        options().max_pending_events(0),
+    );
+    check(
+        "reconnect_interval",
+        "longer than zero",
+        options().reconnect_interval(zero),
+    );
 }
 
 /// GOFF-CFG-009.
 #[test]
 fn connection_options_are_refused_beside_a_relay_client() {
-    let options = || options(&ScriptedRelay::new());
-    for (option, options) in [
-        (
-            "data_collector_base_url",
-            options().data_collector_base_url("http://localhost"),
-        ),
-        (
-            "reconnect_interval",
-            options().reconnect_interval(Duration::from_secs(1)),
-        ),
-        (
-            "disable_cache_invalidation",
-            options().disable_cache_invalidation(true),
-        ),
-    ] {
+    let check = |option, options| {
         let error = GoFeatureFlag::new(options).unwrap_err();
         assert_eq!(error.option(), option);
-    }
+    };
+    let options = || options(&ScriptedRelay::new());
+    let url = "http://localhost";
+    check(
+        "data_collector_base_url",
+        options().data_collector_base_url(url),
+    );
+    check("reconnect_interval", options().reconnect_interval(secs(1)));
+    check(
+        "disable_cache_invalidation",
+        options().disable_cache_invalidation(true),
+    );
 }

@@ -3,20 +3,26 @@
 use std::pin::pin;
 use std::sync::mpsc;
 use std::task::{Context, Waker};
-use std::time::Duration;
 
-use goff_client::{
-    ErrorCode, EvaluationContext, EvaluationDetails, GoFeatureFlag, Invalidation, Reason,
-    RelayError, Resolution,
-};
-use goff_testkit::ScriptedRelay;
+use goff_client::{Reason, Resolution};
 use tokio::task::JoinHandle;
 
-use super::{change_of, context, goff, options};
+use super::*;
 
 fn call(goff: &GoFeatureFlag) -> JoinHandle<EvaluationDetails<i64>> {
     let goff = goff.clone();
-    tokio::spawn(async move { goff.evaluate("flag", &context(), 0).await })
+    tokio::spawn(async move { evaluate(&goff, 0).await })
+}
+
+async fn several(goff: &GoFeatureFlag, count: usize) -> Vec<JoinHandle<EvaluationDetails<i64>>> {
+    let callers = (0..count).map(|_| call(goff)).collect();
+    settle().await;
+    callers
+}
+
+fn tasks() -> usize {
+    let metrics = tokio::runtime::Handle::current().metrics();
+    metrics.num_alive_tasks()
 }
 
 /// Runs every task that can run; its tests are on one thread.
@@ -26,22 +32,11 @@ async fn settle() {
     }
 }
 
-fn server_error() -> RelayError {
-    RelayError::Status {
-        status: 503,
-        path: "/v1/feature/flag/eval".to_owned(),
-        message: None,
-        code: ErrorCode::General,
-    }
-}
-
 /// Exactly one caller owns the request; the others are followers.
 #[tokio::test]
 async fn concurrent_callers_share_one_request() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
-    let goff = goff(&relay).await;
-    let callers: Vec<_> = (0..100).map(|_| call(&goff)).collect();
-    settle().await;
+    let (relay, goff) = serving_manually(7).await;
+    let callers = several(&goff, 100).await;
     assert_eq!(relay.requests().len(), 1);
     assert!(relay.complete(0));
     let mut reasons = Vec::new();
@@ -61,8 +56,7 @@ async fn concurrent_callers_share_one_request() {
 /// One request after each change of the flag.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn concurrent_callers_on_threads_share_one_request() {
-    let relay = ScriptedRelay::new().with_value("flag", 7);
-    let goff = goff(&relay).await;
+    let (relay, goff) = serving(7).await;
     for round in 1..=50 {
         let callers: Vec<_> = (0..32).map(|_| call(&goff)).collect();
         let mut owners = 0;
@@ -85,7 +79,7 @@ async fn different_evaluations_share_nothing() {
     let caller = call(&goff);
     let others = ["user-1", "user-2"].map(|user| {
         let goff = goff.clone();
-        let context = EvaluationContext::builder().targeting_key(user).build();
+        let context = super::user(user);
         tokio::spawn(async move { goff.evaluate("other", &context, 0).await.value })
     });
     relay.wait_for_requests(3).await;
@@ -101,10 +95,8 @@ async fn different_evaluations_share_nothing() {
 /// The next caller owns the request, and gets the reason unchanged.
 #[tokio::test]
 async fn next_caller_replaces_one_that_gave_up() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
-    let goff = goff(&relay).await;
-    let callers: Vec<_> = (0..4).map(|_| call(&goff)).collect();
-    settle().await;
+    let (relay, goff) = serving_manually(7).await;
+    let callers = several(&goff, 4).await;
     for gone in &callers[..2] {
         gone.abort();
     }
@@ -124,10 +116,8 @@ async fn next_caller_replaces_one_that_gave_up() {
 
 #[tokio::test]
 async fn answer_is_cached_after_all_callers_gave_up() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
-    let goff = goff(&relay).await;
-    let callers: Vec<_> = (0..3).map(|_| call(&goff)).collect();
-    settle().await;
+    let (relay, goff) = serving_manually(7).await;
+    let callers = several(&goff, 3).await;
     for caller in &callers {
         caller.abort();
     }
@@ -135,7 +125,7 @@ async fn answer_is_cached_after_all_callers_gave_up() {
     assert_eq!(relay.waiting(), 1);
     assert!(relay.complete(0));
     settle().await;
-    let details = goff.evaluate("flag", &context(), 0).await;
+    let details = evaluate(&goff, 0).await;
     assert_eq!((details.value, details.reason()), (7, &Reason::Cached));
     assert_eq!(relay.requests().len(), 1);
 }
@@ -144,13 +134,8 @@ async fn answer_is_cached_after_all_callers_gave_up() {
 /// last caller gets the answer. moka's own single flight panics after 200 such callers.
 #[tokio::test]
 async fn hung_request_survives_250_impatient_callers() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
-    let goff = goff(&relay).await;
-    let tasks = || {
-        tokio::runtime::Handle::current()
-            .metrics()
-            .num_alive_tasks()
-    };
+    let (relay, goff) = serving_manually(7).await;
+
     let mut before = call(&goff);
     settle().await;
     let at_start = tasks();
@@ -171,18 +156,17 @@ async fn hung_request_survives_250_impatient_callers() {
 /// The next caller sends a new request.
 #[tokio::test(start_paused = true)]
 async fn request_that_never_ends_times_out_for_all_callers() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
-    let goff = goff(&relay).await;
+    let (relay, goff) = serving_manually(7).await;
     let start = tokio::time::Instant::now();
     let callers: Vec<_> = (0..3).map(|_| call(&goff)).collect();
     for caller in callers {
         let details = caller.await.unwrap();
-        assert_eq!(details.error().unwrap().code(), ErrorCode::General);
+        assert_eq!(code(&details), ErrorCode::General);
         assert_eq!(details.value, 0);
     }
     // The default timeout, and the extra time for the relay client's own timeout.
     let took = start.elapsed();
-    let bounds = Duration::from_secs(10)..=Duration::from_millis(10_250);
+    let bounds = secs(10)..=millis(10_250);
     assert!(bounds.contains(&took), "{took:?}");
     assert_eq!(relay.waiting(), 0);
     let usage = goff.stats().usage;
@@ -197,15 +181,14 @@ async fn request_that_never_ends_times_out_for_all_callers() {
 #[tokio::test]
 async fn failed_request_fails_for_all_callers_and_is_not_cached() {
     let relay = ScriptedRelay::new()
-        .with_answer("flag", Err(server_error()))
+        .with_answer("flag", Err(status(503)))
         .manual();
     let goff = goff(&relay).await;
-    let callers: Vec<_> = (0..5).map(|_| call(&goff)).collect();
-    settle().await;
+    let callers = several(&goff, 5).await;
     assert!(relay.complete(0));
     for caller in callers {
         let details = caller.await.unwrap();
-        assert_eq!(details.error().unwrap().code(), ErrorCode::General);
+        assert_eq!(code(&details), ErrorCode::General);
         assert_eq!((details.value, details.reason()), (0, &Reason::Error));
     }
     let relay = relay.with_value("flag", 7);
@@ -222,8 +205,7 @@ async fn failed_request_fails_for_all_callers_and_is_not_cached() {
 async fn late_caller_does_not_join_an_older_request() {
     for old_first in [true, false] {
         for invalidation in [change_of("flag"), Invalidation::All] {
-            let relay = ScriptedRelay::new().with_value("flag", 1).manual();
-            let goff = goff(&relay).await;
+            let (relay, goff) = serving_manually(1).await;
             let early = call(&goff);
             settle().await;
             let relay = relay.with_value("flag", 2);
@@ -237,7 +219,7 @@ async fn late_caller_does_not_join_an_older_request() {
             }
             assert_eq!(early.await.unwrap().value, 1);
             assert_eq!(late.await.unwrap().value, 2);
-            let afterwards = goff.evaluate("flag", &context(), 0).await;
+            let afterwards = evaluate(&goff, 0).await;
             assert_eq!(
                 (afterwards.value, afterwards.reason()),
                 (2, &Reason::Cached)
@@ -249,8 +231,7 @@ async fn late_caller_does_not_join_an_older_request() {
 /// docs/python-parity.md C19.
 #[tokio::test]
 async fn change_of_another_flag_does_not_split_a_request() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
-    let goff = goff(&relay).await;
+    let (relay, goff) = serving_manually(7).await;
     let early = call(&goff);
     settle().await;
     goff.invalidation_sink().invalidate(change_of("other"));
@@ -286,8 +267,7 @@ async fn answer_that_is_not_cacheable_is_shared_but_not_cached() {
 #[tokio::test]
 async fn disable_cache_shares_nothing() {
     let relay = ScriptedRelay::new().with_value("flag", 7).manual();
-    let options = options(&relay).disable_cache(true);
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let goff = connect(options(&relay).disable_cache(true)).await;
     let callers: Vec<_> = (0..5).map(|_| call(&goff)).collect();
     relay.wait_for_requests(5).await;
     for index in 0..5 {
@@ -299,13 +279,6 @@ async fn disable_cache_shares_nothing() {
     let stats = goff.stats();
     assert_eq!((stats.hits, stats.misses, stats.shared), (0, 5, 0));
     assert_eq!(stats.usage.recorded, 0);
-}
-
-fn current_thread() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
 }
 
 /// A runtime that is not driven answers no caller of another runtime.
@@ -333,7 +306,7 @@ fn runtimes_do_not_wait_for_each_other() {
             done.send(value).unwrap();
         }
     });
-    assert_eq!(answer.recv_timeout(Duration::from_secs(10)), Ok(7));
+    assert_eq!(answer.recv_timeout(secs(10)), Ok(7));
     assert!(relay.complete(0));
     assert_eq!(idle.block_on(stuck.unwrap()).unwrap().value, 7);
 }
@@ -341,19 +314,10 @@ fn runtimes_do_not_wait_for_each_other() {
 /// Callers on another runtime send their own request.
 #[test]
 fn runtime_dropped_in_flight_ends_its_request_only() {
-    for multi_thread in [false, true] {
+    for doomed in both_runtimes() {
         let relay = ScriptedRelay::new().with_value("flag", 7).manual();
         let survivor = current_thread();
         let goff = survivor.block_on(goff(&relay));
-        let doomed = if multi_thread {
-            tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .unwrap()
-        } else {
-            current_thread()
-        };
         doomed.block_on(async {
             drop(call(&goff));
             relay.wait_for_requests(1).await;
@@ -384,19 +348,17 @@ fn evaluation_on_a_dead_runtime_does_not_hang() {
         let _entered = handle.enter();
         let context = context();
         let mut evaluation = pin!(goff.evaluate("flag", &context, 0));
-        let polled = evaluation
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()));
+        let mut waker = Context::from_waker(Waker::noop());
+        let polled = evaluation.as_mut().poll(&mut waker);
         done.send(polled.map(|details| details.value)).unwrap();
     });
-    let polled = answer.recv_timeout(Duration::from_secs(10));
+    let polled = answer.recv_timeout(secs(10));
     assert_eq!(polled, Ok(std::task::Poll::Ready(7)));
 }
 
 #[tokio::test]
 async fn dropping_the_client_ends_superseded_requests_too() {
-    let relay = ScriptedRelay::new().with_value("flag", 7).manual();
-    let goff = goff(&relay).await;
+    let (relay, goff) = serving_manually(7).await;
     let callers = [call(&goff), {
         settle().await;
         goff.invalidation_sink().invalidate(change_of("flag"));
@@ -411,8 +373,5 @@ async fn dropping_the_client_ends_superseded_requests_too() {
     drop(goff);
     settle().await;
     assert_eq!(relay.waiting(), 0);
-    let alive = tokio::runtime::Handle::current()
-        .metrics()
-        .num_alive_tasks();
-    assert_eq!(alive, 0);
+    assert_eq!(tasks(), 0);
 }

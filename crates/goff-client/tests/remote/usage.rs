@@ -5,25 +5,24 @@
 //! is tested.
 
 use std::io;
-use std::sync::Arc;
-use std::time::Duration;
 
-use goff_client::{
-    Attribute, ContextView, ErrorCode, EvaluationContext, FlagType, GoFeatureFlag,
-    GoFeatureFlagOptions, Reason, RelayError, Resolution, State,
-};
+use goff_client::{ContextView, Reason, Resolution, State};
 use goff_core::{BodyProblem, EvaluationFailure};
-use goff_testkit::ScriptedRelay;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinHandle;
 
-use super::{TIMEOUT, context, goff, options};
+use super::*;
 
 fn resolution(value: Value) -> Resolution {
     Resolution::new(value, Reason::TargetingMatch)
         .with_variant("A")
         .with_version("1.2.3")
         .with_cacheable(true)
+}
+
+fn timed_out(sent: bool) -> RelayError {
+    let timeout = secs(1);
+    RelayError::Timeout { timeout, sent }
 }
 
 fn disabled() -> Resolution {
@@ -34,15 +33,6 @@ fn disabled() -> Resolution {
 
 fn failure(code: &str) -> RelayError {
     RelayError::Evaluation(EvaluationFailure::new(code, String::new(), Arc::default()))
-}
-
-fn status(status: u16) -> RelayError {
-    RelayError::Status {
-        status,
-        path: "/v1/feature/flag/eval".to_owned(),
-        message: None,
-        code: ErrorCode::General,
-    }
 }
 
 /// The delivered events, as they are on the wire.
@@ -88,7 +78,7 @@ async fn check<T: FlagType + Clone>(
     let relay = ScriptedRelay::new().with_answer("flag", answer);
     let goff = goff(&relay).await;
     for _ in 0..2 {
-        goff.evaluate("flag", &context(), default.clone()).await;
+        evaluate(&goff, default.clone()).await;
     }
     assert_eq!(relay.requests().len(), requests, "{what}");
     assert_eq!(brief(collected(&goff, &relay).await), events, "{what}");
@@ -99,14 +89,8 @@ async fn check<T: FlagType + Clone>(
 /// docs/python-parity.md A52.
 #[tokio::test]
 async fn hit_is_recorded_and_miss_is_not() {
-    check(
-        Ok(resolution(json!(7))),
-        0,
-        1,
-        vec![event(json!(7), "A", false)],
-        0,
-    )
-    .await;
+    let hit = vec![event(json!(7), "A", false)];
+    check(Ok(resolution(json!(7))), 0, 1, hit, 0).await;
 }
 
 /// GOFF-COLL-009.
@@ -115,7 +99,7 @@ async fn hit_carries_the_version() {
     let relay = ScriptedRelay::new().with_answer("flag", Ok(resolution(json!(7))));
     let goff = goff(&relay).await;
     for _ in 0..2 {
-        goff.evaluate("flag", &context(), 0).await;
+        evaluate(&goff, 0).await;
     }
     assert_eq!(collected(&goff, &relay).await[0]["version"], "1.2.3");
 }
@@ -160,12 +144,8 @@ async fn evaluation_by_the_relay_proxy_is_not_recorded_again() {
 /// `trackEvents: false` takes precedence over everything else. GOFF-COLL-022.
 #[tokio::test]
 async fn untracked_flag_is_never_recorded() {
-    for answer in [
-        disabled(),
-        resolution(Value::Null),
-        resolution(json!(7)),
-        resolution(json!("x")),
-    ] {
+    let values = [Value::Null, json!(7), json!("x")].map(resolution);
+    for answer in values.into_iter().chain([disabled()]) {
         let untracked = answer.with_track_events(false);
         check(Ok(untracked), 0, 1, vec![], 0).await;
     }
@@ -174,18 +154,12 @@ async fn untracked_flag_is_never_recorded() {
 /// The relay proxy has not recorded it. GOFF-COLL-021, GOFF-COLL-023.
 #[tokio::test]
 async fn evaluation_that_cannot_have_happened_is_recorded_as_a_failure() {
-    let cause =
-        || -> goff_core::Cause { Arc::new(io::Error::from(io::ErrorKind::ConnectionRefused)) };
+    let cause = Arc::new(io::Error::from(io::ErrorKind::ConnectionRefused));
     let failed = || event(json!("mine"), "SdkDefault", true);
     for error in [
-        RelayError::NotConnected(cause()),
-        RelayError::RateLimited {
-            remaining: Duration::from_secs(1),
-        },
-        RelayError::Timeout {
-            timeout: Duration::from_secs(1),
-            sent: false,
-        },
+        RelayError::NotConnected(cause),
+        rate_limited(),
+        timed_out(false),
         RelayError::UnreachableFlagKey { reason: "is empty" },
         status(302),
         status(401),
@@ -197,12 +171,8 @@ async fn evaluation_that_cannot_have_happened_is_recorded_as_a_failure() {
         check(Err(error), "mine".to_owned(), 2, events, 0).await;
     }
     // Refused before any request.
-    let relay = ScriptedRelay::new().with_value("flag", "x");
-    let goff = goff(&relay).await;
-    let unreadable = EvaluationContext::builder()
-        .targeting_key("user-1")
-        .attribute("rate", Attribute::from(f64::NAN))
-        .build();
+    let (relay, goff) = serving("x").await;
+    let unreadable = having("rate", f64::NAN);
     goff.evaluate("flag", &unreadable, "mine".to_owned()).await;
     assert_eq!(brief(collected(&goff, &relay).await), [failed()]);
     assert!(relay.requests().is_empty());
@@ -214,10 +184,7 @@ async fn unknown_outcome_is_counted_in_the_stats() {
     let cause: goff_core::Cause = Arc::new(io::Error::from(io::ErrorKind::ConnectionReset));
     for error in [
         RelayError::Interrupted(cause),
-        RelayError::Timeout {
-            timeout: Duration::from_secs(1),
-            sent: true,
-        },
+        timed_out(true),
         status(500),
         status(503),
         RelayError::Body {
@@ -234,11 +201,11 @@ async fn unknown_outcome_is_counted_in_the_stats() {
 async fn evaluation_of_a_client_that_is_not_ready_is_not_recorded() {
     let relay = ScriptedRelay::new().with_value("flag", true);
     let goff = GoFeatureFlag::new(options(&relay)).unwrap();
-    goff.evaluate("flag", &context(), false).await;
+    evaluate(&goff, false).await;
     goff.initialize().await.unwrap();
     goff.shutdown(TIMEOUT).await;
     assert_eq!(goff.status().state, State::Closed);
-    goff.evaluate("flag", &context(), false).await;
+    evaluate(&goff, false).await;
     assert!(relay.requests().is_empty());
     let usage = goff.stats().usage;
     assert_eq!((usage.recorded, usage.dropped, usage.unknown), (0, 0, 0));
@@ -253,7 +220,7 @@ async fn share(
     let callers: Vec<JoinHandle<_>> = (0..callers)
         .map(|_| {
             let goff = goff.clone();
-            tokio::spawn(async move { goff.evaluate("flag", &context(), 9).await })
+            tokio::spawn(async move { evaluate(&goff, 9).await })
         })
         .collect();
     // All tasks are on one thread, so each has started after this yield.
@@ -271,6 +238,8 @@ async fn share(
 #[tokio::test]
 async fn followers_of_a_shared_request_are_recorded() {
     let untracked = resolution(json!(7)).with_track_events(false);
+    let served = |variation| Some(event(json!(9), variation, false));
+    let failed = || Some(event(json!(9), "SdkDefault", true));
     for (answer, expected, owner, unknown) in [
         (
             Ok(resolution(json!(7))),
@@ -278,43 +247,13 @@ async fn followers_of_a_shared_request_are_recorded() {
             0,
             0,
         ),
-        (
-            Ok(disabled()),
-            Some(event(json!(9), "SdkDefault", false)),
-            0,
-            0,
-        ),
-        (
-            Ok(resolution(Value::Null)),
-            Some(event(json!(9), "A", false)),
-            0,
-            0,
-        ),
-        (
-            Ok(resolution(json!("x"))),
-            Some(event(json!(9), "SdkDefault", true)),
-            0,
-            0,
-        ),
-        (
-            Err(failure("FLAG_NOT_FOUND")),
-            Some(event(json!(9), "SdkDefault", true)),
-            0,
-            0,
-        ),
-        (
-            Err(status(503)),
-            Some(event(json!(9), "SdkDefault", true)),
-            0,
-            1,
-        ),
+        (Ok(disabled()), served("SdkDefault"), 0, 0),
+        (Ok(resolution(Value::Null)), served("A"), 0, 0),
+        (Ok(resolution(json!("x"))), failed(), 0, 0),
+        (Err(failure("FLAG_NOT_FOUND")), failed(), 0, 0),
+        (Err(status(503)), failed(), 0, 1),
         // The relay proxy did not evaluate, so the client records the owner too.
-        (
-            Err(status(401)),
-            Some(event(json!(9), "SdkDefault", true)),
-            1,
-            0,
-        ),
+        (Err(status(401)), failed(), 1, 0),
         (Ok(untracked), None, 0, 0),
     ] {
         let what = format!("{answer:?}");
@@ -337,8 +276,7 @@ async fn user_of_an_event_is_read_from_the_context() {
         (json!("false"), "user"),
         (json!(1), "user"),
     ] {
-        let relay = ScriptedRelay::new().with_value("flag", true);
-        let goff = goff(&relay).await;
+        let (relay, goff) = serving(true).await;
         let context = EvaluationContext::builder()
             .attribute("anonymous", anonymous)
             .build();
@@ -356,40 +294,31 @@ async fn user_of_an_event_is_read_from_the_context() {
 #[tokio::test(start_paused = true)]
 async fn interval_and_shutdown_deliver_once_each() {
     let relay = ScriptedRelay::new().with_value("flag", true);
-    let options = options(&relay).data_flush_interval(Duration::from_millis(100));
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let options = options(&relay).data_flush_interval(millis(100));
+    let goff = connect(options).await;
     let evaluate = || async {
-        let details = goff.evaluate("flag", &context(), false).await;
+        let details = evaluate(&goff, false).await;
         details.reason().clone()
     };
     assert_eq!(evaluate().await, Reason::Static);
     assert_eq!(evaluate().await, Reason::Cached);
     assert!(relay.batches().is_empty());
-    tokio::time::sleep(Duration::from_millis(250)).await;
-    assert_eq!(
-        relay.batches().len(),
-        1,
-        "nothing is sent when nothing is buffered"
-    );
+    tokio::time::sleep(millis(250)).await;
+    // Nothing is sent when nothing is buffered.
+    assert_eq!(relay.batches().len(), 1);
     assert_eq!(evaluate().await, Reason::Cached);
     goff.shutdown(TIMEOUT).await;
     assert_eq!(relay.requests().len(), 1);
-    let sizes: Vec<_> = relay
-        .batches()
-        .iter()
-        .map(|batch| batch.events.len())
-        .collect();
-    assert_eq!(sizes, [1, 1]);
+    assert_eq!(sizes(&relay), [1, 1]);
 }
 
 /// docs/python-parity.md A.6, row 31.
 #[tokio::test(start_paused = true)]
 async fn nothing_is_delivered_without_a_hit() {
     let relay = ScriptedRelay::new().with_value("flag", true);
-    let options = options(&relay).data_flush_interval(Duration::from_secs(1));
-    let goff = GoFeatureFlag::connect(options).await.unwrap();
-    goff.evaluate("flag", &context(), false).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
+    let goff = connect(options(&relay).data_flush_interval(secs(1))).await;
+    evaluate(&goff, false).await;
+    tokio::time::sleep(secs(5)).await;
     goff.shutdown(TIMEOUT).await;
     assert_eq!((relay.requests().len(), relay.batches().len()), (1, 0));
 }
@@ -406,15 +335,13 @@ async fn exporter_metadata_labels_the_batches() {
     // The last occurrence: the scripted relay proxy, printed before, has the name in its batches.
     let shown = |options: &GoFeatureFlagOptions| {
         let shown = format!("{options:?}");
-        shown
-            .rsplit("exporter_metadata: ")
-            .next()
-            .map(ToOwned::to_owned)
+        let last = shown.rsplit("exporter_metadata: ").next();
+        last.map(ToOwned::to_owned)
     };
     let before = shown(&options);
-    let goff = GoFeatureFlag::connect(options.clone()).await.unwrap();
+    let goff = connect(options.clone()).await;
     for _ in 0..3 {
-        goff.evaluate("flag", &context(), false).await;
+        evaluate(&goff, false).await;
     }
     goff.shutdown(TIMEOUT).await;
     let meta = serde_json::to_value(&relay.batches()[0].meta).unwrap();

@@ -158,8 +158,8 @@ mod tests {
     }
 
     /// While nothing can run, the paused clock advances to the next timer.
-    async fn pass(duration: Duration) {
-        tokio::time::sleep(duration).await;
+    async fn pass(seconds: u64) {
+        tokio::time::sleep(Duration::from_secs(seconds)).await;
     }
 
     /// GOFF-EVT-005, GOFF-EVT-006.
@@ -167,7 +167,7 @@ mod tests {
     async fn stream_down_for_long_is_stale_and_its_return_is_ready() {
         let mut watched = watched();
         watched.sink.stream_state(StreamState::Open);
-        pass(Duration::from_secs(1)).await;
+        pass(1).await;
         let start = Instant::now();
         watched.sink.stream_state(StreamState::Down);
         let error = ClientEvent::Error(ClientError::stream(StreamLost));
@@ -183,14 +183,14 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn brief_outage_and_stream_that_never_opened_are_not_stale() {
         let watched = watched();
-        pass(Duration::from_secs(1000)).await;
+        pass(1000).await;
         assert_eq!(watched.status.state(), State::Ready);
         watched.sink.stream_state(StreamState::Open);
-        pass(Duration::from_secs(1)).await;
+        pass(1).await;
         watched.sink.stream_state(StreamState::Down);
-        pass(Duration::from_secs(59)).await;
+        pass(59).await;
         watched.sink.stream_state(StreamState::Open);
-        pass(Duration::from_secs(1000)).await;
+        pass(1000).await;
         assert_eq!(watched.status.state(), State::Ready);
     }
 
@@ -204,10 +204,8 @@ mod tests {
         watched.sink.invalidate(Invalidation::Flags(flags.clone()));
         watched.sink.invalidate(Invalidation::All);
         for expected in [ChangedFlags::Named(flags), ChangedFlags::Unknown] {
-            assert_eq!(
-                watched.events.next().await,
-                Some(ClientEvent::ConfigurationChanged(expected))
-            );
+            let expected = ClientEvent::ConfigurationChanged(expected);
+            assert_eq!(watched.events.next().await, Some(expected));
         }
     }
 }

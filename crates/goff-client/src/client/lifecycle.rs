@@ -59,20 +59,14 @@ impl Lifecycle {
     }
 
     pub(crate) async fn initialize(&self) -> Result<(), InitializeError> {
-        let session = self
-            .started()
-            .await
-            .map_err(|_| InitializeError::NoRuntime)?;
+        let started = self.started().await;
+        let session = started.map_err(|_| InitializeError::NoRuntime)?;
         let Err(refusal) = session.first_attempt().await else {
             return Ok(());
         };
         let _changing = self.changing.lock().await;
-        if self
-            .session
-            .load()
-            .as_ref()
-            .is_some_and(|current| Arc::ptr_eq(current, &session))
-        {
+        let current = self.session.load_full();
+        if current.is_some_and(|current| Arc::ptr_eq(&current, &session)) {
             self.session.store(None);
             session.stop(Instant::now()).await;
         }
@@ -131,9 +125,8 @@ impl Lifecycle {
     }
 
     pub(crate) async fn wait_until_ready(&self, timeout: Duration) -> bool {
-        tokio::time::timeout(timeout, self.status.answers())
-            .await
-            .unwrap_or(false)
+        let answers = tokio::time::timeout(timeout, self.status.answers());
+        answers.await.unwrap_or(false)
     }
 
     /// The session, without a reference to it: on many cores the counter would be contended.
@@ -155,10 +148,9 @@ impl Lifecycle {
 
     pub(crate) fn status(&self) -> Status {
         let session = self.session.load();
-        let stream_error = session
-            .as_ref()
-            .and_then(|session| session.stream.last_error());
-        self.status.get(stream_error)
+        let session = session.as_ref();
+        self.status
+            .get(session.and_then(|session| session.stream.last_error()))
     }
 
     pub(crate) fn stats(&self) -> Stats {

@@ -118,7 +118,11 @@ impl Snapshot {
                 None => LocalEvaluation::Done(outcome(Ok(prepared.resolution(&evaluation)))),
                 Some(error) => {
                     let (error, may_fall_back) = failure(flag, &evaluation, error, context);
-                    LocalEvaluation::failed(outcome(Err(Box::new(error))), may_fall_back)
+                    let outcome = outcome(Err(Box::new(error)));
+                    match may_fall_back {
+                        true => LocalEvaluation::FallBack(outcome),
+                        false => LocalEvaluation::Done(outcome),
+                    }
                 }
             }
         }));
@@ -181,14 +185,6 @@ impl Snapshot {
 }
 
 impl LocalEvaluation {
-    fn failed(outcome: Outcome, may_fall_back: bool) -> Self {
-        if may_fall_back {
-            Self::FallBack(outcome)
-        } else {
-            Self::Done(outcome)
-        }
-    }
-
     /// The outcome without the relay proxy's help.
     pub(crate) fn outcome(self) -> Outcome {
         match self {
@@ -294,19 +290,13 @@ fn is_tracked(flag: &str) -> bool {
 #[cold]
 fn not_found(flag_key: &str) -> Outcome {
     let details = format!("flag `{flag_key}` was not found");
-    Outcome::new(
-        flag_key,
-        Err(Box::new(error(ErrorCode::FlagNotFound, details))),
-        Origin::InProcess,
-    )
+    let error = error(ErrorCode::FlagNotFound, details);
+    Outcome::new(flag_key, Err(Box::new(error)), Origin::InProcess)
 }
 
 fn error(code: ErrorCode, details: String) -> ResolutionError {
-    ResolutionError::InProcess(EvaluationFailure::new(
-        code,
-        details,
-        Arc::clone(&NO_RESOLUTION),
-    ))
+    let failure = EvaluationFailure::new(code, details, Arc::clone(&NO_RESOLUTION));
+    ResolutionError::InProcess(failure)
 }
 
 /// Frees a configuration where that delays no evaluation: waits up to 100 ms for its readers. Blocks.
@@ -352,13 +342,9 @@ mod tests {
         Snapshot::compile(FlagConfiguration::new(flags.to_string())).unwrap()
     }
 
-    fn resolution(
-        snapshot: &Snapshot,
-        flag_key: &str,
-        context: &EvaluationContext,
-    ) -> Arc<Resolution> {
-        let outcome = snapshot.evaluate(flag_key, context).outcome();
-        outcome.result.unwrap()
+    fn resolution(snapshot: &Snapshot, flag: &str, name: &str, value: &str) -> Arc<Resolution> {
+        let context = EvaluationContext::builder().attribute(name, value).build();
+        snapshot.evaluate(flag, &context).outcome().result.unwrap()
     }
 
     fn targeted() -> Snapshot {
@@ -400,20 +386,14 @@ mod tests {
             };
             assert_eq!(outcome.result.unwrap_err().code(), ErrorCode::General);
         }
-        let context = EvaluationContext::builder()
-            .attribute("plan", "pro")
-            .build();
-        assert_eq!(resolution(&snapshot, "flag", &context).value, true);
+        assert_eq!(resolution(&snapshot, "flag", "plan", "pro").value, true);
     }
 
     /// Each resolution is made once.
     #[test]
     fn answers_are_shared() {
         let snapshot = targeted();
-        let of = |plan: &str| {
-            let context = EvaluationContext::builder().attribute("plan", plan).build();
-            resolution(&snapshot, "flag", &context)
-        };
+        let of = |plan: &str| resolution(&snapshot, "flag", "plan", plan);
         assert!(Arc::ptr_eq(&of("pro"), &of("pro")));
         assert!(!Arc::ptr_eq(&of("pro"), &of("free")));
     }
@@ -436,12 +416,11 @@ mod tests {
             for thread in 0..4 {
                 let snapshot = &snapshot;
                 scope.spawn(move || {
-                    let side = if thread % 2 == 0 { "a" } else { "b" };
-                    let sign = if thread % 2 == 0 { 1 } else { -1 };
-                    let context = EvaluationContext::builder().attribute("side", side).build();
+                    let (side, sign) = if thread % 2 == 0 { ("a", 1) } else { ("b", -1) };
                     for round in 0..1000 {
                         let n = round % 64;
-                        let resolution = resolution(snapshot, &format!("flag-{n}"), &context);
+                        let flag = format!("flag-{n}");
+                        let resolution = resolution(snapshot, &flag, "side", side);
                         assert_eq!(resolution.value, json!(sign * n));
                     }
                 });
@@ -451,9 +430,9 @@ mod tests {
 
     #[test]
     fn difference_names_what_was_added_updated_and_removed() {
-        let before =
-            snapshot(&json!({"same": {"version": "1"}, "gone": {}, "é": {"version": "1"}}));
-        let after = snapshot(&json!({"same": {"version": "1"}, "new": {}, "é": {"version": "2"}}));
+        let [one, two] = ["1", "2"].map(|version| json!({"version": version}));
+        let before = snapshot(&json!({"same": one, "gone": {}, "é": one}));
+        let after = snapshot(&json!({"same": one, "new": {}, "é": two}));
         let difference = after.difference(&before);
         let names = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>();
         assert_eq!(names(&difference.added), ["new"]);

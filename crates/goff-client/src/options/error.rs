@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt::Display;
 use std::sync::Arc;
+use std::time::Duration;
 
 use goff_core::RelayError;
 
@@ -40,6 +41,27 @@ impl OptionsError {
             option,
             format_args!("has no effect beside `{other}`; set one of the two"),
         )
+    }
+
+    /// Refuses the first of `options` that is set.
+    #[cfg(any(feature = "http", feature = "in-process"))]
+    pub(crate) fn refuse_set(options: &[(&'static str, bool)], beside: &str) -> Result<(), Self> {
+        match options.iter().find(|(_, is_set)| *is_set) {
+            Some((option, _)) => Err(Self::conflict(option, beside)),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a duration of zero, which `reason` explains.
+    pub(crate) fn refuse_zero(
+        option: &'static str,
+        duration: Option<Duration>,
+        reason: &str,
+    ) -> Result<(), Self> {
+        match duration {
+            Some(Duration::ZERO) => Err(Self::new(option, reason)),
+            _ => Ok(()),
+        }
     }
 
     /// The option's name, as in [`GoFeatureFlagOptions`](crate::GoFeatureFlagOptions).

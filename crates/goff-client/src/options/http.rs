@@ -128,6 +128,15 @@ impl HttpOptions {
         Ok(HttpRelayClient::new(options)?)
     }
 
+    #[cfg(feature = "ws")]
+    fn stream_options(&self) -> [(&'static str, bool); 2] {
+        let disable = self.disable_cache_invalidation;
+        [
+            ("reconnect_interval", self.reconnect_interval.is_some()),
+            ("disable_cache_invalidation", disable.is_some()),
+        ]
+    }
+
     /// With a custom transport there is no stream to open.
     #[cfg(feature = "ws")]
     fn stream(
@@ -140,17 +149,8 @@ impl HttpOptions {
     ) -> Result<Option<StreamSource>, OptionsError> {
         let connect = match wire {
             Wire::Transport(_) => {
-                return match (self.reconnect_interval, self.disable_cache_invalidation) {
-                    (Some(_), _) => Err(OptionsError::conflict(
-                        "reconnect_interval",
-                        "http_transport",
-                    )),
-                    (_, Some(_)) => Err(OptionsError::conflict(
-                        "disable_cache_invalidation",
-                        "http_transport",
-                    )),
-                    (None, None) => Ok(None),
-                };
+                OptionsError::refuse_set(&self.stream_options(), "http_transport")?;
+                return Ok(None);
             }
             Wire::Connector(connect) => connect,
         };
@@ -164,12 +164,8 @@ impl HttpOptions {
             .api_key(api_key)
             .debug(debug);
         if let Some(interval) = self.reconnect_interval {
-            if interval.is_zero() {
-                return Err(OptionsError::new(
-                    "reconnect_interval",
-                    "must be longer than zero",
-                ));
-            }
+            let reason = "must be longer than zero";
+            OptionsError::refuse_zero("reconnect_interval", Some(interval), reason)?;
             options = options.reconnect_interval(interval);
         }
         if let Some(timeout) = self.timeout {
@@ -212,18 +208,11 @@ impl HttpOptions {
             ("tls", self.tls.is_some()),
             ("connector", self.connector.is_some()),
             ("http_transport", self.transport.is_some()),
-            #[cfg(feature = "ws")]
-            ("reconnect_interval", self.reconnect_interval.is_some()),
-            #[cfg(feature = "ws")]
-            (
-                "disable_cache_invalidation",
-                self.disable_cache_invalidation.is_some(),
-            ),
         ];
-        match set.into_iter().find(|(_, set)| *set) {
-            Some((option, _)) => Err(OptionsError::conflict(option, constructor)),
-            None => Ok(()),
-        }
+        OptionsError::refuse_set(&set, constructor)?;
+        #[cfg(feature = "ws")]
+        OptionsError::refuse_set(&self.stream_options(), constructor)?;
+        Ok(())
     }
 }
 

@@ -68,19 +68,13 @@ impl InProcessOptions {
 
     fn last_known_good(&self, relay: &[u8]) -> Result<Option<LastKnownGood>, OptionsError> {
         let max_age = self.last_known_good_max_age;
-        if max_age.is_some_and(|max_age| max_age.is_zero()) {
-            return Err(OptionsError::new(
-                "last_known_good_max_age",
-                "must be longer than zero",
-            ));
-        }
+        let option = "last_known_good_max_age";
+        OptionsError::refuse_zero(option, max_age, "must be longer than zero")?;
         let Some(path) = &self.last_known_good_file else {
+            let reason = "has no effect without `last_known_good_file`";
             return match max_age {
                 None => Ok(None),
-                Some(_) => Err(OptionsError::new(
-                    "last_known_good_max_age",
-                    "has no effect without `last_known_good_file`",
-                )),
+                Some(_) => Err(OptionsError::new(option, reason)),
             };
         };
         if path.file_name().is_none() {
@@ -128,12 +122,9 @@ impl InProcessOptions {
     /// Refuses options that would have no effect.
     fn refuse_without_relay_proxy(&self, constructor: &str) -> Result<(), OptionsError> {
         if self.evaluation_type == Some(EvaluationType::Remote) {
-            return Err(OptionsError::new(
-                "evaluation_type",
-                format_args!(
-                    "conflicts with `{constructor}`: remote evaluation needs a relay proxy"
-                ),
-            ));
+            let reason =
+                format!("conflicts with `{constructor}`: remote evaluation needs a relay proxy");
+            return Err(OptionsError::new("evaluation_type", reason));
         }
         let set = [
             (
@@ -147,10 +138,7 @@ impl InProcessOptions {
                 self.last_known_good_max_age.is_some(),
             ),
         ];
-        match set.into_iter().find(|(_, set)| *set) {
-            Some((option, _)) => Err(OptionsError::conflict(option, constructor)),
-            None => Ok(()),
-        }
+        OptionsError::refuse_set(&set, constructor)
     }
 }
 

@@ -157,23 +157,15 @@ impl GoFeatureFlagOptions {
                 "must be at least 1; to have no cache set `disable_cache`",
             ));
         }
-        if self.cache_ttl.is_some_and(|ttl| ttl.is_zero()) {
-            return Err(OptionsError::new(
-                "cache_ttl",
-                "must be longer than zero; to have no cache set `disable_cache`",
-            ));
-        }
+        let reason = "must be longer than zero; to have no cache set `disable_cache`";
+        OptionsError::refuse_zero("cache_ttl", self.cache_ttl, reason)?;
         let cache = (!self.disable_cache).then_some(CacheLimits {
             size: self.cache_size,
             ttl: self.cache_ttl,
         });
         let flush_interval = self.flush_interval_or_default();
-        if flush_interval.is_zero() {
-            return Err(OptionsError::new(
-                "data_flush_interval",
-                "must be longer than zero; to collect nothing set `disable_data_collection`",
-            ));
-        }
+        let reason = "must be longer than zero; to collect nothing set `disable_data_collection`";
+        OptionsError::refuse_zero("data_flush_interval", Some(flush_interval), reason)?;
         let max_pending_events = self.max_pending_events_or_default();
         if max_pending_events == 0 {
             return Err(OptionsError::new(
@@ -259,9 +251,7 @@ impl GoFeatureFlagOptions {
             ("data_flush_interval", self.data_flush_interval.is_some()),
             ("max_pending_events", self.max_pending_events.is_some()),
         ];
-        if let Some((option, _)) = set.into_iter().find(|(_, set)| *set) {
-            return Err(OptionsError::conflict(option, constructor));
-        }
+        OptionsError::refuse_set(&set, constructor)?;
         Ok(Settings {
             mode: Mode::InProcess(Arc::new(mode)),
             exporter_metadata,

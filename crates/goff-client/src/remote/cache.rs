@@ -64,9 +64,8 @@ impl ResolutionCache {
 
     /// As [`get`](Self::get), without copying flag key and context.
     pub(crate) fn get_ref(&self, key: CacheKeyRef<'_>) -> Option<CachedResolution> {
-        self.store
-            .get(&LookUp(key))
-            .filter(|cached| self.serves(cached))
+        let found = self.store.get(&LookUp(key));
+        found.filter(|cached| self.serves(cached))
     }
 
     /// A stale answer is not removed: a newer one may have replaced it by now, and would be lost.
@@ -169,26 +168,35 @@ mod tests {
         EvaluationContext::builder().attribute("n", n).build()
     }
 
-    fn resolution(cacheable: bool) -> Arc<Resolution> {
-        Arc::new(Resolution::new(true, Reason::Static).with_cacheable(cacheable))
+    fn resolution() -> Resolution {
+        Resolution::new(true, Reason::Static).with_cacheable(true)
     }
 
     fn put(cache: &ResolutionCache, flag_key: &str, n: i64, epoch: Epoch) {
+        put_resolution(cache, resolution(), flag_key, n, epoch);
+    }
+
+    fn put_resolution(
+        cache: &ResolutionCache,
+        resolution: Resolution,
+        flag_key: &str,
+        n: i64,
+        epoch: Epoch,
+    ) {
         let context = context(n);
         let key = CacheKeyRef::new(flag_key, &context).unwrap();
         cache.put(
             key.to_owned_key(),
             &flag_key.into(),
-            &resolution(true),
+            &resolution.into(),
             epoch,
         );
     }
 
     fn has(cache: &ResolutionCache, flag_key: &str, n: i64) -> bool {
         let context = context(n);
-        cache
-            .get_ref(CacheKeyRef::new(flag_key, &context).unwrap())
-            .is_some()
+        let key = CacheKeyRef::new(flag_key, &context).unwrap();
+        cache.get_ref(key).is_some()
     }
 
     fn flags(flag_key: &str) -> Invalidation {
@@ -235,15 +243,9 @@ mod tests {
     #[test]
     fn answer_that_is_not_cacheable_is_not_kept() {
         let cache = cache(100, None);
-        let context = context(1);
-        let key = CacheKeyRef::new("a", &context).unwrap();
-        cache.put(
-            key.to_owned_key(),
-            &"a".into(),
-            &resolution(false),
-            cache.epoch(),
-        );
-        assert!(cache.get_ref(key).is_none());
+        let fleeting = resolution().with_cacheable(false);
+        put_resolution(&cache, fleeting, "a", 1, cache.epoch());
+        assert!(!has(&cache, "a", 1));
     }
 
     /// GOFF-CACHE-001, GOFF-CACHE-006: the least recently used answer goes.
@@ -284,17 +286,11 @@ mod tests {
     /// docs/python-parity.md C4, docs/python-parity.md C26.
     #[test]
     fn cached_form_has_reason_cached_unless_disabled() {
-        let full = Arc::new(
-            Resolution::clone(&resolution(true))
-                .with_variant("A")
-                .with_version("1"),
-        );
+        let full = Arc::new(resolution().with_variant("A").with_version("1"));
         let cached = cached_form(&full);
         assert_eq!(cached.reason, Reason::Cached);
-        assert_eq!(
-            Resolution::clone(&cached).with_reason(Reason::Static),
-            *full
-        );
+        let cached = Resolution::clone(&cached);
+        assert_eq!(cached.with_reason(Reason::Static), *full);
         let disabled = Arc::new(Resolution::new((), Reason::Disabled));
         assert_eq!(cached_form(&disabled).reason, Reason::Disabled);
     }

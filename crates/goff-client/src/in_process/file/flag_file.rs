@@ -1,6 +1,5 @@
 //! A flag file in YAML, JSON or TOML.
 
-use std::error::Error;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -34,7 +33,7 @@ impl FlagFile {
         };
         let format =
             FlagFileFormat::of_path(path).ok_or_else(|| error(Problem::UnknownExtension))?;
-        let path = std::path::absolute(path).map_err(|source| error(Problem::from(&source)))?;
+        let path = std::path::absolute(path).map_err(|source| error(source.into()))?;
         Ok(Self { path, format })
     }
 
@@ -65,19 +64,15 @@ impl FlagFile {
     /// Parses what [`read`](Self::read) returned.
     pub(crate) fn parse(&self, content: &[u8]) -> Result<LoadedFlags, FlagFileError> {
         let text = std::str::from_utf8(content).map_err(|error| {
-            self.error(Problem::NotText(end_of(
-                content.get(..error.valid_up_to()).unwrap_or_default(),
-            )))
+            let valid = content.get(..error.valid_up_to()).unwrap_or_default();
+            self.error(Problem::not_text_after(valid))
         })?;
         // YAML would read no flags from it, but a file is empty while it is being written.
         if text.trim().is_empty() {
             return Err(self.error(Problem::Empty));
         }
-        LoadedFlags::parse(text, self.format).map_err(|error| {
-            self.error(Problem::Malformed {
-                message: error.to_string(),
-            })
-        })
+        LoadedFlags::parse(text, self.format)
+            .map_err(|error| self.error(Problem::Malformed(error.to_string())))
     }
 
     fn error(&self, problem: Problem) -> FlagFileError {
@@ -140,86 +135,57 @@ impl LoadedFlags {
 }
 
 /// Why a flag file cannot be used, and the remedy.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("flag file `{}`{problem}", .path.display())]
 pub(crate) struct FlagFileError {
     path: PathBuf,
     problem: Problem,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum Problem {
+    #[error(" has an unsupported extension; rename it to end in .yaml, .yml, .json or .toml")]
     UnknownExtension,
+    #[error(" does not exist; create it, or correct the path")]
     Absent,
+    #[error(" is not a regular file; correct the path")]
     NotAFile,
+    #[error(" is not readable (permission denied)")]
     Denied,
-    NotRead { message: String },
+    #[error(" cannot be read: {0}")]
+    NotRead(String),
+    #[error(" is larger than {MAX_FLAG_FILE_SIZE} bytes; remove flags from it")]
     TooLarge,
-    NotText(Position),
+    /// The place, from 1.
+    #[error(", line {line}, column {column}: not UTF-8; save it in that encoding")]
+    NotText { line: usize, column: usize },
+    #[error(" is empty; write `{{}}` for no flags")]
     Empty,
-    Malformed { message: String },
+    #[error(", {0}; correct it there")]
+    Malformed(String),
 }
 
-/// A line and a column, from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Position {
-    line: usize,
-    column: usize,
-}
-
-/// The position after a text.
-fn end_of(text: &[u8]) -> Position {
-    let line = text.split(|byte| *byte == b'\n');
-    let last = line.clone().next_back().unwrap_or_default();
-    Position {
-        line: line.count(),
-        column: String::from_utf8_lossy(last).chars().count() + 1,
-    }
-}
-
-impl From<&io::Error> for Problem {
-    fn from(error: &io::Error) -> Self {
-        match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Absent,
-            io::ErrorKind::PermissionDenied => Self::Denied,
-            _ => Self::NotRead {
-                message: error.to_string(),
-            },
+impl Problem {
+    /// The text after `valid` is not UTF-8.
+    fn not_text_after(valid: &[u8]) -> Self {
+        let lines = valid.split(|byte| *byte == b'\n');
+        let last = lines.clone().next_back().unwrap_or_default();
+        Self::NotText {
+            line: lines.count(),
+            column: String::from_utf8_lossy(last).chars().count() + 1,
         }
     }
 }
 
 impl From<io::Error> for Problem {
     fn from(error: io::Error) -> Self {
-        Self::from(&error)
-    }
-}
-
-impl fmt::Display for FlagFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "flag file `{}`", self.path.display())?;
-        match &self.problem {
-            Problem::UnknownExtension => f.write_str(
-                " has an unsupported extension; rename it to end in .yaml, .yml, .json or .toml",
-            ),
-            Problem::Absent => f.write_str(" does not exist; create it, or correct the path"),
-            Problem::NotAFile => f.write_str(" is not a regular file; correct the path"),
-            Problem::Denied => f.write_str(" is not readable (permission denied)"),
-            Problem::NotRead { message } => write!(f, " cannot be read: {message}"),
-            Problem::TooLarge => write!(
-                f,
-                " is larger than {MAX_FLAG_FILE_SIZE} bytes; remove flags from it"
-            ),
-            Problem::NotText(Position { line, column }) => write!(
-                f,
-                ", line {line}, column {column}: not UTF-8; save it in that encoding"
-            ),
-            Problem::Empty => f.write_str(" is empty; write `{}` for no flags"),
-            Problem::Malformed { message } => write!(f, ", {message}; correct it there"),
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Self::Absent,
+            io::ErrorKind::PermissionDenied => Self::Denied,
+            _ => Self::NotRead(error.to_string()),
         }
     }
 }
-
-impl Error for FlagFileError {}
 
 /// The largest flag file, in bytes: the limit for a relay proxy's configuration too.
 const MAX_FLAG_FILE_SIZE: u64 = 256 * 1024 * 1024;
@@ -251,31 +217,20 @@ mod tests {
             FlagFile::at(Path::new(name)).unwrap();
         }
         for name in ["flags", "flags.ini", "flags.yaml.bak"] {
-            assert_eq!(
-                FlagFile::at(Path::new(name)).unwrap_err().to_string(),
-                format!(
-                    "flag file `{name}` has an unsupported extension; rename it to end in .yaml, .yml, .json or .toml"
-                )
-            );
+            let error = FlagFile::at(Path::new(name)).unwrap_err().to_string();
+            let end =
+                "has an unsupported extension; rename it to end in .yaml, .yml, .json or .toml";
+            assert_eq!(error, format!("flag file `{name}` {end}"));
         }
     }
 
     #[test]
     fn each_format_is_read() {
         let directory = tempfile::tempdir().unwrap();
-        for (name, content) in [
-            ("a.yaml", format!("fläg:\n  {VALID}")),
-            (
-                "a.json",
-                r#"{"fläg": {"variations": {"on": true}, "defaultRule": {"variation": "on"}}}"#
-                    .to_owned(),
-            ),
-            (
-                "a.toml",
-                "[\"fläg\".variations]\non = true\n[\"fläg\".defaultRule]\nvariation = \"on\"\n"
-                    .to_owned(),
-            ),
-        ] {
+        let yaml = format!("fläg:\n  {VALID}");
+        let json = r#"{"fläg": {"variations": {"on": true}, "defaultRule": {"variation": "on"}}}"#;
+        let toml = "[\"fläg\".variations]\non = true\n[\"fläg\".defaultRule]\nvariation = \"on\"\n";
+        for (name, content) in [("a.yaml", &*yaml), ("a.json", json), ("a.toml", toml)] {
             fs::write(directory.path().join(name), content).unwrap();
             let file = FlagFile::at(&directory.path().join(name)).unwrap();
             let loaded = file.parse(&file.read().unwrap()).unwrap();
@@ -294,10 +249,8 @@ mod tests {
         let served: Vec<&str> = loaded.flags.iter().map(goff_engine::Flag::key).collect();
         assert_eq!(served, ["good"]);
         let left_out: Vec<String> = loaded.left_out.iter().map(ToString::to_string).collect();
-        assert_eq!(
-            left_out,
-            ["line 6, column 28: flag `bad`: invalid variation: other does not exist"]
-        );
+        let reason = "line 6, column 28: flag `bad`: invalid variation: other does not exist";
+        assert_eq!(left_out, [reason]);
     }
 
     #[test]
@@ -311,10 +264,8 @@ mod tests {
             "flag file `PATH`, line 2, column 4: not UTF-8; save it in that encoding"
         );
         for empty in [&b""[..], b" \n\t\n"] {
-            assert_eq!(
-                error("a.yaml", empty),
-                "flag file `PATH` is empty; write `{}` for no flags"
-            );
+            let error = error("a.yaml", empty);
+            assert_eq!(error, "flag file `PATH` is empty; write `{}` for no flags");
         }
     }
 
@@ -323,23 +274,15 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("directory.yaml")).unwrap();
         fs::write(directory.path().join("file"), "").unwrap();
+        let absent = "does not exist; create it, or correct the path";
         for (name, end) in [
-            (
-                "absent.yaml",
-                "does not exist; create it, or correct the path",
-            ),
-            (
-                "file/a.yaml",
-                "does not exist; create it, or correct the path",
-            ),
+            ("absent.yaml", absent),
+            ("file/a.yaml", absent),
             ("directory.yaml", "is not a regular file; correct the path"),
         ] {
             let file = FlagFile::at(&directory.path().join(name)).unwrap();
             let error = file.read().unwrap_err().to_string();
-            assert_eq!(
-                error,
-                format!("flag file `{}` {end}", file.path().display())
-            );
+            assert_eq!(error, format!("{file} {end}"));
         }
     }
 
@@ -351,9 +294,6 @@ mod tests {
         let file = File::create(&path).unwrap();
         file.set_len(MAX_FLAG_FILE_SIZE + 1).unwrap();
         let error = FlagFile::at(&path).unwrap().read().unwrap_err().to_string();
-        assert!(
-            error.ends_with("is larger than 268435456 bytes; remove flags from it"),
-            "{error}"
-        );
+        assert!(error.ends_with("is larger than 268435456 bytes; remove flags from it"));
     }
 }

@@ -14,7 +14,6 @@
 mod private_file;
 pub(crate) mod writer;
 
-use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -119,62 +118,44 @@ impl fmt::Debug for LastKnownGood {
 }
 
 /// Why the file was not written or not used.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("last-known-good file `{}` {problem}", .path.display())]
 pub(crate) struct LastKnownGoodError {
     path: PathBuf,
+    #[source]
     problem: Problem,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
 enum Problem {
-    NotWritten(Arc<io::Error>),
-    NotRead(Arc<io::Error>),
+    #[error("cannot be written: {0}")]
+    NotWritten(#[source] Arc<io::Error>),
+    #[error("does not exist")]
+    Absent(#[source] Arc<io::Error>),
+    #[error("cannot be used: {0}")]
+    NotRead(#[source] Arc<io::Error>),
+    #[error("has an unknown format")]
     UnknownFormat,
+    #[error("is damaged or was edited")]
     Damaged,
+    #[error("belongs to another relay proxy, API key or flag list")]
     OtherSource,
+    #[error("is {} s old; the limit is {} s", .age.as_secs(), .max_age.as_secs())]
     TooOld { age: Duration, max_age: Duration },
 }
 
 impl LastKnownGoodError {
     /// Whether there is no file, as before the first run.
     pub(crate) fn is_absent(&self) -> bool {
-        matches!(&self.problem, Problem::NotRead(error) if error.kind() == io::ErrorKind::NotFound)
+        matches!(self.problem, Problem::Absent(_))
     }
 }
 
 impl Problem {
     fn of_reading(error: io::Error) -> Self {
-        Self::NotRead(error.into())
-    }
-}
-
-impl fmt::Display for LastKnownGoodError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "last-known-good file `{}` ", self.path.display())?;
-        match &self.problem {
-            Problem::NotWritten(error) => write!(f, "cannot be written: {error}"),
-            Problem::NotRead(_) if self.is_absent() => f.write_str("does not exist"),
-            Problem::NotRead(error) => write!(f, "cannot be used: {error}"),
-            Problem::UnknownFormat => f.write_str("has an unknown format"),
-            Problem::Damaged => f.write_str("is damaged or was edited"),
-            Problem::OtherSource => {
-                f.write_str("belongs to another relay proxy, API key or flag list")
-            }
-            Problem::TooOld { age, max_age } => write!(
-                f,
-                "is {} s old; the limit is {} s",
-                age.as_secs(),
-                max_age.as_secs()
-            ),
-        }
-    }
-}
-
-impl Error for LastKnownGoodError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match &self.problem {
-            Problem::NotWritten(error) | Problem::NotRead(error) => Some(&**error),
-            _ => None,
+        match error.kind() {
+            io::ErrorKind::NotFound => Self::Absent(error.into()),
+            _ => Self::NotRead(error.into()),
         }
     }
 }
@@ -356,13 +337,10 @@ mod tests {
         file.store_at(&configuration(), now).unwrap();
         assert_eq!(file.load_at(now + HOUR).unwrap().age, HOUR);
         let too_late = now + HOUR + Duration::from_secs(1);
-        assert_eq!(
-            file.load_at(too_late).unwrap_err().to_string(),
-            format!(
-                "last-known-good file `{}` is 3601 s old; the limit is 3600 s",
-                directory.path().join("flags").display()
-            )
-        );
+        let error = file.load_at(too_late).unwrap_err().to_string();
+        let path = file.path().display();
+        let expected = "is 3601 s old; the limit is 3600 s";
+        assert_eq!(error, format!("last-known-good file `{path}` {expected}"));
         // The clock was set back.
         assert_eq!(file.load_at(now - HOUR).unwrap().age, Duration::ZERO);
     }
@@ -370,16 +348,11 @@ mod tests {
     #[test]
     fn file_of_another_source_is_refused_by_name() {
         let directory = tempfile::tempdir().unwrap();
-        file(&directory, b"relay, key one")
-            .store(&configuration())
-            .unwrap();
+        let one = file(&directory, b"relay, key one");
+        one.store(&configuration()).unwrap();
         let error = file(&directory, b"relay, key two").load().unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .ends_with("belongs to another relay proxy, API key or flag list"),
-            "{error}"
-        );
+        let reason = "belongs to another relay proxy, API key or flag list";
+        assert!(error.to_string().ends_with(reason), "{error}");
         let content = std::fs::read_to_string(directory.path().join("flags")).unwrap();
         assert!(!content.contains("key one"), "{content}");
     }
@@ -429,10 +402,8 @@ mod tests {
         let path = directory.path().join("absent/flags");
         let file = LastKnownGood::new(path.clone(), HOUR, b"relay");
         let error = file.store(&configuration()).unwrap_err().to_string();
-        let start = format!(
-            "last-known-good file `{}` cannot be written: ",
-            path.display()
-        );
+        let path = path.display();
+        let start = format!("last-known-good file `{path}` cannot be written: ");
         assert!(error.starts_with(&start), "{error}");
     }
 

@@ -192,14 +192,20 @@ mod tests {
         names
     }
 
+    /// A folder, and the path of a file in it.
+    fn folder() -> (tempfile::TempDir, PathBuf) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        (directory, path)
+    }
+
     fn refusal(path: &Path) -> String {
         read(path, LIMIT).unwrap_err().to_string()
     }
 
     #[test]
     fn new_content_replaces_the_old_without_leftovers() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("file");
+        let (directory, path) = folder();
         for content in [&b"one"[..], b"", b"three"] {
             replace(&path, &[content, b"!"]).unwrap();
             assert_eq!(read(&path, LIMIT).unwrap(), [content, b"!"].concat());
@@ -209,8 +215,7 @@ mod tests {
 
     #[test]
     fn file_beyond_the_size_limit_is_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("file");
+        let (_directory, path) = folder();
         replace(&path, &[&[b'x'; LIMIT as usize]]).unwrap();
         assert_eq!(read(&path, LIMIT).unwrap().len(), LIMIT as usize);
         replace(&path, &[&[b'x'; LIMIT as usize + 1]]).unwrap();
@@ -243,10 +248,8 @@ mod tests {
             file.set_modified(modified).unwrap();
         }
         replace(&directory.path().join("file"), &[b"content"]).unwrap();
-        assert_eq!(
-            names(&directory),
-            [".file.2-0.tmp", ".other.1-0.tmp", "file"]
-        );
+        let left = [".file.2-0.tmp", ".other.1-0.tmp", "file"];
+        assert_eq!(names(&directory), left);
     }
 
     #[cfg(unix)]
@@ -257,8 +260,7 @@ mod tests {
 
         #[test]
         fn only_the_owner_may_read_even_after_a_world_writable_file() {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("file");
+            let (_directory, path) = folder();
             fs::write(&path, "old").unwrap();
             fs::set_permissions(&path, fs::Permissions::from_mode(0o666)).unwrap();
             replace(&path, &[b"new"]).unwrap();
@@ -267,15 +269,12 @@ mod tests {
 
         #[test]
         fn file_that_other_users_may_write_is_refused() {
-            let directory = tempfile::tempdir().unwrap();
-            let path = directory.path().join("file");
+            let (_directory, path) = folder();
             replace(&path, &[b"content"]).unwrap();
             for mode in [0o620, 0o602, 0o666] {
                 fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-                assert_eq!(
-                    refusal(&path),
-                    format!("other users may write to it (mode {mode:04o}, not 0600)")
-                );
+                let reason = format!("other users may write to it (mode {mode:04o}, not 0600)");
+                assert_eq!(refusal(&path), reason);
             }
             fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
             assert_eq!(read(&path, LIMIT).unwrap(), b"content");
@@ -287,10 +286,8 @@ mod tests {
                 check_owner_and_mode(owner, 0o600, |owner| Ok(owner == user))
                     .map_err(|error| error.to_string())
             };
-            assert_eq!(
-                check(1_000, 1_001),
-                Err("it belongs to another user".to_owned())
-            );
+            let refused = Err("it belongs to another user".to_owned());
+            assert_eq!(check(1_000, 1_001), refused);
             assert_eq!(check(1_000, 1_000), Ok(()));
             // The superuser can write to every file anyway.
             assert_eq!(check(0, 1_000), Ok(()));
@@ -298,11 +295,8 @@ mod tests {
 
         #[test]
         fn link_is_refused_and_replaced_and_its_target_stays() {
-            let directory = tempfile::tempdir().unwrap();
-            let (path, target) = (
-                directory.path().join("link"),
-                directory.path().join("target"),
-            );
+            let (directory, path) = folder();
+            let target = directory.path().join("target");
             fs::write(&target, "target").unwrap();
             symlink(&target, &path).unwrap();
             assert_eq!(refusal(&path), "not a regular file");

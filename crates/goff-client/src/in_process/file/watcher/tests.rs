@@ -1,6 +1,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 
+use tempfile::TempDir;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use super::*;
@@ -74,10 +75,8 @@ impl Watched {
     }
 
     async fn stop(mut self) {
-        assert_eq!(
-            self.watcher.stop(Duration::from_secs(20)).await,
-            Stopped::Finished
-        );
+        let stopped = self.watcher.stop(Duration::from_secs(20)).await;
+        assert_eq!(stopped, Stopped::Finished);
         assert_eq!(self.refreshes.recv().await, None);
     }
 }
@@ -97,13 +96,24 @@ fn replace(path: &Path, flag: &str) {
     fs::rename(temporary, path).unwrap();
 }
 
-#[tokio::test]
-async fn file_is_read_at_first_and_after_each_write_and_replacement() {
+fn folder() -> (TempDir, PathBuf) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("flags.yaml");
-    write(&path, "first");
+    (directory, path)
+}
+
+/// A watched file that was read.
+async fn watching(flag: &str) -> (TempDir, PathBuf, Watched) {
+    let (directory, path) = folder();
+    write(&path, flag);
     let mut watched = Watched::start(&path, EVENTS);
-    watched.gives("first").await;
+    watched.gives(flag).await;
+    (directory, path, watched)
+}
+
+#[tokio::test]
+async fn file_is_read_at_first_and_after_each_write_and_replacement() {
+    let (_directory, path, mut watched) = watching("first").await;
     for round in 0..10 {
         let (written, replaced) = (format!("written-{round}"), format!("replaced-{round}"));
         write(&path, &written);
@@ -116,8 +126,7 @@ async fn file_is_read_at_first_and_after_each_write_and_replacement() {
 
 #[tokio::test]
 async fn deleted_file_is_one_failure_and_its_return_a_refresh() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("flags.yaml");
+    let (_directory, path) = folder();
     let mut watched = Watched::start(&path, EVENTS);
     watched.fails(ABSENT).await;
     for _ in 0..5 {
@@ -132,10 +141,8 @@ async fn deleted_file_is_one_failure_and_its_return_a_refresh() {
 #[tokio::test]
 async fn folder_that_appears_late_disappears_and_returns_is_followed() {
     let directory = tempfile::tempdir().unwrap();
-    let (parent, path) = (
-        directory.path().join("a/b"),
-        directory.path().join("a/b/flags.yaml"),
-    );
+    let parent = directory.path().join("a/b");
+    let path = parent.join("flags.yaml");
     let mut watched = Watched::start(&path, POLLED);
     watched.fails(ABSENT).await;
     for round in ["one", "two", "three"] {
@@ -237,11 +244,7 @@ async fn half_a_file_is_one_failure_and_the_whole_a_refresh() {
 
 #[tokio::test]
 async fn same_bytes_are_no_refresh() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("flags.yaml");
-    write(&path, "same");
-    let mut watched = Watched::start(&path, EVENTS);
-    watched.gives("same").await;
+    let (_directory, path, mut watched) = watching("same").await;
     let reads = watched.reads();
     for _ in 0..3 {
         replace(&path, "same");
@@ -258,8 +261,7 @@ async fn same_bytes_are_no_refresh() {
 #[tokio::test]
 async fn churn_of_other_files_causes_no_reads() {
     let writes = std::env::var("GOFF_CHURN_WRITES").map_or(500, |text| text.parse().unwrap());
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("flags.yaml");
+    let (directory, path) = folder();
     write(&path, "before");
     age(&path);
     let mut watched = Watched::start(&path, EVENTS);
@@ -290,8 +292,7 @@ fn age(path: &Path) {
 
 #[tokio::test]
 async fn quiet_file_is_not_read_again() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("flags.yaml");
+    let (_directory, path) = folder();
     write(&path, "quiet");
     age(&path);
     let flag_file = FlagFile::at(&path).unwrap();
@@ -304,11 +305,7 @@ async fn quiet_file_is_not_read_again() {
 
 #[tokio::test]
 async fn dropped_watcher_takes_nothing_more() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("flags.yaml");
-    write(&path, "flag");
-    let mut watched = Watched::start(&path, EVENTS);
-    watched.gives("flag").await;
+    let (_directory, _, mut watched) = watching("flag").await;
     drop(watched.watcher);
     let ended = timeout(Duration::from_secs(20), watched.refreshes.recv());
     assert_eq!(ended.await, Ok(None));
@@ -316,8 +313,7 @@ async fn dropped_watcher_takes_nothing_more() {
 
 #[tokio::test]
 async fn refresh_that_hangs_does_not_delay_stopping() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("flags.yaml");
+    let (_directory, path) = folder();
     write(&path, "flag");
     let (release, released): (_, Receiver<()>) = channel();
     let (begin, mut begun) = unbounded_channel();
@@ -327,18 +323,14 @@ async fn refresh_that_hangs_does_not_delay_stopping() {
     };
     let watcher = FlagFileWatcher::start(FlagFile::at(&path).unwrap(), take).unwrap();
     begun.recv().await.unwrap();
-    assert_eq!(
-        watcher.stop(Duration::from_millis(50)).await,
-        Stopped::Aborted
-    );
+    let stopped = watcher.stop(Duration::from_millis(50)).await;
+    assert_eq!(stopped, Stopped::Aborted);
     drop(release);
 }
 
 #[test]
 fn start_without_a_runtime_is_an_error() {
     let file = FlagFile::at(Path::new("flags.yaml")).unwrap();
-    assert_eq!(
-        FlagFileWatcher::start(file, |_| {}).unwrap_err(),
-        NoRuntimeError
-    );
+    let error = FlagFileWatcher::start(file, |_| {}).unwrap_err();
+    assert_eq!(error, NoRuntimeError);
 }

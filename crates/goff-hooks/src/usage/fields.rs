@@ -1,17 +1,15 @@
 //! The fields of events that come from the context and the clock.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use goff_core::{Attribute, ContextKind, ContextView, UNDEFINED_TARGETING_KEY};
 
 /// The current Unix time in whole seconds, the unit of events (GOFF-COLL-007).
 #[must_use]
 pub fn unix_seconds() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .ok()
-        .and_then(|elapsed| i64::try_from(elapsed.as_secs()).ok())
-        .unwrap_or_default()
+    UNIX_EPOCH
+        .elapsed()
+        .map_or(0, |elapsed| elapsed.as_secs().cast_signed())
 }
 
 /// Only the boolean true makes a user anonymous (docs/python-parity.md C25, GOFF-COLL-005).

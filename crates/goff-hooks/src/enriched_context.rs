@@ -58,10 +58,8 @@ impl ContextView for EnrichedContext<'_> {
                 visitor(name, attribute)
             }
         })?;
-        visitor(
-            GOFEATUREFLAG,
-            self.enriched(self.context.attribute(GOFEATUREFLAG)),
-        )
+        let enriched = self.enriched(self.context.attribute(GOFEATUREFLAG));
+        visitor(GOFEATUREFLAG, enriched)
     }
 
     /// That of the context beneath, because exporter metadata is not part of the hash.
@@ -107,12 +105,10 @@ mod tests {
     fn adds_exporter_metadata_and_keeps_everything_else() {
         let metadata = ExporterMetadata::default();
         let date = "2026-01-01T00:00:00Z";
+        let only = json!({"exporterMetadata": reserved()});
         for (existing, expected) in [
-            (None, json!({"exporterMetadata": reserved()})),
-            (
-                Some(json!("no map")),
-                json!({"exporterMetadata": reserved()}),
-            ),
+            (None, only.clone()),
+            (Some(json!("no map")), only),
             (
                 Some(json!({"flagList": ["a"], "currentDateTime": date, "exporterMetadata": 1})),
                 json!({"flagList": ["a"], "currentDateTime": date, "exporterMetadata": reserved()}),

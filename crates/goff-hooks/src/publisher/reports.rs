@@ -51,18 +51,13 @@ fn as_text<S: Serializer>(error: &Option<RelayError>, serializer: S) -> Result<S
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
 
     #[test]
     fn report_serializes_with_the_error_as_text() {
-        let error = RelayError::Timeout {
-            timeout: Duration::from_secs(1),
-            sent: true,
-        };
+        let error = RelayError::UnreachableFlagKey { reason: "is empty" };
         let report = DeliveryReport {
             recorded: 1,
             pending: 1,

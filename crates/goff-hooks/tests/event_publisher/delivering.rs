@@ -74,12 +74,8 @@ async fn default_is_ten_thousand_events() {
 /// docs/python-parity.md A53; docs/python-parity.md A.6, row 30; GOFF-COLL-002, GOFF-COLL-011.
 #[tokio::test(start_paused = true)]
 async fn batch_carries_the_exporter_metadata() {
-    let metadata = ExporterMetadata::new([
-        ("version".to_owned(), json!("1.0.0")),
-        ("name".to_owned(), json!("myapp")),
-        ("id".to_owned(), json!(123)),
-    ])
-    .unwrap();
+    let entries = json!({"version": "1.0.0", "name": "myapp", "id": 123});
+    let metadata = ExporterMetadata::new(entries.as_object().unwrap().clone()).unwrap();
     let (relay, publisher) = running(options().exporter_metadata(metadata));
     record(&publisher, 0..3);
     publisher.shutdown(SECOND).await;
@@ -132,7 +128,7 @@ async fn events_recorded_during_a_delivery_are_kept() {
     }
 }
 
-/// Until a batch is delivered for another reason.
+/// It stays off until the interval or a flush delivers a batch.
 #[tokio::test(start_paused = true)]
 async fn size_trigger_is_off_after_a_failure() {
     let (relay, publisher) = running(small());
@@ -193,13 +189,14 @@ async fn outage_drops_the_oldest_events() {
     let (relay, publisher) = running(small());
     relay.set_collector_failure(refusal(503));
     record(&publisher, 0..3);
-    for id in 3..100 {
-        let failed = event(id).with_is_default(true);
-        publisher.record(failed.into());
-    }
+    (3..100).for_each(|id| publisher.record(event(id).with_is_default(true).into()));
     relay.set_collector_failure(None);
     publisher.flush(SECOND).await;
     assert_eq!(batches(&relay).concat(), [92, 93, 94, 95, 96, 97, 98, 99]);
+}
+
+fn json_length(batch: &EventBatch) -> usize {
+    serde_json::to_vec(batch).unwrap().len()
 }
 
 /// Batches have at most `max_pending_events` events and 1 MB. A larger event is a batch alone.
@@ -212,12 +209,10 @@ async fn batches_are_bounded_in_count_and_bytes() {
         publisher.record(large.into());
     }
     publisher.flush(SECOND).await;
-    assert_eq!(
-        batches(&relay),
-        [vec![0, 1, 2], vec![3], vec![4], vec![5, 6]]
-    );
+    let expected = [vec![0, 1, 2], vec![3], vec![4], vec![5, 6]];
+    assert_eq!(batches(&relay), expected);
     for batch in relay.batches() {
-        let bytes = serde_json::to_vec(&batch).unwrap().len();
+        let bytes = json_length(&batch);
         assert!(bytes <= 1_000_000 || batch.events.len() == 1, "{bytes}");
     }
 
@@ -236,11 +231,7 @@ async fn batches_of_small_events_are_filled() {
     let (relay, publisher) = running(options().max_pending_events(20_000));
     record(&publisher, 0..15_000);
     publisher.flush(MINUTE).await;
-    let sizes: Vec<usize> = relay
-        .batches()
-        .iter()
-        .map(|batch| serde_json::to_vec(batch).unwrap().len())
-        .collect();
+    let sizes: Vec<usize> = relay.batches().iter().map(json_length).collect();
     assert_eq!(sizes.len(), 3, "{sizes:?}");
     assert!((999_000..=1_000_000).contains(&sizes[0]), "{sizes:?}");
     assert!(is_delivered(&relay, 0..15_000));

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -63,6 +63,10 @@ fn event_of(thread: usize, id: i64, flag_key: &Arc<str>) -> Event {
     event.into()
 }
 
+fn joined<T>(threads: Vec<JoinHandle<T>>) -> impl Iterator<Item = T> {
+    threads.into_iter().map(|thread| thread.join().unwrap())
+}
+
 /// Records the events of one thread. The first thread ends the outage after half of its events at
 /// the earliest, once batches were refused and events dropped. Returns the most events alive.
 fn record_share(
@@ -78,10 +82,8 @@ fn record_share(
             // Each event in memory holds the key.
             most_alive = most_alive.max(Arc::strong_count(flag_key));
             let stats = publisher.stats();
-            assert_eq!(
-                stats.recorded,
-                stats.delivered + stats.dropped + stats.pending
-            );
+            let sum = stats.delivered + stats.dropped + stats.pending;
+            assert_eq!(stats.recorded, sum);
             assert!(stats.pending <= 2 * MAX_PENDING as u64);
             assert!(stats.in_flight <= MAX_PENDING as u64);
             let is_outage_felt = stats.dropped > 0 && collector.refused.load(Ordering::SeqCst) > 0;
@@ -107,15 +109,11 @@ async fn a_million_events_add_up() {
             thread::spawn(move || record_share(&publisher, &collector, thread, &flag_key))
         })
         .collect();
-    while !threads.iter().all(thread::JoinHandle::is_finished) {
+    while !threads.iter().all(JoinHandle::is_finished) {
         publisher.flush(SECOND).await;
         tokio::task::yield_now().await;
     }
-    let most_alive = threads
-        .into_iter()
-        .map(|thread| thread.join().unwrap())
-        .max()
-        .unwrap();
+    let most_alive = joined(threads).max().unwrap();
     while collector.refused.load(Ordering::SeqCst) == 0 {
         publisher.flush(SECOND).await;
     }
@@ -182,10 +180,7 @@ async fn events_recorded_through_many_restarts_add_up() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     is_over.store(true, Ordering::SeqCst);
-    let all = threads
-        .into_iter()
-        .map(|thread| thread.join().unwrap())
-        .sum::<u64>();
+    let all: u64 = joined(threads).sum();
     publisher.start().unwrap();
     let report = publisher.shutdown(MINUTE).await;
     let (recorded, delivered, dropped, pending) = counts(&report);

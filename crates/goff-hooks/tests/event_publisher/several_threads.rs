@@ -122,11 +122,8 @@ async fn concurrent_recording_drops_exactly_the_oldest() {
     let delivered = batches(&relay).concat();
     for end in (1..=THREADS).map(|thread| thread * EVENTS_OF_A_THREAD) {
         let of_thread = end - EVENTS_OF_A_THREAD..end;
-        let own: Vec<i64> = delivered
-            .iter()
-            .copied()
-            .filter(|id| of_thread.contains(id))
-            .collect();
+        let mut own = delivered.clone();
+        own.retain(|id| of_thread.contains(id));
         let count = i64::try_from(own.len()).unwrap();
         assert!(own.into_iter().eq(end - count..end));
     }

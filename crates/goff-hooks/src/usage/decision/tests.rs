@@ -8,6 +8,7 @@ use goff_testkit::RecordingSink;
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::EvaluationType::{InProcess, Remote};
 use super::*;
 
 const ORIGINS: [Origin; 9] = [
@@ -22,7 +23,7 @@ const ORIGINS: [Origin; 9] = [
     Origin::Unknown,
 ];
 
-const TYPES: [EvaluationType; 2] = [EvaluationType::Remote, EvaluationType::InProcess];
+const TYPES: [EvaluationType; 2] = [Remote, InProcess];
 
 /// The name of every kind of result.
 const RESULTS: [&str; 7] = [
@@ -102,13 +103,8 @@ fn assert_recorded(origin: Origin, kinds: &[&str], evaluation_type: EvaluationTy
         };
         let event = wire(origin, kind, evaluation_type);
         let fields = ["value", "variation", "default", "source"].map(|field| &event[field]);
-        let expected = [
-            json!(value),
-            json!(variation),
-            json!(is_default),
-            json!(source),
-        ];
-        assert_eq!(fields, expected.each_ref(), "{origin:?} {kind}");
+        let expected = json!([value, variation, is_default, source]);
+        assert_eq!(json!(fields), expected, "{origin:?} {kind}");
     }
 }
 
@@ -129,7 +125,7 @@ fn assert_decision(
 #[test]
 fn event_has_every_field_of_the_wire() {
     assert_eq!(
-        wire(Origin::Cache, "value", EvaluationType::Remote),
+        wire(Origin::Cache, "value", Remote),
         json!({
             "kind": "feature", "contextKind": "anonymousUser", "userKey": "user-1",
             "creationDate": 1_795_333_949, "key": "flag", "variation": "on-variant",
@@ -167,7 +163,7 @@ fn client_that_is_not_ready_records_nothing() {
 fn cache_hit_and_follower_are_recorded_as_the_providers_cache() {
     let kinds = ["value", "disabled", "null", "failed", "mismatch", "refused"];
     for origin in [Origin::Cache, Origin::Shared] {
-        assert_recorded(origin, &kinds, EvaluationType::Remote, "PROVIDER_CACHE");
+        assert_recorded(origin, &kinds, Remote, "PROVIDER_CACHE");
     }
 }
 
@@ -175,54 +171,34 @@ fn cache_hit_and_follower_are_recorded_as_the_providers_cache() {
 #[test]
 fn fallback_that_was_answered_is_recorded_by_the_relay_proxy() {
     let origin = Origin::Fallback(FallbackOrigin::Answered);
-    assert_decision(
-        origin,
-        &RESULTS,
-        EvaluationType::InProcess,
-        &UsageDecision::Skip,
-    );
+    assert_decision(origin, &RESULTS, InProcess, &UsageDecision::Skip);
 }
 
 /// Third row, second case.
 #[test]
 fn fallback_with_unknown_outcome_is_only_counted() {
     let origin = Origin::Fallback(FallbackOrigin::Unknown);
-    assert_decision(
-        origin,
-        &ERRORS,
-        EvaluationType::InProcess,
-        &UsageDecision::Unknown,
-    );
+    assert_decision(origin, &ERRORS, InProcess, &UsageDecision::Unknown);
 }
 
 /// Third row, third case.
 #[test]
 fn fallback_that_was_not_evaluated_is_an_in_process_error() {
     let origin = Origin::Fallback(FallbackOrigin::NotEvaluated);
-    assert_recorded(origin, &ERRORS, EvaluationType::InProcess, "INPROCESS");
+    assert_recorded(origin, &ERRORS, InProcess, "INPROCESS");
 }
 
 /// Fourth row; docs/python-parity.md A51; docs/python-parity.md C15; GOFF-COLL-023.
 #[test]
 fn evaluation_by_the_relay_proxy_is_not_recorded_again() {
-    assert_decision(
-        Origin::Relay,
-        &RESULTS,
-        EvaluationType::Remote,
-        &UsageDecision::Skip,
-    );
+    assert_decision(Origin::Relay, &RESULTS, Remote, &UsageDecision::Skip);
 }
 
 /// Fifth row; GOFF-COLL-008, GOFF-COLL-010.
 #[test]
 fn in_process_evaluation_is_recorded() {
     let kinds = ["value", "disabled", "null", "failed", "mismatch"];
-    assert_recorded(
-        Origin::InProcess,
-        &kinds,
-        EvaluationType::InProcess,
-        "INPROCESS",
-    );
+    assert_recorded(Origin::InProcess, &kinds, InProcess, "INPROCESS");
 }
 
 /// Sixth row; GOFF-COLL-021: an unknown flag is tracked.
@@ -241,13 +217,9 @@ fn refused_evaluation_is_recorded_as_a_failure() {
 /// Seventh row.
 #[test]
 fn unknown_outcome_is_only_counted() {
+    let (origin, unknown) = (Origin::Unknown, UsageDecision::Unknown);
     for evaluation_type in TYPES {
-        assert_decision(
-            Origin::Unknown,
-            &ERRORS,
-            evaluation_type,
-            &UsageDecision::Unknown,
-        );
+        assert_decision(origin, &ERRORS, evaluation_type, &unknown);
     }
 }
 
@@ -255,7 +227,7 @@ fn unknown_outcome_is_only_counted() {
 fn only_events_to_record_reach_the_sink() {
     let sink = RecordingSink::default();
     for origin in [Origin::Cache, Origin::Relay, Origin::Unknown] {
-        decide(&outcome(origin, "value", true), EvaluationType::Remote).record_in(&sink);
+        decide(&outcome(origin, "value", true), Remote).record_in(&sink);
     }
     assert_eq!(sink.events().len(), 1);
 }

@@ -99,8 +99,6 @@ impl Answer {
             _ => None,
         };
         Self {
-            key: None,
-            value: None,
             reason: text("reason"),
             variant: text("variant").or_else(|| text("variationType")),
             version: text("version"),
@@ -108,11 +106,11 @@ impl Answer {
             details: text("errorDetails"),
             message: text("message"),
             track_events: body.get("trackEvents").and_then(Value::as_bool),
-            cacheable: None,
             metadata: match body.remove("metadata") {
                 Some(Value::Object(metadata)) => Some(metadata),
                 _ => None,
             },
+            ..Self::default()
         }
     }
 

@@ -16,7 +16,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use tokio::time::Instant;
 
 use crate::connector::Connector;
-use crate::error::{OptionError, TransportError};
+use crate::error::OptionError;
+use crate::error::TransportError::{Interrupted, NotConnected, TooLarge};
 use crate::headers::request_headers;
 use crate::hyper_transport::HyperTransport;
 use crate::options::{HttpRelayClientOptions, Wire};
@@ -134,16 +135,12 @@ impl HttpRelayClient {
                 let (timeout, sent) = (self.timeout, progress.may_be_sent());
                 (None, Err(RelayError::Timeout { timeout, sent }))
             }
-            Ok(Err(TransportError::NotConnected(cause))) => {
-                (None, Err(RelayError::NotConnected(cause)))
+            Ok(Err(NotConnected(cause))) => (None, Err(RelayError::NotConnected(cause))),
+            Ok(Err(Interrupted(cause))) => (None, Err(RelayError::Interrupted(cause))),
+            Ok(Err(TooLarge { status })) => {
+                let error = too_large(status, path, max_response_size);
+                (Some(status), Err(error))
             }
-            Ok(Err(TransportError::Interrupted(cause))) => {
-                (None, Err(RelayError::Interrupted(cause)))
-            }
-            Ok(Err(TransportError::TooLarge { status })) => (
-                Some(status),
-                Err(too_large(status, path, max_response_size)),
-            ),
             Ok(Ok(response)) => {
                 self.note_retry_after(&response);
                 let status = response.status;

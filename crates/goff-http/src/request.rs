@@ -203,14 +203,12 @@ mod tests {
 
     #[test]
     fn unsendable_context_names_the_attribute() {
-        let context = EvaluationContext::builder()
-            .attribute("rate", f64::NAN)
-            .build();
+        let context = EvaluationContext::builder().attribute("rate", f64::NAN);
+        let context = context.build();
         for protocol in [RemoteProtocol::FeatureEval, RemoteProtocol::Ofrep] {
-            for error in [
-                evaluate(protocol, "f", &context).unwrap_err(),
-                evaluate_all(protocol, &context).unwrap_err(),
-            ] {
+            let single = evaluate(protocol, "f", &context);
+            let bulk = evaluate_all(protocol, &context);
+            for error in [single.unwrap_err(), bulk.unwrap_err()] {
                 assert_eq!(error.code(), ErrorCode::InvalidContext);
                 assert!(error.to_string().contains("`rate`"), "{error}");
             }

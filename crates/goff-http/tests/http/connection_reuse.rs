@@ -1,14 +1,12 @@
 //! Kept-alive connections, and the one resend when such a connection closed.
 
-use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use goff_core::RelayError::{Interrupted, NotConnected, Status};
-use goff_core::{ByteStream, Connect, EvaluationContext, Origin, RelayClient};
+use goff_core::{ByteStream, EvaluationContext, Origin, RelayClient};
 use goff_testkit::Answer;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use crate::fixture::*;
@@ -54,17 +52,6 @@ async fn request_is_resent_once_when_a_reused_connection_closes_unanswered() {
         assert_eq!(connections, [0, 0, 1]);
         assert_eq!(requests[1].body, requests[2].body);
         assert_eq!(requests[1].path, requests[2].path);
-    }
-}
-
-#[derive(Debug)]
-struct Pipes(Mutex<Vec<DuplexStream>>);
-
-#[async_trait]
-impl Connect for Pipes {
-    async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
-        let pipe = self.0.lock().unwrap().pop();
-        Ok(Box::new(pipe.ok_or(io::ErrorKind::ConnectionRefused)?))
     }
 }
 

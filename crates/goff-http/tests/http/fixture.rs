@@ -1,11 +1,15 @@
 //! Servers, clients, contexts and checks for the tests.
 
+use std::io;
+use std::sync::Mutex;
 use std::time::Duration;
 
-use goff_core::{EvaluationContext, RelayClient, RelayError, Resolution};
+use async_trait::async_trait;
+use goff_core::{ByteStream, Connect, EvaluationContext, RelayClient, RelayError, Resolution};
 use goff_http::{HttpRelayClient, HttpRelayClientOptions};
 use goff_testkit::{Answer, FaultyServer, SeenRequest};
 use serde_json::Value;
+use tokio::io::DuplexStream;
 
 pub(crate) const STATIC: &str =
     r#"{"value":true,"reason":"STATIC","variationType":"on","errorCode":""}"#;
@@ -18,6 +22,18 @@ macro_rules! assert_matches {
     }};
 }
 pub(crate) use assert_matches;
+
+/// A connector that hands out these streams, the last one first.
+#[derive(Debug)]
+pub(crate) struct Pipes(pub(crate) Mutex<Vec<DuplexStream>>);
+
+#[async_trait]
+impl Connect for Pipes {
+    async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
+        let pipe = self.0.lock().unwrap().pop();
+        Ok(Box::new(pipe.ok_or(io::ErrorKind::ConnectionRefused)?))
+    }
+}
 
 pub(crate) async fn server(answers: impl IntoIterator<Item = Answer>) -> FaultyServer {
     FaultyServer::start(answers).await.unwrap()

@@ -31,10 +31,8 @@ impl HttpTransport for Scripted {
 }
 
 fn over(outcome: Result<Bytes, TransportError>) -> (HttpRelayClient, Arc<Scripted>) {
-    let transport = Arc::new(Scripted {
-        outcome,
-        seen: Mutex::default(),
-    });
+    let seen = Mutex::default();
+    let transport = Arc::new(Scripted { outcome, seen });
     // `https`, which this build may not support without the transport.
     let options = options("https://relay.example/prefix").transport(transport.clone());
     (client(options), transport)

@@ -1,7 +1,7 @@
 //! The timeout bounds every request as a whole (GOFF-REM-006, docs/python-parity.md C29).
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -61,20 +61,10 @@ async fn slow_body_times_out_as_a_whole() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     });
-    let once = Once(std::sync::Mutex::new(Some(client_side)));
+    let once = Pipes(Mutex::new(vec![client_side]));
     let client = client(impatient("http://localhost").connector(Arc::new(once)));
     check(evaluate(&client).await.unwrap_err(), true);
     trickle.await.unwrap();
-}
-
-#[derive(Debug)]
-struct Once(std::sync::Mutex<Option<tokio::io::DuplexStream>>);
-
-#[async_trait]
-impl Connect for Once {
-    async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
-        Ok(Box::new(self.0.lock().unwrap().take().unwrap()))
-    }
 }
 
 /// GOFF-REM-006.

@@ -46,16 +46,10 @@ impl Connection {
             stream: upgraded.stream,
             last_read: Instant::now(),
         };
-        let socket = WebSocketStream::from_partially_read(
-            stream,
-            upgraded.read_ahead,
-            Role::Client,
-            Some(config),
-        );
-        Self {
-            socket: socket.await,
-            liveness,
-        }
+        let (read_ahead, role) = (upgraded.read_ahead, Role::Client);
+        let socket =
+            WebSocketStream::from_partially_read(stream, read_ahead, role, Some(config)).await;
+        Self { socket, liveness }
     }
 
     /// Waits for the next frame. The pong for a ping is written by the next call, before it reads.

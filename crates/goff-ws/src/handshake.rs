@@ -76,23 +76,21 @@ impl Handshake {
     ) -> Result<Upgraded, StreamError> {
         let key = generate_key();
         let request = self.request(address, &key);
-        let (mut sender, mut connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(StreamError::Handshake)?;
+        let opened = http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, mut connection) = opened.map_err(StreamError::Handshake)?;
         let response = {
             let driver = pin!(poll_fn(|context| connection.poll_without_shutdown(context)));
             let response = pin!(sender.send_request(request));
             match select(driver, response).await {
                 Either::Right((response, _)) => response.map_err(StreamError::Handshake)?,
                 // HTTP is over on this connection, so the response is there or never arrives.
-                Either::Left((ended, response)) => match response.now_or_never() {
-                    Some(response) => response.map_err(StreamError::Handshake)?,
-                    None => {
-                        return Err(
-                            ended.map_or_else(StreamError::Handshake, |()| StreamError::Closed)
-                        );
-                    }
-                },
+                Either::Left((ended, response)) => {
+                    let Some(response) = response.now_or_never() else {
+                        ended.map_err(StreamError::Handshake)?;
+                        return Err(StreamError::Closed);
+                    };
+                    response.map_err(StreamError::Handshake)?
+                }
             }
         };
         accepted(&response, &key)?;
@@ -116,15 +114,13 @@ impl Handshake {
 }
 
 fn custom_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), ListenerError> {
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| {
-        // An invalid name may contain a value.
-        ListenerError::CustomHeader("a header does not have a valid HTTP header name".to_owned())
-    })?;
-    let mut value = HeaderValue::from_bytes(value.as_bytes()).map_err(|_| {
-        ListenerError::CustomHeader(format!(
-            "header `{name}` has a value that contains a line break or another control character"
-        ))
-    })?;
+    // An invalid name may contain a value.
+    let invalid = "a header does not have a valid HTTP header name";
+    let name = HeaderName::from_bytes(name.as_bytes())
+        .map_err(|_| ListenerError::CustomHeader(invalid.to_owned()))?;
+    let invalid = "has a value that contains a line break or another control character";
+    let mut value = HeaderValue::from_bytes(value.as_bytes())
+        .map_err(|_| ListenerError::CustomHeader(format!("header `{name}` {invalid}")))?;
     value.set_sensitive(true);
     Ok((name, value))
 }

@@ -135,15 +135,14 @@ impl StreamTask {
             };
             self.failed(error);
             let pause = self.backoff.pause(random_u64());
+            let pause_ms = pause.as_millis();
             diagnose!(
                 self.debug,
-                pause_ms = pause.as_millis(),
+                pause_ms,
                 "change stream reconnecting after a pause"
             );
-            if unless_stopped(&mut stop, tokio::time::sleep(pause))
-                .await
-                .is_none()
-            {
+            let slept = unless_stopped(&mut stop, tokio::time::sleep(pause));
+            if slept.await.is_none() {
                 return;
             }
         }

@@ -26,7 +26,7 @@ pub enum ClientEvent {
     ConfigurationChanged(ChangedFlags),
     /// Something failed in the background; evaluations may still be answered.
     Error(ClientError),
-    /// The client was shut down.
+    /// The client was shut down. [`initialize`](crate::GoFeatureFlag::initialize) starts it again.
     Closed,
 }
 
@@ -55,7 +55,28 @@ pub enum ChangedFlags {
 
 /// A stream of the events of one client since
 /// [`GoFeatureFlag::subscribe`](crate::GoFeatureFlag::subscribe). It buffers 64 events; a
-/// subscriber that falls further behind misses the oldest. It ends when the client is dropped.
+/// subscriber that falls further behind misses the oldest.
+///
+/// [`ClientEvent::Closed`] does not end it, because the client can be initialized again. It ends
+/// when the last handle of the client is dropped; a provider that is registered with OpenFeature
+/// holds one. So a loop over the events breaks at `Closed`:
+///
+/// ```
+/// use goff_client::{ClientEvent, GoFeatureFlag};
+///
+/// async fn follow(goff: &GoFeatureFlag) {
+///     let mut events = goff.subscribe();
+///     while let Some(event) = events.next().await {
+///         match event {
+///             ClientEvent::ConfigurationChanged(flags) => println!("changed: {flags:?}"),
+///             ClientEvent::Closed => break,
+///             other => println!("{other:?}"),
+///         }
+///     }
+/// }
+/// ```
+///
+/// It is also a `futures_core::Stream`, for the adapters of `StreamExt` in futures-util.
 pub struct Subscription(Pin<Box<dyn Future<Output = Received> + Send + Sync>>);
 
 /// An event, or `None` at the end, with the receiver for the next one.
@@ -66,7 +87,7 @@ impl Subscription {
         Self(Box::pin(receive(receiver)))
     }
 
-    /// Waits for the next event; `None` when the client is gone.
+    /// Waits for the next event; `None` when the last handle of the client was dropped.
     pub async fn next(&mut self) -> Option<ClientEvent> {
         poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }

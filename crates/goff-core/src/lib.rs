@@ -19,7 +19,9 @@
 //!
 //! # Example
 //!
-//! A custom relay client, for a test or another transport. Only `evaluate` is required:
+//! A custom relay client, for a test or another transport. Only `evaluate` is required. The client
+//! caches an answer that is marked with [`with_cacheable`](Resolution::with_cacheable), and only
+//! that.
 //!
 //! ```
 //! use goff_core::{ContextView, Reason, RelayClient, RelayError, Resolution};

@@ -16,7 +16,13 @@ use crate::usage::EventBatch;
 /// Methods are called concurrently, from any task: once per uncached evaluation, per refresh of the
 /// configuration and per batch of usage data. An implementation applies a timeout (GOFF-REM-006),
 /// does not retry (GOFF-REM-005), never panics, and blocks no thread. Only [`evaluate`](Self::evaluate)
-/// is required; the other methods default to [`RelayError::Unsupported`].
+/// is required; the other methods default to [`RelayError::Unsupported`]:
+///
+/// | method | without it |
+/// |---|---|
+/// | [`evaluate_all`](Self::evaluate_all) | bulk evaluation fails in remote mode |
+/// | [`flag_configuration`](Self::flag_configuration) | in-process evaluation has no flags |
+/// | [`collect`](Self::collect) | usage data stays pending, up to the limit of the buffer; set the client's option `disable_data_collection` |
 #[async_trait]
 pub trait RelayClient: fmt::Debug + Send + Sync {
     /// Evaluates one flag.

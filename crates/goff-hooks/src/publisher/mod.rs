@@ -41,6 +41,44 @@ mod worker;
 ///
 /// Dropping a publisher without `shutdown` ends its task and loses the pending events. If the
 /// runtime ends first, delivery stops and the events stay.
+///
+/// An application that has neither the hook nor our client records events itself, here to a relay
+/// proxy in memory:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::{Duration, SystemTime, UNIX_EPOCH};
+///
+/// use goff_core::{
+///     ContextKind, EventSink as _, EventSource, FeatureEvent, Reason, Resolution,
+/// };
+/// use goff_hooks::{EventPublisher, EventPublisherOptions};
+/// use goff_testkit::ScriptedRelay;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let relay = Arc::new(ScriptedRelay::new());
+/// let publisher = EventPublisher::new(relay, EventPublisherOptions::default());
+/// publisher.start()?;
+///
+/// let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+/// let served = Resolution::new(true, Reason::Cached).with_variant("on");
+/// let event = FeatureEvent::new(
+///     "new-checkout",
+///     ContextKind::User,
+///     "user-1",
+///     i64::try_from(now)?,
+///     EventSource::ProviderCache,
+/// )
+/// .with_resolution(Arc::new(served));
+/// publisher.record(event.into());
+///
+/// let report = publisher.shutdown(Duration::from_secs(5)).await;
+/// println!("{}", serde_json::to_string(&report)?);
+/// assert_eq!((report.recorded, report.delivered), (1, 1));
+/// # Ok(())
+/// # }
+/// ```
 pub struct EventPublisher {
     queue: Arc<EventQueue>,
     collector: Arc<dyn RelayClient>,

@@ -28,7 +28,9 @@ impl UsageDecision {
     /// |---|---|
     /// | the flag has `trackEvents: false`, or the client is not ready | none |
     /// | from the cache, or from a request shared with another caller | `PROVIDER_CACHE` |
-    /// | fallback: the relay proxy answered · outcome unknown · certainly not evaluated | none · unknown · `INPROCESS` with `default: true` |
+    /// | fallback from in-process evaluation, and the relay proxy answered | none |
+    /// | such a fallback, and the relay proxy certainly did not evaluate | `INPROCESS` with `default: true` |
+    /// | such a fallback, and its answer was lost | unknown |
     /// | the relay proxy evaluated it, even with an error | none |
     /// | evaluated in this process | `INPROCESS` |
     /// | certainly not evaluated | `PROVIDER_CACHE`, in-process mode `INPROCESS`; with `default: true` |

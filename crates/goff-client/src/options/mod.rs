@@ -1,4 +1,9 @@
 //! Options: setters that never fail, and one check before any network use.
+//!
+//! An option of the HTTP connection is a field and its use in `http.rs`, a setter in
+//! `http_setters.rs`, and an option of `HttpRelayClientOptions` in goff-http; one of in-process
+//! evaluation is in `in_process.rs` and `in_process_setters.rs`; all others are here. `settings.rs`
+//! has the options once they are checked. The table in README.md lists them all.
 
 pub(crate) mod error;
 #[cfg(feature = "http")]
@@ -67,7 +72,8 @@ enum Source {
 
 impl GoFeatureFlagOptions {
     /// Options for a relay proxy behind your own client. Options of the endpoint, key, headers,
-    /// protocol and transport cannot be combined with it.
+    /// protocol and transport cannot be combined with it. [`RelayClient`] says which of its methods
+    /// an application needs.
     pub fn with_relay_client(client: Arc<dyn RelayClient>) -> Self {
         Self::with_source(Source::RelayClient(client))
     }

@@ -17,6 +17,8 @@ use crate::context::finite::has_only_finite_numbers;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Attribute(Repr);
 
+/// A new kind is a variant here and in [`AttributeRef`]. The compiler then names the places that
+/// need it, except `engine_attribute` in goff-client, which reads unknown kinds as JSON.
 #[derive(Debug, Clone, PartialEq)]
 enum Repr {
     Null,
@@ -174,8 +176,8 @@ impl From<Unreadable> for Attribute {
 
 /// An attribute as a [`ContextView`](crate::ContextView) returns it.
 ///
-/// A scalar inside [`Json`](Self::Json) is the same attribute as the scalar, so a view may return
-/// the variant nearest to its own representation.
+/// A scalar in [`Json`](Self::Json) equals the variant for that scalar, so a view may return either,
+/// whichever needs no conversion.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum AttributeRef<'a> {

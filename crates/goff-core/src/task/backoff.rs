@@ -10,6 +10,8 @@ use std::time::Duration;
 ///
 /// The jitter keeps clients of one server from reconnecting at the same time
 /// (docs/python-parity.md C12).
+///
+/// The change stream and the poller of in-process evaluation use it, each with another cap.
 #[derive(Debug)]
 pub struct Backoff {
     cap: Duration,

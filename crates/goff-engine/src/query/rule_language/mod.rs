@@ -3,6 +3,11 @@
 //! Many malformed queries still decide, because the official parser repairs
 //! them. This parser makes the same repairs (docs/engine-semantics.md 17;
 //! upstream `github.com/nikunjy/rules`).
+//!
+//! A query goes through `lexer.rs` (tokens, operators), `parser.rs` (nodes), `literal.rs` (an
+//! operator and a literal become one test) and `program.rs` (the tests in the order of
+//! evaluation). An operator is a variant in the lexer and its test in `literal.rs`; the other two
+//! do not know the single operators.
 
 mod lexer;
 mod literal;

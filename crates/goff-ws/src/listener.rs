@@ -148,10 +148,11 @@ impl StreamTask {
         }
     }
 
-    /// Connects; at the other address where the first one does not exist.
+    /// Connects. If the relay proxy has no endpoint at the first address, tries the other one.
     async fn attempt(&mut self) -> Result<Connection, StreamError> {
         let first = self.address;
-        // After a failure another, perhaps newer server may respond.
+        // If this attempt fails, the next one may reach a newer server, so it begins at the current
+        // address again.
         self.address = Address::Current;
         let both = async {
             match self.open(first).await {
@@ -256,5 +257,6 @@ async fn unless_stopped<F: Future>(stop: &mut StopSignal, future: F) -> Option<F
     }
 }
 
-/// Without a frame, a connection counts as subscribed after this fraction of the liveness time.
+/// The wait for the first frame, as a fraction of the liveness time. A connection without a frame
+/// counts as subscribed after it.
 const FIRST_FRAME_FRACTION: u32 = 5;

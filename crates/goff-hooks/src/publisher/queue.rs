@@ -174,9 +174,10 @@ fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
-/// The memory that the buffer may use for each event that it may hold: several times the weight of
-/// an event of a boolean flag.
+/// The weight limit for each event that the buffer may hold: several times the weight of an event of a
+/// boolean flag.
 const BYTES_PER_EVENT: usize = 1024;
 
-/// The memory that the buffer may use however few events it may hold (64 MiB).
+/// The weight limit is never below this (64 MiB), so that a small `max_pending_events` still has room
+/// for large events.
 const MIN_BYTES: usize = 64 * 1024 * 1024;

@@ -167,7 +167,7 @@ struct Header {
     salt: String,
     /// [`source`] of `salt` and the identity.
     source: String,
-    /// Each byte as the character of its number: an ETag may be other text than UTF-8.
+    /// One character for each byte, U+0000 to U+00FF: the bytes of an ETag need not be UTF-8.
     etag: Option<String>,
     flags_bytes: Option<u64>,
 }

@@ -54,7 +54,9 @@ pub(super) enum Search {
 #[derive(Clone, Debug)]
 pub(super) enum Test {
     Present,
+    /// Whether the attribute is null (true), or is not (false).
     Null(bool),
+    /// The value to be equal to: `ne true` is the test for false.
     Bool(bool),
     Text(Comparison, Box<str>),
     Search(Search, Box<str>),

@@ -80,7 +80,7 @@ enum Rule {
     Tail,
 }
 
-/// What the parser remembers of the tokens taken for the open node.
+/// The tokens taken so far for the node that is being parsed.
 #[derive(Debug, Default)]
 struct Taken<'q> {
     not: bool,

@@ -1,7 +1,6 @@
 //! One attribute of an evaluation context: owned, or borrowed.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
@@ -96,29 +95,19 @@ impl From<Value> for Attribute {
     }
 }
 
-impl From<Map<String, Value>> for Attribute {
-    fn from(map: Map<String, Value>) -> Self {
-        Self(Repr::Json(Value::Object(map)))
-    }
+macro_rules! from {
+    ($($type:ty => $variant:ident),* $(,)?) => {$(
+        impl From<$type> for Attribute {
+            fn from(value: $type) -> Self {
+                Self(Repr::$variant(value.into()))
+            }
+        }
+    )*};
 }
 
-impl From<&str> for Attribute {
-    fn from(text: &str) -> Self {
-        Self(Repr::Text(text.into()))
-    }
-}
-
-impl From<String> for Attribute {
-    fn from(text: String) -> Self {
-        Self(Repr::Text(text.into()))
-    }
-}
-
-impl From<bool> for Attribute {
-    fn from(value: bool) -> Self {
-        Self(Repr::Bool(value))
-    }
-}
+from!(bool => Bool, &str => Text, String => Text, Map<String, Value> => Json);
+from!(i8 => Int, i16 => Int, i32 => Int, i64 => Int, u8 => Int, u16 => Int, u32 => Int);
+from!(Unreadable => Unreadable);
 
 impl From<u64> for Attribute {
     fn from(value: u64) -> Self {
@@ -128,25 +117,13 @@ impl From<u64> for Attribute {
 
 impl From<f64> for Attribute {
     fn from(value: f64) -> Self {
-        if value.is_finite() {
-            Self(Repr::Float(value))
+        Self(if value.is_finite() {
+            Repr::Float(value)
         } else {
-            Unreadable::NotFinite.into()
-        }
+            Repr::Unreadable(Unreadable::NotFinite)
+        })
     }
 }
-
-macro_rules! from_integer {
-    ($($integer:ty),*) => {$(
-        impl From<$integer> for Attribute {
-            fn from(value: $integer) -> Self {
-                Self(Repr::Int(value.into()))
-            }
-        }
-    )*};
-}
-
-from_integer!(i8, i16, i32, i64, u8, u16, u32);
 
 impl From<f32> for Attribute {
     fn from(value: f32) -> Self {
@@ -156,21 +133,13 @@ impl From<f32> for Attribute {
 
 impl<T: Into<Value>> From<Vec<T>> for Attribute {
     fn from(list: Vec<T>) -> Self {
-        Self(Repr::Json(Value::Array(
-            list.into_iter().map(Into::into).collect(),
-        )))
+        Self(Repr::Json(list.into()))
     }
 }
 
 impl<T: Into<Self>> From<Option<T>> for Attribute {
     fn from(value: Option<T>) -> Self {
         value.map_or(Self(Repr::Null), Into::into)
-    }
-}
-
-impl From<Unreadable> for Attribute {
-    fn from(why: Unreadable) -> Self {
-        Self(Repr::Unreadable(why))
     }
 }
 
@@ -287,30 +256,21 @@ impl GoFeatureFlagRef<'_> {
 }
 
 /// Why an attribute cannot be read or sent. It never contains the attribute's value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Unreadable {
     /// NaN or an infinity, which JSON cannot represent.
+    #[error("is NaN or infinite, which JSON cannot represent")]
     NotFinite,
     /// A date outside the years that RFC 3339 can represent.
+    #[error("is a date that RFC 3339 cannot represent")]
     NotADate,
     /// A value that does not serialize to JSON.
+    #[error("does not serialize to JSON")]
     NotJson,
     /// An opaque type that this client does not know.
+    #[error("has a type that this client cannot read; convert it with `Attribute::from_serialize`")]
     UnknownType,
-}
-
-impl fmt::Display for Unreadable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotFinite => "is NaN or infinite, which JSON cannot represent",
-            Self::NotADate => "is a date that RFC 3339 cannot represent",
-            Self::NotJson => "does not serialize to JSON",
-            Self::UnknownType => {
-                "has a type that this client cannot read; convert it with `Attribute::from_serialize`"
-            }
-        })
-    }
 }
 
 /// The attribute with the members that GO Feature Flag reads.

@@ -1,6 +1,5 @@
 //! Exporter metadata: identifies this application in the usage data.
 
-use std::fmt;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -35,9 +34,13 @@ impl ExporterMetadata {
             };
             return Err(ExporterMetadataError { key, found });
         }
-        map.insert("provider".to_owned(), Value::from(PROVIDER));
+        Ok(Self::with_reserved(map))
+    }
+
+    fn with_reserved(mut map: Map<String, Value>) -> Self {
+        map.insert("provider".to_owned(), Value::from("rust"));
         map.insert("openfeature".to_owned(), Value::from(true));
-        Ok(Self(Arc::new(map)))
+        Self(Arc::new(map))
     }
 
     /// The entries, reserved ones included.
@@ -50,11 +53,7 @@ impl ExporterMetadata {
 impl Default for ExporterMetadata {
     /// Only the reserved entries.
     fn default() -> Self {
-        let reserved = [
-            ("provider".to_owned(), Value::from(PROVIDER)),
-            ("openfeature".to_owned(), Value::from(true)),
-        ];
-        Self(Arc::new(reserved.into_iter().collect()))
+        Self::with_reserved(Map::new())
     }
 }
 
@@ -65,25 +64,12 @@ impl serde::Serialize for ExporterMetadata {
 }
 
 /// An entry that cannot be exporter metadata. The message names the key, never the value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("entry `{key}` is {found}; use a string, a boolean or a finite number")]
 pub struct ExporterMetadataError {
     key: String,
     found: &'static str,
 }
-
-impl fmt::Display for ExporterMetadataError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, found } = self;
-        write!(
-            f,
-            "entry `{key}` is {found}; use a string, a boolean or a finite number"
-        )
-    }
-}
-
-impl std::error::Error for ExporterMetadataError {}
-
-const PROVIDER: &str = "rust";
 
 #[cfg(test)]
 mod tests {

@@ -39,7 +39,8 @@ pub trait ContextView: fmt::Debug + Send + Sync {
 
 /// A context that cannot be used: the attribute and the reason. It never contains the attribute's
 /// value. As an evaluation error it is `INVALID_CONTEXT`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("attribute `{attribute}` {reason}")]
 #[non_exhaustive]
 pub struct ContextError {
     /// The attribute's name.
@@ -57,12 +58,3 @@ impl ContextError {
         }
     }
 }
-
-impl fmt::Display for ContextError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { attribute, reason } = self;
-        write!(f, "attribute `{attribute}` {reason}")
-    }
-}
-
-impl std::error::Error for ContextError {}

@@ -163,17 +163,20 @@ impl fmt::Display for EvaluationFailure {
 impl Error for EvaluationFailure {}
 
 /// What is wrong with a response body.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BodyProblem {
     /// The body is empty.
+    #[error("an empty body")]
     Empty,
     /// It is not a JSON document of the expected shape.
+    #[error("a body that is not the expected JSON: {message}")]
     Unreadable {
         /// The decoder's message, with line and column.
         message: String,
     },
     /// It is larger than the limit.
+    #[error("a body of more than {limit} bytes")]
     TooLarge {
         /// The limit in bytes.
         limit: usize,
@@ -249,48 +252,33 @@ impl fmt::Display for RelayError {
             ),
             Self::NotConnected(cause) => write!(f, "connecting to the relay proxy failed: {cause}"),
             Self::Interrupted(cause) => {
-                write!(
-                    f,
-                    "the connection to the relay proxy was interrupted: {cause}"
-                )
+                f.write_str("the connection to the relay proxy was interrupted: ")?;
+                cause.fmt(f)
             }
-            Self::Timeout { timeout, sent } => write!(
-                f,
-                "no answer from the relay proxy within {} ms ({})",
-                timeout.as_millis(),
-                if *sent {
-                    "the request was sent"
-                } else {
-                    "no request was sent"
-                }
-            ),
+            Self::Timeout { timeout, sent } => {
+                let (timeout, which) = (timeout.as_millis(), if *sent { "the" } else { "no" });
+                f.write_str("no answer from the relay proxy within ")?;
+                write!(f, "{timeout} ms ({which} request was sent)")
+            }
             Self::Status {
                 status,
                 path,
                 message,
                 ..
             } => {
-                write!(f, "the relay proxy answered {status}")?;
-                if let Some(meaning) = status_meaning(*status) {
-                    write!(f, " ({meaning})")?;
-                }
-                write!(f, " to `{path}`")?;
-                match message {
-                    Some(message) => write!(f, ": {message}"),
-                    None => Ok(()),
-                }
+                let meaning = status_meaning(*status);
+                let meaning = meaning.map(|text| format!(" ({text})")).unwrap_or_default();
+                let message = message
+                    .iter()
+                    .map(|text| format!(": {text}"))
+                    .collect::<String>();
+                write!(
+                    f,
+                    "the relay proxy answered {status}{meaning} to `{path}`{message}"
+                )
             }
             Self::Body { problem, status } => {
-                write!(f, "the relay proxy answered {status} with ")?;
-                match problem {
-                    BodyProblem::Empty => f.write_str("an empty body"),
-                    BodyProblem::Unreadable { message } => {
-                        write!(f, "a body that is not the expected JSON: {message}")
-                    }
-                    BodyProblem::TooLarge { limit } => {
-                        write!(f, "a body of more than {limit} bytes")
-                    }
-                }
+                write!(f, "the relay proxy answered {status} with {problem}")
             }
             Self::Unsupported { operation } => {
                 write!(f, "this relay client does not implement `{operation}`")
@@ -325,20 +313,24 @@ fn status_meaning(status: u16) -> Option<&'static str> {
 }
 
 /// Why an evaluation failed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolutionError {
     /// The client is not initialized, or was shut down (GOFF-LIFE-006).
+    #[error("{reason}")]
     NotReady {
         /// Which of the two, and what to do next.
         reason: &'static str,
     },
     /// The request to the relay proxy failed.
-    Relay(RelayError),
+    #[error("{0}")]
+    Relay(#[from] RelayError),
     /// The in-process evaluation failed, with the code of the engine (GOFF-ERR-001,
     /// GOFF-ERR-003).
+    #[error("{0}")]
     InProcess(EvaluationFailure),
     /// The flag's value does not have the requested type (GOFF-EVAL-002 to -005).
+    #[error("flag `{flag_key}` holds {found}, not {wanted}")]
     TypeMismatch {
         /// The flag's key.
         flag_key: String,
@@ -387,37 +379,6 @@ impl ResolutionError {
     }
 }
 
-impl From<RelayError> for ResolutionError {
-    fn from(error: RelayError) -> Self {
-        Self::Relay(error)
-    }
-}
-
-impl fmt::Display for ResolutionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotReady { reason } => f.write_str(reason),
-            Self::Relay(error) => write!(f, "{error}"),
-            Self::InProcess(failure) => write!(f, "{failure}"),
-            Self::TypeMismatch {
-                flag_key,
-                wanted,
-                found,
-                ..
-            } => write!(f, "flag `{flag_key}` holds {found}, not {wanted}"),
-        }
-    }
-}
-
-impl Error for ResolutionError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Relay(error) => Some(error),
-            Self::NotReady { .. } | Self::InProcess(_) | Self::TypeMismatch { .. } => None,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -432,41 +393,22 @@ mod tests {
         }
     }
 
-    fn evaluation(code: &str) -> RelayError {
-        RelayError::Evaluation(EvaluationFailure {
-            code: code.into(),
-            details: String::new(),
-            resolution: Arc::default(),
-        })
-    }
-
-    fn context_error() -> ContextError {
-        ContextError {
-            attribute: "rate".to_owned(),
-            reason: Unreadable::NotFinite,
-        }
+    fn evaluation(code: &str, details: &str) -> RelayError {
+        RelayError::Evaluation(EvaluationFailure::new(code, details, Resolution::default()))
     }
 
     /// GOFF-ERR-001, GOFF-ERR-002.
     #[test]
     fn known_codes_have_a_variant_and_others_pass_unchanged() {
-        for wire in [
-            "PROVIDER_NOT_READY",
-            "FLAG_NOT_FOUND",
-            "PARSE_ERROR",
-            "TYPE_MISMATCH",
-            "TARGETING_KEY_MISSING",
-            "INVALID_CONTEXT",
-            "GENERAL",
-        ] {
+        let known = "PROVIDER_NOT_READY FLAG_NOT_FOUND PARSE_ERROR TYPE_MISMATCH \
+                     TARGETING_KEY_MISSING INVALID_CONTEXT GENERAL";
+        for wire in known.split(' ') {
             assert_eq!(ErrorCode::from(wire).as_str(), wire);
             assert!(!matches!(ErrorCode::from(wire), ErrorCode::Other(_)));
         }
-        assert_eq!(
-            ErrorCode::from("FLAG_CONFIG"),
-            ErrorCode::Other("FLAG_CONFIG".into())
-        );
-        assert_eq!(ErrorCode::from("FLAG_CONFIG").to_string(), "FLAG_CONFIG");
+        let other = ErrorCode::from("FLAG_CONFIG");
+        assert_eq!(other, ErrorCode::Other("FLAG_CONFIG".into()));
+        assert_eq!(other.to_string(), "FLAG_CONFIG");
     }
 
     /// The table of codes and origins, row by row.
@@ -482,27 +424,21 @@ mod tests {
             status: 200,
         };
         let key = RelayError::UnreachableFlagKey { reason: "is empty" };
-        let limited = RelayError::RateLimited {
-            remaining: Duration::from_secs(1),
-        };
-        let unsupported = RelayError::Unsupported {
-            operation: "collect",
-        };
+        let context = RelayError::InvalidContext(ContextError::new("rate", Unreadable::NotFinite));
+        let (remaining, operation) = (Duration::from_secs(1), "collect");
+        let limited = RelayError::RateLimited { remaining };
+        let unsupported = RelayError::Unsupported { operation };
+        let not_connected = RelayError::NotConnected(cause());
+        let invalid = evaluation("INVALID_CONTEXT", "");
+        let other = evaluation("FLAG_CONFIG", "");
+        let not_found = evaluation("FLAG_NOT_FOUND", "");
         use ErrorCode::*;
         for (error, code, origin) in [
             (key, FlagNotFound, Origin::NotEvaluated),
-            (
-                RelayError::InvalidContext(context_error()),
-                InvalidContext,
-                Origin::NotEvaluated,
-            ),
+            (context, InvalidContext, Origin::NotEvaluated),
             (limited, General, Origin::NotEvaluated),
             (unsupported, General, Origin::NotEvaluated),
-            (
-                RelayError::NotConnected(cause()),
-                General,
-                Origin::NotEvaluated,
-            ),
+            (not_connected, General, Origin::NotEvaluated),
             (RelayError::Interrupted(cause()), General, Origin::Unknown),
             (timeout(false), General, Origin::NotEvaluated),
             (timeout(true), General, Origin::Unknown),
@@ -512,17 +448,9 @@ mod tests {
             (status(500), General, Origin::Unknown),
             (status(502), General, Origin::Unknown),
             (body, ParseError, Origin::Unknown),
-            (evaluation("FLAG_NOT_FOUND"), FlagNotFound, Origin::Relay),
-            (
-                evaluation("FLAG_CONFIG"),
-                Other("FLAG_CONFIG".into()),
-                Origin::Relay,
-            ),
-            (
-                evaluation("INVALID_CONTEXT"),
-                InvalidContext,
-                Origin::NotEvaluated,
-            ),
+            (not_found, FlagNotFound, Origin::Relay),
+            (other, Other("FLAG_CONFIG".into()), Origin::Relay),
+            (invalid, InvalidContext, Origin::NotEvaluated),
         ] {
             assert_eq!(error.code(), code, "{error}");
             assert_eq!(error.origin(), origin, "{error}");
@@ -554,20 +482,15 @@ mod tests {
     /// GOFF-ERR-003: the evaluator's message is the error's message.
     #[test]
     fn message_is_the_details_of_a_failed_evaluation() {
-        let failure = |details: &str| {
-            RelayError::Evaluation(EvaluationFailure {
-                code: ErrorCode::TargetingKeyMissing,
-                details: details.to_owned(),
-                resolution: Arc::default(),
-            })
-        };
-        assert_eq!(
-            failure("Error: Empty targeting key").to_string(),
-            "Error: Empty targeting key"
-        );
-        assert_eq!(
-            failure("").to_string(),
-            "the evaluation failed with TARGETING_KEY_MISSING"
-        );
+        let fallback = "the evaluation failed with TARGETING_KEY_MISSING";
+        for (details, message) in [
+            ("Error: Empty targeting key", "Error: Empty targeting key"),
+            ("", fallback),
+        ] {
+            assert_eq!(
+                evaluation("TARGETING_KEY_MISSING", details).to_string(),
+                message
+            );
+        }
     }
 }

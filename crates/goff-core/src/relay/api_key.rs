@@ -66,16 +66,9 @@ impl fmt::Debug for ApiKey {
 }
 
 /// Why a text cannot be an API key. The message never contains the text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub struct ApiKeyError(&'static str);
-
-impl fmt::Display for ApiKeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0)
-    }
-}
-
-impl std::error::Error for ApiKeyError {}
 
 #[cfg(test)]
 mod tests {

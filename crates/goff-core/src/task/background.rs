@@ -1,6 +1,5 @@
 //! A background task with one owner, stopped within a time limit.
 
-use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
@@ -32,7 +31,8 @@ pub enum Stopped {
 }
 
 /// A background task was started outside a tokio runtime.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not inside a tokio runtime; call this from an async task or enter a runtime first")]
 pub struct NoRuntimeError;
 
 impl BackgroundTask {
@@ -97,16 +97,6 @@ impl StopSignal {
         *self.0.borrow() || self.0.has_changed().is_err()
     }
 }
-
-impl fmt::Display for NoRuntimeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "not inside a tokio runtime; call this from an async task or enter a runtime first",
-        )
-    }
-}
-
-impl std::error::Error for NoRuntimeError {}
 
 #[cfg(test)]
 mod tests {

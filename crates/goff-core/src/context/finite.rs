@@ -11,22 +11,13 @@ pub(crate) fn has_only_finite_numbers(value: &impl Serialize) -> bool {
     !matches!(value.serialize(Scan), Err(Stop::NotFinite))
 }
 
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum Stop {
+    #[error("not finite")]
     NotFinite,
+    #[error("not serializable")]
     Other,
 }
-
-impl fmt::Display for Stop {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotFinite => "not finite",
-            Self::Other => "not serializable",
-        })
-    }
-}
-
-impl std::error::Error for Stop {}
 
 impl ser::Error for Stop {
     fn custom<T: fmt::Display>(_: T) -> Self {
@@ -35,14 +26,25 @@ impl ser::Error for Stop {
 }
 
 /// A serializer that writes nothing and stops at the first number that is not finite.
+#[derive(Default)]
 struct Scan;
 
-type Scanned = Result<(), Stop>;
+type Name = &'static str;
 
+/// Methods that accept a value without looking at it, or start a list, a map or a structure.
 macro_rules! accept {
+    ($ok:ty: $($method:ident($($argument:ty),*)),* $(,)?) => {$(
+        fn $method(self, $(_: $argument),*) -> Result<$ok, Stop> {
+            Ok(<$ok>::default())
+        }
+    )*};
+}
+
+/// Methods that look at the value in a wrapper.
+macro_rules! unwrap {
     ($($method:ident($($argument:ty),*)),* $(,)?) => {$(
-        fn $method(self, $(_: $argument),*) -> Scanned {
-            Ok(())
+        fn $method<T: ?Sized + Serialize>(self, $(_: $argument,)* value: &T) -> Result<(), Stop> {
+            value.serialize(self)
         }
     )*};
 }
@@ -58,153 +60,69 @@ impl ser::Serializer for Scan {
     type SerializeStruct = Self;
     type SerializeStructVariant = Self;
 
-    accept! {
+    accept! { ():
         serialize_bool(bool),
         serialize_i8(i8), serialize_i16(i16), serialize_i32(i32), serialize_i64(i64),
         serialize_i128(i128),
         serialize_u8(u8), serialize_u16(u16), serialize_u32(u32), serialize_u64(u64),
         serialize_u128(u128),
         serialize_char(char), serialize_str(&str), serialize_bytes(&[u8]),
-        serialize_none(), serialize_unit(), serialize_unit_struct(&'static str),
-        serialize_unit_variant(&'static str, u32, &'static str),
+        serialize_none(), serialize_unit(), serialize_unit_struct(Name),
+        serialize_unit_variant(Name, u32, Name),
+    }
+    accept! { Self:
+        serialize_seq(Option<usize>), serialize_map(Option<usize>), serialize_tuple(usize),
+        serialize_tuple_struct(Name, usize), serialize_tuple_variant(Name, u32, Name, usize),
+        serialize_struct(Name, usize), serialize_struct_variant(Name, u32, Name, usize),
+    }
+    unwrap! {
+        serialize_some(), serialize_newtype_struct(Name),
+        serialize_newtype_variant(Name, u32, Name),
     }
 
-    fn serialize_f32(self, value: f32) -> Scanned {
+    fn serialize_f32(self, value: f32) -> Result<(), Stop> {
         self.serialize_f64(value.into())
     }
 
-    fn serialize_f64(self, value: f64) -> Scanned {
+    fn serialize_f64(self, value: f64) -> Result<(), Stop> {
         if value.is_finite() {
             Ok(())
         } else {
             Err(Stop::NotFinite)
         }
     }
-
-    fn serialize_some<T: ?Sized + Serialize>(self, value: &T) -> Scanned {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_struct<T: ?Sized + Serialize>(
-        self,
-        _: &'static str,
-        value: &T,
-    ) -> Scanned {
-        value.serialize(self)
-    }
-
-    fn serialize_newtype_variant<T: ?Sized + Serialize>(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        value: &T,
-    ) -> Scanned {
-        value.serialize(self)
-    }
-
-    fn serialize_seq(self, _: Option<usize>) -> Result<Self, Stop> {
-        Ok(self)
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<Self, Stop> {
-        Ok(self)
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Self, Stop> {
-        Ok(self)
-    }
-
-    fn serialize_tuple_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self, Stop> {
-        Ok(self)
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Self, Stop> {
-        Ok(self)
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Self, Stop> {
-        Ok(self)
-    }
-
-    fn serialize_struct_variant(
-        self,
-        _: &'static str,
-        _: u32,
-        _: &'static str,
-        _: usize,
-    ) -> Result<Self, Stop> {
-        Ok(self)
-    }
 }
 
+/// Lists, maps and structures: every item is looked at.
 macro_rules! scan_items {
-    ($($compound:ident::$method:ident),* $(,)?) => {$(
+    ($($compound:ident: $($method:ident($($argument:ty)?)),*;)*) => {$(
         impl ser::$compound for Scan {
             type Ok = ();
             type Error = Stop;
 
-            fn $method<T: ?Sized + Serialize>(&mut self, value: &T) -> Scanned {
-                value.serialize(Scan)
-            }
-
-            fn end(self) -> Scanned {
-                Ok(())
-            }
-        }
-    )*};
-}
-
-macro_rules! scan_fields {
-    ($($compound:ident),* $(,)?) => {$(
-        impl ser::$compound for Scan {
-            type Ok = ();
-            type Error = Stop;
-
-            fn serialize_field<T: ?Sized + Serialize>(
+            $(fn $method<T: ?Sized + Serialize>(
                 &mut self,
-                _: &'static str,
-                value: &T,
-            ) -> Scanned {
-                value.serialize(Scan)
-            }
+                $(_: $argument,)?
+                item: &T,
+            ) -> Result<(), Stop> {
+                item.serialize(Scan)
+            })*
 
-            fn end(self) -> Scanned {
+            fn end(self) -> Result<(), Stop> {
                 Ok(())
             }
         }
     )*};
 }
 
-scan_items!(
-    SerializeSeq::serialize_element,
-    SerializeTuple::serialize_element,
-    SerializeTupleStruct::serialize_field,
-    SerializeTupleVariant::serialize_field,
-);
-scan_fields!(SerializeStruct, SerializeStructVariant);
-
-impl ser::SerializeMap for Scan {
-    type Ok = ();
-    type Error = Stop;
-
-    fn serialize_key<T: ?Sized + Serialize>(&mut self, key: &T) -> Scanned {
-        key.serialize(Scan)
-    }
-
-    fn serialize_value<T: ?Sized + Serialize>(&mut self, value: &T) -> Scanned {
-        value.serialize(Scan)
-    }
-
-    fn end(self) -> Scanned {
-        Ok(())
-    }
+scan_items! {
+    SerializeSeq: serialize_element();
+    SerializeTuple: serialize_element();
+    SerializeTupleStruct: serialize_field();
+    SerializeTupleVariant: serialize_field();
+    SerializeMap: serialize_key(), serialize_value();
+    SerializeStruct: serialize_field(Name);
+    SerializeStructVariant: serialize_field(Name);
 }
 
 #[cfg(test)]
@@ -227,6 +145,7 @@ mod tests {
 
     #[test]
     fn number_that_is_not_finite_is_found_at_any_depth() {
+        let inner = Some(f64::NEG_INFINITY);
         assert!(!has_only_finite_numbers(&f32::NAN));
         assert!(!has_only_finite_numbers(&vec![1.0, f64::INFINITY]));
         assert!(!has_only_finite_numbers(&(1, f64::NAN)));
@@ -234,12 +153,9 @@ mod tests {
         assert!(!has_only_finite_numbers(&Pair(1, f64::NAN)));
         assert!(!has_only_finite_numbers(&Shape::Newtype(f64::NAN)));
         assert!(!has_only_finite_numbers(&Shape::Tuple(1, f32::INFINITY)));
-        assert!(!has_only_finite_numbers(&Shape::Struct {
-            inner: Some(f64::NEG_INFINITY)
-        }));
-        assert!(!has_only_finite_numbers(&std::collections::HashMap::from(
-            [("key", f64::NAN)]
-        )));
+        assert!(!has_only_finite_numbers(&Shape::Struct { inner }));
+        let map = std::collections::HashMap::from([("key", f64::NAN)]);
+        assert!(!has_only_finite_numbers(&map));
     }
 
     #[test]

@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use crate::evaluation::{Resolution, ResolutionError};
 
 /// A Rust type for a flag's value. Conversions never coerce: a boolean is not a number, a fraction
-/// not an integer (GOFF-EVAL-002 to -005).
+/// not an integer (GOFF-EVAL-002 to -005). `100.0` is an `i64` and `100` an `f64`, because JSON does
+/// not distinguish the two.
 pub trait FlagType: Sized {
     /// The name of the type in error messages.
     const NAME: &'static str;
@@ -73,96 +74,45 @@ pub fn project_with<T>(
     }
 }
 
-impl FlagType for bool {
-    const NAME: &'static str = "a boolean";
+macro_rules! flag_types {
+    ($($type:ty, $name:literal, $read:expr;)*) => {$(
+        impl FlagType for $type {
+            const NAME: &'static str = $name;
 
-    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
-        value.as_bool().ok_or_else(|| found(value))
-    }
+            fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
+                ($read)(value).ok_or_else(|| found(value))
+            }
 
-    fn to_json(&self) -> Value {
-        Value::Bool(*self)
-    }
-}
-
-impl FlagType for i64 {
-    const NAME: &'static str = "a 64-bit integer";
-
-    /// `100.0` is an integer too: JSON does not distinguish the two.
-    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
-        let whole = |float: f64| {
-            // Both bounds are exact as `f64`; the upper one is excluded.
-            let fits = float.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&float);
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "whole and within the range of i64"
-            )]
-            fits.then_some(float as Self)
-        };
-        match value {
-            Value::Number(number) => number
-                .as_i64()
-                .or_else(|| number.as_f64().filter(|_| !number.is_u64()).and_then(whole)),
-            _ => None,
+            fn to_json(&self) -> Value {
+                Value::from(self.to_owned())
+            }
         }
-        .ok_or_else(|| found(value))
-    }
-
-    fn to_json(&self) -> Value {
-        Value::from(*self)
-    }
+    )*};
 }
 
-impl FlagType for f64 {
-    const NAME: &'static str = "a number";
-
-    /// A whole number is a number (GOFF-EVAL-003, docs/python-parity.md C10).
-    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
-        value.as_f64().ok_or_else(|| found(value))
-    }
-
-    fn to_json(&self) -> Value {
-        Value::from(*self)
-    }
+// A whole number is an `f64` too (GOFF-EVAL-003, docs/python-parity.md C10).
+flag_types! {
+    bool, "a boolean", Value::as_bool;
+    i64, "a 64-bit integer", as_integer;
+    f64, "a number", Value::as_f64;
+    String, "a string", |value: &Value| value.as_str().map(ToOwned::to_owned);
+    Map<String, Value>, "an object", |value: &Value| value.as_object().cloned();
+    Value, "a JSON value", |value: &Value| Some(value.clone());
 }
 
-impl FlagType for String {
-    const NAME: &'static str = "a string";
-
-    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
-        value
-            .as_str()
-            .map(ToOwned::to_owned)
-            .ok_or_else(|| found(value))
+/// `100.0` is an integer too: JSON does not distinguish the two.
+fn as_integer(value: &Value) -> Option<i64> {
+    if value.is_i64() || value.is_u64() {
+        return value.as_i64();
     }
-
-    fn to_json(&self) -> Value {
-        Value::from(self.as_str())
-    }
-}
-
-impl FlagType for Map<String, Value> {
-    const NAME: &'static str = "an object";
-
-    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
-        value.as_object().cloned().ok_or_else(|| found(value))
-    }
-
-    fn to_json(&self) -> Value {
-        Value::Object(self.clone())
-    }
-}
-
-impl FlagType for Value {
-    const NAME: &'static str = "a JSON value";
-
-    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
-        Ok(value.clone())
-    }
-
-    fn to_json(&self) -> Value {
-        self.clone()
-    }
+    // Both bounds are exact as `f64`; the upper one is excluded.
+    let fits = |float: &f64| float.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(float);
+    let float = value.as_f64().filter(fits)?;
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "whole and within the range of i64"
+    )]
+    Some(float as i64)
 }
 
 /// A description of a value for error messages, without the value.
@@ -193,11 +143,7 @@ mod tests {
     use crate::evaluation::{ErrorCode, Reason};
 
     fn resolution(value: Value) -> Arc<Resolution> {
-        Arc::new(Resolution {
-            value,
-            reason: Reason::Static,
-            ..Resolution::default()
-        })
+        Arc::new(Resolution::new(value, Reason::Static))
     }
 
     fn typed<T: FlagType>(value: Value) -> Result<T, String> {
@@ -212,7 +158,10 @@ mod tests {
     }
 
     fn refused<T: FlagType + std::fmt::Debug>(value: Value, message: &str) {
-        assert_eq!(typed::<T>(value).unwrap_err(), message);
+        assert_eq!(
+            typed::<T>(value).unwrap_err(),
+            format!("flag `flag` holds {message}")
+        );
     }
 
     #[test]
@@ -223,33 +172,22 @@ mod tests {
         assert_eq!(typed(json!(7.5)), Ok(7.5));
         assert_eq!(typed(json!([1])), Ok(json!([1])));
         assert_eq!(typed(json!({"a": 1})), Ok(json!({"a": 1})));
-        assert_eq!(
-            typed::<Map<String, Value>>(json!({"a": null})).unwrap()["a"],
-            json!(null)
-        );
+        let map: Map<String, Value> = typed(json!({"a": null})).unwrap();
+        assert_eq!(map["a"], json!(null));
     }
 
     /// GOFF-EVAL-004: a boolean is neither a number nor a string.
     #[test]
     fn booleans_strings_and_numbers_are_not_coerced() {
-        refused::<i64>(
-            json!(true),
-            "flag `flag` holds a boolean, not a 64-bit integer",
-        );
-        refused::<f64>(json!(false), "flag `flag` holds a boolean, not a number");
-        refused::<bool>(json!(1), "flag `flag` holds an integer, not a boolean");
-        refused::<bool>(json!("true"), "flag `flag` holds a string, not a boolean");
-        refused::<i64>(
-            json!("1"),
-            "flag `flag` holds a string, not a 64-bit integer",
-        );
-        refused::<String>(json!(1), "flag `flag` holds an integer, not a string");
-        refused::<String>(json!({}), "flag `flag` holds an object, not a string");
-        refused::<Map<String, Value>>(json!([]), "flag `flag` holds a list, not an object");
-        refused::<Map<String, Value>>(
-            json!(1.5),
-            "flag `flag` holds a number with a fraction, not an object",
-        );
+        refused::<i64>(json!(true), "a boolean, not a 64-bit integer");
+        refused::<f64>(json!(false), "a boolean, not a number");
+        refused::<bool>(json!(1), "an integer, not a boolean");
+        refused::<bool>(json!("true"), "a string, not a boolean");
+        refused::<i64>(json!("1"), "a string, not a 64-bit integer");
+        refused::<String>(json!(1), "an integer, not a string");
+        refused::<String>(json!({}), "an object, not a string");
+        refused::<Map<String, Value>>(json!([]), "a list, not an object");
+        refused::<Map<String, Value>>(json!(1.5), "a number with a fraction, not an object");
     }
 
     /// GOFF-EVAL-003: whole JSON numbers are numbers. docs/python-parity.md C10: `100.0` is an integer.
@@ -269,48 +207,35 @@ mod tests {
     fn integer_refuses_fractions_and_values_outside_its_range() {
         refused::<i64>(
             json!(100.25),
-            "flag `flag` holds a number with a fraction, not a 64-bit integer",
+            "a number with a fraction, not a 64-bit integer",
         );
         for beyond in [json!(u64::MAX), json!(i64::MAX as u64 + 1)] {
             refused::<i64>(
                 beyond,
-                "flag `flag` holds an integer above the range of i64, not a 64-bit integer",
+                "an integer above the range of i64, not a 64-bit integer",
             );
         }
         for beyond in [json!(1e30), json!(TWO_TO_63), json!(-1e19)] {
-            refused::<i64>(
-                beyond,
-                "flag `flag` holds a whole number, not a 64-bit integer",
-            );
+            refused::<i64>(beyond, "a whole number, not a 64-bit integer");
         }
     }
 
     /// GOFF-EVAL-006, GOFF-EVAL-008: neither becomes a zero value or a mismatch.
     #[test]
     fn disabled_and_null_come_before_the_type_check() {
-        for value in [json!(null), json!(false), json!("x"), json!(1)] {
-            let disabled = Arc::new(Resolution {
-                value,
-                reason: Reason::Disabled,
-                ..Resolution::default()
-            });
-            assert_eq!(
-                project::<bool>("flag", &disabled).unwrap(),
-                Projection::Disabled
-            );
-            assert_eq!(
-                project::<Value>("flag", &disabled).unwrap(),
-                Projection::Disabled
-            );
+        fn check<T: FlagType + PartialEq + std::fmt::Debug>() {
+            for value in [json!(null), json!(false), json!("x"), json!(1)] {
+                let disabled = Arc::new(Resolution::new(value, Reason::Disabled));
+                assert_eq!(
+                    project::<T>("flag", &disabled).unwrap(),
+                    Projection::Disabled
+                );
+            }
+            let null = resolution(json!(null));
+            assert_eq!(project::<T>("flag", &null).unwrap(), Projection::Null);
         }
-        assert_eq!(
-            project::<bool>("flag", &resolution(json!(null))).unwrap(),
-            Projection::Null
-        );
-        assert_eq!(
-            project::<Value>("flag", &resolution(json!(null))).unwrap(),
-            Projection::Null
-        );
+        check::<bool>();
+        check::<Value>();
     }
 
     proptest! {

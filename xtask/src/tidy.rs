@@ -84,14 +84,10 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
 
 fn project() -> Result<Project, Failure> {
     let packages = workspace::packages()?;
-    let mut sources = Vec::new();
-    for package in packages.values() {
-        sources.extend(sources::of_package(package)?);
-    }
     Ok(Project {
         architecture: fs::read_to_string(root().join("ARCHITECTURE.md"))?,
+        sources: sources::of_packages(&packages)?,
         packages,
-        sources,
     })
 }
 

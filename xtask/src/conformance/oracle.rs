@@ -1,12 +1,10 @@
 //! The official engine as a child process.
 
-use std::{
-    io::{BufRead, BufReader, BufWriter, Write},
-    path::PathBuf,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-};
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::program::root;
+use crate::program::{Failure, Program, root};
 
 /// A running oracle: `tests-integration/relay/oracle`, built with Go.
 pub(super) struct Oracle {
@@ -16,7 +14,7 @@ pub(super) struct Oracle {
 }
 
 impl Oracle {
-    pub(super) fn start() -> Result<Self, String> {
+    pub(super) fn start() -> Result<Self, Failure> {
         let binary = build()?;
         let mut child = Command::new(&binary)
             .stdin(Stdio::piped())
@@ -24,7 +22,7 @@ impl Oracle {
             .spawn()
             .map_err(|error| format!("{}: {error}", binary.display()))?;
         let (Some(input), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err("the oracle has no standard streams".to_owned());
+            return Err("the oracle has no standard streams".into());
         };
         Ok(Self {
             child,
@@ -34,7 +32,7 @@ impl Oracle {
     }
 
     /// The official answer for each line.
-    pub(super) fn answers(&mut self, lines: &[&str]) -> Result<Vec<String>, String> {
+    pub(super) fn answers(&mut self, lines: &[&str]) -> Result<Vec<String>, Failure> {
         let (input, output) = (&mut self.input, &mut self.output);
         // Writing and reading at once: either pipe alone would fill up.
         std::thread::scope(|scope| {
@@ -48,30 +46,26 @@ impl Oracle {
             let mut answers = Vec::with_capacity(lines.len());
             for line in lines {
                 let mut answer = String::new();
-                let read = output
-                    .read_line(&mut answer)
-                    .map_err(|error| error.to_string())?;
-                if read == 0 {
-                    return Err(format!("the oracle ended at or before this input:\n{line}"));
+                if output.read_line(&mut answer)? == 0 {
+                    return Err(format!("the oracle ended at or before this input:\n{line}").into());
                 }
                 answers.push(answer.trim_end().to_owned());
             }
             match writer.join() {
                 Ok(Ok(())) => Ok(answers),
-                Ok(Err(error)) => Err(error.to_string()),
-                Err(_) => Err("writing to the oracle panicked".to_owned()),
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err("writing to the oracle panicked".into()),
             }
         })
     }
 
-    pub(super) fn answer(&mut self, line: &str) -> Result<String, String> {
-        self.answers(&[line])?
-            .pop()
-            .ok_or_else(|| "the oracle did not answer".to_owned())
+    pub(super) fn answer(&mut self, line: &str) -> Result<String, Failure> {
+        let answer = self.answers(&[line])?.pop();
+        Ok(answer.ok_or("the oracle did not answer")?)
     }
 
     /// Whether repeating an input gives other answers: the order of Go's maps is random.
-    pub(super) fn is_unstable(&mut self, line: &str, answer: &str) -> Result<bool, String> {
+    pub(super) fn is_unstable(&mut self, line: &str, answer: &str) -> Result<bool, Failure> {
         let again = self.answers(&[line; 24])?;
         Ok(again.iter().any(|other| other != answer))
     }
@@ -86,21 +80,16 @@ impl Drop for Oracle {
 }
 
 /// Builds the oracle, which Go skips if nothing changed.
-fn build() -> Result<PathBuf, String> {
-    let workspace = root();
-    let binary = workspace.join(".relay").join("oracle");
-    let status = Command::new("go")
-        .args(["build", "-trimpath", "-o"])
-        .arg(&binary)
-        .arg("./oracle")
-        .current_dir(workspace.join("tests-integration/relay"))
-        .status()
+fn build() -> Result<PathBuf, Failure> {
+    let binary = root().join(".relay").join("oracle");
+    Program::new("go")
+        .words("build -trimpath -o")
+        .args([&binary])
+        .words("./oracle")
+        .directory(&root().join("tests-integration/relay"))
+        .output()
         .map_err(|error| {
-            format!("the official engine is built with Go 1.26.6 or newer: {error}")
+            format!("building the official engine needs Go 1.26.6 or newer: {error}")
         })?;
-    if status.success() {
-        Ok(binary)
-    } else {
-        Err(format!("building the official engine failed: {status}"))
-    }
+    Ok(binary)
 }

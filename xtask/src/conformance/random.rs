@@ -10,6 +10,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 use super::compare::{Tally, agree, is_size_limit, outcome};
 use super::oracle::Oracle;
+use crate::program::Failure;
 
 /// How many documents are sent to the official engine at once.
 const BATCH: usize = 512;
@@ -21,7 +22,7 @@ const PRINTED: usize = 10;
 const SHRINKING_STEPS: usize = 4000;
 
 /// Compares documents of a seed; the same seed gives the same documents.
-pub(super) fn run(count: usize, seed: u64) -> Result<Tally, String> {
+pub(super) fn run(count: usize, seed: u64) -> Result<Tally, Failure> {
     let now = Timestamp::from(SystemTime::now());
     let mut oracle = Oracle::start()?;
     let documents = documents();
@@ -31,9 +32,8 @@ pub(super) fn run(count: usize, seed: u64) -> Result<Tally, String> {
     while summary.compared < count {
         let mut batch = Vec::with_capacity(BATCH);
         while batch.len() < BATCH.min(count - summary.compared) {
-            let tree = documents
-                .new_tree(&mut runner)
-                .map_err(|reason| reason.to_string())?;
+            let tree = documents.new_tree(&mut runner);
+            let tree = tree.map_err(|reason| reason.to_string())?;
             let document = tree.current();
             let answer = evaluate_document(document.text.as_bytes(), now);
             if is_size_limit(&answer) {
@@ -42,11 +42,8 @@ pub(super) fn run(count: usize, seed: u64) -> Result<Tally, String> {
                 batch.push((tree, document, answer));
             }
         }
-        let lines: Vec<&str> = batch
-            .iter()
-            .map(|(_, document, _)| document.text.as_str())
-            .collect();
-        let expected = oracle.answers(&lines)?;
+        let lines = batch.iter().map(|(_, document, _)| document.text.as_str());
+        let expected = oracle.answers(&lines.collect::<Vec<_>>())?;
         for ((mut tree, document, answer), expected) in batch.into_iter().zip(expected) {
             summary.count(&document, &expected);
             if agree(&answer, &expected) {
@@ -67,10 +64,7 @@ pub(super) fn run(count: usize, seed: u64) -> Result<Tally, String> {
 }
 
 fn runner(seed: u64) -> TestRunner {
-    let mut bytes = [0; 16];
-    for (byte, of_seed) in bytes.iter_mut().zip(seed.to_le_bytes()) {
-        *byte = of_seed;
-    }
+    let bytes = u128::from(seed).to_le_bytes();
     let rng = TestRng::from_seed(RngAlgorithm::XorShift, &bytes);
     TestRunner::new_with_rng(Config::default(), rng)
 }
@@ -80,7 +74,7 @@ fn shrink(
     tree: &mut impl ValueTree<Value = Document>,
     oracle: &mut Oracle,
     now: Timestamp,
-) -> Result<String, String> {
+) -> Result<String, Failure> {
     let mut smallest = tree.current().text;
     let mut has_more = tree.simplify();
     for _ in 0..SHRINKING_STEPS {
@@ -110,15 +104,13 @@ fn print(
     case: usize,
     oracle: &mut Oracle,
     now: Timestamp,
-) -> Result<(), String> {
+) -> Result<(), Failure> {
     let expected = oracle.answer(text)?;
     println!("seed {seed} case {case} differs; for crates/goff-engine/tests/regressions.rs:\n");
     println!("#[test]\nfn seed_{seed}_case_{case}() {{");
     println!("    check(\n        r##\"{text}\"##,\n        r##\"{expected}\"##,\n    );\n}}");
-    println!(
-        "\n// answered {}\n",
-        evaluate_document(text.as_bytes(), now)
-    );
+    let answer = evaluate_document(text.as_bytes(), now);
+    println!("\n// answered {answer}\n");
     Ok(())
 }
 
@@ -135,10 +127,8 @@ struct Summary {
 impl Summary {
     fn count(&mut self, document: &Document, expected: &str) {
         self.compared += 1;
-        *self
-            .areas
-            .entry(format!("{:?}", document.area))
-            .or_default() += 1;
+        let area = format!("{:?}", document.area);
+        *self.areas.entry(area).or_default() += 1;
         *self.outcomes.entry(outcome(expected)).or_default() += 1;
     }
 }

@@ -7,7 +7,6 @@ mod requirements;
 mod tests_of;
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
@@ -17,6 +16,7 @@ use crate::workspace;
 
 use citations::Id;
 use requirements::{Requirement, Status};
+use tests_of::Test;
 
 /// Where the report is written.
 const REPORT: &str = "CONFORMANCE.md";
@@ -27,19 +27,9 @@ const LIST: &str = "xtask/src/conformance/report/requirements.tsv";
 /// Writes the report, unless something is wrong with the list or with a citation.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     no_arguments(arguments)?;
-    let mut sources = Vec::new();
-    for package in workspace::packages()?.values() {
-        sources.extend(sources::of_package(package)?);
-    }
-    let report = match report(&list()?, &sources) {
-        Ok(report) => report,
-        Err(faults) => {
-            for fault in &faults {
-                println!("fault: {fault}");
-            }
-            return Err(format!("{} faults", faults.len()).into());
-        }
-    };
+    let sources = sources::of_packages(&workspace::packages()?)?;
+    let report = report(&list()?, &sources)
+        .map_err(|faults| format!("{} faults:\n{}", faults.len(), faults.join("\n")))?;
     fs::write(root().join(REPORT), &report.text)?;
     for hint in &report.hints {
         println!("hint: {hint}");
@@ -87,10 +77,8 @@ struct Citation {
 
 fn report(list: &str, sources: &[Source]) -> Result<Report, Vec<String>> {
     let requirements = requirements::parse(list).map_err(|faults| {
-        faults
-            .iter()
-            .map(|fault| format!("{LIST}: {fault}"))
-            .collect::<Vec<_>>()
+        let faults = faults.iter().map(|fault| format!("{LIST}: {fault}"));
+        faults.collect::<Vec<_>>()
     })?;
     let citations = collect(sources);
     let mut faults = Vec::new();
@@ -104,48 +92,42 @@ fn report(list: &str, sources: &[Source]) -> Result<Report, Vec<String>> {
             ));
         }
     }
-    for requirement in &requirements {
-        if requirement.status == Status::ByTests && !citations.contains_key(&requirement.id) {
-            faults.push(format!(
-                "no test cites {} ({})",
-                requirement.id, requirement.requires
-            ));
+    let (mut counts, mut hints) = (BTreeMap::new(), Vec::new());
+    for Requirement {
+        id,
+        requires,
+        status,
+        ..
+    } in &requirements
+    {
+        *counts.entry(status.result()).or_default() += 1;
+        match (status, citations.contains_key(id)) {
+            (Status::ByTests, false) => faults.push(format!("no test cites {id} ({requires})")),
+            (Status::Pending, true) => hints.push(format!("{id} has tests: is it still PENDING?")),
+            _ => {}
         }
     }
-    if !faults.is_empty() {
-        return Err(faults);
+    let text = render(&requirements, &citations);
+    match faults.is_empty() {
+        true => Ok(Report {
+            text,
+            counts,
+            hints,
+        }),
+        false => Err(faults),
     }
-    let mut counts = BTreeMap::new();
-    for requirement in &requirements {
-        *counts.entry(result(requirement)).or_default() += 1;
-    }
-    let hints = requirements
-        .iter()
-        .filter(|requirement| requirement.status == Status::Pending)
-        .filter(|requirement| citations.contains_key(&requirement.id))
-        .map(|requirement| {
-            format!(
-                "{} has tests: is it still {}?",
-                requirement.id,
-                Status::Pending.word()
-            )
-        });
-    Ok(Report {
-        hints: hints.collect(),
-        text: render(&requirements, &citations),
-        counts,
-    })
 }
 
 fn collect(sources: &[Source]) -> Citations {
     let mut citations = Citations::new();
     for source in sources.iter().filter(|source| is_read(&source.path)) {
-        for test in tests_of::tests_of(&source.text) {
-            for id in citations::cited(&test.text) {
-                citations.entry(id).or_default().push(Citation {
-                    path: slashes(&source.path),
-                    test: test.name.clone(),
-                });
+        for Test { name, text } in tests_of::tests_of(&source.text) {
+            for id in citations::cited(&text) {
+                let (path, test) = (slashes(&source.path), name.clone());
+                citations
+                    .entry(id)
+                    .or_default()
+                    .push(Citation { path, test });
             }
         }
     }
@@ -159,25 +141,15 @@ fn collect(sources: &[Source]) -> Citations {
 /// The tests of the crates, and those against a relay proxy.
 fn is_read(path: &Path) -> bool {
     let path = slashes(path);
-    let of_crate = path
-        .strip_prefix("crates/")
-        .and_then(|path| path.split_once('/'));
+    let of_crate = path.strip_prefix("crates/");
+    let of_crate = of_crate.and_then(|path| path.split_once('/'));
     of_crate.is_some_and(|(_, path)| path.starts_with("src/") || path.starts_with("tests/"))
         || path.starts_with("tests-integration/tests/")
 }
 
 fn slashes(path: &Path) -> String {
-    let components = path
-        .components()
-        .map(|component| component.as_os_str().to_string_lossy());
+    let components = path.iter().map(|component| component.to_string_lossy());
     components.collect::<Vec<_>>().join("/")
-}
-
-fn result(requirement: &Requirement) -> &'static str {
-    match requirement.status {
-        Status::ByTests => "PASS",
-        status => status.word(),
-    }
 }
 
 const INTRODUCTION: &str = "\
@@ -192,43 +164,38 @@ date.
 * N/A: the project has nothing to which it applies.
 ";
 
+const COLUMNS: &str = "\
+| id | tier, severity | what it requires | result | shown by | note |
+|---|---|---|---|---|---|
+";
+
 const PENDING: &str = "* PENDING: work on it has begun.\n";
 
 fn render(requirements: &[Requirement], citations: &Citations) -> String {
     let mut text = INTRODUCTION.to_owned();
-    if requirements
-        .iter()
-        .any(|requirement| requirement.status == Status::Pending)
-    {
+    let mut statuses = requirements.iter().map(|requirement| requirement.status);
+    if statuses.any(|status| status == Status::Pending) {
         text.push_str(PENDING);
     }
     let mut group = None;
-    for requirement in requirements {
-        if group != Some(requirement.id.group()) {
-            group = Some(requirement.id.group());
-            let _ = write!(
-                text,
-                "\n## {}\n\n| id | tier, severity | what it requires | result | shown by | note |\n|---|---|---|---|---|---|\n",
-                requirement.id.group()
-            );
+    for Requirement {
+        id,
+        tier,
+        severity,
+        requires,
+        status,
+        note,
+    } in requirements
+    {
+        if group.replace(id.group()) != Some(id.group()) {
+            text += &format!("\n## {}\n\n{COLUMNS}", id.group());
         }
-        let tests: Vec<_> = citations
-            .get(&requirement.id)
-            .into_iter()
-            .flatten()
-            .map(link)
-            .collect();
-        let _ = writeln!(
-            text,
-            "| {} | {}, {} | {} | {} | {} | {} |",
-            requirement.id,
-            requirement.tier,
-            requirement.severity.to_lowercase(),
-            cell(&requirement.requires),
-            result(requirement),
-            tests.join("<br>"),
-            cell(&requirement.note),
-        );
+        let tests: Vec<_> = citations.get(id).into_iter().flatten().map(link).collect();
+        let (requires, note) = (cell(requires), cell(note));
+        let (severity, result) = (severity.to_lowercase(), status.result());
+        let tests = tests.join("<br>");
+        text +=
+            &format!("| {id} | {tier}, {severity} | {requires} | {result} | {tests} | {note} |\n");
     }
     text
 }
@@ -245,16 +212,9 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tidy::sources::source;
 
     const HEADER: &str = "id\ttier\tseverity\trequirement\tstatus\tnote\n";
-
-    fn source(path: &str, text: &str) -> Source {
-        Source {
-            package: "ours".to_owned(),
-            path: path.into(),
-            text: text.to_owned(),
-        }
-    }
 
     fn test(name: &str, comment: &str) -> String {
         format!("/// {comment}\n#[test]\nfn {name}() {{}}\n")
@@ -265,12 +225,10 @@ mod tests {
         let list = format!(
             "{HEADER}GOFF-A-001\tCore\tMajor\ta | b\t\tbeside\nGOFF-A-002\tCore\tMinor\tc\tDEVIATES\twhy\nGOFF-B-001\tRemote\tCritical\td\tN/A\tnone\n"
         );
+        let tests_of_a = test("z", "GOFF-A-001, -002.") + &test("b", "GOFF-A-001");
         let sources = [
             source("crates/z/src/z.rs", &test("last", "GOFF-A-001.")),
-            source(
-                "crates/a/tests/a.rs",
-                &(test("z", "GOFF-A-001, -002.") + &test("b", "GOFF-A-001")),
-            ),
+            source("crates/a/tests/a.rs", &tests_of_a),
         ];
         let report = report(&list, &sources).unwrap();
         let (introduction, rows) = report.text.split_once("\n## ").unwrap();
@@ -315,41 +273,33 @@ A
         check("tests-integration/src/a.rs", &citing, false);
         check("benches/src/a.rs", &citing, false);
         check("xtask/src/a.rs", &citing, false);
-        check(
-            "crates/a/src/a.rs",
-            "//! GOFF-A-001\n/// GOFF-A-001\nfn a() {}\n#[test]\nfn b() {}\n",
-            false,
-        );
+        let elsewhere = "//! GOFF-A-001\n/// GOFF-A-001\nfn a() {}\n#[test]\nfn b() {}\n";
+        check("crates/a/src/a.rs", elsewhere, false);
     }
 
     #[test]
     fn an_id_that_does_not_exist_is_a_fault() {
         let list = format!("{HEADER}GOFF-A-001\tCore\tMajor\tasks\t\t\n");
-        let sources = [source(
-            "crates/a/src/a.rs",
-            &test("b", "GOFF-A-001 to -003"),
-        )];
-        let faults = report(&list, &sources).unwrap_err();
-        let fault =
-            |id: &str| format!("crates/a/src/a.rs: `b` cites {id}, which is no requirement");
-        assert_eq!(faults, [fault("GOFF-A-002"), fault("GOFF-A-003")]);
+        let source = source("crates/a/src/a.rs", &test("b", "GOFF-A-001 to -003"));
+        let faults = report(&list, &[source]).unwrap_err();
+        let faults_expected = ["2", "3"].map(|number| {
+            format!("crates/a/src/a.rs: `b` cites GOFF-A-00{number}, which is no requirement")
+        });
+        assert_eq!(faults, faults_expected);
     }
 
     #[test]
     fn pending_is_said_and_asked_about_once_there_are_tests() {
         let list = format!("{HEADER}GOFF-A-001\tCore\tMajor\tasks\tPENDING\t\n");
-        let hints = |sources: &[Source]| {
+        let check = |sources: &[Source], hints: &[&str]| {
             let report = report(&list, sources).unwrap();
             assert!(report.text.contains(PENDING));
             assert!(report.text.contains("| PENDING |"));
-            report.hints
+            assert_eq!(report.hints, hints);
         };
-        assert!(hints(&[]).is_empty());
-        let sources = [source("crates/a/src/a.rs", &test("b", "GOFF-A-001"))];
-        assert_eq!(
-            hints(&sources),
-            ["GOFF-A-001 has tests: is it still PENDING?"]
-        );
+        check(&[], &[]);
+        let citing = source("crates/a/src/a.rs", &test("b", "GOFF-A-001"));
+        check(&[citing], &["GOFF-A-001 has tests: is it still PENDING?"]);
     }
 
     #[test]

@@ -1,11 +1,9 @@
 //! Recorded answers, from files.
 
-use std::{
-    fs::File,
-    io::{BufRead, BufReader, Read},
-    path::Path,
-    time::SystemTime,
-};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::time::SystemTime;
 
 use flate2::read::GzDecoder;
 use goff_engine::Timestamp;
@@ -29,10 +27,10 @@ struct Vector<'v> {
 pub(super) fn run(path: &Path) -> Result<Tally, String> {
     let named = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
     let file = File::open(path).map_err(|error| named(&error))?;
-    let reader: Box<dyn Read> = if path.extension().is_some_and(|extension| extension == "gz") {
-        Box::new(GzDecoder::new(file))
-    } else {
-        Box::new(file)
+    let is_compressed = path.extension().is_some_and(|extension| extension == "gz");
+    let reader: Box<dyn Read> = match is_compressed {
+        true => Box::new(GzDecoder::new(file)),
+        false => Box::new(file),
     };
     let now = Timestamp::from(SystemTime::now());
     let (mut passed, mut failed) = (0, 0);
@@ -42,20 +40,17 @@ pub(super) fn run(path: &Path) -> Result<Tally, String> {
             continue;
         }
         let vector: Vector<'_> = serde_json::from_str(&line).map_err(|error| named(&error))?;
-        let input = vector
-            .input
-            .map(RawValue::get)
-            .or(vector.input_raw.as_deref())
-            .ok_or_else(|| named(&format!("{} has no input", vector.id)))?;
+        let input = vector.input.map(RawValue::get);
+        let input = input.or(vector.input_raw.as_deref());
+        let input = input.ok_or_else(|| named(&format!("{} has no input", vector.id)))?;
         let answer = goff_engine::evaluate_document(input.as_bytes(), now);
         if compare::agree(&answer, vector.output.get()) {
             passed += 1;
         } else {
             failed += 1;
+            let (id, expected) = (vector.id, vector.output.get());
             println!(
-                "{} differs\n  input    {input}\n  expected {}\n  answered {answer}",
-                vector.id,
-                vector.output.get()
+                "{id} differs\n  input    {input}\n  expected {expected}\n  answered {answer}"
             );
         }
     }

@@ -1,8 +1,9 @@
 //! The Rust files of a package: each module says what it is for, and a long file should probably be split.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::program;
 use crate::workspace::Package;
@@ -19,24 +20,22 @@ pub(crate) struct Source {
 impl Source {
     /// The text up to the unit tests at its end.
     pub(crate) fn before_tests(&self) -> &str {
-        self.text
-            .split("\n#[cfg(test)]\nmod tests")
-            .next()
-            .unwrap_or_default()
+        let mut parts = self.text.split("\n#[cfg(test)]\nmod tests");
+        parts.next().unwrap_or_default()
     }
 
     /// Whether it is part of the library or program, not of its tests, examples or benchmarks.
     pub(crate) fn is_shipped(&self) -> bool {
-        let is = |name: &str| {
-            self.path
-                .components()
-                .any(|component| component.as_os_str() == name)
-        };
-        is("src") && self.path.file_name().is_none_or(|name| name != "tests.rs")
+        self.path.iter().any(|name| name == "src") && !self.path.ends_with("tests.rs")
     }
 }
 
-pub(crate) fn of_package(package: &Package) -> io::Result<Vec<Source>> {
+pub(crate) fn of_packages(packages: &BTreeMap<String, Package>) -> io::Result<Vec<Source>> {
+    let packages: io::Result<Vec<_>> = packages.values().map(of_package).collect();
+    Ok(packages?.concat())
+}
+
+fn of_package(package: &Package) -> io::Result<Vec<Source>> {
     let root = program::root();
     let mut sources = Vec::new();
     for folder in ["src", "tests", "examples", "benches"] {
@@ -48,10 +47,11 @@ pub(crate) fn of_package(package: &Package) -> io::Result<Vec<Source>> {
                     waiting.push(path.join(entry?.file_name()));
                 }
             } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let (package, text) = (package.name.clone(), fs::read_to_string(full)?);
                 sources.push(Source {
-                    package: package.name.clone(),
-                    text: fs::read_to_string(full)?,
+                    package,
                     path,
+                    text,
                 });
             }
         }
@@ -61,56 +61,42 @@ pub(crate) fn of_package(package: &Package) -> io::Result<Vec<Source>> {
 }
 
 pub(crate) fn without_documentation(source: &Source) -> Option<String> {
-    let first = source
-        .text
-        .lines()
-        .map(str::trim)
-        .find(|line| !line.is_empty() && !line.starts_with("#!["));
+    let mut lines = source.text.lines().map(str::trim);
+    let first = lines.find(|line| !line.is_empty() && !line.starts_with("#!["));
     let documented = first.is_some_and(|line| line.starts_with("//!"));
+    let path = source.path.display();
     // The module's own `//!` documents a file of unit tests: `mod tests;` is private and says it all.
-    (!documented && !is_unit_tests(&source.path)).then(|| {
-        format!(
-            "{} does not open with `//!`, which says what the module is for",
-            source.path.display()
-        )
-    })
+    (!documented && !source.path.ends_with("tests.rs"))
+        .then(|| format!("{path} does not open with `//!`, which says what the module is for"))
 }
 
 pub(crate) fn too_long(source: &Source) -> Option<String> {
     const MANY: usize = 400;
     let lines = source.before_tests().lines().count();
-    (lines > MANY && source.is_shipped()).then(|| {
-        format!(
-            "{} has {lines} lines before its tests; split it?",
-            source.path.display()
-        )
-    })
+    let path = source.path.display();
+    (lines > MANY && source.is_shipped())
+        .then(|| format!("{path} has {lines} lines before its tests; split it?"))
 }
 
-fn is_unit_tests(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "tests.rs")
+#[cfg(test)]
+pub(crate) fn source(path: &str, text: &str) -> Source {
+    let (package, path, text) = ("ours".to_owned(), path.into(), text.to_owned());
+    Source {
+        package,
+        path,
+        text,
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn source(path: &str, text: &str) -> Source {
-        Source {
-            package: "ours".to_owned(),
-            path: path.into(),
-            text: text.to_owned(),
-        }
-    }
-
     #[test]
     fn a_module_without_documentation_is_named() {
         let check = |path: &str, text: &str, fault: bool| {
-            assert_eq!(
-                without_documentation(&source(path, text)).is_some(),
-                fault,
-                "{text}"
-            );
+            let found = without_documentation(&source(path, text));
+            assert_eq!(found.is_some(), fault, "{text}");
         };
         check("src/a.rs", "//! What it is.\n", false);
         check("src/a.rs", "#![expect(x)]\n\n//! What it is.\n", false);
@@ -136,15 +122,9 @@ mod tests {
 
     #[test]
     fn the_sources_of_a_package_include_this_one() {
-        let package = crate::workspace::packages()
-            .unwrap()
-            .remove("xtask")
-            .unwrap();
-        let sources = of_package(&package).unwrap();
-        assert!(
-            sources
-                .iter()
-                .any(|source| source.path == Path::new("xtask/src/tidy/sources.rs"))
-        );
+        let packages = crate::workspace::packages().unwrap();
+        let sources = of_package(packages.get("xtask").unwrap()).unwrap();
+        let mut paths = sources.iter().map(|source| source.path.to_string_lossy());
+        assert!(paths.any(|path| path == "xtask/src/tidy/sources.rs"));
     }
 }

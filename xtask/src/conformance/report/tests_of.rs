@@ -21,12 +21,12 @@ pub(super) fn tests_of(source: &str) -> Vec<Test> {
             let Before { is_test, comments } = std::mem::take(&mut before);
             if is_test {
                 let end = line.replace(trimmed, "}");
-                let more = if trimmed.ends_with('}') {
+                let lines = lines.by_ref().take_while(|line| *line != end);
+                let body = lines.take(if trimmed.ends_with('}') {
                     0
                 } else {
                     usize::MAX
-                };
-                let body = lines.by_ref().take(more).take_while(|line| *line != end);
+                });
                 let text = body.fold(comments, |text, line| text + without_slashes(line) + " ");
                 found.push(Test { name, text });
             }
@@ -56,16 +56,12 @@ struct Before {
 /// The name of the function that begins on a line.
 fn function(line: &str) -> Option<String> {
     let (words, rest) = line.split_once("fn ")?;
-    let is_name = |character: char| character.is_alphanumeric() || character == '_';
     let qualifiers = ["pub", "pub(crate)", "pub(super)", "async", "const"];
-    let begins = words
-        .split_whitespace()
-        .all(|word| qualifiers.contains(&word));
-    let name: String = rest
-        .chars()
-        .take_while(|&character| is_name(character))
-        .collect();
-    (begins && !name.is_empty()).then_some(name)
+    let mut words = words.split_whitespace();
+    let begins = words.all(|word| qualifiers.contains(&word));
+    let mut names = rest.split(|next: char| !next.is_alphanumeric() && next != '_');
+    let name = names.next().filter(|name| begins && !name.is_empty());
+    name.map(str::to_owned)
 }
 
 fn without_slashes(line: &str) -> &str {
@@ -77,15 +73,9 @@ mod tests {
     use super::*;
 
     fn check(source: &str, expected: &[(&str, &str)]) {
-        let found: Vec<_> = tests_of(source)
-            .into_iter()
-            .map(|test| (test.name, test.text.trim().to_owned()))
-            .collect();
-        let expected: Vec<_> = expected
-            .iter()
-            .map(|(name, text)| ((*name).to_owned(), (*text).to_owned()))
-            .collect();
-        assert_eq!(found, expected, "{source}");
+        let tests = tests_of(source);
+        let found = tests.iter().map(|test| (&*test.name, test.text.trim()));
+        assert_eq!(found.collect::<Vec<_>>(), expected, "{source}");
     }
 
     #[test]
@@ -114,10 +104,8 @@ mod tests {
             "#[cfg(test)]\nfn a() {}\n#[tested]\nfn b() {}\n#[expect(x, reason = \"test\")]\nfn c() {}\n",
             &[],
         );
-        check(
-            "#[test]\n#[cfg(feature = \"tls\")]\npub(crate) fn a() {\n}\n",
-            &[("a", "")],
-        );
+        let tested = "#[test]\n#[cfg(feature = \"tls\")]\npub(crate) fn a() {\n}\n";
+        check(tested, &[("a", "")]);
     }
 
     #[test]

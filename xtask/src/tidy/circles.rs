@@ -16,11 +16,9 @@ use crate::program::Failure;
 pub(crate) fn of_crate(directory: &Path) -> Result<Vec<String>, Failure> {
     let mut circles = BTreeSet::new();
     for root in roots(directory) {
-        let mut krate = Crate {
-            directory: directory.to_owned(),
-            modules: Vec::new(),
-        };
-        krate.load_file(None, &root, root.parent().unwrap_or(directory))?;
+        let (directory, modules) = (directory.to_owned(), Vec::new());
+        let mut krate = Crate { directory, modules };
+        krate.load_file(None, &root, root.parent().unwrap_or(&root))?;
         circles.extend(circles_of(&krate.edges()));
     }
     Ok(circles.into_iter().collect())
@@ -32,11 +30,7 @@ fn roots(directory: &Path) -> Vec<PathBuf> {
     for folder in ["src/bin", "tests", "examples"] {
         let entries = fs::read_dir(directory.join(folder)).into_iter().flatten();
         for path in entries.flatten().map(|entry| entry.path()) {
-            roots.push(if path.is_dir() {
-                path.join("main.rs")
-            } else {
-                path
-            });
+            roots.extend([path.join("main.rs"), path]);
         }
     }
     roots.retain(|path| path.is_file() && path.extension().is_some_and(|end| end == "rs"));
@@ -93,9 +87,10 @@ impl Crate {
     ) -> Result<usize, Failure> {
         let index = self.modules.len();
         self.modules.push(Module::default());
+        let file_name = file.to_owned();
         let mut module = Module {
             parent,
-            file: file.to_owned(),
+            file: file_name,
             ..Module::default()
         };
         for item in items {
@@ -130,9 +125,8 @@ impl Crate {
     ) -> Result<Option<usize>, Failure> {
         let inside = folder.join(child.ident.to_string());
         if let Some((_, items)) = &child.content {
-            return self
-                .load_items(Some(parent), file, items, &inside)
-                .map(Some);
+            let loaded = self.load_items(Some(parent), file, items, &inside);
+            return loaded.map(Some);
         }
         let candidates = [inside.with_extension("rs"), inside.join("mod.rs")];
         match candidates.iter().find(|file| file.is_file()) {
@@ -144,15 +138,13 @@ impl Crate {
     fn edges(&self) -> Edges {
         let mut edges = Edges::new();
         for (index, module) in self.modules.iter().enumerate() {
-            for Import {
-                path, is_public, ..
-            } in &module.imports
-            {
+            for import in &module.imports {
+                let (path, is_public) = (&import.path, import.is_public);
                 let first = path.iter().find(|name| *name != "self");
                 let is_child = first.is_some_and(|name| module.children.contains_key(name));
                 if let Some(defining) = self.defining(index, path, false, 50)
                     && *defining != module.file
-                    && !(*is_public && is_child)
+                    && !(is_public && is_child)
                 {
                     let from = edges.entry(module.file.clone()).or_default();
                     let item = path.last().cloned().unwrap_or_default();
@@ -213,12 +205,13 @@ impl<'ast> Visit<'ast> for Imports {
         let is_public = !matches!(item.vis, Visibility::Inherited);
         let mut leaves = Vec::new();
         flatten(&item.tree, &mut Vec::new(), &mut leaves);
-        let imports = leaves.into_iter().map(|(name, path)| Import {
-            name,
-            path,
-            is_public,
-        });
-        self.0.extend(imports);
+        for (name, path) in leaves {
+            self.0.push(Import {
+                name,
+                path,
+                is_public,
+            });
+        }
         visit::visit_item_use(self, item);
     }
 }
@@ -272,10 +265,8 @@ fn name_of(item: &Item) -> Option<String> {
 
 fn is_test(module: &ItemMod) -> bool {
     module.attrs.iter().any(|attribute| {
-        attribute.path().is_ident("cfg")
-            && attribute
-                .parse_args::<syn::Path>()
-                .is_ok_and(|path| path.is_ident("test"))
+        let argument = attribute.parse_args::<syn::Path>();
+        attribute.path().is_ident("cfg") && argument.is_ok_and(|path| path.is_ident("test"))
     })
 }
 
@@ -335,28 +326,25 @@ mod tests {
     use super::*;
 
     /// Files as `path: source`, and the circles expected.
-    fn check(files: &[(&str, &str)], expected: &[&str]) {
+    fn check(files: &str, expected: &[&str]) {
         let directory = tempfile::tempdir().unwrap();
-        for (path, source) in files {
+        for (path, source) in files
+            .lines()
+            .filter_map(|line| line.trim().split_once(": "))
+        {
             let path = directory.path().join(path);
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, source).unwrap();
         }
-        assert_eq!(of_crate(directory.path()).unwrap(), expected, "{files:?}");
+        assert_eq!(of_crate(directory.path()).unwrap(), expected, "{files}");
     }
 
     #[test]
     fn imports_in_one_direction_are_no_circle() {
-        let parent = "mod a;\nmod b;\npub use a::A;\npub(crate) use self::b::{B, b};\n";
         check(
-            &[
-                ("src/lib.rs", parent),
-                (
-                    "src/a.rs",
-                    "use crate::{B, external::C};\nuse std::fmt;\npub struct A;\n",
-                ),
-                ("src/b.rs", "use serde::A;\npub struct B;\npub fn b() {}\n"),
-            ],
+            "src/lib.rs: mod a; mod b; pub use a::A; pub(crate) use self::b::{B, b};
+            src/a.rs: use crate::{B, external::C}; use std::fmt; pub struct A;
+            src/b.rs: use serde::A; pub struct B; pub fn b() {}",
             &[],
         );
     }
@@ -364,10 +352,8 @@ mod tests {
     #[test]
     fn a_private_import_from_a_child_that_imports_from_its_parent_is_a_circle() {
         check(
-            &[
-                ("src/lib.rs", "mod a;\nuse a::A;\nconst LIMIT: u8 = 1;\n"),
-                ("src/a.rs", "use super::LIMIT;\npub struct A;\n"),
-            ],
+            "src/lib.rs: mod a; use a::A; const LIMIT: u8 = 1;
+            src/a.rs: use super::LIMIT; pub struct A;",
             &["src/a.rs -(LIMIT)-> src/lib.rs -(A)-> src/a.rs"],
         );
     }
@@ -375,21 +361,10 @@ mod tests {
     #[test]
     fn re_exports_groups_and_new_names_lead_to_the_defining_file() {
         check(
-            &[
-                ("src/lib.rs", "mod facade;\nmod one;\nmod two;\n"),
-                (
-                    "src/facade.rs",
-                    "pub use crate::{one::*, two::{self as second, Two as Second}};\n",
-                ),
-                (
-                    "src/one.rs",
-                    "use crate::facade::Second;\npub struct One;\n",
-                ),
-                (
-                    "src/two/mod.rs",
-                    "fn two() { use crate::facade::{One}; }\npub struct Two;\n",
-                ),
-            ],
+            "src/lib.rs: mod facade; mod one; mod two;
+            src/facade.rs: pub use crate::{one::*, two::{self as second, Two as Second}};
+            src/one.rs: use crate::facade::Second; pub struct One;
+            src/two/mod.rs: fn two() { use crate::facade::{One}; } pub struct Two;",
             &["src/one.rs -(Second)-> src/two/mod.rs -(One)-> src/one.rs"],
         );
     }
@@ -397,34 +372,25 @@ mod tests {
     #[test]
     fn test_modules_are_left_out() {
         for tests in [" { use super::*; use crate::b::B; }", ";"] {
-            let tested = format!("pub struct A;\n#[cfg(test)]\nmod tests{tests}\n");
-            check(
-                &[
-                    ("src/lib.rs", "mod a;\nmod b;\n"),
-                    ("src/a.rs", &tested),
-                    ("src/a/tests.rs", "use super::*;\nuse crate::b::B;\n"),
-                    ("src/b.rs", "use crate::a::A;\npub struct B;\n"),
-                ],
-                &[],
-            );
+            let files = "src/lib.rs: mod a; mod b;
+                src/a/tests.rs: use super::*; use crate::b::B;
+                src/b.rs: use crate::a::A; pub struct B;";
+            let tested = format!("src/a.rs: pub struct A; #[cfg(test)] mod tests{tests}");
+            check(&format!("{files}\n{tested}"), &[]);
         }
     }
 
     #[test]
     fn programs_of_tests_are_read_with_their_modules() {
         check(
-            &[
-                ("tests/a.rs", "mod common;\nuse common::B;\npub struct A;\n"),
-                ("tests/common/mod.rs", "use crate::A;\npub struct B;\n"),
-            ],
+            "tests/a.rs: mod common; use common::B; pub struct A;
+            tests/common/mod.rs: use crate::A; pub struct B;",
             &["tests/a.rs -(B)-> tests/common/mod.rs -(A)-> tests/a.rs"],
         );
         check(
-            &[
-                ("tests/a/main.rs", "mod one;\nmod two;\n"),
-                ("tests/a/one.rs", "use super::two::Two;\npub struct One;\n"),
-                ("tests/a/two.rs", "use crate::one::One;\npub struct Two;\n"),
-            ],
+            "tests/a/main.rs: mod one; mod two;
+            tests/a/one.rs: use super::two::Two; pub struct One;
+            tests/a/two.rs: use crate::one::One; pub struct Two;",
             &["tests/a/one.rs -(Two)-> tests/a/two.rs -(One)-> tests/a/one.rs"],
         );
     }

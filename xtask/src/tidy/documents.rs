@@ -16,25 +16,18 @@ pub(super) fn map(architecture: &str) -> Vec<String> {
     for line in map.lines().filter(|line| line.contains('/')) {
         let (path, what) = line.trim().split_once(' ').unwrap_or((line, ""));
         let is_inside = line.starts_with(' ');
-        let folder = if is_inside {
-            format!("{base}{path}")
-        } else {
-            path.to_owned()
-        };
+        let folder = if is_inside { base } else { "" }.to_owned() + path;
         base = if is_inside { base } else { path };
         let files = what.split(|c: char| !c.is_alphanumeric() && !"_.".contains(c));
         for file in files.filter(|word| word.ends_with(".rs")).chain([""]) {
             if !root().join(&folder).join(file).exists() {
-                faults.push(format!(
-                    "ARCHITECTURE.md: the map has {folder}{file}, which does not exist"
-                ));
+                faults.push(format!("ARCHITECTURE.md: there is no {folder}{file}"));
             }
         }
         mapped.insert(folder);
     }
-    let sources = mapped
-        .iter()
-        .filter(|folder| folder.starts_with("crates/") && folder.ends_with("/src/"));
+    let is_source = |folder: &&String| folder.starts_with("crates/") && folder.ends_with("/src/");
+    let sources = mapped.iter().filter(is_source);
     for folder in sources.flat_map(|source| folders_in(source)) {
         if !mapped.contains(&folder) && !mapped.iter().any(|other| other.starts_with(&folder)) {
             faults.push(format!("ARCHITECTURE.md: {folder} is not on the map"));
@@ -45,32 +38,23 @@ pub(super) fn map(architecture: &str) -> Vec<String> {
 
 /// The folders in a folder, without those that only divide a file of the same name.
 fn folders_in(folder: &str) -> Vec<String> {
-    let entries = fs::read_dir(root().join(folder))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let folders = entries.map(|entry| entry.path());
+    let entries = fs::read_dir(root().join(folder)).into_iter().flatten();
+    let folders = entries.flatten().map(|entry| entry.path());
     let folders = folders.filter(|path| path.is_dir() && !path.with_extension("rs").exists());
-    folders
-        .filter_map(|path| Some(format!("{folder}{}/", path.file_name()?.to_str()?)))
-        .collect()
+    let names = folders.filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()));
+    names.map(|name| format!("{folder}{name}/")).collect()
 }
 
 /// Every citation, such as `docs/NAME.md 6.3`, leads to a heading of that document.
 pub(super) fn citations(path: &Path, text: &str) -> Result<Vec<String>, Failure> {
     let mut faults = Vec::new();
     for (index, line) in text.lines().enumerate() {
+        let place = format!("{}:{}", path.display(), index + 1);
         for citation in line.split("docs/").skip(1) {
             let mut words =
                 citation.splitn(3, |c: char| !c.is_alphanumeric() && !"-_.".contains(c));
-            let (document, section) = (
-                words.next().unwrap_or_default(),
-                words.next().unwrap_or_default(),
-            );
-            let (document, section) = (
-                document.trim_end_matches('.'),
-                section.trim_end_matches('.'),
-            );
+            let mut word = || words.next().unwrap_or_default().trim_end_matches('.');
+            let (document, section) = (word(), word());
             let is_cited = citation.starts_with(&format!("{document} "));
             let is_section = section
                 .starts_with(|c: char| c.is_ascii_uppercase() || c.is_ascii_digit())
@@ -79,11 +63,7 @@ pub(super) fn citations(path: &Path, text: &str) -> Result<Vec<String>, Failure>
                 continue;
             }
             let Ok(target) = fs::read_to_string(root().join("docs").join(document)) else {
-                faults.push(format!(
-                    "{}:{}: no docs/{document}",
-                    path.display(),
-                    index + 1
-                ));
+                faults.push(format!("{place}: no docs/{document}"));
                 continue;
             };
             let mut headings = target.lines().filter(|line| line.starts_with('#'));
@@ -92,11 +72,7 @@ pub(super) fn citations(path: &Path, text: &str) -> Result<Vec<String>, Failure>
                 number.is_some_and(|number| number.trim_end_matches('.') == section)
             };
             if is_cited && is_section && !headings.any(leads_to) {
-                faults.push(format!(
-                    "{}:{}: docs/{document} has no {section}",
-                    path.display(),
-                    index + 1
-                ));
+                faults.push(format!("{place}: docs/{document} has no {section}"));
             }
         }
     }
@@ -134,10 +110,8 @@ mod tests {
             "// docs/relay-protocol.md 6.3, docs/engine-semantics.md 9.1.",
             0,
         );
-        check(
-            "// (docs/python-parity.md C19) and docs/python-parity.md A.6, row 29",
-            0,
-        );
+        let rows = "(docs/python-parity.md C19) and docs/python-parity.md A.6, row 29";
+        check(rows, 0);
         check(
             "// docs/relay-protocol.md says; see [it](docs/relay-protocol.md)",
             0,
@@ -152,14 +126,10 @@ mod tests {
     #[test]
     fn a_map_with_a_folder_too_many_or_too_few_is_a_fault() {
         let map = |lines: &str| map(&format!("# A\n\n## Map\n\n```text\n{lines}```\n"));
-        assert_eq!(
-            map("xtask/src/  the commands: main.rs\n  tidy/  circles.rs\n"),
-            [""; 0]
-        );
-        assert_eq!(
-            map("xtask/src/  absent.rs\n  absent/  of nothing\n").len(),
-            2
-        );
+        let good = "xtask/src/  the commands: main.rs\n  tidy/  circles.rs\n";
+        assert_eq!(map(good), [""; 0]);
+        let absent = "xtask/src/  absent.rs\n  absent/  of nothing\n";
+        assert_eq!(map(absent).len(), 2);
         assert!(map("crates/goff-core/src/  vocabulary\n").len() > 3);
     }
 }

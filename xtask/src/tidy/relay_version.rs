@@ -17,20 +17,14 @@ pub(crate) fn differences(compose: &str, go_mod: &str) -> Vec<String> {
         }
     };
     let images = compose.lines().filter(|line| line.contains("image:"));
-    compare(
-        "docker-compose.yml",
-        images.map(|line| after(line, IMAGE)).collect(),
-    );
-    let required = go_mod
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with(&format!("{MODULE} ")));
-    compare(
-        "tests-integration/relay/go.mod",
-        required
-            .map(|line| after(line, &format!("{MODULE} v")))
-            .collect(),
-    );
+    let images = images.map(|line| after(line, IMAGE)).collect();
+    compare("docker-compose.yml", images);
+    let module = format!("{MODULE} ");
+    let required = go_mod.lines().map(str::trim);
+    let required = required.filter(|line| line.starts_with(&module));
+    let prefix = format!("{MODULE} v");
+    let required = required.map(|line| after(line, &prefix)).collect();
+    compare("tests-integration/relay/go.mod", required);
     faults
 }
 
@@ -58,22 +52,15 @@ mod tests {
             }
         };
         check(&good_compose, &good_mod, &[]);
-        check(
-            &format!("image: {IMAGE}1.0.0\n{good_compose}"),
-            &good_mod,
-            &["docker-compose.yml names relay proxy 1.0.0"],
-        );
-        check(
-            &good_compose.replace(":v", ":latest-"),
-            &good_mod,
-            &["docker-compose.yml names"],
-        );
+        let two = format!("image: {IMAGE}1.0.0\n{good_compose}");
+        let named = "docker-compose.yml names relay proxy 1.0.0";
+        check(&two, &good_mod, &[named]);
+        let latest = good_compose.replace(":v", ":latest-");
+        check(&latest, &good_mod, &["docker-compose.yml names"]);
         check("", &good_mod, &["docker-compose.yml does not name"]);
-        check(
-            &good_compose,
-            &good_mod.replace(VERSION, "1.0.0"),
-            &["go.mod names relay proxy 1.0.0"],
-        );
+        let other = good_mod.replace(VERSION, "1.0.0");
+        let named = "go.mod names relay proxy 1.0.0";
+        check(&good_compose, &other, &[named]);
         check(&good_compose, "", &["go.mod does not name"]);
     }
 }

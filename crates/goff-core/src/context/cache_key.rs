@@ -145,10 +145,10 @@ mod tests {
 
     #[test]
     fn unreadable_context_has_no_key() {
-        let context = EvaluationContext::builder()
-            .attribute("rate", f64::INFINITY)
-            .build();
-        let error = CacheKeyRef::new("flag", &context).unwrap_err();
-        assert_eq!(error.attribute, "rate");
+        let context = EvaluationContext::builder().attribute("rate", f64::INFINITY);
+        let error = CacheKeyRef::new("flag", &context.build())
+            .unwrap_err()
+            .attribute;
+        assert_eq!(error, "rate");
     }
 }

@@ -183,25 +183,42 @@ mod tests {
 
     use super::*;
 
-    fn context(
-        attributes: impl IntoIterator<Item = (&'static str, Attribute)>,
+    fn build<N: Into<String>>(
+        key: Option<&str>,
+        attributes: impl IntoIterator<Item = (N, Attribute)>,
     ) -> EvaluationContext {
-        attributes
-            .into_iter()
-            .fold(EvaluationContext::builder(), |builder, (name, value)| {
-                builder.attribute(name, value)
-            })
+        let mut builder = EvaluationContext::builder();
+        for (name, value) in attributes {
+            builder = builder.attribute(name, value);
+        }
+        key.into_iter()
+            .fold(builder, EvaluationContextBuilder::targeting_key)
             .build()
+    }
+
+    fn context<N: Into<String>>(
+        attributes: impl IntoIterator<Item = (N, Attribute)>,
+    ) -> EvaluationContext {
+        build(None, attributes)
+    }
+
+    fn all_differ(contexts: &[EvaluationContext]) {
+        for (i, left) in contexts.iter().enumerate() {
+            for (j, right) in contexts.iter().enumerate() {
+                assert_eq!(left == right, i == j, "{left:?} and {right:?}");
+                assert_eq!(left.hash == right.hash, i == j, "{left:?} and {right:?}");
+            }
+        }
     }
 
     #[test]
     fn attribute_that_is_set_last_wins() {
-        let context = EvaluationContext::builder()
-            .attribute("a", 1)
-            .attribute("b", true)
-            .attribute("a", 2)
-            .attribute("a", 3)
-            .build();
+        let context = context([
+            ("a", 1.into()),
+            ("b", true.into()),
+            ("a", 2.into()),
+            ("a", 3.into()),
+        ]);
         assert_eq!(context.attribute("a").unwrap(), Attribute::from(3));
         assert_eq!(context.attribute("b").unwrap(), Attribute::from(true));
         assert_eq!(context.attributes.len(), 2);
@@ -210,62 +227,37 @@ mod tests {
 
     #[test]
     fn attribute_is_found_among_many() {
-        let names: Vec<String> = (0..100).map(|n| format!("attribute-{n}")).collect();
-        let context = names
-            .iter()
-            .enumerate()
-            .fold(EvaluationContext::builder(), |builder, (n, name)| {
-                builder.attribute(name.clone(), n as u64)
-            })
-            .build();
-        for (n, name) in names.iter().enumerate() {
-            assert_eq!(context.attribute(name).unwrap(), Attribute::from(n as u64));
+        let name = |n| format!("attribute-{n}");
+        let context = context((0..100).map(|n| (name(n), n.into())));
+        for n in 0..100 {
+            assert_eq!(context.attribute(&name(n)).unwrap(), Attribute::from(n));
         }
         assert!(context.attribute("attribute-100").is_none());
     }
 
     #[test]
     fn values_of_different_kinds_differ() {
-        let kinds = [
-            Attribute::from(1),
-            Attribute::from(1.0),
-            Attribute::from("1"),
-            Attribute::from(true),
-            Attribute::from(Value::Null),
-            Attribute::from(json!([1])),
-            Attribute::from(json!([1.0])),
-            Attribute::from(json!({"a": 1})),
-            Attribute::from(json!({"a": 1.0})),
-            Attribute::from(u64::MAX),
-            Attribute::from(""),
-        ];
-        for (i, left) in kinds.iter().enumerate() {
-            for (j, right) in kinds.iter().enumerate() {
-                let (a, b) = (
-                    context([("x", left.clone())]),
-                    context([("x", right.clone())]),
-                );
-                assert_eq!(a == b, i == j, "{left:?} and {right:?}");
-                assert_eq!(a.hash == b.hash, i == j, "{left:?} and {right:?}");
-            }
-        }
+        let kinds = json!([
+            1, 1.0, "1", true, null, [1], [1.0], {"a": 1}, {"a": 1.0}, u64::MAX, "",
+        ]);
+        let kinds = kinds.as_array().unwrap().iter();
+        all_differ(
+            &kinds
+                .map(|kind| context([("x", kind.clone().into())]))
+                .collect::<Vec<_>>(),
+        );
     }
 
     #[test]
     fn missing_empty_and_real_targeting_keys_differ() {
-        let contexts = [
+        let of_key = |key| build::<&str>(Some(key), []);
+        let attribute = context([("targetingKey", "a".into())]);
+        all_differ(&[
             EvaluationContext::default(),
-            EvaluationContext::builder().targeting_key("").build(),
-            EvaluationContext::builder().targeting_key("a").build(),
-            EvaluationContext::builder()
-                .attribute("targetingKey", "a")
-                .build(),
-        ];
-        for (i, left) in contexts.iter().enumerate() {
-            for (j, right) in contexts.iter().enumerate() {
-                assert_eq!(left == right, i == j);
-            }
-        }
+            of_key(""),
+            of_key("a"),
+            attribute,
+        ]);
     }
 
     /// GOFF-CACHE-004: exporter metadata is not part of the key, `currentDateTime` is.
@@ -273,12 +265,8 @@ mod tests {
     fn exporter_metadata_does_not_count_but_its_siblings_do() {
         let goff = |value: Value| context([("gofeatureflag", value.into())]);
         let plain = EvaluationContext::default();
-        for insignificant in [
-            json!({}),
-            json!({"exporterMetadata": {"a": 1}}),
-            json!("not a map"),
-            json!(null),
-        ] {
+        let metadata = json!({"exporterMetadata": {"a": 1}});
+        for insignificant in [json!({}), metadata, json!("not a map"), json!(null)] {
             let context = goff(insignificant);
             assert_eq!(plain, context);
             assert_eq!(context, plain);
@@ -302,10 +290,8 @@ mod tests {
         let context = context([("fine", 1.into()), ("rate", f64::NAN.into())]);
         let error = canonical_hash(&context).unwrap_err();
         assert_eq!(error.attribute, "rate");
-        assert_eq!(
-            error.to_string(),
-            "attribute `rate` is NaN or infinite, which JSON cannot represent"
-        );
+        let message = "attribute `rate` is NaN or infinite, which JSON cannot represent";
+        assert_eq!(error.to_string(), message);
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
@@ -330,17 +316,13 @@ mod tests {
             .prop_map(|map| map.into_iter().collect())
     }
 
-    fn build(key: Option<&str>, attributes: &[(String, Value)]) -> EvaluationContext {
-        let builder = attributes
-            .iter()
-            .fold(EvaluationContext::builder(), |builder, (name, value)| {
-                builder.attribute(name.clone(), value.clone())
-            });
-        match key {
-            None => builder,
-            Some(key) => builder.targeting_key(key),
-        }
-        .build()
+    fn of_json(key: Option<&str>, attributes: &[(String, Value)]) -> EvaluationContext {
+        build(
+            key,
+            attributes
+                .iter()
+                .map(|(name, value)| (name, value.clone().into())),
+        )
     }
 
     /// The content that the key represents: attributes by name, of `gofeatureflag` the caller's own
@@ -374,10 +356,8 @@ mod tests {
             for i in (1..shuffled.len()).rev() {
                 shuffled.swap(i, (seed.rotate_left(i as u32) as usize) % (i + 1));
             }
-            let (left, right) = (
-                build(key.as_deref(), &attributes),
-                build(key.as_deref(), &shuffled),
-            );
+            let key = key.as_deref();
+            let (left, right) = (of_json(key, &attributes), of_json(key, &shuffled));
             prop_assert_eq!(&left.hash, &right.hash);
             prop_assert_eq!(left, right);
         }
@@ -389,11 +369,9 @@ mod tests {
             left_key in prop::option::of("[ab]?"),
             right_key in prop::option::of("[ab]?"),
         ) {
-            let same = content(left_key.as_deref(), &left) == content(right_key.as_deref(), &right);
-            let (left, right) = (
-                build(left_key.as_deref(), &left),
-                build(right_key.as_deref(), &right),
-            );
+            let (left_key, right_key) = (left_key.as_deref(), right_key.as_deref());
+            let same = content(left_key, &left) == content(right_key, &right);
+            let (left, right) = (of_json(left_key, &left), of_json(right_key, &right));
             prop_assert_eq!(left == right, same);
             prop_assert_eq!(left.is_same(&right), same);
             prop_assert_eq!(right.is_same(&left), same);
@@ -404,7 +382,7 @@ mod tests {
 
         #[test]
         fn copy_of_a_view_is_the_same_context(attributes in any_attributes()) {
-            let context = build(Some("user"), &attributes);
+            let context = of_json(Some("user"), &attributes);
             prop_assert_eq!(EvaluationContext::from_view(&context), context);
         }
     }

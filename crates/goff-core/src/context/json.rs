@@ -129,14 +129,17 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::context::{Attribute, GoFeatureFlagRef};
-    use crate::context::{EvaluationContext, ExporterMetadata};
+    use crate::context::{Attribute, EvaluationContext, ExporterMetadata, GoFeatureFlagRef};
 
-    type Writer = fn(&dyn ContextView, &mut Vec<u8>) -> Result<(), ContextError>;
-
-    fn written(write: Writer, context: &dyn ContextView) -> Value {
+    fn nested(context: &EvaluationContext) -> Value {
         let mut out = Vec::new();
-        write(context, &mut out).unwrap();
+        write_nested_form(context, &mut out).unwrap();
+        serde_json::from_slice(&out).unwrap()
+    }
+
+    fn flat(context: &EvaluationContext) -> Value {
+        let mut out = Vec::new();
+        write_flat_form(context, &mut out).unwrap();
         serde_json::from_slice(&out).unwrap()
     }
 
@@ -153,49 +156,35 @@ mod tests {
             .attribute("company", json!({"size": 120}))
             .attribute("big", u64::MAX)
             .build();
-        assert_eq!(
-            written(write_nested_form, &context),
-            json!({"key": "user-1", "custom": {
-                "anonymous": true, "age": 30, "rate": 3.0, "nothing": null,
-                "labels": ["pro"], "company": {"size": 120}, "big": u64::MAX,
-            }})
-        );
+        let custom = json!({
+            "anonymous": true, "age": 30, "rate": 3.0, "nothing": null,
+            "labels": ["pro"], "company": {"size": 120}, "big": u64::MAX,
+        });
+        assert_eq!(nested(&context), json!({"key": "user-1", "custom": custom}));
     }
 
     /// GOFF-CTX-001, GOFF-CTX-002, GOFF-CTX-003.
     #[test]
     fn flat_form_puts_attributes_beside_the_targeting_key() {
         let context = EvaluationContext::builder().targeting_key("user-1");
+        let with_age = context.clone().attribute("age", 30).build();
+        let empty = EvaluationContext::default();
+        assert_eq!(flat(&context.build()), json!({"targetingKey": "user-1"}));
         assert_eq!(
-            written(write_flat_form, &context.clone().build()),
-            json!({"targetingKey": "user-1"})
-        );
-        assert_eq!(
-            written(write_flat_form, &context.attribute("age", 30).build()),
+            flat(&with_age),
             json!({"targetingKey": "user-1", "age": 30})
         );
-        assert_eq!(
-            written(write_flat_form, &EvaluationContext::default()),
-            json!({})
-        );
-        assert_eq!(
-            written(write_nested_form, &EvaluationContext::default()),
-            json!({"key": "", "custom": {}})
-        );
+        assert_eq!(flat(&empty), json!({}));
+        assert_eq!(nested(&empty), json!({"key": "", "custom": {}}));
     }
 
     /// docs/python-parity.md C43.
     #[test]
     fn targeting_key_wins_over_an_attribute_of_that_name() {
         let context = EvaluationContext::builder().attribute("targetingKey", "attribute");
-        assert_eq!(
-            written(write_flat_form, &context.clone().build()),
-            json!({"targetingKey": "attribute"})
-        );
-        assert_eq!(
-            written(write_flat_form, &context.targeting_key("real").build()),
-            json!({"targetingKey": "real"})
-        );
+        let with_key = context.clone().targeting_key("real").build();
+        assert_eq!(flat(&context.build()), json!({"targetingKey": "attribute"}));
+        assert_eq!(flat(&with_key), json!({"targetingKey": "real"}));
     }
 
     #[test]
@@ -203,11 +192,15 @@ mod tests {
         let context = EvaluationContext::builder()
             .attribute("rate", f64::NAN)
             .build();
-        for write in [write_nested_form as Writer, write_flat_form] {
-            let error = write(&context, &mut Vec::new()).unwrap_err();
-            assert_eq!(error.attribute, "rate");
-            assert_eq!(error.reason, Unreadable::NotFinite);
-        }
+        let error = ContextError::new("rate", Unreadable::NotFinite);
+        assert_eq!(
+            write_nested_form(&context, &mut Vec::new()).unwrap_err(),
+            error
+        );
+        assert_eq!(
+            write_flat_form(&context, &mut Vec::new()).unwrap_err(),
+            error
+        );
     }
 
     /// GOFF-CTX-006, GOFF-CTX-007, GOFF-CTX-009.
@@ -236,23 +229,18 @@ mod tests {
             attributes in prop::collection::btree_map(".{0,8}", any_scalar(), 0..6),
         ) {
             let mut builder = EvaluationContext::builder();
-            let mut expected = Map::new();
             for (name, value) in &attributes {
-                builder = builder.attribute(name.clone(), value.clone());
-                expected.insert(name.clone(), value.clone());
+                builder = builder.attribute(name, value.clone());
             }
             if let Some(key) = &key {
-                builder = builder.targeting_key(key.clone());
+                builder = builder.targeting_key(key);
             }
             let context = builder.build();
-            prop_assert_eq!(
-                written(write_nested_form, &context),
-                json!({"key": key.clone().unwrap_or_default(), "custom": expected})
-            );
-            if let Some(key) = key {
-                expected.insert("targetingKey".to_owned(), key.into());
-            }
-            prop_assert_eq!(written(write_flat_form, &context), Value::Object(expected));
+            let in_nested = key.clone().unwrap_or_default();
+            prop_assert_eq!(nested(&context), json!({"key": in_nested, "custom": attributes}));
+            let mut in_flat = attributes;
+            in_flat.extend(key.map(|key| ("targetingKey".to_owned(), key.into())));
+            prop_assert_eq!(flat(&context), json!(in_flat));
         }
     }
 

@@ -65,11 +65,7 @@ mod tests {
     fn outcome_is_taken_once() {
         let slot = OutcomeSlot::default();
         assert!(slot.take().is_none());
-        slot.fill(Outcome {
-            flag_key: "flag".into(),
-            result: Ok(Arc::default()),
-            origin: Origin::Cache,
-        });
+        slot.fill(Outcome::new("flag", Ok(Arc::default()), Origin::Cache));
         assert_eq!(slot.take().unwrap().origin, Origin::Cache);
         assert!(slot.take().is_none());
     }

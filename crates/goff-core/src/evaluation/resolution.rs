@@ -184,17 +184,9 @@ mod tests {
     /// GOFF-EVAL-007: known reasons have a variant, others pass unchanged.
     #[test]
     fn reason_is_read_and_written_unchanged() {
-        for wire in [
-            "STATIC",
-            "DEFAULT",
-            "TARGETING_MATCH",
-            "TARGETING_MATCH_SPLIT",
-            "SPLIT",
-            "CACHED",
-            "DISABLED",
-            "ERROR",
-            "UNKNOWN",
-        ] {
+        let known = "STATIC DEFAULT TARGETING_MATCH TARGETING_MATCH_SPLIT SPLIT CACHED DISABLED ERROR \
+                     UNKNOWN";
+        for wire in known.split(' ') {
             let reason = Reason::from(wire);
             assert_eq!(reason.as_str(), wire);
             assert!(!matches!(reason, Reason::Other(_)), "{wire}");

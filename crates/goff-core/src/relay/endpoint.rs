@@ -37,10 +37,7 @@ impl Endpoint {
     /// The URL of `path`, which starts with `/`. For a Unix socket the host is `localhost`.
     #[must_use]
     pub fn join(&self, path: &str) -> String {
-        let mut url = String::with_capacity(self.base.len() + path.len());
-        url.push_str(&self.base);
-        url.push_str(path);
-        url
+        [&self.base, path].concat()
     }
 
     /// Whether connections use TLS.
@@ -182,10 +179,6 @@ mod tests {
 
     use super::*;
 
-    fn refused(url: &str) -> String {
-        url.parse::<Endpoint>().unwrap_err().to_string()
-    }
-
     /// GOFF-CFG-001.
     #[test]
     fn refusal_gives_the_reason_without_the_url() {
@@ -214,7 +207,7 @@ mod tests {
             ("unix:///run/", "directory"),
             ("unix:///a\0b", "NUL"),
         ] {
-            let message = refused(url);
+            let message = url.parse::<Endpoint>().unwrap_err().to_string();
             assert!(message.contains(part), "`{url}`: {message}");
             assert!(!message.contains("secret"));
         }

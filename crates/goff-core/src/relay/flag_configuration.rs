@@ -106,13 +106,8 @@ mod tests {
     /// GOFF-IP-005.
     #[test]
     fn tag_keeps_its_bytes() {
-        for bytes in [
-            &b"\"667-abc\""[..],
-            b"W/\"1\"",
-            b"",
-            b"no quotes",
-            b"\xe9\"",
-        ] {
+        let quoted: &[u8] = b"\"667-abc\"";
+        for bytes in [quoted, b"W/\"1\"", b"", b"no quotes", b"\xe9\""] {
             assert_eq!(Etag::from_bytes(bytes).unwrap().as_bytes(), bytes);
         }
         assert_eq!(Etag::from_bytes(b"a\r\nX-Injected: 1"), None);

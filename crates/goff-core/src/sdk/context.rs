@@ -69,7 +69,7 @@ impl From<Attribute> for EvaluationContextFieldValue {
 mod tests {
     use std::any::Any;
 
-    use open_feature::StructValue;
+    use open_feature::{StructValue, Value as SdkValue};
     use serde_json::{Value, json};
     use time::{Date, Month, OffsetDateTime, Time};
 
@@ -101,11 +101,9 @@ mod tests {
     fn refused(context: &EvaluationContext, reason: Unreadable) {
         let error = written(context).unwrap_err();
         assert_eq!((error.attribute.as_str(), error.reason), ("field", reason));
+        let copy = NativeContext::from_view(context);
         assert_eq!(canonical_hash(context).unwrap_err(), error);
-        assert_eq!(
-            canonical_hash(&NativeContext::from_view(context)).unwrap_err(),
-            error
-        );
+        assert_eq!(canonical_hash(&copy).unwrap_err(), error);
     }
 
     /// docs/python-parity.md D5: dates are RFC 3339 in UTC, opaque types come from a closed list.
@@ -116,6 +114,9 @@ mod tests {
             .with_field("tags", vec!["a", "b"])
             .with_field("rate", 1.5);
         let structure_json = json!({"size": 120, "tags": ["a", "b"], "rate": 1.5});
+        let map = json!({"a": 1});
+        let list = vec![1.into(), "x".into()];
+        let texts = vec!["a".to_owned(), "b".to_owned()];
         for (context, expected) in [
             (with(true), json!(true)),
             (with(30), json!(30)),
@@ -124,45 +125,27 @@ mod tests {
             (with(date(2026, 0, 2)), json!("2026-02-28T22:02:03Z")),
             (opaque(json!({"a": [1, null]})), json!({"a": [1, null]})),
             (opaque(json!("scalar")), json!("scalar")),
-            (
-                opaque(json!({"a": 1}).as_object().unwrap().clone()),
-                json!({"a": 1}),
-            ),
+            (opaque(map.as_object().unwrap().clone()), map),
             (opaque(structure.clone()), structure_json.clone()),
-            (
-                opaque(open_feature::Value::Struct(structure)),
-                structure_json,
-            ),
-            (
-                opaque(open_feature::Value::Array(vec![1.into(), "x".into()])),
-                json!([1, "x"]),
-            ),
-            (opaque(open_feature::Value::Int(7)), json!(7)),
-            (
-                opaque(vec!["a".to_owned(), "b".to_owned()]),
-                json!(["a", "b"]),
-            ),
+            (opaque(SdkValue::Struct(structure)), structure_json),
+            (opaque(SdkValue::Array(list)), json!([1, "x"])),
+            (opaque(SdkValue::Int(7)), json!(7)),
+            (opaque(texts), json!(["a", "b"])),
             (with(Attribute::from_serialize(vec![1, 2])), json!([1, 2])),
             (with(Attribute::from_serialize("text")), json!("text")),
         ] {
             assert_eq!(written(&context).unwrap(), json!({"field": expected}));
-            // The copy in a cache equals the context.
+            // The copy in a cache equals the context, and so does a native one.
             let copy = NativeContext::from_view(&context);
-            assert!(copy.is_same(&context), "{expected}");
-            assert_eq!(
-                canonical_hash(&copy).unwrap(),
-                canonical_hash(&context).unwrap(),
-                "{expected}"
-            );
-            let other = NativeContext::builder()
-                .attribute("field", expected.clone())
-                .build();
-            assert!(other.is_same(&context), "{expected}");
-            assert_eq!(
-                canonical_hash(&other).unwrap(),
-                canonical_hash(&context).unwrap(),
-                "{expected}"
-            );
+            let native = NativeContext::builder().attribute("field", expected.clone());
+            for equal in [copy, native.build()] {
+                assert!(equal.is_same(&context), "{expected}");
+                let hashes = (
+                    canonical_hash(&equal).unwrap(),
+                    canonical_hash(&context).unwrap(),
+                );
+                assert_eq!(hashes.0, hashes.1, "{expected}");
+            }
         }
     }
 
@@ -187,24 +170,16 @@ mod tests {
         #[derive(Debug)]
         struct Opaque(#[expect(dead_code, reason = "only its type matters")] &'static str);
         refused(&opaque(Opaque("secret")), Unreadable::UnknownType);
-        refused(&with(f64::NAN), Unreadable::NotFinite);
-        refused(&with(f64::INFINITY), Unreadable::NotFinite);
-        refused(
-            &with(Attribute::from_serialize(f64::NAN)),
-            Unreadable::NotFinite,
-        );
-        refused(
-            &opaque(open_feature::Value::Array(vec![f64::NAN.into()])),
-            Unreadable::NotFinite,
-        );
-        refused(
-            &opaque(StructValue::default().with_field("a", f64::INFINITY)),
-            Unreadable::NotFinite,
-        );
-        refused(
-            &opaque(open_feature::Value::Float(f64::NAN)),
-            Unreadable::NotFinite,
-        );
+        for context in [
+            with(f64::NAN),
+            with(f64::INFINITY),
+            with(Attribute::from_serialize(f64::NAN)),
+            opaque(SdkValue::Array(vec![f64::NAN.into()])),
+            opaque(StructValue::default().with_field("a", f64::INFINITY)),
+            opaque(SdkValue::Float(f64::NAN)),
+        ] {
+            refused(&context, Unreadable::NotFinite);
+        }
         refused(&with(date(-5, 0, 0)), Unreadable::NotADate);
         let message = written(&opaque(Opaque("secret"))).unwrap_err().to_string();
         assert!(!message.contains("secret"));
@@ -225,11 +200,9 @@ mod tests {
             .attribute("pro", true)
             .attribute("age", 30)
             .attribute("rate", 3.25);
-        assert!(native.clone().build().is_same(&sdk));
-        assert_eq!(
-            canonical_hash(&native.clone().build()),
-            canonical_hash(&sdk)
-        );
+        let same = native.clone().build();
+        assert!(same.is_same(&sdk));
+        assert_eq!(canonical_hash(&same), canonical_hash(&sdk));
         assert!(!native.clone().attribute("age", 30.0).build().is_same(&sdk));
         assert!(!native.attribute("more", 1).build().is_same(&sdk));
         let mut out = Vec::new();

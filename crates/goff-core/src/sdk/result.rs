@@ -1,7 +1,5 @@
 //! Resolutions and errors in the SDK's types.
 
-use std::fmt::Write;
-
 use open_feature::provider::ResolutionDetails;
 use open_feature::{
     EvaluationError, EvaluationErrorCode, EvaluationReason, EvaluationResult, FlagMetadata,
@@ -59,33 +57,26 @@ fn flag_metadata(flag_key: &str, metadata: &Map<String, Value>) -> FlagMetadata 
     let mut values = FlagMetadata::default();
     values.values.reserve(metadata.len());
     for (key, value) in metadata {
-        let value = match value {
-            Value::Bool(value) => FlagMetadataValue::Bool(*value),
-            Value::String(text) => FlagMetadataValue::String(text.clone()),
-            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(int), _) => FlagMetadataValue::Int(int),
-                (None, Some(float)) if !number.is_u64() => FlagMetadataValue::Float(float),
-                _ => {
-                    left_out(flag_key, key);
-                    continue;
-                }
-            },
-            Value::Null | Value::Array(_) | Value::Object(_) => {
-                left_out(flag_key, key);
-                continue;
+        let converted = match value {
+            Value::Bool(value) => Some(FlagMetadataValue::Bool(*value)),
+            Value::String(text) => Some(FlagMetadataValue::String(text.clone())),
+            Value::Number(number) if number.is_i64() || number.is_u64() => {
+                number.as_i64().map(FlagMetadataValue::Int)
             }
+            Value::Number(number) => number.as_f64().map(FlagMetadataValue::Float),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
         };
-        values.values.insert(key.clone(), value);
+        if let Some(value) = converted {
+            values.values.insert(key.clone(), value);
+        } else {
+            tracing::debug!(
+                flag_key,
+                key,
+                "flag metadata entry left out, the OpenFeature SDK cannot represent it"
+            );
+        }
     }
     values
-}
-
-fn left_out(flag_key: &str, key: &str) {
-    tracing::debug!(
-        flag_key,
-        key,
-        "flag metadata entry left out, the OpenFeature SDK cannot represent it"
-    );
 }
 
 impl From<&Reason> for EvaluationReason {
@@ -121,12 +112,9 @@ impl From<&ErrorCode> for EvaluationErrorCode {
 
 impl From<&ResolutionError> for EvaluationError {
     fn from(error: &ResolutionError) -> Self {
-        let mut message = String::new();
-        // Writing to a `String` cannot fail.
-        let _ = write!(message, "{error}");
         Self {
             code: (&error.code()).into(),
-            message: Some(message),
+            message: Some(error.to_string()),
         }
     }
 }
@@ -171,48 +159,29 @@ mod tests {
     #[test]
     fn disabled_and_null_are_errors_with_the_flag_key() {
         let resolution = resolution(json!({}));
-        let disabled =
-            resolution_details("flag", Projection::<bool>::Disabled, &resolution).unwrap_err();
-        assert!(is_disabled(&disabled));
-        assert_eq!(
-            disabled.message.as_deref(),
-            Some("flag `flag` is disabled; use your default")
-        );
-        let null = resolution_details("flag", Projection::<bool>::Null, &resolution).unwrap_err();
-        assert!(!is_disabled(&null));
-        assert_eq!(
-            null.code,
-            EvaluationErrorCode::General(NULL_VALUE.to_owned())
-        );
-        assert_eq!(
-            null.message.as_deref(),
-            Some("flag `flag` has no value (null); use your default")
-        );
+        for (projection, code, message) in [
+            (Projection::<bool>::Disabled, FLAG_DISABLED, "is disabled"),
+            (Projection::Null, NULL_VALUE, "has no value (null)"),
+        ] {
+            let error = resolution_details("flag", projection, &resolution).unwrap_err();
+            assert_eq!(is_disabled(&error), code == FLAG_DISABLED);
+            assert_eq!(error.code, EvaluationErrorCode::General(code.to_owned()));
+            let message = format!("flag `flag` {message}; use your default");
+            assert_eq!(error.message, Some(message));
+        }
     }
 
     /// GOFF-EVAL-007, docs/python-parity.md D11.
     #[test]
     fn reason_that_the_sdk_does_not_know_is_unchanged() {
-        for wire in [
-            "STATIC",
-            "DEFAULT",
-            "TARGETING_MATCH",
-            "TARGETING_MATCH_SPLIT",
-            "SPLIT",
-            "CACHED",
-            "DISABLED",
-            "ERROR",
-            "UNKNOWN",
-            "OFFLINE",
-            "CUSTOM_REASON",
-        ] {
-            assert_eq!(
-                EvaluationReason::from(&Reason::from(wire)).to_string(),
-                wire
-            );
+        let reasons = "STATIC DEFAULT TARGETING_MATCH TARGETING_MATCH_SPLIT SPLIT CACHED DISABLED \
+                       ERROR UNKNOWN OFFLINE CUSTOM_REASON";
+        let converted = |wire: &str| EvaluationReason::from(&Reason::from(wire));
+        for wire in reasons.split(' ') {
+            assert_eq!(converted(wire).to_string(), wire);
         }
         assert_eq!(
-            EvaluationReason::from(&Reason::from("OFFLINE")),
+            converted("OFFLINE"),
             EvaluationReason::Other("OFFLINE".to_owned())
         );
     }
@@ -220,31 +189,24 @@ mod tests {
     /// GOFF-ERR-001, GOFF-ERR-002, docs/python-parity.md D10.
     #[test]
     fn code_that_the_sdk_does_not_know_is_general_with_the_raw_code() {
-        for wire in [
-            "PROVIDER_NOT_READY",
-            "FLAG_NOT_FOUND",
-            "PARSE_ERROR",
-            "TYPE_MISMATCH",
-            "TARGETING_KEY_MISSING",
-            "INVALID_CONTEXT",
-        ] {
-            let code = EvaluationErrorCode::from(&ErrorCode::from(wire));
-            assert_eq!(code.to_string(), wire);
-            assert!(!matches!(code, EvaluationErrorCode::General(_)), "{wire}");
+        let known = "PROVIDER_NOT_READY FLAG_NOT_FOUND PARSE_ERROR TYPE_MISMATCH \
+                     TARGETING_KEY_MISSING INVALID_CONTEXT";
+        let converted = |wire: &str| EvaluationErrorCode::from(&ErrorCode::from(wire));
+        for wire in known.split(' ') {
+            assert_eq!(converted(wire).to_string(), wire);
+            assert!(
+                !matches!(converted(wire), EvaluationErrorCode::General(_)),
+                "{wire}"
+            );
         }
         for wire in ["GENERAL", "FLAG_CONFIG"] {
             assert_eq!(
-                EvaluationErrorCode::from(&ErrorCode::from(wire)),
+                converted(wire),
                 EvaluationErrorCode::General(wire.to_owned())
             );
         }
-        let error = ResolutionError::NotReady { reason: "why" };
-        assert_eq!(
-            EvaluationError::from(&error),
-            EvaluationError {
-                code: EvaluationErrorCode::ProviderNotReady,
-                message: Some("why".to_owned()),
-            }
-        );
+        let error = EvaluationError::from(&ResolutionError::NotReady { reason: "why" });
+        assert_eq!(error.code, EvaluationErrorCode::ProviderNotReady);
+        assert_eq!(error.message.as_deref(), Some("why"));
     }
 }

@@ -115,6 +115,22 @@ mod tests {
         }
     }
 
+    /// A task that never ends, and the flag that is set when it is dropped.
+    fn hanging() -> (BackgroundTask, Arc<AtomicBool>) {
+        let gone = Arc::new(AtomicBool::new(false));
+        let guard = Gone(Arc::clone(&gone));
+        let run = |_| async move {
+            let _guard = guard;
+            pending::<()>().await;
+        };
+        (BackgroundTask::spawn(run).unwrap(), gone)
+    }
+
+    fn runtime() -> tokio::runtime::Runtime {
+        let mut builder = tokio::runtime::Builder::new_current_thread();
+        builder.enable_time().build().unwrap()
+    }
+
     #[tokio::test(start_paused = true)]
     async fn task_that_reacts_to_the_signal_finishes_at_once() {
         let task = BackgroundTask::spawn(|mut stop| async move {
@@ -130,13 +146,7 @@ mod tests {
     /// GOFF-LIFE-005.
     #[tokio::test(start_paused = true)]
     async fn task_that_hangs_is_aborted_after_the_grace_period() {
-        let gone = Arc::new(AtomicBool::new(false));
-        let guard = Gone(Arc::clone(&gone));
-        let task = BackgroundTask::spawn(|_| async move {
-            let _guard = guard;
-            pending::<()>().await;
-        })
-        .unwrap();
+        let (task, gone) = hanging();
         let start = tokio::time::Instant::now();
         assert_eq!(task.stop(Duration::from_secs(5)).await, Stopped::Aborted);
         assert_eq!(start.elapsed(), Duration::from_secs(5));
@@ -152,13 +162,7 @@ mod tests {
 
     #[tokio::test]
     async fn dropping_the_owner_aborts_the_task() {
-        let gone = Arc::new(AtomicBool::new(false));
-        let guard = Gone(Arc::clone(&gone));
-        let task = BackgroundTask::spawn(|_| async move {
-            let _guard = guard;
-            pending::<()>().await;
-        })
-        .unwrap();
+        let (task, gone) = hanging();
         tokio::task::yield_now().await;
         drop(task);
         while !gone.load(Ordering::Acquire) {
@@ -168,30 +172,19 @@ mod tests {
 
     #[test]
     fn spawning_without_a_runtime_is_an_error() {
-        assert_eq!(
-            BackgroundTask::spawn(|_| async {}).unwrap_err(),
-            NoRuntimeError
-        );
+        let error = BackgroundTask::spawn(|_| async {}).unwrap_err();
+        assert_eq!(error, NoRuntimeError);
     }
 
     #[test]
     fn stopping_after_the_shutdown_of_the_runtime_reports_an_aborted_task() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
+        let runtime = runtime();
         let task = {
             let _entered = runtime.enter();
             BackgroundTask::spawn(|_| pending()).unwrap()
         };
         drop(runtime);
-        let other = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        assert_eq!(
-            other.block_on(task.stop(Duration::from_secs(5))),
-            Stopped::Aborted
-        );
+        let stopped = self::runtime().block_on(task.stop(Duration::from_secs(5)));
+        assert_eq!(stopped, Stopped::Aborted);
     }
 }

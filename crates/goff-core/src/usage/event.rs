@@ -290,26 +290,15 @@ mod tests {
     use super::*;
 
     fn event(resolution: Option<Resolution>) -> FeatureEvent {
-        FeatureEvent {
-            context_kind: ContextKind::AnonymousUser,
-            user_key: "user-1".into(),
-            creation_date_seconds: 1_795_333_949,
-            flag_key: "flag".into(),
-            resolution: resolution.map(Arc::new),
-            default_value: None,
-            is_default: false,
-            source: EventSource::ProviderCache,
-        }
+        let (kind, source) = (ContextKind::AnonymousUser, EventSource::ProviderCache);
+        FeatureEvent::new("flag", kind, "user-1", 1_795_333_949, source)
+            .with_resolution(resolution.map(Arc::new))
     }
 
     fn resolution(reason: &str) -> Resolution {
-        Resolution {
-            value: json!(true),
-            reason: reason.into(),
-            variant: Some("True".to_owned()),
-            version: Some("1.2.3".to_owned()),
-            ..Resolution::default()
-        }
+        Resolution::new(true, reason.into())
+            .with_variant("True")
+            .with_version("1.2.3")
     }
 
     fn wire(event: FeatureEvent) -> Value {
@@ -328,43 +317,28 @@ mod tests {
         expected["source"] = json!("INPROCESS");
         expected["contextKind"] = json!("user");
         expected.as_object_mut().unwrap().remove("version");
-        assert_eq!(
-            wire(FeatureEvent {
-                source: EventSource::InProcess,
-                context_kind: ContextKind::User,
-                ..event(Some(Resolution {
-                    version: None,
-                    ..resolution("STATIC")
-                }))
-            }),
-            expected
-        );
+        let mut resolution = resolution("STATIC");
+        resolution.version = None;
+        let mut event = event(Some(resolution));
+        (event.source, event.context_kind) = (EventSource::InProcess, ContextKind::User);
+        assert_eq!(wire(event), expected);
     }
 
     /// GOFF-COLL-008: a variant only if the flag chose one.
     #[test]
     fn disabled_flags_and_failures_have_the_default_variant_and_null_has_its_own() {
         let served = |resolution, failed| {
-            let event = FeatureEvent {
-                default_value: Some(Box::new(json!("default"))),
-                is_default: failed,
-                ..event(resolution)
-            };
-            let wire = wire(event);
-            (wire["variation"].clone(), wire["value"].clone())
+            let event = event(resolution).with_is_default(failed);
+            let wire = wire(event.with_default_value(Box::new(json!("default"))));
+            json!([wire["variation"], wire["value"]])
         };
-        let default = json!("default");
-        let sdk_default = json!("SdkDefault");
         for (resolution, failed, variant) in [
-            (Some(resolution("DISABLED")), false, &sdk_default),
-            (Some(resolution("ERROR")), true, &sdk_default),
-            (None, true, &sdk_default),
-            (Some(resolution("STATIC")), false, &json!("True")),
+            (Some(resolution("DISABLED")), false, "SdkDefault"),
+            (Some(resolution("ERROR")), true, "SdkDefault"),
+            (None, true, "SdkDefault"),
+            (Some(resolution("STATIC")), false, "True"),
         ] {
-            assert_eq!(
-                served(resolution, failed),
-                (variant.clone(), default.clone())
-            );
+            assert_eq!(served(resolution, failed), json!([variant, "default"]));
         }
         assert_eq!(wire(event(None))["value"], Value::Null);
     }
@@ -372,10 +346,7 @@ mod tests {
     /// GOFF-COLL-002: the envelope.
     #[test]
     fn batch_has_meta_and_events() {
-        let batch = EventBatch {
-            meta: ExporterMetadata::default(),
-            events: Vec::new(),
-        };
+        let batch = EventBatch::new(ExporterMetadata::default(), Vec::new());
         assert_eq!(
             serde_json::to_value(batch).unwrap(),
             json!({"meta": {"provider": "rust", "openfeature": true}, "events": []})
@@ -385,16 +356,10 @@ mod tests {
     /// GOFF-TRACK-004, GOFF-TRACK-005.
     #[test]
     fn tracking_event_has_the_form_of_the_collector() {
-        let event = Event::from(TrackingEvent {
-            context_kind: ContextKind::User,
-            user_key: UNDEFINED_TARGETING_KEY.to_owned(),
-            creation_date_seconds: 1,
-            name: "checkout".to_owned(),
-            evaluation_context: Map::new(),
-            details: json!({"amount": 12.5}).as_object().unwrap().clone(),
-        });
+        let details = json!({"amount": 12.5}).as_object().unwrap().clone();
+        let event = TrackingEvent::new("checkout", ContextKind::User, UNDEFINED_TARGETING_KEY, 1);
         assert_eq!(
-            serde_json::to_value(event).unwrap(),
+            serde_json::to_value(Event::from(event.with_details(details))).unwrap(),
             json!({
                 "kind": "tracking", "contextKind": "user", "userKey": "undefined-targetingKey",
                 "creationDate": 1, "key": "checkout", "evaluationContext": {},

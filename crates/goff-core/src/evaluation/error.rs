@@ -253,7 +253,7 @@ impl fmt::Display for RelayError {
             Self::NotConnected(cause) => write!(f, "connecting to the relay proxy failed: {cause}"),
             Self::Interrupted(cause) => {
                 f.write_str("the connection to the relay proxy was interrupted: ")?;
-                cause.fmt(f)
+                write!(f, "{cause}")
             }
             Self::Timeout { timeout, sent } => {
                 let (timeout, which) = (timeout.as_millis(), if *sent { "the" } else { "no" });
@@ -456,6 +456,8 @@ mod tests {
             assert_eq!(error.origin(), origin, "{error}");
             assert_eq!(ResolutionError::from(error.clone()).code(), code, "{error}");
         }
+        let interrupted = "the connection to the relay proxy was interrupted: x";
+        assert_eq!(RelayError::Interrupted(cause()).to_string(), interrupted);
         let not_ready = ResolutionError::NotReady { reason: "why" };
         assert_eq!(not_ready.code(), ProviderNotReady);
     }

@@ -1,5 +1,4 @@
 //! A custom view that wraps a context and overrides one of its attributes.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::ops::ControlFlow;
 use std::sync::Arc;

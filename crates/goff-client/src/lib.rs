@@ -68,9 +68,9 @@ pub use status::stats::Stats;
 pub use status::{State, Status};
 
 pub use goff_core::{
-    Attribute, Connect, ContextView, ErrorCode, EvaluationContext, EvaluationType, FlagType,
-    Invalidation, InvalidationSink, Origin, Outcome, Reason, RelayClient, RelayError, Resolution,
-    ResolutionError, StreamState,
+    Attribute, AttributeRef, Connect, ContextView, ErrorCode, EvaluationContext, EvaluationType,
+    FlagType, Invalidation, InvalidationSink, Origin, Outcome, Reason, RelayClient, RelayError,
+    Resolution, ResolutionError, StreamState,
 };
 pub use goff_hooks::{DeliveryReport, UsageStats};
 #[cfg(feature = "http")]

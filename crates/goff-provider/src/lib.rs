@@ -7,10 +7,10 @@ mod provider;
 pub use provider::{GoFeatureFlagProvider, PROVIDER_NAME, SPECIFICATION_VERSION};
 
 pub use goff_client::{
-    Attribute, ChangedFlags, ClientEvent, Connect, ContextView, DeliveryReport, ErrorCode,
-    EvaluationType, FlagType, GoFeatureFlag, GoFeatureFlagOptions, InitializeError, Invalidation,
-    InvalidationSink, OptionsError, Reason, RelayClient, RelayError, Resolution, ResolutionError,
-    State, Stats, Status, StreamState, Subscription, UsageStats,
+    Attribute, AttributeRef, ChangedFlags, ClientEvent, Connect, ContextView, DeliveryReport,
+    ErrorCode, EvaluationType, FlagType, GoFeatureFlag, GoFeatureFlagOptions, InitializeError,
+    Invalidation, InvalidationSink, OptionsError, Reason, RelayClient, RelayError, Resolution,
+    ResolutionError, State, Stats, Status, StreamState, Subscription, UsageStats,
 };
 #[cfg(feature = "in-process")]
 pub use goff_client::{FlagsError, LocalFlags};

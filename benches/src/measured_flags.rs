@@ -129,6 +129,17 @@ pub fn key_of(name: &str) -> String {
     format!("measured {name}")
 }
 
+/// The measured context as a JSON object.
+#[must_use]
+pub fn map_context() -> Map<String, Value> {
+    let native = NativeContext::new();
+    let attributes = native.attributes.into_iter();
+    attributes
+        .map(|(name, value)| (name.to_owned(), value))
+        .chain([("targetingKey".to_owned(), USER.into())])
+        .collect()
+}
+
 /// The measured context as this project's own context.
 #[must_use]
 pub fn core_context() -> EvaluationContext {

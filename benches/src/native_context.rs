@@ -1,7 +1,7 @@
 //! The context of the engine's measurements. `default-profile` compiles this file too.
 
 use goff_engine::{Attribute, Attributes};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// The targeting key of every measured context.
 pub const USER: &str = "8f14e45f-ceea-467f-a0e6-2f1d3c5b7a90";
@@ -31,18 +31,6 @@ impl NativeContext {
                 ("version", json!("1.4.0")),
             ],
         }
-    }
-
-    /// The same as a JSON object.
-    #[must_use]
-    pub fn to_map(&self) -> Map<String, Value> {
-        let mut map: Map<String, Value> = self
-            .attributes
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), value.clone()))
-            .collect();
-        map.insert("targetingKey".to_owned(), USER.into());
-        map
     }
 }
 

@@ -4,7 +4,7 @@
 use std::{alloc::System, collections::HashMap, hint::black_box, process::ExitCode, time::Instant};
 
 use goff_benches::measured_flags::{
-    NativeContext, USER, configuration, document, key_of, measured,
+    NativeContext, USER, configuration, document, key_of, map_context, measured,
 };
 use goff_benches::scaling::two_threads;
 use goff_benches::{
@@ -31,7 +31,7 @@ fn evaluations(suite: &mut Suite) -> Result<(), Box<dyn std::error::Error>> {
         flags.keys().cloned().zip(0..).collect();
     let flags = FlagSet::from_json(&serde_json::to_vec(&flags)?)?;
     let native = NativeContext::new();
-    let map = native.to_map();
+    let map = map_context();
     let flag_context = FlagContext::default();
     let now = Timestamp::from_unix_seconds(1_720_000_000);
     for (name, _, budget) in measured {

@@ -110,9 +110,10 @@ impl EventQueue {
         state.buffer.len()
     }
 
-    /// Moves the oldest event into the batch in flight.
-    pub(super) fn take(&self) -> Option<WeighedEvent> {
-        self.lock().buffer.take()
+    /// Moves the oldest events, at most `limit`, into the batch in flight.
+    pub(super) fn take(&self, limit: usize) -> Vec<WeighedEvent> {
+        let mut state = self.lock();
+        (0..limit).map_while(|_| state.buffer.take()).collect()
     }
 
     /// Returns events in flight to the front, in their order.

@@ -1,8 +1,8 @@
 //! The background task that delivers events.
 
 use std::io::{self, Write};
-use std::mem;
 use std::sync::{Arc, OnceLock};
+use std::{iter, mem};
 
 use goff_core::__internal::StopSignal;
 use goff_core::{EventBatch, RelayClient};
@@ -108,20 +108,25 @@ impl Worker {
             weight: 0,
         };
         let mut bytes = json_length(&batch.contents);
-        while batch.contents.events.len() < limit
-            && let Some(event) = self.queue.take()
-        {
-            bytes += json_length(&event.event) + ",".len();
-            if bytes > BATCH_BYTES && !batch.contents.events.is_empty() {
-                self.queue.put_back(vec![event]);
+        while batch.contents.events.len() < limit {
+            // Some at a time: a lock for each event would delay the threads that record.
+            let left = limit - batch.contents.events.len();
+            let taken = self.queue.take(left.min(EVENTS_BETWEEN_YIELDS));
+            if taken.is_empty() {
                 break;
             }
-            batch.weight += event.weight;
-            batch.contents.events.push(event.event);
-            let count = batch.contents.events.len();
-            if count.is_multiple_of(EVENTS_BETWEEN_YIELDS) {
-                yield_now().await;
+            let mut taken = taken.into_iter();
+            while let Some(event) = taken.next() {
+                bytes += json_length(&event.event) + ",".len();
+                if bytes > BATCH_BYTES && !batch.contents.events.is_empty() {
+                    self.queue
+                        .put_back(iter::once(event).chain(taken).collect());
+                    return batch;
+                }
+                batch.weight += event.weight;
+                batch.contents.events.push(event.event);
             }
+            yield_now().await;
         }
         batch
     }

@@ -189,6 +189,7 @@ mod evaluate;
 #[cfg(feature = "file")]
 mod file;
 mod query;
+mod validation;
 
 pub use compiled::{
     flag::Flag,
@@ -207,6 +208,7 @@ pub use evaluate::{
 };
 #[cfg(feature = "file")]
 pub use file::{FlagFile, FlagFileError, FlagFileFormat, FlagProblem};
+pub use validation::InvalidFlag;
 
 /// Not covered by semver: for the goff crates only.
 #[doc(hidden)]

@@ -16,6 +16,7 @@ use crate::{
         flag_context::FlagContext,
         pipeline,
     },
+    validation::{self, InvalidFlag},
 };
 
 /// A flag of a configuration, compiled.
@@ -93,6 +94,40 @@ impl Flag {
     #[must_use]
     pub fn error(&self) -> Option<&FlagError> {
         self.body.as_ref().as_ref().err()
+    }
+
+    /// Checks the flag as the server does when it loads a flag: variations that do
+    /// not exist, queries that are none, repeated rule names, and the like.
+    /// Evaluation does not depend on it: the caller decides whether to serve a
+    /// flag that fails. Reads the flag's JSON again.
+    ///
+    /// ```
+    /// use goff_engine::Flag;
+    ///
+    /// let flag = Flag::from_json("banner", br#"{
+    ///     "variations": {"on": true, "off": false},
+    ///     "targeting": [{"query": "plan eq \"pro\"", "variation": "onn"}],
+    ///     "defaultRule": {"variation": "off"}
+    /// }"#);
+    /// assert_eq!(
+    ///     flag.validate().unwrap_err().to_string(),
+    ///     "`targeting[0].variation`: invalid variation: onn does not exist",
+    /// );
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The first check that the flag fails, or why it [cannot be
+    /// evaluated](Self::error).
+    pub fn validate(&self) -> Result<(), InvalidFlag> {
+        validation::json(&self.json)?;
+        match self.error() {
+            None => Ok(()),
+            Some(error) => Err(InvalidFlag {
+                message: error.to_string(),
+                path: Vec::new(),
+            }),
+        }
     }
 
     /// Whether evaluations depend on the time. If not, `now` is ignored.

@@ -2,13 +2,11 @@
 
 mod error;
 mod json;
-mod json_logic;
 mod position;
 mod scalars;
 mod served;
 mod toml;
 mod tree;
-mod validate;
 mod yaml;
 
 use std::{path::Path, sync::Arc};
@@ -17,6 +15,7 @@ use crate::{
     compiled::{body::Body, flag::Flag, flag_set::FlagSet, interner::Interner},
     configuration::{definition::FlagDefinition, limits},
     evaluate::evaluation::FlagError,
+    validation,
 };
 
 pub use error::{FlagFileError, FlagProblem};
@@ -124,7 +123,7 @@ impl FlagFile {
                     Err(FlagError::new(error))
                 }
                 Ok(definition) => {
-                    if let Err(invalid) = validate::flag(&definition) {
+                    if let Err(invalid) = validation::flag(&definition) {
                         problems.push(problem(flag.locate(&invalid.path), invalid.message));
                     }
                     let body = limits::check_input(&json, 1)

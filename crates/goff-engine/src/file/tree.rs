@@ -5,9 +5,12 @@ use std::borrow::Cow;
 use serde_json::Number;
 
 use super::{error::FlagFileError, position::Position};
-use crate::configuration::{
-    definition::known,
-    json::{Node, number},
+use crate::{
+    configuration::{
+        definition::known,
+        json::{Node, number},
+    },
+    validation::Step,
 };
 
 #[derive(Clone, Debug)]
@@ -27,16 +30,6 @@ pub(super) enum Content {
     Text(String),
     List(Vec<Tree>),
     Object(Vec<(String, Tree)>),
-}
-
-/// One step from a flag to a part of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// A member that the configuration defines, in any letter case.
-    Member(&'static str),
-    /// A member whose name is free.
-    Entry(String),
-    Index(usize),
 }
 
 /// Deepest nesting of a file; a flag may be nested less.

@@ -2,13 +2,16 @@
 //! (docs/engine-semantics.md 19; upstream `modules/core/flag/internal_flag.go`
 //! and `rule_validation.go`).
 
-use std::{borrow::Cow, collections::HashSet, convert::Infallible, mem::discriminant};
+mod json_logic;
 
-use super::{json_logic, tree::Step};
+use std::{borrow::Cow, collections::HashSet, convert::Infallible, fmt, mem::discriminant};
+
 use crate::{
     configuration::{
         compact_json::CompactJson,
-        definition::{FlagDefinition, RolloutEndDefinition, RuleDefinition},
+        definition::{DecodeError, FlagDefinition, RolloutEndDefinition, RuleDefinition},
+        json::Node,
+        limits,
     },
     evaluate::{operand::Operand, scope::NameTable},
     query::{
@@ -18,25 +21,97 @@ use crate::{
     },
 };
 
-/// The first check that a flag fails.
+/// Why the server would reject a flag: the first check that it fails.
+///
+/// Its text starts with the member that is wrong, if it is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Invalid {
-    pub(super) message: String,
-    pub(super) path: Vec<Step>,
+pub struct InvalidFlag {
+    pub(crate) message: String,
+    pub(crate) path: Vec<Step>,
 }
 
-type Checked = Result<(), Invalid>;
+/// One step from a flag to a part of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A member that the configuration defines, in any letter case.
+    Member(&'static str),
+    /// A member whose name is free.
+    Entry(String),
+    Index(usize),
+}
+
+impl InvalidFlag {
+    /// The member that is wrong, such as `targeting[0].query`; empty if it is
+    /// the flag as a whole.
+    #[must_use]
+    pub fn member(&self) -> String {
+        let mut text = String::new();
+        for step in &self.path {
+            let name: &str = match step {
+                Step::Member(name) => name,
+                Step::Entry(name) => name,
+                Step::Index(index) => {
+                    text.push_str(&format!("[{index}]"));
+                    continue;
+                }
+            };
+            if !text.is_empty() {
+                text.push('.');
+            }
+            text.push_str(name);
+        }
+        text
+    }
+
+    /// What is wrong, in the server's words.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for InvalidFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.path.is_empty() {
+            write!(f, "`{}`: ", self.member())?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for InvalidFlag {}
+
+impl From<DecodeError> for InvalidFlag {
+    fn from(error: DecodeError) -> Self {
+        // The message names the member, which may be at any depth.
+        Self {
+            message: error.to_string(),
+            path: Vec::new(),
+        }
+    }
+}
+
+type Checked = Result<(), InvalidFlag>;
 type Variations<'d, 't> = &'d [(Cow<'t, str>, CompactJson)];
 
 fn invalid(message: impl Into<String>, path: impl Into<Vec<Step>>) -> Checked {
-    Err(Invalid {
+    Err(InvalidFlag {
         message: message.into(),
         path: path.into(),
     })
 }
 
+/// Reads the JSON of a flag and checks it.
+pub(crate) fn json(json: &str) -> Checked {
+    let node = Node::parse(json, limits::MAX_INPUT_NESTING).map_err(|error| InvalidFlag {
+        message: error.to_string(),
+        path: Vec::new(),
+    })?;
+    flag(&FlagDefinition::decode(&node)?)
+}
+
 /// Checks a flag, in the server's order.
-pub(super) fn flag(flag: &FlagDefinition<'_>) -> Checked {
+pub(crate) fn flag(flag: &FlagDefinition<'_>) -> Checked {
     let variations = flag.variations.as_deref().unwrap_or_default();
     let here = Step::Member("variations");
     let Some((_, first)) = variations.first() else {
@@ -173,4 +248,57 @@ fn query(query: &str) -> Result<(), String> {
 /// Whether a program ends in an error if no attribute is there.
 fn ends_in_error(program: &Program) -> bool {
     program.walk(|condition| Ok::<_, Infallible>(condition.holds(Operand::Null))) == Ok(End::Error)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn flag_with(member: &str, value: Value) -> Value {
+        let mut flag = json!({"variations": {"a": 1, "b": 2}, "defaultRule": {"variation": "a"}});
+        flag[member] = value;
+        flag
+    }
+
+    #[test]
+    fn first_failed_check_names_its_member() {
+        let rule = |name: &str| json!({"name": name, "query": "x eq 1", "variation": "a"});
+        for (flag, expected) in [
+            (flag_with("version", json!("1")), ""),
+            (
+                flag_with("defaultRule", json!({"variation": "c"})),
+                "`defaultRule.variation`: invalid variation: c does not exist",
+            ),
+            (
+                flag_with("defaultRule", json!({"percentage": {"c": 1}})),
+                "`defaultRule.percentage.c`: invalid percentage: variation c does not exist",
+            ),
+            (
+                flag_with("variations", json!({})),
+                "`variations`: no variation available",
+            ),
+            (
+                flag_with("variations", json!({"a": 1, "n": null})),
+                "`variations.n`: nil value for variation: n",
+            ),
+            (
+                flag_with("variations", json!({"a": 1, "b": "2"})),
+                "`variations.b`: all variations should have the same type",
+            ),
+            (
+                flag_with("targeting", json!([rule("r"), rule("s"), rule("r")])),
+                "`targeting[2].name`: duplicated rule name: r",
+            ),
+            (
+                flag_with("disable", json!("yes")),
+                "member `disable` is not a boolean",
+            ),
+            (json!([]), "member `flag` is not an object"),
+        ] {
+            let found = super::json(&flag.to_string()).map_err(|invalid| invalid.to_string());
+            assert_eq!(found.err().unwrap_or_default(), expected, "{flag}");
+        }
+    }
 }

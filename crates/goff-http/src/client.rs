@@ -8,11 +8,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use goff_core::{
     BodyProblem, BulkEvaluation, ConfigurationUpdate, ContextView, Endpoint, ErrorCode, Etag,
-    EventBatch, RelayClient, RelayError, Resolution,
+    EventBatch, NoRuntimeError, RelayClient, RelayError, Resolution,
 };
 use http::header::{HOST, IF_NONE_MATCH};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::connector::Connector;
@@ -21,9 +22,9 @@ use crate::error::TransportError::{Interrupted, NotConnected, TooLarge};
 use crate::headers::request_headers;
 use crate::hyper_transport::HyperTransport;
 use crate::options::{HttpRelayClientOptions, Wire};
+use crate::progress::SendProgress;
 use crate::rate_limit::{RateLimitGate, retry_after};
 use crate::request::{self, EndpointRequest, RemoteProtocol};
-use crate::resend::SendProgress;
 use crate::response::Received;
 use crate::secrets::Secrets;
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
@@ -77,11 +78,13 @@ impl HttpRelayClient {
         headers.insert(HOST, host(&scheme, &authority)?);
         let transport = match options.wire {
             Wire::Transport(transport) => transport,
-            Wire::Connector(connector) => Arc::new(HyperTransport::new(connector)),
+            Wire::Connector(connector) => {
+                Arc::new(HyperTransport::new(connector).connect_timeout(options.timeout))
+            }
             Wire::Default => {
                 let connector = Connector::new(&options.endpoint, &options.tls)?;
                 let connector = connector.connect_timeout(options.timeout);
-                Arc::new(HyperTransport::new(Arc::new(connector)))
+                Arc::new(HyperTransport::new(Arc::new(connector)).connect_timeout(options.timeout))
             }
         };
         Ok(Self {
@@ -119,7 +122,11 @@ impl HttpRelayClient {
         let path = uri.path();
         let max_response_size = request.max_response_size;
         let progress = Arc::new(SendProgress::default());
-        let sending = self.transport.send(HttpRequest {
+        // The timeout below needs one, whatever the transport.
+        if Handle::try_current().is_err() {
+            return Err(RelayError::NotConnected(Arc::new(NoRuntimeError)));
+        }
+        let mut sending = self.transport.send(HttpRequest {
             method: request.method,
             uri: uri.clone(),
             headers: self.headers(request.if_none_match),
@@ -129,7 +136,11 @@ impl HttpRelayClient {
             progress: Arc::clone(&progress),
         });
         let started = Instant::now();
-        let outcome = tokio::time::timeout(self.timeout, sending).await;
+        let outcome = tokio::time::timeout(self.timeout, &mut sending).await;
+        if outcome.is_err() {
+            progress.time_out();
+        }
+        drop(sending);
         let (status, result) = match outcome {
             Err(_) => {
                 let (timeout, sent) = (self.timeout, progress.may_be_sent());

@@ -2,94 +2,225 @@
 
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
-use std::io;
-use std::pin::Pin;
+use std::mem;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use goff_core::{Cause, Connect};
-use http::{HeaderMap, Request, StatusCode, Uri};
+use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
-use hyper_util::client::legacy::{Client, Error as ClientError};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tower_service::Service;
+use tokio::time::Instant;
 
-use crate::error::TransportError;
-use crate::resend::{Clock, RequestBody, TrackedStream, closed_unanswered};
+use crate::connection::Connection;
+use crate::error::TransportError::{self, Interrupted, NotConnected};
+use crate::pool::{Pool, PoolSettings};
+use crate::progress::{RequestBody, SendProgress};
+use crate::runtime_pools::RuntimePools;
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
 
 /// Sends requests with hyper, over the connections that a [`Connect`] opens.
 ///
-/// Keeps up to 128 idle connections for 90 s each. Uses no proxy and no environment variable
-/// (GOFF-CFG-005), follows no redirect, keeps no cookie. Dropping the transport closes its
-/// connections.
+/// A request uses the connections of the tokio runtime on which it is sent, and so never waits for
+/// another runtime. The limits below hold for each runtime; a transport keeps the connections of up
+/// to 16 runtimes. Outside a runtime a request fails.
+///
+/// When a connection that had been used before times out or closes without an answer, the
+/// connections that have been idle since before that request are closed: what lies between has
+/// probably forgotten them too. Uses no proxy and no environment variable (GOFF-CFG-005), follows no
+/// redirect, keeps no cookie. Dropping the transport closes its connections and ends its attempts to
+/// connect.
 pub struct HyperTransport {
-    client: Client<PooledConnect, RequestBody>,
-    clock: Arc<Clock>,
+    connect: Arc<dyn Connect>,
+    settings: PoolSettings,
+    pools: Arc<RuntimePools>,
+}
+
+/// The connections and requests of a transport at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TransportStats {
+    /// Connections that are open, in use or idle, and those being opened.
+    pub open_connections: usize,
+    /// Requests that are being sent, or wait for a connection or an answer. Requests that wait for
+    /// [`max_requests_in_flight`](HyperTransport::max_requests_in_flight) are not among them.
+    pub requests_in_flight: usize,
 }
 
 impl HyperTransport {
     /// A transport over `connect`. Nothing is opened yet.
     #[must_use]
     pub fn new(connect: Arc<dyn Connect>) -> Self {
-        let clock = Arc::default();
-        let connect = PooledConnect {
+        Self {
             connect,
-            clock: Arc::clone(&clock),
-        };
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(MAX_IDLE)
-            .pool_timer(TokioTimer::new())
-            // hyper-util would retry without limit; `send` retries once.
-            .retry_canceled_requests(false)
-            .build(connect);
-        Self { client, clock }
+            settings: PoolSettings::default(),
+            pools: Arc::default(),
+        }
     }
 
-    fn message(&self, request: &HttpRequest) -> Request<RequestBody> {
-        request.progress.waiting();
-        let progress = Arc::clone(&request.progress);
-        let body = RequestBody::new(request.body.clone(), progress, Arc::clone(&self.clock));
-        let mut message = Request::new(body);
-        *message.method_mut() = request.method.clone();
-        *message.uri_mut() = request.uri.clone();
-        *message.headers_mut() = HeaderMap::clone(&request.headers);
-        message
+    /// How long opening a connection may take, with name resolution and TLS handshake. An attempt
+    /// may go on after its request was given up, for a later one. Default: 10 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// How many requests may be in flight at the same time. Others wait, in order; the wait counts
+    /// into the timeout. Bounds the open connections too. At least 1. Default: 256.
+    #[must_use]
+    pub fn max_requests_in_flight(mut self, requests: usize) -> Self {
+        self.settings.max_requests_in_flight = requests;
+        self
+    }
+
+    /// How many idle connections are kept for later requests. Default: 128.
+    #[must_use]
+    pub fn max_idle_connections(mut self, connections: usize) -> Self {
+        self.settings.max_idle_connections = connections;
+        self
+    }
+
+    /// How long a connection is kept without a request. Load balancers commonly drop idle
+    /// connections after 60 s. Default: 50 s.
+    #[must_use]
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.settings.idle_timeout = timeout;
+        self
+    }
+
+    /// How old a connection may become before it takes no further request, so that requests follow
+    /// a name to other addresses. Each connection draws up to a tenth less. `None` means no limit.
+    /// Default: 5 min.
+    #[must_use]
+    pub fn max_connection_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.settings.max_connection_age = age.into().unwrap_or(Duration::MAX);
+        self
+    }
+
+    /// The connections and requests at this moment, on all runtimes.
+    #[must_use]
+    pub fn stats(&self) -> TransportStats {
+        let counters = self.pools.counters();
+        TransportStats {
+            open_connections: counters.open_connections.load(Ordering::Relaxed),
+            requests_in_flight: counters.requests_in_flight.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Sends a request over one connection after the other, until there is a response or an error.
+    async fn respond<'a>(
+        pool: &'a Arc<Pool>,
+        request: &'a HttpRequest,
+    ) -> Result<(Response<Incoming>, Connection, Exchange<'a>), TransportError> {
+        let mut may_resend = request.may_resend;
+        loop {
+            let connection = pool.checkout().await;
+            let mut connection =
+                connection.map_err(|error| NotConnected(HyperError::cause(error)))?;
+            let exchange = Exchange::new(pool, &connection, &request.progress);
+            let mut error = match connection.send(message(request)).await {
+                Ok(response) => return Ok((response, connection, exchange)),
+                Err(error) => error,
+            };
+            if error.take_message().is_some() && exchange.is_on_used_connection {
+                // The connection closed while it was idle; nothing was written.
+                continue;
+            }
+            if exchange.is_unanswered() {
+                exchange.distrust_idle_connections();
+                if mem::take(&mut may_resend) {
+                    continue;
+                }
+            }
+            let cause = HyperError::cause(error.into_error());
+            return Err(if request.progress.may_be_sent() {
+                Interrupted(cause)
+            } else {
+                NotConnected(cause)
+            });
+        }
     }
 }
 
 #[async_trait]
 impl HttpTransport for HyperTransport {
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
-        let mut may_resend = request.may_resend;
-        let progress = &request.progress;
-        let response = loop {
-            match self.client.request(self.message(&request)).await {
-                Ok(response) => break response,
-                Err(error) if may_resend && closed_unanswered(error.connect_info(), progress) => {
-                    may_resend = false;
-                }
-                Err(error) if progress.may_be_sent() => {
-                    return Err(TransportError::Interrupted(HyperError::cause(error)));
-                }
-                Err(error) => return Err(TransportError::NotConnected(HyperError::cause(error))),
-            }
-        };
+        request.progress.waiting();
+        let pool = self.pools.current(&self.connect, &self.settings);
+        let pool = pool.map_err(|error| NotConnected(Arc::new(error)))?;
+        let _in_flight = pool.enter().await;
+        let (response, connection, _exchange) = Self::respond(&pool, &request).await?;
         let (head, body) = response.into_parts();
         let body = read_body(body, head.status, request.max_response_size).await?;
+        pool.put_back(connection);
         Ok(HttpResponse::new(head.status, body).with_headers(head.headers))
     }
 }
 
 impl fmt::Debug for HyperTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HyperTransport").finish_non_exhaustive()
+        f.debug_struct("HyperTransport")
+            .field("settings", &self.settings)
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+fn message(request: &HttpRequest) -> Request<RequestBody> {
+    let body = RequestBody::new(request.body.clone(), Arc::clone(&request.progress));
+    let mut message = Request::new(body);
+    *message.method_mut() = request.method.clone();
+    // Only a proxy is sent the whole URL.
+    let path = request.uri.path_and_query().cloned();
+    *message.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    *message.headers_mut() = HeaderMap::clone(&request.headers);
+    message
+}
+
+/// A request on a connection.
+///
+/// The order of events decides what a failure means, not the kind of error: a connection that had
+/// served requests, and is silent since this one, was probably dead before it.
+struct Exchange<'a> {
+    pool: &'a Pool,
+    progress: &'a SendProgress,
+    is_on_used_connection: bool,
+    has_response: Arc<AtomicBool>,
+    began: Instant,
+}
+
+impl<'a> Exchange<'a> {
+    fn new(pool: &'a Pool, connection: &Connection, progress: &'a SendProgress) -> Self {
+        Self {
+            pool,
+            progress,
+            is_on_used_connection: connection.has_served(),
+            has_response: connection.has_response(),
+            began: Instant::now(),
+        }
+    }
+
+    /// Whether the connection was used before and nothing was read from it since.
+    fn is_unanswered(&self) -> bool {
+        self.is_on_used_connection && !self.has_response.load(Ordering::Acquire)
+    }
+
+    /// Closes the connections that have been idle since before this request: they are as old as
+    /// the dead one.
+    fn distrust_idle_connections(&self) {
+        self.pool.close_idle_since(self.began);
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if self.progress.is_timed_out() && self.is_unanswered() {
+            self.distrust_idle_connections();
+        }
     }
 }
 
@@ -105,7 +236,7 @@ async fn read_body(
     match Limited::new(body, max_size).collect().await {
         Ok(body) => Ok(body.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(TransportError::TooLarge { status }),
-        Err(error) => Err(TransportError::Interrupted(HyperError::cause(error))),
+        Err(error) => Err(Interrupted(HyperError::cause(error))),
     }
 }
 
@@ -121,11 +252,7 @@ impl HyperError {
 
 impl fmt::Display for HyperError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.source() {
-            // The text of hyper-util names only the step.
-            Some(cause) if self.0.is::<ClientError>() => write_chain(cause, f),
-            _ => write_chain(&*self.0, f),
-        }
+        write_chain(&*self.0, f)
     }
 }
 
@@ -145,32 +272,3 @@ fn write_chain(error: &(dyn Error + 'static), f: &mut fmt::Formatter<'_>) -> fmt
     }
     Ok(())
 }
-
-/// Adapts a [`Connect`] to hyper-util.
-#[derive(Clone)]
-struct PooledConnect {
-    connect: Arc<dyn Connect>,
-    clock: Arc<Clock>,
-}
-
-impl Service<Uri> for PooledConnect {
-    type Response = TokioIo<TrackedStream>;
-    type Error = io::Error;
-    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    /// Ignores the URL: a [`Connect`] opens streams to one endpoint.
-    fn call(&mut self, _: Uri) -> Self::Future {
-        let Self { connect, clock } = self.clone();
-        Box::pin(async move {
-            let stream = connect.connect().await?;
-            Ok(TokioIo::new(TrackedStream::new(stream, clock)))
-        })
-    }
-}
-
-const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
-const MAX_IDLE: usize = 128;

@@ -8,12 +8,12 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, Uri};
 
 use crate::error::TransportError;
-use crate::resend::SendProgress;
+use crate::progress::SendProgress;
 
 /// Sends HTTP requests: [`HyperTransport`](crate::HyperTransport) or your own implementation.
 ///
-/// Called concurrently, from any task, once per request. [`HttpRelayClient`](crate::HttpRelayClient)
-/// enforces its timeout (GOFF-REM-006) by dropping the future, so an implementation needs none. It
+/// Called concurrently, from any task of any tokio runtime, once per request.
+/// [`HttpRelayClient`](crate::HttpRelayClient) enforces its timeout (GOFF-REM-006) by dropping the future, so an implementation needs none. It
 /// does not follow redirects and does not retry (GOFF-REM-005): any status is a response. It does
 /// not log headers, because they hold credentials.
 ///

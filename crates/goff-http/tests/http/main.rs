@@ -8,6 +8,7 @@ mod endpoints;
 mod fixture;
 mod requests;
 mod retry_after;
+mod runtimes;
 mod seams;
 mod secrets;
 mod server_answers;

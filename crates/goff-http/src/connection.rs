@@ -1,0 +1,239 @@
+//! [`Connection`]: one HTTP/1.1 connection of a pool.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use goff_core::__internal::random_u64;
+use goff_core::{ByteStream, Connect};
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{Builder, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::progress::RequestBody;
+
+/// A connection that serves one request after the other. A task of the runtime on which it was
+/// opened drives it. Dropping it closes it.
+pub(crate) struct Connection {
+    sender: SendRequest<RequestBody>,
+    driver: AbortHandle,
+    opened: Instant,
+    max_age: Duration,
+    idle_since: Instant,
+    has_served: bool,
+    /// A request was sent and its response is not complete.
+    is_busy: bool,
+    /// A byte of the response to the last request has arrived.
+    has_response: Arc<AtomicBool>,
+}
+
+impl Connection {
+    /// Opens a connection, and spawns the task that drives it.
+    pub(crate) async fn open(
+        connect: &dyn Connect,
+        max_age: Duration,
+        open: OpenGuard,
+    ) -> io::Result<Self> {
+        let has_response = Arc::new(AtomicBool::new(false));
+        let stream = TrackedStream {
+            stream: connect.connect().await?,
+            has_response: Arc::clone(&has_response),
+            _open: open,
+        };
+        let mut builder = Builder::new();
+        builder.max_buf_size(MAX_BUFFER);
+        let handshake = builder.handshake(TokioIo::new(stream)).await;
+        let (mut sender, driver) = handshake.map_err(io::Error::other)?;
+        let driver = tokio::spawn(async move {
+            // The request on the connection gets the error too.
+            let _ = driver.await;
+        });
+        sender.ready().await.map_err(io::Error::other)?;
+        let now = Instant::now();
+        Ok(Self {
+            sender,
+            driver: driver.abort_handle(),
+            opened: now,
+            max_age: jittered(max_age),
+            idle_since: now,
+            has_served: false,
+            is_busy: false,
+            has_response,
+        })
+    }
+
+    /// Sends a request. [`finished`](Self::finished) marks the end of the response.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<RequestBody>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+        self.is_busy = true;
+        self.has_response.store(false, Ordering::Release);
+        self.sender.try_send_request(request).await
+    }
+
+    /// The whole response was read.
+    pub(crate) fn finished(&mut self, now: Instant) {
+        self.is_busy = false;
+        self.has_served = true;
+        self.idle_since = now;
+    }
+
+    /// Whether a request was answered on this connection.
+    pub(crate) fn has_served(&self) -> bool {
+        self.has_served
+    }
+
+    /// Whether a byte of the response to the last request has arrived.
+    pub(crate) fn has_response(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.has_response)
+    }
+
+    pub(crate) fn idle_since(&self) -> Instant {
+        self.idle_since
+    }
+
+    /// How long the connection may stay idle; zero when it is to be closed.
+    pub(crate) fn remaining(&self, now: Instant, idle_timeout: Duration) -> Duration {
+        let age = now.saturating_duration_since(self.opened);
+        let idle = now.saturating_duration_since(self.idle_since);
+        let (until_old, until_idle) = (
+            self.max_age.checked_sub(age),
+            idle_timeout.checked_sub(idle),
+        );
+        until_old
+            .unwrap_or_default()
+            .min(until_idle.unwrap_or_default())
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+
+    /// Waits until the connection takes a request.
+    ///
+    /// # Errors
+    /// The connection is closed.
+    pub(crate) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        self.sender.poll_ready(context)
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // hyper closes an idle connection. One that was given up in the middle of an exchange must
+        // not wait for a peer that reads nothing.
+        if self.is_busy {
+            self.driver.abort();
+        }
+    }
+}
+
+/// Up to a tenth less, so that connections opened together are not all replaced together.
+fn jittered(age: Duration) -> Duration {
+    let tenth = u64::try_from((age / 10).as_nanos()).unwrap_or(u64::MAX);
+    let drawn = (u128::from(tenth) * u128::from(random_u64())) >> u64::BITS;
+    age.saturating_sub(Duration::from_nanos(u64::try_from(drawn).unwrap_or(tenth)))
+}
+
+/// Counts an open connection while it lives.
+pub(crate) struct OpenGuard(Arc<AtomicUsize>);
+
+impl OpenGuard {
+    pub(crate) fn new(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
+    }
+}
+
+impl Drop for OpenGuard {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A stream that notes when something is read.
+struct TrackedStream {
+    stream: Box<dyn ByteStream>,
+    has_response: Arc<AtomicBool>,
+    _open: OpenGuard,
+}
+
+impl AsyncRead for TrackedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
+        if buffer.filled().len() > before {
+            self.has_response.store(true, Ordering::Release);
+        }
+        outcome
+    }
+}
+
+impl AsyncWrite for TrackedStream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+/// hyper parses all that its buffer holds without a pause, which delays other tasks of the thread
+/// where a server floods it with interim (1xx) responses. It also bounds the head of a response.
+const MAX_BUFFER: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_varies_by_a_tenth() {
+        for age in [Duration::ZERO, Duration::from_secs(300), Duration::MAX] {
+            for _ in 0..100 {
+                let jittered = jittered(age);
+                assert!(
+                    jittered <= age && jittered >= age - age / 10,
+                    "{jittered:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! [`SendProgress`]: how far a request got, and the body that reports it.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+
+/// How far a request got. It distinguishes a timeout before the request was written, when it
+/// certainly was not evaluated, from one after that.
+#[derive(Debug, Default)]
+pub(crate) struct SendProgress {
+    /// 0 where the transport does not report progress.
+    stage: AtomicU8,
+    timed_out: AtomicBool,
+}
+
+/// The transport has the request and has not begun to write it.
+const WAITING: u8 = 1;
+/// The request began to be written.
+const SENDING: u8 = 2;
+
+impl SendProgress {
+    /// The transport has the request. What was sent before stays sent.
+    pub(crate) fn waiting(&self) {
+        self.reach(WAITING);
+    }
+
+    /// Whether the request may have been written.
+    pub(crate) fn may_be_sent(&self) -> bool {
+        self.stage.load(Ordering::Acquire) != WAITING
+    }
+
+    /// The timeout of the request has passed, and the transport's future is dropped next.
+    pub(crate) fn time_out(&self) {
+        self.timed_out.store(true, Ordering::Release);
+    }
+
+    /// Whether the future is dropped because of the timeout, and not because its caller gave up.
+    pub(crate) fn is_timed_out(&self) -> bool {
+        self.timed_out.load(Ordering::Acquire)
+    }
+
+    fn reach(&self, stage: u8) {
+        self.stage.fetch_max(stage, Ordering::AcqRel);
+    }
+}
+
+/// A body that reports when hyper begins to write its request.
+pub(crate) struct RequestBody {
+    bytes: Option<Bytes>,
+    progress: Arc<SendProgress>,
+}
+
+impl RequestBody {
+    pub(crate) fn new(bytes: Bytes, progress: Arc<SendProgress>) -> Self {
+        if bytes.is_empty() {
+            // hyper does not poll an empty body, so that the request may be written from now on.
+            progress.reach(SENDING);
+        }
+        Self {
+            bytes: (!bytes.is_empty()).then_some(bytes),
+            progress,
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let bytes = self.bytes.take();
+        if bytes.is_some() {
+            // hyper polls the body after it has written the head into its buffer and before it
+            // flushes that buffer.
+            self.progress.reach(SENDING);
+        }
+        Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.bytes.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unreported_progress_counts_as_sent() {
+        let progress = SendProgress::default();
+        assert!(progress.may_be_sent());
+        progress.waiting();
+        assert!(!progress.may_be_sent());
+        progress.reach(SENDING);
+        assert!(progress.may_be_sent());
+        progress.waiting();
+        assert!(progress.may_be_sent());
+    }
+}

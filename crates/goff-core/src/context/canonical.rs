@@ -190,7 +190,8 @@ fn hash_with(write: impl FnOnce(&mut Canonical)) -> u64 {
 /// Writes each value after a tag of its kind, so that values of different kinds differ.
 struct Canonical(FoldHasher<'static>);
 
-/// Seeded once per process: the hash never leaves it, and collisions cannot be provoked.
+/// Seeded once per process. The hash never leaves it, so collisions are hard to aim at, though not
+/// impossible: full equality decides.
 static STATE: LazyLock<SeedableRandomState> = LazyLock::new(SeedableRandomState::default);
 
 impl Canonical {

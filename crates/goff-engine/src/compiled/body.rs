@@ -34,12 +34,12 @@ pub(crate) struct Body {
     pub(crate) schedule: Option<Box<Schedule>>,
 }
 
-/// What is in force at some time.
+/// What is in force at some time. States share what does not differ between them.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) disabled: bool,
     pub(crate) window: Option<Box<Window>>,
-    pub(crate) rules: Box<[Rule]>,
+    pub(crate) rules: Arc<[Rule]>,
     pub(crate) default_rule: Option<Serving>,
     pub(crate) variations: Arc<[Variation]>,
 }
@@ -60,11 +60,15 @@ pub(crate) struct Schedule {
     pub(crate) copyable: bool,
 }
 
-/// One result that a flag can serve.
+/// In place of the index of a targeting rule.
+pub(crate) const DEFAULT_RULE: u32 = u32::MAX;
+
+/// One result that a flag can serve: the same value in every state.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Answer {
-    /// Index of the targeting rule; for the default rule the number of targeting rules.
+    /// Index of the targeting rule; [`DEFAULT_RULE`] for the default rule.
     pub(crate) rule: u32,
+    /// Index of the variation; the same one has the same index in all states.
     pub(crate) variation: u32,
     pub(crate) reason: Reason,
     pub(crate) cacheable: bool,
@@ -78,7 +82,7 @@ impl State {
             .variations
             .get(answer.variation as usize)
             .map_or(("", &Value::Null), |variation| {
-                (&*variation.name, variation.value())
+                (&*variation.name, variation.value.value())
             });
         let rule = self.rules.get(answer.rule as usize);
         (variant, value, rule.and_then(|rule| rule.name.as_deref()))

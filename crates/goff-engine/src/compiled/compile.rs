@@ -1,73 +1,78 @@
 //! From a flag's definition to the form that is evaluated.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::RandomState},
+    sync::Arc,
+};
 
 use crate::{
     compiled::{
-        body::{Answer, Body, Schedule, State, Window},
+        body::{Answer, Body, DEFAULT_RULE, Schedule, State, Window},
         interner::Interner,
         metadata::Metadata,
-        rule::{ProgressiveRollout, Rule, Serving, Split, is_dynamic},
-        schedule::FlagState,
+        rule::{ProgressiveRollout, Serving, Split, is_dynamic},
+        schedule::{Draft, StepError},
+        variation::{StoredValue, Variation},
     },
     configuration::{
+        budget::{Budget, TooExpensive},
         compact_json::CompactJson,
         date::Timestamp,
         definition::{FlagDefinition, RuleDefinition},
-        json::Node,
-        limits,
+        json::{MAX_NESTING, Node},
     },
     evaluate::{
         evaluation::{FlagError, Reason},
         scope::NameTable,
     },
-    query::{self, Query},
 };
-
-/// The largest number of rules, percentages and variations in all states of a flag together.
-///
-/// The official engine has no such limit. It bounds the cost of loading a scheduled rollout,
-/// which grows with steps times rules.
-pub(crate) const MAX_SCHEDULED_PARTS: usize = 20_000;
 
 impl Body {
     /// Compiles the JSON of a flag.
-    pub(crate) fn from_json(json: &str, interner: &mut Interner) -> Result<Self, FlagError> {
-        // In the official engine's input document the flag is a member, one level deep.
-        limits::check_input(json, 1).map_err(FlagError::new)?;
-        let node = Node::parse(json, limits::MAX_INPUT_NESTING).map_err(FlagError::new)?;
-        let definition = FlagDefinition::decode(&node).map_err(FlagError::new)?;
-        Self::compile(definition, interner)
+    pub(crate) fn from_json(
+        json: &str,
+        interner: &mut Interner,
+        budget: &mut Budget,
+    ) -> Result<Self, FlagError> {
+        let node = Node::parse(json, MAX_NESTING).map_err(FlagError::new)?;
+        let definition = FlagDefinition::decode(&node, budget).map_err(FlagError::new)?;
+        drop(node);
+        Self::compile(definition, interner, budget)
     }
 
     pub(crate) fn compile(
         mut flag: FlagDefinition<'_>,
         interner: &mut Interner,
+        budget: &mut Budget,
     ) -> Result<Self, FlagError> {
-        check_queries(&flag)?;
         let copyable = flag.is_copyable();
         let steps = flag.scheduled_rollout.take();
-        let metadata = flag.metadata.take().into_iter().flatten();
-        let metadata = metadata.map(|(name, value)| (Box::from(name), value));
         let flags = || std::iter::once(&flag).chain(steps.iter().flatten());
         let needs_bucketing = flags().any(|flag| flag.rules().any(RuleDefinition::needs_bucketing));
+        let metadata = flag.metadata.take().into_iter().flatten();
+        let metadata = metadata.map(|(name, value)| (Box::from(name), StoredValue::new(value)));
+        let metadata = Metadata::new(metadata.collect());
+        let version = flag.version.take().unwrap_or_default().into();
+        let bucketing_key = flag.bucketing_key.take().map(Box::from);
+        let track_events = flag.track_events.unwrap_or(true);
+        let defined = flag.variations.take();
+        let defines_variations = defined.is_some();
         let mut compiler = Compiler {
             names: NameTable::default(),
             answers: Vec::new(),
             states: Vec::new(),
-            queries: HashMap::new(),
+            variations: Variations::new(defined.unwrap_or_default()),
             interner,
-            cacheable: flag.experimentation.is_none() && steps.iter().flatten().next().is_none(),
+            budget,
+            cacheable: flag.experimentation.is_none() && steps.as_ref().is_none_or(Vec::is_empty),
         };
-        let version = flag.version.take().unwrap_or_default().into();
-        let bucketing_key = flag.bucketing_key.take().map(Box::from);
-        let track_events = flag.track_events.unwrap_or(true);
-        let mut state = FlagState::new(flag);
-        compiler.add_state(&state);
-        let schedule = match &steps {
+        let mut draft = Draft::new(flag, &mut compiler.names, compiler.budget)?;
+        compiler.add_state(&mut draft)?;
+        let schedule = match steps {
             None => None,
             Some(steps) => Some(Box::new(Schedule {
-                steps: compiler.add_steps(steps, &mut state)?,
+                steps: compiler.add_steps(steps, draft, defines_variations)?,
                 copyable,
             })),
         };
@@ -76,7 +81,7 @@ impl Body {
             track_events,
             cacheable: compiler.cacheable,
             version,
-            metadata: Metadata::new(metadata.collect()),
+            metadata,
             bucketing_key,
             names: compiler.interner.names(compiler.names.finish()),
             answers: compiler.answers.into(),
@@ -86,205 +91,222 @@ impl Body {
     }
 }
 
-/// Checks the size limits of all queries, including those of scheduled steps.
-fn check_queries(flag: &FlagDefinition<'_>) -> Result<(), FlagError> {
-    for query in flag.rules().filter_map(|rule| rule.query.as_deref()) {
-        limits::check_query(&query::trim(query)).map_err(FlagError::new)?;
-    }
-    flag.scheduled_rollout
-        .iter()
-        .flatten()
-        .try_for_each(check_queries)
-}
-
-struct Compiler<'i> {
-    interner: &'i mut Interner,
+struct Compiler<'c> {
+    interner: &'c mut Interner,
+    budget: &'c mut Budget,
     names: NameTable,
     answers: Vec<Answer>,
     states: Vec<State>,
-    /// Queries of scheduled states by text, because these states repeat them.
-    queries: HashMap<String, Query>,
+    variations: Variations,
     cacheable: bool,
 }
 
 impl Compiler<'_> {
     fn add_steps<'t>(
         &mut self,
-        steps: &[FlagDefinition<'t>],
-        state: &mut FlagState<'t>,
-    ) -> Result<Vec<(Timestamp, Option<u32>)>, FlagError> {
-        let mut dated: Vec<_> = steps
-            .iter()
-            .filter_map(|step| Some((step.date?.at, step)))
-            .collect();
-        dated.sort_by_key(|(date, _)| *date);
-        let mut compiled = Vec::with_capacity(dated.len());
-        let mut parts = 0_usize;
+        mut steps: Vec<FlagDefinition<'t>>,
+        mut draft: Draft<'t>,
+        defines_variations: bool,
+    ) -> Result<Vec<(Timestamp, Option<u32>)>, TooExpensive> {
+        steps.sort_by_key(|step| step.date.map(|date| date.at));
+        let mut compiled = Vec::with_capacity(steps.len());
         let mut missing_part = false;
-        for (index, (date, step)) in dated.iter().enumerate() {
-            missing_part = missing_part || state.apply(step).is_err();
-            parts = parts.saturating_add(state.size());
-            if parts > MAX_SCHEDULED_PARTS {
-                return Err(FlagError::new(format_args!(
-                    "scheduled rollout exceeds the maximum of {MAX_SCHEDULED_PARTS} rules, percentages and variations in all its steps"
-                )));
+        let mut steps = steps.into_iter().peekable();
+        while let Some(mut step) = steps.next() {
+            let Some(date) = step.date.map(|date| date.at) else {
+                continue;
+            };
+            // A flag without the member `variations` cannot get any.
+            if let Some(updates) = step.variations.take().filter(|_| defines_variations) {
+                self.variations.update(updates, self.budget)?;
+                draft.outdate_servings(self.budget)?;
+            }
+            if !missing_part {
+                match draft.apply(step, &mut self.names, self.budget) {
+                    Ok(()) => {}
+                    Err(StepError::MissingPart) => missing_part = true,
+                    Err(StepError::TooExpensive) => return Err(TooExpensive),
+                }
             }
             // Of several steps due at one instant the last one decides.
-            if dated.get(index + 1).is_some_and(|(next, _)| next == date) {
+            if steps
+                .peek()
+                .and_then(|next| next.date)
+                .is_some_and(|next| next.at == date)
+            {
                 continue;
             }
-            compiled.push((*date, (!missing_part).then(|| self.add_state(state))));
+            let state = if missing_part {
+                None
+            } else {
+                Some(self.add_state(&mut draft)?)
+            };
+            compiled.push((date, state));
         }
         Ok(compiled)
     }
 
     /// Compiles a state and gives its index.
-    fn add_state(&mut self, flag: &FlagState<'_>) -> u32 {
-        let index = narrow(self.states.len());
-        let mut variations = Variations::new(flag.variations.as_deref().unwrap_or_default());
-        let mut servings = Servings {
-            answers: &mut self.answers,
-            variations: &mut variations,
-            cacheable: self.cacheable,
-        };
-        let mut rules = Vec::with_capacity(flag.rules.len());
-        for rule in &flag.rules {
-            let reason = if is_dynamic(rule) {
-                Reason::TargetingMatchSplit
-            } else {
-                Reason::TargetingMatch
-            };
-            let name = rule.name.as_deref().filter(|name| !name.is_empty());
-            let known = (index > 0).then_some(&mut self.queries);
-            rules.push(Rule {
-                name: name.map(Box::from),
-                query: compile_query(rule, &mut self.names, known),
-                serving: servings.compile(rule, rules.len(), reason),
-                disabled: rule.disable.unwrap_or(false),
-            });
+    fn add_state(&mut self, draft: &mut Draft<'_>) -> Result<u32, TooExpensive> {
+        for (index, rule) in draft.rules.iter_mut().enumerate() {
+            if rule.serving.is_none() {
+                let reason = if is_dynamic(&rule.definition) {
+                    Reason::TargetingMatchSplit
+                } else {
+                    Reason::TargetingMatch
+                };
+                rule.serving = Some(self.serving(&rule.definition, narrow(index), reason)?);
+            }
         }
-        let default_rule = flag.default_rule.as_ref().map(|rule| {
-            let reason = match (is_dynamic(rule), rules.is_empty()) {
+        let has_targeting = !draft.rules.is_empty();
+        if let Some(rule) = &mut draft.default_rule
+            && rule.serving.is_none()
+        {
+            let reason = match (is_dynamic(&rule.definition), has_targeting) {
                 (true, _) => Reason::Split,
-                (false, false) => Reason::Default,
-                (false, true) => Reason::Static,
+                (false, true) => Reason::Default,
+                (false, false) => Reason::Static,
             };
-            servings.compile(rule, rules.len(), reason)
-        });
+            rule.serving = Some(self.serving(&rule.definition, DEFAULT_RULE, reason)?);
+        }
+        let last = self.states.last();
+        let rules = match last {
+            Some(last) if !draft.rules_changed => Arc::clone(&last.rules),
+            _ => draft
+                .rules
+                .iter()
+                .filter_map(|rule| rule.compiled())
+                .collect(),
+        };
+        draft.rules_changed = false;
+        let variations = match last {
+            Some(last) if !self.variations.changed => Arc::clone(&last.variations),
+            Some(_) => {
+                self.budget
+                    .spend_on::<Variation>(self.variations.entries.len())?;
+                self.variations.entries.as_slice().into()
+            }
+            None => self.interner.variations(self.variations.entries.clone()),
+        };
+        self.variations.changed = false;
+        let index = narrow(self.states.len());
         self.states.push(State {
-            disabled: flag.disabled,
-            window: flag.window.map(|window| {
+            disabled: draft.disabled,
+            window: draft.window.map(|window| {
                 Box::new(Window {
                     start: window.start.map(|date| date.at),
                     end: window.end.map(|date| date.at),
                 })
             }),
-            rules: rules.into(),
-            default_rule,
-            variations: self.interner.variations(&variations.entries()),
+            rules,
+            default_rule: draft
+                .default_rule
+                .as_ref()
+                .and_then(|rule| rule.serving.clone()),
+            variations,
         });
-        index
-    }
-}
-
-/// Compiles a query, or copies the query that the same text compiled to before.
-fn compile_query(
-    rule: &RuleDefinition<'_>,
-    names: &mut NameTable,
-    known: Option<&mut HashMap<String, Query>>,
-) -> Query {
-    let trimmed = query::trim(rule.query.as_deref().unwrap_or_default());
-    let Some(known) = known else {
-        return Query::compile(&trimmed, names);
-    };
-    if let Some(query) = known.get(trimmed.as_ref()) {
-        return query.clone();
-    }
-    let query = Query::compile(&trimmed, names);
-    known.insert(trimmed.into_owned(), query.clone());
-    query
-}
-
-/// The variations of a state: those it has, and those its rules mention.
-struct Variations<'e> {
-    /// Sorted by name.
-    defined: &'e [(Cow<'e, str>, CompactJson)],
-    /// Names that no variation has, with the value null.
-    mentioned: Vec<Box<str>>,
-    by_name: HashMap<Box<str>, usize, foldhash::fast::FixedState>,
-}
-
-impl<'e> Variations<'e> {
-    fn new(defined: &'e [(Cow<'e, str>, CompactJson)]) -> Self {
-        Self {
-            defined,
-            mentioned: Vec::new(),
-            by_name: HashMap::default(),
-        }
+        Ok(index)
     }
 
-    /// The index of a variation; one that does not exist has the value null.
-    fn index(&mut self, name: &str) -> u32 {
-        let found = self
-            .defined
-            .binary_search_by(|(defined, _)| defined.as_ref().cmp(name));
-        narrow(found.unwrap_or_else(|_| {
-            if let Some(index) = self.by_name.get(name) {
-                return *index;
-            }
-            let index = self.defined.len() + self.mentioned.len();
-            self.mentioned.push(name.into());
-            self.by_name.insert(name.into(), index);
-            index
-        }))
-    }
-
-    fn entries(&self) -> Vec<(&str, &CompactJson)> {
-        let defined = self
-            .defined
-            .iter()
-            .map(|(name, value)| (name.as_ref(), value));
-        let mentioned = self
-            .mentioned
-            .iter()
-            .map(|name| (&**name, &CompactJson::Null));
-        defined.chain(mentioned).collect()
-    }
-}
-
-/// Compiles what the rules of one state serve.
-struct Servings<'c, 'e> {
-    answers: &'c mut Vec<Answer>,
-    variations: &'c mut Variations<'e>,
-    cacheable: bool,
-}
-
-impl Servings<'_, '_> {
-    fn compile(&mut self, rule: &RuleDefinition<'_>, rule_index: usize, reason: Reason) -> Serving {
+    /// Compiles what a rule serves.
+    fn serving(
+        &mut self,
+        rule: &RuleDefinition<'_>,
+        rule_index: u32,
+        reason: Reason,
+    ) -> Result<Serving, TooExpensive> {
+        let entries = rule.percentage.as_deref().unwrap_or_default();
+        self.budget.spend_on::<[Answer; 2]>(1 + entries.len())?;
         let cacheable = self.cacheable && rule.progressive_rollout.is_none();
         let mut answer = |name: &str| {
             let answer = narrow(self.answers.len());
             self.answers.push(Answer {
-                rule: narrow(rule_index),
-                variation: self.variations.index(name),
+                rule: rule_index,
+                variation: narrow(self.variations.index(name)),
                 reason,
                 cacheable,
             });
             answer
         };
         if let Some(rollout) = &rule.progressive_rollout {
-            return match ProgressiveRollout::new(rollout, answer) {
-                Some(rollout) => Serving::ProgressiveRollout(Box::new(rollout)),
+            return Ok(match ProgressiveRollout::new(rollout, answer) {
+                Some(rollout) => Serving::ProgressiveRollout(Arc::new(rollout)),
                 None => Serving::IncompleteProgressiveRollout,
-            };
+            });
         }
-        match (&rule.percentage, &rule.variation) {
-            (Some(entries), _) if !entries.is_empty() => {
-                Serving::Split(Box::new(Split::new(entries, answer)))
+        Ok(match (entries, &rule.variation) {
+            ([_, ..], _) => Serving::Split(Arc::new(Split::new(entries, answer))),
+            ([], Some(variation)) => Serving::Fixed(answer(variation)),
+            ([], None) => Serving::Nothing,
+        })
+    }
+}
+
+type Definitions<'t> = Vec<(Cow<'t, str>, CompactJson)>;
+
+/// The variations of the current state: those it has, and those that rules mention, whose value is
+/// null. Each keeps its index in later states.
+struct Variations {
+    entries: Vec<Variation>,
+    /// How many entries are sorted by name: those that the flag defined first.
+    sorted: usize,
+    /// The places of the other entries.
+    others: HashMap<Arc<str>, usize, RandomState>,
+    /// Whether they differ from those of the last state.
+    changed: bool,
+}
+
+impl Variations {
+    /// Definitions are sorted by name.
+    fn new(definitions: Definitions<'_>) -> Self {
+        let variation = |(name, value)| Variation {
+            name: Arc::from(Cow::into_owned(name)),
+            value: StoredValue::new(value),
+        };
+        let entries: Vec<_> = definitions.into_iter().map(variation).collect();
+        Self {
+            sorted: entries.len(),
+            entries,
+            others: HashMap::default(),
+            changed: false,
+        }
+    }
+
+    /// The index of a variation, which is added if it does not exist.
+    fn index(&mut self, name: &str) -> usize {
+        let sorted = self.entries.get(..self.sorted).unwrap_or_default();
+        if let Ok(index) = sorted.binary_search_by(|known| (*known.name).cmp(name)) {
+            return index;
+        }
+        if let Some(index) = self.others.get(name) {
+            return *index;
+        }
+        let index = self.entries.len();
+        let name: Arc<str> = name.into();
+        self.others.insert(Arc::clone(&name), index);
+        self.entries.push(Variation {
+            name,
+            value: StoredValue::NULL,
+        });
+        self.changed = true;
+        index
+    }
+
+    /// Adds and overwrites variations.
+    fn update(
+        &mut self,
+        updates: Definitions<'_>,
+        budget: &mut Budget,
+    ) -> Result<(), TooExpensive> {
+        budget.spend_on::<Variation>(updates.len())?;
+        for (name, value) in updates {
+            let index = self.index(&name);
+            if let Some(variation) = self.entries.get_mut(index) {
+                variation.value = StoredValue::new(value);
+                self.changed = true;
             }
-            (_, Some(variation)) => Serving::Fixed(answer(variation)),
-            (_, None) => Serving::Nothing,
         }
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use crate::{
         interner::Interner,
         rule::Serving,
     },
-    configuration::{date::Timestamp, json::utf8_lossy},
+    configuration::{budget::Budget, date::Timestamp, json::utf8_lossy},
     evaluate::{
         attributes::Attributes,
         bucketing::BucketingHash,
@@ -53,7 +53,7 @@ pub struct Flag {
     /// State of the bucketing hash after the key.
     hash: BucketingHash,
     /// Shared by the flags of a set that have the same JSON.
-    body: Arc<Result<Body, FlagError>>,
+    body: Result<Arc<Body>, FlagError>,
 }
 
 impl Flag {
@@ -63,11 +63,12 @@ impl Flag {
     #[must_use]
     pub fn from_json(key: &str, json: &[u8]) -> Self {
         let json = utf8_lossy(json);
-        let body = Body::from_json(&json, &mut Interner::default());
-        Self::new(key, &json, Arc::new(body))
+        let mut budget = Budget::new(json.len());
+        let body = Body::from_json(&json, &mut Interner::default(), &mut budget);
+        Self::new(key, &json, body.map(Arc::new))
     }
 
-    pub(crate) fn new(key: &str, json: &str, body: Arc<Result<Body, FlagError>>) -> Self {
+    pub(crate) fn new(key: &str, json: &str, body: Result<Arc<Body>, FlagError>) -> Self {
         Self {
             key: key.into(),
             json: json.into(),
@@ -93,7 +94,7 @@ impl Flag {
     /// Why the flag cannot be evaluated, if its configuration was rejected.
     #[must_use]
     pub fn error(&self) -> Option<&FlagError> {
-        self.body.as_ref().as_ref().err()
+        self.body.as_ref().err()
     }
 
     /// Checks the flag as the server does when it loads a flag: variations that do
@@ -142,7 +143,6 @@ impl Flag {
         };
         self.body
             .as_ref()
-            .as_ref()
             .is_ok_and(|body| body.schedule.is_some() || body.states.iter().any(depends))
     }
 
@@ -158,7 +158,7 @@ impl Flag {
         flag_context: &'a FlagContext,
         now: Timestamp,
     ) -> Evaluation<'a> {
-        match &*self.body {
+        match &self.body {
             Ok(body) => pipeline::evaluate(body, self.hash, attributes, flag_context, now),
             Err(error) => pipeline::rejected(error),
         }
@@ -166,10 +166,7 @@ impl Flag {
 
     /// How many different results the flag can serve.
     pub(crate) fn answer_count(&self) -> usize {
-        self.body
-            .as_ref()
-            .as_ref()
-            .map_or(0, |body| body.answers.len())
+        self.body.as_ref().map_or(0, |body| body.answers.len())
     }
 }
 

@@ -1,15 +1,16 @@
 //! All flags of a configuration.
 
-use std::{fmt, hash::BuildHasher, sync::Arc};
+use std::{collections::HashMap, fmt, hash::BuildHasher, sync::Arc};
 
 use foldhash::fast::RandomState;
-use hashbrown::{HashMap, HashTable};
+use hashbrown::HashTable;
 
 use crate::{
     compiled::{body::Body, flag::Flag, interner::Interner},
     configuration::{
+        budget::SharedBudget,
         date::Timestamp,
-        json::{SyntaxError, members, utf8_lossy},
+        json::{SyntaxError, for_each_member, utf8_lossy},
     },
     evaluate::{
         attributes::Attributes,
@@ -60,20 +61,22 @@ impl FlagSet {
     /// names the last one counts.
     pub fn from_json(json: &[u8]) -> Result<Self, FlagSetError> {
         let text = utf8_lossy(json);
-        let members = members(&text).map_err(FlagSetError)?;
-        let mut set = Self {
-            flags: Vec::with_capacity(members.len()),
-            by_key: HashTable::with_capacity(members.len()),
-            hasher: RandomState::default(),
-        };
-        let mut bodies: HashMap<&str, Arc<_>, RandomState> = HashMap::default();
+        let mut set = Self::default();
+        let mut bodies = HashMap::new();
         let mut interner = Interner::default();
-        for (key, json) in members {
-            let body = bodies
-                .entry(json)
-                .or_insert_with(|| Arc::new(Body::from_json(json, &mut interner)));
-            set.insert(Flag::new(&key, json, Arc::clone(body)));
-        }
+        let mut shared = SharedBudget::default();
+        for_each_member(&text, |key, json| {
+            let body = bodies.entry(json).or_insert_with(|| {
+                let mut budget = shared.flag(json.len());
+                let body = Body::from_json(json, &mut interner, &mut budget);
+                if body.is_ok() {
+                    shared.settle(&budget);
+                }
+                body.map(Arc::new)
+            });
+            set.insert(Flag::new(&key, json, body.clone()));
+        })
+        .map_err(FlagSetError)?;
         Ok(set)
     }
 

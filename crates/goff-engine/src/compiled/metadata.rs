@@ -4,9 +4,9 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::configuration::repeated::keep_last;
+use crate::compiled::variation::StoredValue;
 
-type Entry = (Box<str>, Value);
+type Entry = (Box<str>, StoredValue);
 
 /// Descriptions of a flag in its configuration: names and JSON values.
 ///
@@ -19,9 +19,8 @@ pub struct Metadata {
 impl Metadata {
     pub(crate) const EMPTY: Self = Self { entries: None };
 
-    /// Entries in any order; of repeated names the last one counts.
-    pub(crate) fn new(mut entries: Vec<(Box<str>, Value)>) -> Self {
-        keep_last(&mut entries, |(name, _)| name);
+    /// Entries that are sorted by name, no name twice.
+    pub(crate) fn new(entries: Vec<Entry>) -> Self {
         Self {
             entries: (!entries.is_empty()).then(|| entries.into_boxed_slice()),
         }
@@ -34,7 +33,7 @@ impl Metadata {
         let index = entries
             .binary_search_by(|(entry, _)| (**entry).cmp(name))
             .ok()?;
-        entries.get(index).map(|(_, value)| value)
+        entries.get(index).map(|(_, value)| value.value())
     }
 
     /// All entries, sorted by name.
@@ -43,7 +42,7 @@ impl Metadata {
             .as_deref()
             .unwrap_or_default()
             .iter()
-            .map(|(name, value)| (&**name, value))
+            .map(|(name, value)| (&**name, value.value()))
     }
 
     /// Whether there are no entries.
@@ -70,24 +69,5 @@ impl Metadata {
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_map().entries(self.iter()).finish()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn the_last_of_repeated_names_counts() {
-        let metadata = Metadata::new(vec![
-            ("b".into(), json!(1)),
-            ("a".into(), json!(2)),
-            ("b".into(), json!(3)),
-        ]);
-        assert_eq!(metadata.get("b"), Some(&json!(3)));
-        let names: Vec<_> = metadata.iter().map(|(name, _)| name).collect();
-        assert_eq!(names, ["a", "b"]);
     }
 }

@@ -1,5 +1,7 @@
 //! Compiled rules: which contexts they match, and what they serve.
 
+use std::sync::Arc;
+
 use crate::{
     configuration::{
         date::Timestamp,
@@ -9,10 +11,10 @@ use crate::{
     query::Query,
 };
 
-/// A targeting rule or the default rule of a flag.
+/// A targeting rule of a flag. Copies share what is large, since each state of a flag has one.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    pub(crate) name: Option<Box<str>>,
+    pub(crate) name: Option<Arc<str>>,
     pub(crate) query: Query,
     pub(crate) serving: Serving,
     pub(crate) disabled: bool,
@@ -25,8 +27,8 @@ pub(crate) struct Rule {
 #[derive(Clone, Debug)]
 pub(crate) enum Serving {
     Fixed(u32),
-    Split(Box<Split>),
-    ProgressiveRollout(Box<ProgressiveRollout>),
+    Split(Arc<Split>),
+    ProgressiveRollout(Arc<ProgressiveRollout>),
     /// A progressive rollout without a variation or a date, or that ends before it begins.
     IncompleteProgressiveRollout,
     Nothing,
@@ -37,6 +39,8 @@ pub(crate) enum Serving {
 pub(crate) struct Split {
     total: u32,
     buckets: Box<[Bucket]>,
+    /// Whether the buckets are in ascending order. Negative and very large percentages break it.
+    ascending: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +59,7 @@ impl Split {
         // Added in the order of descending names, because the official engine's order is random.
         let total: f64 = entries.iter().rev().map(|(_, percentage)| percentage).sum();
         let mut bound = 0.0_f64;
-        let buckets = entries
+        let buckets: Box<[Bucket]> = entries
             .iter()
             .rev()
             .map(|(name, percentage)| {
@@ -70,6 +74,8 @@ impl Split {
             .collect();
         Self {
             total: buckets_of(total * 1000.0),
+            ascending: buckets.is_sorted_by_key(|bucket| bucket.end)
+                && buckets.iter().all(|bucket| bucket.start <= bucket.end),
             buckets,
         }
     }
@@ -78,7 +84,13 @@ impl Split {
     #[inline]
     pub(crate) fn pick(&self, hash: BucketingHash) -> Option<u32> {
         let place = hash.bucket(self.total);
+        let first = if self.ascending {
+            self.buckets.partition_point(|bucket| bucket.end <= place)
+        } else {
+            0
+        };
         self.buckets
+            .get(first..)?
             .iter()
             .find(|bucket| bucket.start <= place && place < bucket.end)
             .map(|bucket| bucket.answer)

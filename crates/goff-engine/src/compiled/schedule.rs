@@ -1,66 +1,113 @@
 //! Scheduled rollouts: what a flag looks like once a step is due.
 
-use std::{borrow::Cow, collections::HashMap};
-
-use crate::configuration::{
-    compact_json::CompactJson,
-    definition::{
-        FlagDefinition, ProgressiveRolloutDefinition, RolloutEndDefinition, RuleDefinition,
-        WindowDefinition,
-    },
-    repeated::keep_last,
+use std::{
+    borrow::Cow,
+    collections::{HashMap, hash_map::RandomState},
+    sync::Arc,
 };
 
-/// The parts of a flag that a step can change.
-#[derive(Clone, Debug)]
-pub(crate) struct FlagState<'t> {
-    pub(crate) variations: Option<Vec<(Cow<'t, str>, CompactJson)>>,
-    pub(crate) rules: Vec<RuleDefinition<'t>>,
-    pub(crate) default_rule: Option<RuleDefinition<'t>>,
+use crate::{
+    compiled::{
+        body::State,
+        rule::{Rule, Serving},
+    },
+    configuration::{
+        budget::{Budget, TooExpensive},
+        definition::{
+            FlagDefinition, ProgressiveRolloutDefinition, RolloutEndDefinition, RuleDefinition,
+            WindowDefinition,
+        },
+    },
+    evaluate::scope::NameTable,
+    query::{self, Query},
+};
+
+/// The parts of a flag that steps change, except its variations.
+#[derive(Debug)]
+pub(crate) struct Draft<'t> {
+    pub(crate) rules: Vec<DraftRule<'t>>,
+    /// Whether the targeting rules differ from those of the last state.
+    pub(crate) rules_changed: bool,
+    pub(crate) default_rule: Option<DraftRule<'t>>,
     pub(crate) window: Option<WindowDefinition>,
     pub(crate) disabled: bool,
 }
 
-/// A step changes a part that the flag does not have. The official engine panics there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct MissingPart;
+/// A rule, as far as it is compiled.
+#[derive(Debug)]
+pub(crate) struct DraftRule<'t> {
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) query: Option<Query>,
+    /// Without the name and the query.
+    pub(crate) definition: RuleDefinition<'t>,
+    /// None if a change of the definition has outdated it.
+    pub(crate) serving: Option<Serving>,
+}
 
-impl<'t> FlagState<'t> {
+/// Why a step cannot be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StepError {
+    /// The step changes a part that the flag does not have. The official engine panics there.
+    MissingPart,
+    TooExpensive,
+}
+
+impl From<TooExpensive> for StepError {
+    fn from(_: TooExpensive) -> Self {
+        Self::TooExpensive
+    }
+}
+
+impl<'t> Draft<'t> {
     /// The flag before any step.
-    pub(crate) fn new(flag: FlagDefinition<'t>) -> Self {
-        Self {
-            variations: flag.variations,
-            rules: flag.targeting.unwrap_or_default(),
-            default_rule: flag.default_rule,
+    pub(crate) fn new(
+        flag: FlagDefinition<'t>,
+        names: &mut NameTable,
+        budget: &mut Budget,
+    ) -> Result<Self, TooExpensive> {
+        let rules = flag.targeting.unwrap_or_default();
+        budget.spend_on::<(DraftRule<'_>, Rule)>(rules.len())?;
+        let mut draft = |rule| DraftRule::new(rule, names);
+        Ok(Self {
+            rules: rules.into_iter().map(&mut draft).collect(),
+            rules_changed: true,
+            default_rule: flag.default_rule.map(draft),
             window: flag.experimentation,
             disabled: flag.disable.unwrap_or(false),
+        })
+    }
+
+    /// Makes rules serve other answers than before, after a variation has got another value: an
+    /// answer always has the same value.
+    pub(crate) fn outdate_servings(&mut self, budget: &mut Budget) -> Result<(), TooExpensive> {
+        budget.spend_on::<Rule>(self.rules.len())?;
+        for rule in self.rules.iter_mut().chain(&mut self.default_rule) {
+            rule.serving = None;
         }
+        self.rules_changed = true;
+        Ok(())
     }
 
-    /// How many parts there are, to bound the work of compiling all states.
-    pub(crate) fn size(&self) -> usize {
-        let entries = |rule: &RuleDefinition<'_>| 1 + rule.percentage.as_ref().map_or(0, Vec::len);
-        let rules = self.rules.iter().chain(&self.default_rule);
-        1 + rules.map(entries).sum::<usize>() + self.variations.as_ref().map_or(0, Vec::len)
-    }
-
-    /// Applies a step (docs/engine-semantics.md 11.2; upstream
+    /// Applies a step, except for its variations (docs/engine-semantics.md 11.2; upstream
     /// `modules/core/flag/internal_flag.go`).
-    pub(crate) fn apply(&mut self, step: &FlagDefinition<'t>) -> Result<(), MissingPart> {
-        self.merge_rules(step.targeting.as_deref().unwrap_or_default())?;
+    pub(crate) fn apply(
+        &mut self,
+        step: FlagDefinition<'t>,
+        names: &mut NameTable,
+        budget: &mut Budget,
+    ) -> Result<(), StepError> {
+        budget.spend_on::<State>(1)?;
+        self.merge_rules(step.targeting.unwrap_or_default(), names, budget)?;
         if let Some(disable) = step.disable {
             self.disabled = disable;
         }
-        if let Some(update) = &step.default_rule {
+        if let Some(update) = step.default_rule {
+            let changes_something = changes_something(&update);
             match &mut self.default_rule {
-                Some(rule) => merge_rule(rule, update)?,
-                None if changes_something(update) => return Err(MissingPart),
+                Some(rule) => rule.merge(&DraftRule::new(update, names), budget)?,
+                None if changes_something => return Err(StepError::MissingPart),
                 None => {}
             }
-        }
-        if let (Some(variations), Some(updates)) = (&mut self.variations, &step.variations) {
-            variations.extend(updates.iter().cloned());
-            keep_last(variations, |(name, _)| name);
         }
         if let Some(update) = step.experimentation {
             let window = self.window.get_or_insert_default();
@@ -71,27 +118,109 @@ impl<'t> FlagState<'t> {
     }
 
     /// Merges rules by name and appends those whose name no rule has.
-    fn merge_rules(&mut self, updates: &[RuleDefinition<'t>]) -> Result<(), MissingPart> {
+    fn merge_rules(
+        &mut self,
+        updates: Vec<RuleDefinition<'t>>,
+        names: &mut NameTable,
+        budget: &mut Budget,
+    ) -> Result<(), StepError> {
         if updates.is_empty() {
             return Ok(());
         }
-        // The last of several updates with one name wins; unnamed ones are never merged.
-        let mut by_name: HashMap<&str, (&RuleDefinition<'t>, bool)> = updates
+        // The rules are searched for the names of the updates, and make a new state.
+        budget.spend_on::<Rule>(self.rules.len())?;
+        budget.spend_on::<(DraftRule<'_>, Rule)>(updates.len())?;
+        // Unnamed updates are never merged, unlike those with an empty name.
+        let mut updates: Vec<_> = updates
+            .into_iter()
+            .map(|update| (update.name.is_some(), DraftRule::new(update, names)))
+            .collect();
+        // The last of several updates with one name wins.
+        let mut by_name: HashMap<&str, (&DraftRule<'t>, bool), RandomState> = updates
             .iter()
-            .filter_map(|update| Some((update.name.as_deref()?, (update, false))))
+            .filter(|(named, _)| *named)
+            .map(|(_, update)| (update.name(), (update, false)))
             .collect();
         for rule in &mut self.rules {
-            let name = rule.name.as_deref().unwrap_or_default();
-            if let Some((update, merged)) = by_name.get_mut(name) {
-                merge_rule(rule, update)?;
+            if let Some((update, merged)) = by_name.get_mut(rule.name()) {
+                rule.merge(update, budget)?;
                 *merged = true;
             }
         }
-        let appended = updates.iter().filter(|update| {
-            let name = update.name.as_deref().unwrap_or_default();
-            !by_name.get(name).is_some_and(|(_, merged)| *merged)
-        });
-        self.rules.extend(appended.cloned());
+        let is_merged = |update: &DraftRule<'_>| {
+            by_name
+                .get(update.name())
+                .is_some_and(|(_, merged)| *merged)
+        };
+        let mut appended = updates
+            .iter()
+            .map(|(_, update)| !is_merged(update))
+            .collect::<Vec<_>>()
+            .into_iter();
+        updates.retain(|_| appended.next().unwrap_or_default());
+        self.rules_changed = true;
+        if self.rules.is_empty()
+            && let Some(rule) = &mut self.default_rule
+        {
+            // Its reason tells whether there are targeting rules.
+            rule.serving = None;
+        }
+        self.rules
+            .extend(updates.into_iter().map(|(_, update)| update));
+        Ok(())
+    }
+}
+
+impl<'t> DraftRule<'t> {
+    fn new(mut definition: RuleDefinition<'t>, names: &mut NameTable) -> Self {
+        let name = definition.name.take().filter(|name| !name.is_empty());
+        let query = definition.query.take();
+        Self {
+            name: name.map(Arc::from),
+            query: query.map(|query| Query::compile(&query::trim(&query), names)),
+            definition,
+            serving: None,
+        }
+    }
+
+    fn name(&self) -> &str {
+        self.name.as_deref().unwrap_or_default()
+    }
+
+    /// The rule as it is evaluated; none if what it serves is not compiled.
+    pub(crate) fn compiled(&self) -> Option<Rule> {
+        Some(Rule {
+            name: self.name.clone(),
+            query: self.query.clone().unwrap_or(Query::Always),
+            serving: self.serving.clone()?,
+            disabled: self.definition.disable.unwrap_or(false),
+        })
+    }
+    /// Merges an update, except for its name (docs/engine-semantics.md 11.4).
+    fn merge(&mut self, update: &Self, budget: &mut Budget) -> Result<(), StepError> {
+        replace(&mut self.query, &update.query);
+        let (rule, update) = (&mut self.definition, &update.definition);
+        replace(&mut rule.disable, &update.disable);
+        replace_text(&mut rule.variation, &update.variation, budget)?;
+        if let Some(update) = &update.progressive_rollout {
+            let rollout = rule.progressive_rollout.get_or_insert_with(|| {
+                Box::new(ProgressiveRolloutDefinition {
+                    initial: Some(RolloutEndDefinition::default()),
+                    end: Some(RolloutEndDefinition::default()),
+                })
+            });
+            merge_rollout_end(&mut rollout.initial, update.initial.as_ref(), budget)?;
+            merge_rollout_end(&mut rollout.end, update.end.as_ref(), budget)?;
+        }
+        if let Some(updates) = &update.percentage {
+            merge_percentages(rule.percentage.get_or_insert_default(), updates, budget)?;
+        }
+        if update.variation.is_some()
+            || update.progressive_rollout.is_some()
+            || update.percentage.is_some()
+        {
+            self.serving = None;
+        }
         Ok(())
     }
 }
@@ -104,62 +233,109 @@ fn changes_something(update: &RuleDefinition<'_>) -> bool {
         || update.progressive_rollout.is_some()
 }
 
-fn merge_rule<'t>(
-    rule: &mut RuleDefinition<'t>,
-    update: &RuleDefinition<'t>,
-) -> Result<(), MissingPart> {
-    replace(&mut rule.disable, &update.disable);
-    replace(&mut rule.query, &update.query);
-    replace(&mut rule.variation, &update.variation);
-    if let Some(update) = &update.progressive_rollout {
-        let rollout =
-            rule.progressive_rollout
-                .get_or_insert_with(|| ProgressiveRolloutDefinition {
-                    initial: Some(RolloutEndDefinition::default()),
-                    end: Some(RolloutEndDefinition::default()),
-                });
-        merge_rollout_end(&mut rollout.initial, update.initial.as_ref())?;
-        merge_rollout_end(&mut rollout.end, update.end.as_ref())?;
-    }
-    if let Some(updates) = &update.percentage {
-        let entries = rule.percentage.get_or_insert_default();
-        for (name, percentage) in updates {
-            let place = entries.binary_search_by(|(entry, _)| entry.cmp(name));
-            match place {
-                Ok(found) if *percentage < 0.0 => drop(entries.remove(found)),
-                Ok(found) => {
-                    if let Some(entry) = entries.get_mut(found) {
-                        entry.1 = *percentage;
-                    }
-                }
-                Err(_) if *percentage < 0.0 => {}
-                Err(place) => entries.insert(place, (name.clone(), *percentage)),
-            }
-        }
-    }
-    Ok(())
-}
-
 fn merge_rollout_end<'t>(
     end: &mut Option<RolloutEndDefinition<'t>>,
     update: Option<&RolloutEndDefinition<'t>>,
-) -> Result<(), MissingPart> {
+    budget: &mut Budget,
+) -> Result<(), StepError> {
     let Some(update) = update else {
         return Ok(());
     };
     let Some(end) = end else {
         let changes =
             update.variation.is_some() || update.percentage.is_some() || update.date.is_some();
-        return if changes { Err(MissingPart) } else { Ok(()) };
+        return if changes {
+            Err(StepError::MissingPart)
+        } else {
+            Ok(())
+        };
     };
-    replace(&mut end.variation, &update.variation);
+    replace_text(&mut end.variation, &update.variation, budget)?;
     replace(&mut end.percentage, &update.percentage);
     replace(&mut end.date, &update.date);
+    Ok(())
+}
+
+type Percentages<'t> = Vec<(Cow<'t, str>, f64)>;
+
+/// Merges entries that are sorted by name. A negative number removes an entry.
+fn merge_percentages<'t>(
+    entries: &mut Percentages<'t>,
+    updates: &Percentages<'t>,
+    budget: &mut Budget,
+) -> Result<(), TooExpensive> {
+    budget.spend_on::<(Cow<'_, str>, f64)>(entries.len() + updates.len())?;
+    let mut merged = Vec::with_capacity(entries.len() + updates.len());
+    let mut before = std::mem::take(entries).into_iter().peekable();
+    for (name, percentage) in updates {
+        while let Some(entry) = before.next_if(|(entry, _)| entry < name) {
+            merged.push(entry);
+        }
+        let replaced = before.next_if(|(entry, _)| entry == name);
+        if *percentage < 0.0 {
+            continue;
+        }
+        let name = match replaced {
+            Some((name, _)) => name,
+            None => {
+                budget.spend(name.len())?;
+                name.clone()
+            }
+        };
+        merged.push((name, *percentage));
+    }
+    merged.extend(before);
+    *entries = merged;
     Ok(())
 }
 
 fn replace<T: Clone>(target: &mut Option<T>, update: &Option<T>) {
     if update.is_some() {
         target.clone_from(update);
+    }
+}
+
+fn replace_text<'t>(
+    target: &mut Option<Cow<'t, str>>,
+    update: &Option<Cow<'t, str>>,
+    budget: &mut Budget,
+) -> Result<(), TooExpensive> {
+    budget.spend(update.as_deref().map_or(0, str::len))?;
+    replace(target, update);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merged(entries: &[(&'static str, f64)], updates: &[(&'static str, f64)]) -> String {
+        let owned = |entries: &[(&'static str, f64)]| -> Percentages<'_> {
+            entries
+                .iter()
+                .map(|(name, value)| ((*name).into(), *value))
+                .collect()
+        };
+        let mut entries = owned(entries);
+        merge_percentages(&mut entries, &owned(updates), &mut Budget::new(0)).unwrap();
+        entries
+            .iter()
+            .map(|(name, value)| format!("{name}{value} "))
+            .collect()
+    }
+
+    #[test]
+    fn percentages_are_merged_by_name() {
+        let entries = [("b", 1.0), ("d", 2.0), ("f", 3.0)];
+        assert_eq!(merged(&entries, &[]), "b1 d2 f3 ");
+        assert_eq!(
+            merged(&entries, &[("a", 9.0), ("d", 8.0), ("g", 7.0)]),
+            "a9 b1 d8 f3 g7 "
+        );
+        assert_eq!(
+            merged(&entries, &[("b", -1.0), ("c", -1.0), ("f", -0.0)]),
+            "d2 f-0 "
+        );
+        assert_eq!(merged(&[], &[("x", 1.0), ("y", -1.0)]), "x1 ");
     }
 }

@@ -1,44 +1,73 @@
-//! Variations: names and values that flags serve.
+//! Variations, and the values that flags hold.
 
-use std::sync::OnceLock;
+use std::{
+    hash::{Hash, Hasher},
+    sync::{Arc, OnceLock},
+};
 
 use serde_json::Value;
 
 use crate::configuration::compact_json::CompactJson;
 
-/// A variation of a flag.
-#[derive(Clone, Debug)]
+/// A variation of a flag. Copies share the name and the value.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Variation {
-    pub(crate) name: Box<str>,
-    value: Stored,
+    pub(crate) name: Arc<str>,
+    pub(crate) value: StoredValue,
 }
 
 /// A value. Objects and lists are stored compactly until they are served: an object of
 /// `serde_json` takes 600 bytes and more, and a process serves few of a configuration's values.
 #[derive(Clone, Debug)]
-enum Stored {
-    Scalar(Value),
-    Compound(Box<(CompactJson, OnceLock<Value>)>),
+pub(crate) enum StoredValue {
+    /// Null, a boolean or a number.
+    Inline(Value),
+    Text(Arc<Value>),
+    Compound(Arc<(CompactJson, OnceLock<Value>)>),
 }
 
-impl Variation {
-    pub(crate) fn new(name: &str, value: &CompactJson) -> Self {
-        Self {
-            name: name.into(),
-            value: match value {
-                CompactJson::List(_) | CompactJson::Object(_) => {
-                    Stored::Compound(Box::new((value.clone(), OnceLock::new())))
-                }
-                scalar => Stored::Scalar(scalar.to_value()),
-            },
+impl StoredValue {
+    pub(crate) const NULL: Self = Self::Inline(Value::Null);
+
+    pub(crate) fn new(value: CompactJson) -> Self {
+        match value {
+            CompactJson::List(_) | CompactJson::Object(_) => {
+                Self::Compound(Arc::new((value, OnceLock::new())))
+            }
+            CompactJson::Text(text) => Self::Text(Arc::new(Value::String(text.into()))),
+            scalar => Self::Inline(scalar.to_value()),
         }
     }
 
     #[inline]
     pub(crate) fn value(&self) -> &Value {
-        match &self.value {
-            Stored::Scalar(value) => value,
-            Stored::Compound(compound) => compound.1.get_or_init(|| compound.0.to_value()),
+        match self {
+            Self::Inline(value) => value,
+            Self::Text(value) => value,
+            Self::Compound(compound) => compound.1.get_or_init(|| compound.0.to_value()),
+        }
+    }
+}
+
+impl PartialEq for StoredValue {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Inline(value), Self::Inline(other)) => value == other,
+            (Self::Text(value), Self::Text(other)) => value == other,
+            (Self::Compound(value), Self::Compound(other)) => value.0 == other.0,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for StoredValue {}
+
+impl Hash for StoredValue {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Inline(value) => value.hash(state),
+            Self::Text(value) => value.hash(state),
+            Self::Compound(compound) => compound.0.hash(state),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::configuration::{
 };
 
 /// A JSON value in little memory, for what is stored as long as its flag.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum CompactJson {
     Null,
     Bool(bool),
@@ -28,8 +28,11 @@ impl CompactJson {
             Node::Number(value) => Self::Number(value.clone().ok_or(NumberOverflow)?),
             Node::String(text) => Self::Text(text.as_ref().into()),
             Node::Array(elements) => {
-                let elements: Result<_, _> = elements.iter().map(Self::from_node).collect();
-                Self::List(elements?)
+                let mut list = Vec::with_capacity(elements.len());
+                for element in elements {
+                    list.push(Self::from_node(element)?);
+                }
+                Self::List(list.into_boxed_slice())
             }
             Node::Object(members) => {
                 let mut entries = Vec::with_capacity(members.len());

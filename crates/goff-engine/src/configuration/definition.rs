@@ -7,12 +7,11 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde_json::Value;
-
 use crate::configuration::{
+    budget::{Budget, TooExpensive},
     compact_json::CompactJson,
     date::Date,
-    json::{Node, to_map},
+    json::{Member, Node},
     repeated::keep_last,
 };
 
@@ -50,7 +49,7 @@ pub(crate) struct FlagDefinition<'t> {
     pub(crate) track_events: Option<bool>,
     pub(crate) disable: Option<bool>,
     pub(crate) version: Option<Text<'t>>,
-    pub(crate) metadata: Option<Vec<(Text<'t>, Value)>>,
+    pub(crate) metadata: Option<Vec<(Text<'t>, CompactJson)>>,
     /// When a step becomes due; only steps have it.
     pub(crate) date: Option<Date>,
 }
@@ -61,7 +60,7 @@ pub(crate) struct RuleDefinition<'t> {
     pub(crate) query: Option<Text<'t>>,
     pub(crate) variation: Option<Text<'t>>,
     pub(crate) percentage: Option<Vec<(Text<'t>, f64)>>,
-    pub(crate) progressive_rollout: Option<ProgressiveRolloutDefinition<'t>>,
+    pub(crate) progressive_rollout: Option<Box<ProgressiveRolloutDefinition<'t>>>,
     pub(crate) disable: Option<bool>,
 }
 
@@ -89,12 +88,12 @@ trait Definition<'t>: Default {
     const MEMBERS: &'static [&'static str];
 
     /// Decodes one of the members; repeated members merge.
-    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded;
+    fn member(&mut self, name: &'static str, value: &Node<'t>, budget: &mut Budget) -> Decoded;
 
-    fn merge(&mut self, node: &Node<'t>, name: &'static str) -> Decoded {
+    fn merge(&mut self, node: &Node<'t>, name: &'static str, budget: &mut Budget) -> Decoded {
         for (member, value) in members(node, name)?.unwrap_or_default() {
             if let Some(member) = known(member, Self::MEMBERS) {
-                self.member(member, value)?;
+                self.member(member, value, budget)?;
             }
         }
         Ok(())
@@ -102,21 +101,41 @@ trait Definition<'t>: Default {
 }
 
 impl<'t> FlagDefinition<'t> {
-    pub(crate) fn decode(node: &Node<'t>) -> Result<Self, DecodeError> {
+    pub(crate) fn decode(node: &Node<'t>, budget: &mut Budget) -> Result<Self, DecodeError> {
         let mut flag = Self::default();
-        flag.merge_flag(node)?;
+        flag.merge_flag(node, budget)?;
+        flag.settle();
         Ok(flag)
     }
 
-    /// Merges a flag, which has no date, unlike a step.
-    pub(crate) fn merge_flag(&mut self, node: &Node<'t>) -> Decoded {
+    /// Merges a flag, which has no date, unlike a step. [`settle`](Self::settle) ends the merging.
+    pub(crate) fn merge_flag(&mut self, node: &Node<'t>, budget: &mut Budget) -> Decoded {
         for (member, value) in members(node, "flag")?.unwrap_or_default() {
             match known(member, Self::MEMBERS) {
                 Some("date") | None => {}
-                Some(member) => self.member(member, value)?,
+                Some(member) => self.member(member, value, budget)?,
             }
         }
         Ok(())
+    }
+
+    /// Sorts the entries of all objects with free member names. Of repeated names the last counts.
+    ///
+    /// Once at the end, because each repeated member adds entries.
+    pub(crate) fn settle(&mut self) {
+        settle(&mut self.variations);
+        settle(&mut self.metadata);
+        for rule in self
+            .targeting
+            .iter_mut()
+            .flatten()
+            .chain(&mut self.default_rule)
+        {
+            settle(&mut rule.percentage);
+        }
+        for step in self.scheduled_rollout.iter_mut().flatten() {
+            step.settle();
+        }
     }
 
     /// Whether all dates have a zone offset that the official engine can write.
@@ -127,7 +146,7 @@ impl<'t> FlagDefinition<'t> {
             .is_none_or(|window| copyable(window.start) && copyable(window.end));
         let ends = self
             .rules()
-            .filter_map(|rule| rule.progressive_rollout.as_ref())
+            .filter_map(|rule| rule.progressive_rollout.as_deref())
             .flat_map(|rollout| [&rollout.initial, &rollout.end])
             .flatten();
         let mut steps = self.scheduled_rollout.iter().flatten();
@@ -158,18 +177,18 @@ impl<'t> Definition<'t> for FlagDefinition<'t> {
         "date",
     ];
 
-    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded {
+    fn member(&mut self, name: &'static str, value: &Node<'t>, budget: &mut Budget) -> Decoded {
         match name {
             "variations" => map(&mut self.variations, value, name, compact),
-            "targeting" => list(&mut self.targeting, value, name),
+            "targeting" => list(&mut self.targeting, value, name, budget),
             "bucketingKey" => text(&mut self.bucketing_key, value, name),
-            "defaultRule" => optional(&mut self.default_rule, value, name),
-            "experimentation" => optional(&mut self.experimentation, value, name),
-            "scheduledRollout" => list(&mut self.scheduled_rollout, value, name),
+            "defaultRule" => optional(&mut self.default_rule, value, name, budget),
+            "experimentation" => optional(&mut self.experimentation, value, name, budget),
+            "scheduledRollout" => list(&mut self.scheduled_rollout, value, name, budget),
             "trackEvents" => boolean(&mut self.track_events, value, name),
             "disable" => boolean(&mut self.disable, value, name),
             "version" => text(&mut self.version, value, name),
-            "metadata" => map(&mut self.metadata, value, name, json),
+            "metadata" => map(&mut self.metadata, value, name, compact),
             _ => date(&mut self.date, value, name),
         }
     }
@@ -185,13 +204,13 @@ impl<'t> Definition<'t> for RuleDefinition<'t> {
         "disable",
     ];
 
-    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded {
+    fn member(&mut self, name: &'static str, value: &Node<'t>, budget: &mut Budget) -> Decoded {
         match name {
             "name" => text(&mut self.name, value, name),
             "query" => text(&mut self.query, value, name),
             "variation" => text(&mut self.variation, value, name),
             "percentage" => map(&mut self.percentage, value, name, double),
-            "progressiveRollout" => optional(&mut self.progressive_rollout, value, name),
+            "progressiveRollout" => optional(&mut self.progressive_rollout, value, name, budget),
             _ => boolean(&mut self.disable, value, name),
         }
     }
@@ -208,19 +227,19 @@ impl RuleDefinition<'_> {
 impl<'t> Definition<'t> for ProgressiveRolloutDefinition<'t> {
     const MEMBERS: &'static [&'static str] = &["initial", "end"];
 
-    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded {
+    fn member(&mut self, name: &'static str, value: &Node<'t>, budget: &mut Budget) -> Decoded {
         let end = match name {
             "initial" => &mut self.initial,
             _ => &mut self.end,
         };
-        optional(end, value, "progressiveRollout")
+        optional(end, value, "progressiveRollout", budget)
     }
 }
 
 impl<'t> Definition<'t> for RolloutEndDefinition<'t> {
     const MEMBERS: &'static [&'static str] = &["variation", "percentage", "date"];
 
-    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded {
+    fn member(&mut self, name: &'static str, value: &Node<'t>, _: &mut Budget) -> Decoded {
         match (name, value) {
             ("variation", _) => text(&mut self.variation, value, name)?,
             ("percentage", Node::Null) => self.percentage = None,
@@ -234,7 +253,7 @@ impl<'t> Definition<'t> for RolloutEndDefinition<'t> {
 impl<'t> Definition<'t> for WindowDefinition {
     const MEMBERS: &'static [&'static str] = &["start", "end"];
 
-    fn member(&mut self, name: &'static str, value: &Node<'t>) -> Decoded {
+    fn member(&mut self, name: &'static str, value: &Node<'t>, _: &mut Budget) -> Decoded {
         match name {
             "start" => date(&mut self.start, value, name),
             _ => date(&mut self.end, value, name),
@@ -242,7 +261,7 @@ impl<'t> Definition<'t> for WindowDefinition {
     }
 }
 
-type Members<'n, 't> = &'n [(Text<'t>, Node<'t>)];
+type Members<'n, 't> = &'n [Member<'t>];
 
 /// The members of an object; `None` for null.
 pub(crate) fn members<'n, 't>(
@@ -276,31 +295,44 @@ pub(crate) fn known(name: &str, names: &[&'static str]) -> Option<&'static str> 
         .copied()
 }
 
+impl<'t, T: Definition<'t>> Definition<'t> for Box<T> {
+    const MEMBERS: &'static [&'static str] = T::MEMBERS;
+
+    fn member(&mut self, name: &'static str, value: &Node<'t>, budget: &mut Budget) -> Decoded {
+        T::member(self, name, value, budget)
+    }
+}
+
 /// Decodes into an optional object, merging with what is there already.
 fn optional<'t, T: Definition<'t>>(
     target: &mut Option<T>,
     node: &Node<'t>,
     member: &'static str,
+    budget: &mut Budget,
 ) -> Decoded {
     if *node == Node::Null {
         *target = None;
         return Ok(());
     }
-    target.get_or_insert_default().merge(node, member)
+    target.get_or_insert_default().merge(node, member, budget)
 }
 
 fn list<'t, T: Definition<'t>>(
     target: &mut Option<Vec<T>>,
     node: &Node<'t>,
     member: &'static str,
+    budget: &mut Budget,
 ) -> Decoded {
     match node {
         Node::Null => *target = None,
         Node::Array(elements) => {
+            budget
+                .spend_on::<T>(elements.len())
+                .map_err(|TooExpensive| wrong(member, "within the flag's budget: too expensive"))?;
             let list = target.get_or_insert_default();
             list.resize_with(elements.len(), T::default);
             for (entry, element) in list.iter_mut().zip(elements) {
-                entry.merge(element, member)?;
+                entry.merge(element, member, budget)?;
             }
         }
         _ => return Err(wrong(member, "an array")),
@@ -349,7 +381,8 @@ fn double(node: &Node<'_>, member: &'static str) -> Result<f64, DecodeError> {
     .ok_or(wrong(member, "a number within the range of a double"))
 }
 
-/// An object with free member names; repeated objects add and overwrite entries.
+/// An object with free member names; repeated objects add and overwrite entries. The entries stay
+/// in the order of the text until they are settled.
 fn map<'t, T>(
     target: &mut Option<Vec<(Text<'t>, T)>>,
     node: &Node<'t>,
@@ -361,30 +394,22 @@ fn map<'t, T>(
         return Ok(());
     };
     let entries = target.get_or_insert_default();
-    entries.reserve_exact(members.len());
+    if entries.is_empty() {
+        entries.reserve_exact(members.len());
+    }
     for (name, value) in members {
         entries.push((name.clone(), read(value, member)?));
     }
-    keep_last(entries, |(name, _)| name);
     Ok(())
 }
 
-/// An object with free member names, of which the last of repeated ones counts; `None` for null.
-pub(crate) fn object(
-    node: &Node<'_>,
-    member: &'static str,
-) -> Result<Option<serde_json::Map<String, Value>>, DecodeError> {
-    match members(node, member)? {
-        None => Ok(None),
-        Some(members) => to_map(members).map(Some).map_err(|_| overflow(member)),
+fn settle<T>(entries: &mut Option<Vec<(Text<'_>, T)>>) {
+    if let Some(entries) = entries {
+        keep_last(entries, |(name, _)| name);
     }
 }
 
-pub(crate) fn json(node: &Node<'_>, member: &'static str) -> Result<Value, DecodeError> {
-    node.to_value().map_err(|_| overflow(member))
-}
-
-fn compact(node: &Node<'_>, member: &'static str) -> Result<CompactJson, DecodeError> {
+pub(crate) fn compact(node: &Node<'_>, member: &'static str) -> Result<CompactJson, DecodeError> {
     CompactJson::from_node(node).map_err(|_| overflow(member))
 }
 
@@ -395,9 +420,11 @@ fn overflow(member: &'static str) -> DecodeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::configuration::json::MAX_NESTING;
 
     fn decode(text: &str) -> Result<FlagDefinition<'_>, DecodeError> {
-        FlagDefinition::decode(&Node::parse(text, 200).unwrap())
+        let node = Node::parse(text, MAX_NESTING).unwrap();
+        FlagDefinition::decode(&node, &mut Budget::new(text.len()))
     }
 
     #[test]

@@ -7,7 +7,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde_json::{Map, Number, Value};
+use serde_json::Number;
 
 /// One JSON value, borrowing from the text it was read from.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,10 +18,17 @@ pub(crate) enum Node<'t> {
     /// `None` is a number that does not fit a double, which is an error only where it is used.
     Number(Option<Number>),
     String(Cow<'t, str>),
-    Array(Vec<Node<'t>>),
+    // Boxed slices keep a node within 24 bytes; a list of digits has a node for two bytes of text.
+    Array(Box<[Node<'t>]>),
     /// Members in the order of the text, repeated names included.
-    Object(Vec<(Cow<'t, str>, Node<'t>)>),
+    Object(Box<[Member<'t>]>),
 }
+
+pub(crate) type Member<'t> = (Cow<'t, str>, Node<'t>);
+
+/// How deep a flag and the values in it may be nested. It is counted, because parts of the engine
+/// recurse; the official engine stops at 10,000.
+pub(crate) const MAX_NESTING: usize = 1_000;
 
 /// Why a text is not a JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +44,9 @@ impl fmt::Display for SyntaxError {
     }
 }
 
+/// What is wrong with a text that is nested too deeply.
+pub(crate) const TOO_DEEP: &str = "nested too deeply";
+
 /// A number in the text does not fit a double.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NumberOverflow;
@@ -49,32 +59,6 @@ impl<'t> Node<'t> {
         reader.end()?;
         Ok(node)
     }
-
-    /// The value; the last of repeated members counts.
-    pub(crate) fn to_value(&self) -> Result<Value, NumberOverflow> {
-        Ok(match self {
-            Self::Null => Value::Null,
-            Self::Bool(value) => Value::Bool(*value),
-            Self::Number(value) => Value::Number(value.clone().ok_or(NumberOverflow)?),
-            Self::String(value) => Value::String(value.as_ref().to_owned()),
-            Self::Array(elements) => {
-                let elements: Result<_, _> = elements.iter().map(Self::to_value).collect();
-                Value::Array(elements?)
-            }
-            Self::Object(members) => Value::Object(to_map(members)?),
-        })
-    }
-}
-
-/// The members as a map; the last of repeated ones counts.
-pub(crate) fn to_map(
-    members: &[(Cow<'_, str>, Node<'_>)],
-) -> Result<Map<String, Value>, NumberOverflow> {
-    let mut map = Map::new();
-    for (name, node) in members {
-        map.insert(name.as_ref().to_owned(), node.to_value()?);
-    }
-    Ok(map)
 }
 
 /// A double as a JSON number: whole values as integers, so that they print without a fraction.
@@ -92,13 +76,15 @@ pub(crate) fn number(value: f64) -> Option<Number> {
     }
 }
 
-/// The members of a top-level object: each name with the text of its value.
+/// Visits the members of a top-level object: each name with the text of its value.
 ///
 /// Values are delimited by brackets and quotes only, so that a malformed one
 /// does not hide those after it.
-pub(crate) fn members(text: &str) -> Result<Vec<(Cow<'_, str>, &str)>, SyntaxError> {
+pub(crate) fn for_each_member<'t>(
+    text: &'t str,
+    mut visit: impl FnMut(Cow<'t, str>, &'t str),
+) -> Result<(), SyntaxError> {
     let mut reader = Reader::new(text);
-    let mut members = Vec::new();
     reader.white_space();
     if reader.peek() != Some(b'{') {
         return Err(reader.error("expected an object of flags"));
@@ -107,11 +93,10 @@ pub(crate) fn members(text: &str) -> Result<Vec<(Cow<'_, str>, &str)>, SyntaxErr
         reader.white_space();
         let start = reader.at;
         reader.skip_extent()?;
-        members.push((name, text.get(start..reader.at).unwrap_or_default()));
+        visit(name, text.get(start..reader.at).unwrap_or_default());
         Ok(())
     })?;
-    reader.end()?;
-    Ok(members)
+    reader.end()
 }
 
 /// The text with every byte that is not UTF-8 replaced by U+FFFD, one for each byte.
@@ -135,6 +120,22 @@ pub(crate) fn utf8_lossy(mut bytes: &[u8]) -> Cow<'_, str> {
         }
     }
     Cow::Owned(text)
+}
+
+/// An array or an object whose end has not been read.
+enum Open<'t> {
+    Array(Vec<Node<'t>>),
+    /// The name is that of the member whose value comes next.
+    Object(Vec<Member<'t>>, Cow<'t, str>),
+}
+
+impl<'t> Open<'t> {
+    fn close(self) -> Node<'t> {
+        match self {
+            Self::Array(elements) => Node::Array(elements.into()),
+            Self::Object(members, _) => Node::Object(members.into()),
+        }
+    }
 }
 
 /// Reads a text from its beginning to its end.
@@ -186,27 +187,72 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// Reads a value that is nested at most `depth` deep, without recursion.
     pub(crate) fn value(&mut self, depth: usize) -> Result<Node<'t>, SyntaxError> {
+        let mut open = Vec::new();
+        loop {
+            self.white_space();
+            let mut node = match self.peek() {
+                Some(b'{' | b'[') if open.len() >= depth => {
+                    return Err(self.error(TOO_DEEP));
+                }
+                Some(b'{') => {
+                    self.at += 1;
+                    self.white_space();
+                    if !self.take_if(b'}') {
+                        open.push(Open::Object(Vec::new(), self.member_name()?));
+                        continue;
+                    }
+                    Node::Object(Box::default())
+                }
+                Some(b'[') => {
+                    self.at += 1;
+                    self.white_space();
+                    if !self.take_if(b']') {
+                        open.push(Open::Array(Vec::new()));
+                        continue;
+                    }
+                    Node::Array(Box::default())
+                }
+                _ => self.scalar()?,
+            };
+            // The value may be the last one of what it stands in, which then is a value, too.
+            loop {
+                let ended = match open.last_mut() {
+                    None => return Ok(node),
+                    Some(Open::Array(elements)) => {
+                        elements.push(node);
+                        self.ended(b']', "expected `,` or `]`")?
+                    }
+                    Some(Open::Object(members, name)) => {
+                        members.push((std::mem::take(name), node));
+                        let ended = self.ended(b'}', "expected `,` or `}`")?;
+                        if !ended {
+                            *name = self.member_name()?;
+                        }
+                        ended
+                    }
+                };
+                if !ended {
+                    break;
+                }
+                node = open.pop().map_or(Node::Null, Open::close);
+            }
+        }
+    }
+
+    /// Whether a sequence is over after a value; if not, its next value follows.
+    fn ended(&mut self, close: u8, expected: &'static str) -> Result<bool, SyntaxError> {
         self.white_space();
+        if self.take_if(close) {
+            return Ok(true);
+        }
+        self.expect(b',', expected)?;
+        Ok(false)
+    }
+
+    fn scalar(&mut self) -> Result<Node<'t>, SyntaxError> {
         match self.peek() {
-            Some(b'{') => {
-                let depth = self.deeper(depth)?;
-                let mut members = Vec::new();
-                self.members(|reader, name| {
-                    members.push((name, reader.value(depth)?));
-                    Ok(())
-                })?;
-                Ok(Node::Object(members))
-            }
-            Some(b'[') => {
-                let depth = self.deeper(depth)?;
-                let mut elements = Vec::new();
-                self.elements(|reader| {
-                    elements.push(reader.value(depth)?);
-                    Ok(())
-                })?;
-                Ok(Node::Array(elements))
-            }
             Some(b'"') => {
                 self.at += 1;
                 Ok(Node::String(self.string()?))
@@ -219,6 +265,15 @@ impl<'t> Reader<'t> {
         }
     }
 
+    fn member_name(&mut self) -> Result<Cow<'t, str>, SyntaxError> {
+        self.white_space();
+        self.expect(b'"', "expected a member name")?;
+        let name = self.string()?;
+        self.white_space();
+        self.expect(b':', "expected `:`")?;
+        Ok(name)
+    }
+
     fn word(&mut self, word: &str, node: Node<'t>) -> Result<Node<'t>, SyntaxError> {
         if self.rest().starts_with(word.as_bytes()) {
             self.at += word.len();
@@ -228,8 +283,9 @@ impl<'t> Reader<'t> {
         }
     }
 
+    #[cfg(feature = "file")]
     pub(crate) fn deeper(&self, depth: usize) -> Result<usize, SyntaxError> {
-        depth.checked_sub(1).ok_or(self.error("nested too deeply"))
+        depth.checked_sub(1).ok_or(self.error(TOO_DEEP))
     }
 
     /// Reads an object; `value` reads the value of each member.
@@ -238,16 +294,13 @@ impl<'t> Reader<'t> {
         mut value: impl FnMut(&mut Self, Cow<'t, str>) -> Result<(), SyntaxError>,
     ) -> Result<(), SyntaxError> {
         self.sequence(b'}', "expected `,` or `}`", |reader| {
-            reader.white_space();
-            reader.expect(b'"', "expected a member name")?;
-            let name = reader.string()?;
-            reader.white_space();
-            reader.expect(b':', "expected `:`")?;
+            let name = reader.member_name()?;
             value(reader, name)
         })
     }
 
     /// Reads an array; `value` reads each element.
+    #[cfg(feature = "file")]
     pub(crate) fn elements(
         &mut self,
         value: impl FnMut(&mut Self) -> Result<(), SyntaxError>,
@@ -268,11 +321,9 @@ impl<'t> Reader<'t> {
         }
         loop {
             item(self)?;
-            self.white_space();
-            if self.take_if(close) {
+            if self.ended(close, expected)? {
                 return Ok(());
             }
-            self.expect(b',', expected)?;
         }
     }
 
@@ -447,10 +498,14 @@ impl<'t> Reader<'t> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
+    use crate::configuration::compact_json::CompactJson;
 
     fn value(text: &str) -> Value {
-        Node::parse(text, 10).unwrap().to_value().unwrap()
+        let node = Node::parse(text, 10).unwrap();
+        CompactJson::from_node(&node).unwrap().to_value()
     }
 
     #[test]
@@ -477,7 +532,12 @@ mod tests {
     #[test]
     fn a_number_too_large_is_an_error_only_where_it_is_used() {
         let node = Node::parse("[1e400]", 10).unwrap();
-        assert_eq!(node.to_value(), Err(NumberOverflow));
+        assert_eq!(CompactJson::from_node(&node), Err(NumberOverflow));
+    }
+
+    #[test]
+    fn a_node_takes_three_words() {
+        assert_eq!(size_of::<Node<'_>>(), 3 * size_of::<usize>());
     }
 
     #[test]
@@ -503,12 +563,9 @@ mod tests {
     #[test]
     fn member_extents_survive_a_malformed_neighbor() {
         let text = r#" {"a" : {"x":tru}, "b":[1,"}"] , "c":1} "#;
-        let found = members(text).unwrap();
-        let found: Vec<_> = found
-            .iter()
-            .map(|(name, value)| (&**name, value.trim()))
-            .collect();
+        let mut found = Vec::new();
+        for_each_member(text, |name, value| found.push((name, value.trim()))).unwrap();
         let expected = [("a", "{\"x\":tru}"), ("b", "[1,\"}\"]"), ("c", "1")];
-        assert_eq!(found, expected);
+        assert_eq!(found, expected.map(|(name, value)| (name.into(), value)));
     }
 }

@@ -1,8 +1,8 @@
-//! Flag configurations as they are read: JSON, dates, size limits and the members of a flag.
+//! Flag configurations as they are read: JSON, dates, the members of a flag, and what these may cost.
 
+pub(crate) mod budget;
 pub(crate) mod compact_json;
 pub(crate) mod date;
 pub(crate) mod definition;
 pub(crate) mod json;
-pub(crate) mod limits;
 pub(crate) mod repeated;

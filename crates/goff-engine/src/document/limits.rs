@@ -1,17 +1,17 @@
-//! Size limits, checked by scanning bytes before anything is decoded
-//! (docs/engine-semantics.md 4; upstream checks them in the entry point of the
-//! compiled evaluation module).
+//! The size limits of the compiled evaluation module, checked by scanning bytes
+//! before anything is decoded (docs/engine-semantics.md 4; upstream checks them
+//! in the module's entry point). The relay proxy has no such limits.
 
-pub(crate) const MAX_INPUT_NESTING: usize = 128;
-pub(crate) const MAX_JSON_LOGIC_NESTING: usize = 256;
+pub(super) const MAX_INPUT_NESTING: usize = 128;
+const MAX_JSON_LOGIC_NESTING: usize = 256;
 const MAX_RULE_LANGUAGE_NESTING: usize = 64;
 const MAX_LIST_LENGTH: usize = 1000;
 const MAX_CONDITIONS: usize = 1000;
 const MAX_PATH_LENGTH: usize = 128;
 
-/// Checks the nesting of a JSON text that is `outer` levels deep in its document.
-pub(crate) fn check_input(text: &str, outer: usize) -> Result<(), String> {
-    if nesting(text, false) + outer <= MAX_INPUT_NESTING {
+/// Checks the nesting of a JSON text.
+pub(super) fn check_input(text: &str) -> Result<(), String> {
+    if nesting(text, false) <= MAX_INPUT_NESTING {
         return Ok(());
     }
     Err(format!(
@@ -20,7 +20,7 @@ pub(crate) fn check_input(text: &str, outer: usize) -> Result<(), String> {
 }
 
 /// Checks a query that has been trimmed.
-pub(crate) fn check_query(query: &str) -> Result<(), String> {
+pub(super) fn check_query(query: &str) -> Result<(), String> {
     let start = query.trim_start_matches([' ', '\t', '\n', '\r']);
     let json = start.starts_with(['{', '[']);
     let maximum = if json {
@@ -155,10 +155,9 @@ mod tests {
     #[test]
     fn input_nesting_counts_brackets_outside_strings() {
         let deep = |depth: usize| format!("{}\"{{[\\\"[\"{}", "[".repeat(depth), "]".repeat(depth));
-        assert_eq!(check_input(&deep(128), 0), Ok(()));
-        assert_eq!(check_input(&deep(127), 1), Ok(()));
+        assert_eq!(check_input(&deep(128)), Ok(()));
         let message = "input JSON exceeds the maximum nesting depth (128)";
-        assert_eq!(check_input(&deep(129), 0), Err(message.to_owned()));
+        assert_eq!(check_input(&deep(129)), Err(message.to_owned()));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The official JSON documents: one in, one out.
 
+mod limits;
 mod output;
 
 use std::sync::Arc;
@@ -11,12 +12,13 @@ use output::{output, rejection};
 use crate::{
     compiled::{body::Body, flag::Flag, interner::Interner},
     configuration::{
+        budget::Budget,
         date::Timestamp,
-        definition::{DecodeError, FlagDefinition, json, known, members, object, text},
+        definition::{DecodeError, FlagDefinition, compact, known, members, text},
         json::{Node, utf8_lossy},
-        limits,
     },
-    evaluate::flag_context::FlagContext,
+    evaluate::{evaluation::FlagError, flag_context::FlagContext},
+    query::trim,
 };
 
 /// Evaluates an input document of the official evaluation module and returns its
@@ -24,8 +26,10 @@ use crate::{
 ///
 /// The input has the members `flagKey`, `flag`, `evalContext` and
 /// `flagContext`. Every call decodes and compiles the flag, so this is for
-/// comparing engines, not for serving flags. If the input cannot be decoded,
-/// `errorDetails` differs from the official engine's.
+/// comparing engines, not for serving flags. It has the size limits of the
+/// official module (docs/engine-semantics.md 4), which flags that are served do
+/// not have. If the input cannot be decoded, `errorDetails` differs from the
+/// official engine's.
 ///
 /// ```
 /// use goff_engine::{Timestamp, evaluate_document};
@@ -59,13 +63,13 @@ struct Document {
 
 impl Document {
     fn decode(text: &str) -> Result<Self, String> {
-        limits::check_input(text, 0)?;
+        limits::check_input(text)?;
         let node =
             Node::parse(text, limits::MAX_INPUT_NESTING).map_err(|error| error.to_string())?;
-        Self::from_node(&node).map_err(|error| error.to_string())
+        Self::from_node(&node, Budget::new(text.len())).map_err(|error| error.to_string())
     }
 
-    fn from_node(node: &Node<'_>) -> Result<Self, DecodeError> {
+    fn from_node(node: &Node<'_>, mut budget: Budget) -> Result<Self, DecodeError> {
         let mut flag_key = None;
         let mut definition = FlagDefinition::default();
         let mut attributes = Map::new();
@@ -74,7 +78,7 @@ impl Document {
             match known(name, &["flagKey", "flag", "evalContext", "flagContext"]) {
                 Some("flagKey") if *value == Node::Null => {}
                 Some("flagKey") => text(&mut flag_key, value, "flagKey")?,
-                Some("flag") => definition.merge_flag(value)?,
+                Some("flag") => definition.merge_flag(value, &mut budget)?,
                 Some("evalContext") => match object(value, "evalContext")? {
                     None => attributes.clear(),
                     Some(members) => attributes.extend(members),
@@ -83,20 +87,48 @@ impl Document {
                 None => {}
             }
         }
-        let body = Body::compile(definition, &mut Interner::default());
+        definition.settle();
+        let body = check_queries(&definition)
+            .and_then(|()| Body::compile(definition, &mut Interner::default(), &mut budget));
         Ok(Self {
-            flag: Flag::new(&flag_key.unwrap_or_default(), "", Arc::new(body)),
+            flag: Flag::new(&flag_key.unwrap_or_default(), "", body.map(Arc::new)),
             attributes,
             flag_context,
         })
     }
 }
 
+/// Checks the size limits of all queries, including those of scheduled steps.
+fn check_queries(flag: &FlagDefinition<'_>) -> Result<(), FlagError> {
+    for query in flag.rules().filter_map(|rule| rule.query.as_deref()) {
+        limits::check_query(&trim(query)).map_err(FlagError::new)?;
+    }
+    flag.scheduled_rollout
+        .iter()
+        .flatten()
+        .try_for_each(check_queries)
+}
+
+/// An object with free member names, of which the last of repeated ones counts; `None` for null.
+fn object(
+    node: &Node<'_>,
+    member: &'static str,
+) -> Result<Option<Map<String, Value>>, DecodeError> {
+    let Some(members) = members(node, member)? else {
+        return Ok(None);
+    };
+    let mut map = Map::new();
+    for (name, value) in members {
+        map.insert(name.as_ref().to_owned(), compact(value, member)?.to_value());
+    }
+    Ok(Some(map))
+}
+
 fn decode_flag_context(context: &mut FlagContext, node: &Node<'_>) -> Result<(), DecodeError> {
     for (name, value) in members(node, "flagContext")?.unwrap_or_default() {
         match known(name, &["defaultSdkValue", "evaluationContextEnrichment"]) {
             Some("defaultSdkValue") => {
-                context.default_value = json(value, "defaultSdkValue")?;
+                context.default_value = compact(value, "defaultSdkValue")?.to_value();
             }
             Some(_) => match object(value, "evaluationContextEnrichment")? {
                 None => context.enrichment.clear(),

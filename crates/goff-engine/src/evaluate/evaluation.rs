@@ -1,10 +1,10 @@
 //! The result of an evaluation.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use crate::compiled::metadata::Metadata;
+use crate::{compiled::metadata::Metadata, configuration::budget::TooExpensive};
 
 /// The outcome of evaluating a flag, borrowed from the flag and the flag context
 /// (docs/engine-semantics.md 13; upstream
@@ -103,7 +103,7 @@ impl fmt::Display for Reason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
-    /// The flag's configuration cannot be read, or exceeds a size limit.
+    /// The flag's configuration cannot be read, or is too expensive to compile.
     ParseError,
     /// The flag needs a bucketing key and the context has none.
     TargetingKeyMissing,
@@ -233,7 +233,8 @@ impl std::error::Error for EvaluationError<'_> {}
 /// Why a flag's configuration was rejected: the text of its `PARSE_ERROR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagError {
-    message: Box<str>,
+    // Shared, so that flags of a set that have the same JSON share their error.
+    message: Arc<str>,
 }
 
 impl FlagError {
@@ -241,6 +242,14 @@ impl FlagError {
         Self {
             message: message.to_string().into(),
         }
+    }
+}
+
+impl From<TooExpensive> for FlagError {
+    fn from(_: TooExpensive) -> Self {
+        Self::new(
+            "too expensive: the flag would take far more memory or work than its text justifies; use fewer scheduled steps or fewer rules in them",
+        )
     }
 }
 

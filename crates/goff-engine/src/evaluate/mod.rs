@@ -7,3 +7,4 @@ pub(crate) mod flag_context;
 pub(crate) mod operand;
 pub(crate) mod pipeline;
 pub(crate) mod scope;
+pub(crate) mod work;

@@ -19,6 +19,7 @@ use crate::{
         flag_context::FlagContext,
         operand::{Fetched, Operand},
         scope::{Scope, Slots, Unreadable},
+        work::Work,
     },
 };
 
@@ -282,10 +283,11 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
             scope: self.scope,
             names: &self.body.names,
             cells,
+            work: Work::default(),
         };
-        for rule in &state.rules {
+        for rule in &*state.rules {
             check_key(&rule.serving, key)?;
-            if !rule.disabled && rule.query.matches(&slots)? {
+            if !rule.disabled && rule.query.matches(&slots)? && !slots.work.is_exhausted() {
                 return self.serve(&rule.serving, key);
             }
         }

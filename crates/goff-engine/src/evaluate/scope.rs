@@ -1,12 +1,14 @@
 //! What queries can see: attributes, enrichment, and three names that are always visible.
 
-use std::cell::OnceCell;
+use std::{cell::OnceCell, collections::hash_map::RandomState, hash::BuildHasher};
 
+use hashbrown::HashTable;
 use serde_json::{Map, Value};
 
 use crate::evaluate::{
     attributes::{Attributes, TARGETING_KEY},
     operand::{Fetched, Operand},
+    work::Work,
 };
 
 /// The context of one evaluation.
@@ -62,13 +64,13 @@ impl<'a, A: Attributes + ?Sized> Scope<'a, A> {
 const ANONYMOUS: &str = "anonymous";
 
 /// A top-level name that a query mentions.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Name {
     kind: NameKind,
     text: Box<str>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum NameKind {
     Attribute,
     TargetingKey,
@@ -99,25 +101,39 @@ impl Name {
 
 /// Index of a name among those of a flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot(u16);
+pub(crate) struct Slot(u32);
 
 /// Collects the names that the queries of a flag mention, each once.
+///
+/// The hashes are seeded at random, because the flag's author chooses the names.
 #[derive(Debug, Default)]
 pub(crate) struct NameTable {
     names: Vec<Name>,
-    by_text: hashbrown::HashMap<Box<str>, u16, foldhash::fast::FixedState>,
+    by_text: HashTable<u32>,
+    hasher: RandomState,
 }
 
 impl NameTable {
-    /// The slot of a name; `None` if a flag mentions more than 65,536 of them.
-    pub(crate) fn slot(&mut self, text: &str) -> Option<Slot> {
-        if let Some(index) = self.by_text.get(text) {
-            return Some(Slot(*index));
+    pub(crate) fn slot(&mut self, text: &str) -> Slot {
+        let Self {
+            names,
+            by_text,
+            hasher,
+        } = self;
+        let text_of = |index: &u32| names.get(*index as usize).map_or("", Name::text);
+        let hash = hasher.hash_one(text);
+        let entry = by_text.entry(
+            hash,
+            |index| text_of(index) == text,
+            |index| hasher.hash_one(text_of(index)),
+        );
+        // The text of a flag would exceed 4 GiB before the number exceeds 32 bits.
+        let next = u32::try_from(names.len()).unwrap_or(u32::MAX);
+        let index = *entry.or_insert(next).get();
+        if index == next {
+            names.push(Name::new(text));
         }
-        let index = u16::try_from(self.names.len()).ok()?;
-        self.names.push(Name::new(text));
-        self.by_text.insert(text.into(), index);
-        Some(Slot(index))
+        Slot(index)
     }
 
     pub(crate) fn finish(self) -> Vec<Name> {
@@ -132,6 +148,7 @@ pub(crate) struct Slots<'s, 'a, A: ?Sized> {
     pub(crate) names: &'s [Name],
     /// One for each name.
     pub(crate) cells: &'s [OnceCell<Fetched<'a>>],
+    pub(crate) work: Work,
 }
 
 /// An attribute that was read has no JSON form.
@@ -141,7 +158,7 @@ pub(crate) struct Unreadable(pub(crate) Box<str>);
 impl<'s, 'a: 's, A: Attributes + ?Sized> Slots<'s, 'a, A> {
     #[inline]
     pub(crate) fn get(&self, slot: Slot) -> Result<Operand<'s>, Unreadable> {
-        let index = usize::from(slot.0);
+        let index = slot.0 as usize;
         let (Some(cell), Some(name)) = (self.cells.get(index), self.names.get(index)) else {
             return Ok(Operand::Null);
         };
@@ -151,6 +168,6 @@ impl<'s, 'a: 's, A: Attributes + ?Sized> Slots<'s, 'a, A> {
     }
 
     pub(crate) fn name(&self, slot: Slot) -> &'s str {
-        self.names.get(usize::from(slot.0)).map_or("", Name::text)
+        self.names.get(slot.0 as usize).map_or("", Name::text)
     }
 }

@@ -13,7 +13,7 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     compiled::{body::Body, flag::Flag, flag_set::FlagSet, interner::Interner},
-    configuration::{definition::FlagDefinition, limits},
+    configuration::{budget::SharedBudget, definition::FlagDefinition},
     evaluate::evaluation::FlagError,
     validation,
 };
@@ -106,6 +106,7 @@ impl FlagFile {
         };
         let mut flags = FlagSet::default();
         let mut problems = Vec::new();
+        let mut shared = SharedBudget::default();
         for (key, mut flag) in tree.into_flags()? {
             if format == FlagFileFormat::Yaml {
                 scalars::settle(&mut flag);
@@ -117,7 +118,8 @@ impl FlagFile {
             };
             let node = flag.to_node();
             let json = served::to_json(&flag);
-            let body = match FlagDefinition::decode(&node) {
+            let mut budget = shared.flag(json.len());
+            let body = match FlagDefinition::decode(&node, &mut budget) {
                 Err(error) => {
                     problems.push(problem(flag.member(error.member), error.to_string()));
                     Err(FlagError::new(error))
@@ -126,16 +128,15 @@ impl FlagFile {
                     if let Err(invalid) = validation::flag(&definition) {
                         problems.push(problem(flag.locate(&invalid.path), invalid.message));
                     }
-                    let body = limits::check_input(&json, 1)
-                        .map_err(FlagError::new)
-                        .and_then(|()| Body::compile(definition, &mut Interner::default()));
-                    if let Err(error) = &body {
-                        problems.push(problem(flag.position, error.to_string()));
+                    let body = Body::compile(definition, &mut Interner::default(), &mut budget);
+                    match &body {
+                        Ok(_) => shared.settle(&budget),
+                        Err(error) => problems.push(problem(flag.position, error.to_string())),
                     }
-                    body
+                    body.map(Arc::new)
                 }
             };
-            flags.insert(Flag::new(&key, &json, Arc::new(body)));
+            flags.insert(Flag::new(&key, &json, body));
         }
         Ok(Self { flags, problems })
     }

@@ -260,6 +260,16 @@ fn validation_uses_the_servers_words() {
 {OK,"targeting":[{"variation":"A","query":"x co 1"}]} => invalid query: `x co 1` cannot be evaluated
 {OK,"targeting":[{"variation":"A","query":"(x eq 1"}]} =>
 {OK,"targeting":[{"variation":"A","query":"   "}]} => invalid query: `   ` cannot be evaluated
+{OK,"targeting":[{"variation":"A","query":"a = 1"}]} => invalid query: `a = 1` cannot be evaluated
+{OK,"targeting":[{"variation":"A","query":"a := 1"}]} => invalid query: `a := 1` cannot be evaluated
+{OK,"targeting":[{"variation":"A","query":"a is 1"}]} => invalid query: `a is 1` cannot be evaluated
+{OK,"targeting":[{"variation":"A","query":"a like \"x\""}]} => invalid query: `a like "x"` cannot be evaluated
+{OK,"targeting":[{"variation":"A","query":"a b"}]} => invalid query: `a b` cannot be evaluated
+{OK,"targeting":[{"variation":"A","query":"true"}]} => invalid query: `true` cannot be evaluated
+{OK,"targeting":[{"variation":"A","query":"{\"==\":"}]} => invalid query: `{"==":` cannot be evaluated
+{OK,"targeting":[{"variation":"A","query":"[]"}]} => invalid query: `[]` cannot be evaluated
+{OK,"targeting":[{"variation":"A","query":"a eq 1 AND b"}]} =>
+{OK,"targeting":[{"variation":"A","query":"{\"==\":[\"a\n b\",1]}"}]} => invalid jsonlogic query
 {OK,"targeting":[{"name":"r","variation":"A","query":"x eq 1"},{"name":"r","variation":"A","query":"x eq 1"}]} => duplicated rule name: r
 {OK,"disable":"yes"} => member `disable` is not a boolean"#;
     let ok = r#""variations":{"A":1,"B":2},"defaultRule":{"variation":"A"}"#;

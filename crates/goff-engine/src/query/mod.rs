@@ -8,7 +8,10 @@ mod truncation;
 use std::borrow::Cow;
 
 use crate::{
-    configuration::{compact_json::CompactJson, json::Node, limits},
+    configuration::{
+        compact_json::CompactJson,
+        json::{Node, TOO_DEEP},
+    },
     evaluate::{
         attributes::Attributes,
         scope::{NameTable, Slots, Unreadable},
@@ -34,13 +37,15 @@ impl Query {
         if trimmed.is_empty() {
             return Self::Always;
         }
-        match Node::parse(trimmed, limits::MAX_JSON_LOGIC_NESTING + 1) {
+        match Node::parse(trimmed, MAX_JSON_NESTING) {
             Ok(Node::Null) => return Self::Never,
             Ok(rule @ Node::Object(_)) => {
-                if let Ok(rule) = CompactJson::from_node(&rule) {
-                    return Self::JsonLogic(json_logic::JsonLogic::compile(rule, names));
+                if let Ok(compact) = CompactJson::from_node(&rule) {
+                    drop(rule);
+                    return Self::JsonLogic(json_logic::JsonLogic::compile(compact, names));
                 }
             }
+            Err(error) if error.what == TOO_DEEP => return Self::Never,
             _ => {}
         }
         rule_language::compile(trimmed, names).map_or(Self::Never, Self::RuleLanguage)
@@ -60,6 +65,9 @@ impl Query {
         }
     }
 }
+
+/// How deep a JSONLogic rule may be nested. Its evaluation counts as deep.
+const MAX_JSON_NESTING: usize = 512;
 
 /// Removes leading spaces from each line and joins the lines with nothing in between
 /// (docs/engine-semantics.md 16.1; upstream `modules/core/utils/str_trim.go`).

@@ -1,10 +1,13 @@
 //! The check of JSONLogic rules that the server makes when it loads flags.
 
-use crate::configuration::{compact_json::CompactJson, json::Node, limits};
+use crate::configuration::{
+    compact_json::CompactJson,
+    json::{MAX_NESTING, Node},
+};
 
 /// Whether a simple walk over a rule finds known operators only.
 pub(super) fn is_valid(rule: &str) -> bool {
-    Node::parse(rule, limits::MAX_JSON_LOGIC_NESTING + 1)
+    Node::parse(rule, MAX_NESTING)
         .ok()
         .and_then(|node| CompactJson::from_node(&node).ok())
         .is_some_and(|rule| has_known_operators(&rule))

@@ -8,12 +8,12 @@ use std::{borrow::Cow, collections::HashSet, convert::Infallible, fmt, mem::disc
 
 use crate::{
     configuration::{
+        budget::Budget,
         compact_json::CompactJson,
         definition::{DecodeError, FlagDefinition, RolloutEndDefinition, RuleDefinition},
-        json::Node,
-        limits,
+        json::{MAX_NESTING, Node},
     },
-    evaluate::{operand::Operand, scope::NameTable},
+    evaluate::{operand::Operand, scope::NameTable, work::Work},
     query::{
         Query,
         rule_language::{Program, program::End},
@@ -103,11 +103,14 @@ fn invalid(message: impl Into<String>, path: impl Into<Vec<Step>>) -> Checked {
 
 /// Reads the JSON of a flag and checks it.
 pub(crate) fn json(json: &str) -> Checked {
-    let node = Node::parse(json, limits::MAX_INPUT_NESTING).map_err(|error| InvalidFlag {
+    let node = Node::parse(json, MAX_NESTING).map_err(|error| InvalidFlag {
         message: error.to_string(),
         path: Vec::new(),
     })?;
-    flag(&FlagDefinition::decode(&node)?)
+    flag(&FlagDefinition::decode(
+        &node,
+        &mut Budget::new(json.len()),
+    )?)
 }
 
 /// Checks a flag, in the server's order.
@@ -232,7 +235,7 @@ fn query(query: &str) -> Result<(), String> {
     let trimmed = trim(query);
     let is_valid = match Query::compile(&trimmed, &mut NameTable::default()) {
         Query::RuleLanguage(program) => !ends_in_error(&program),
-        Query::JsonLogic(_) if json_logic::is_valid(&trimmed) => true,
+        Query::JsonLogic(_) if json_logic::is_valid(query) => true,
         Query::JsonLogic(_) => return Err("invalid jsonlogic query".to_owned()),
         // JSON's null, unlike a query that is too deep for the parser.
         Query::Never => &*trimmed == "null",
@@ -245,9 +248,12 @@ fn query(query: &str) -> Result<(), String> {
     }
 }
 
-/// Whether a program ends in an error if no attribute is there.
+/// Whether nothing of a query was recognized, or its evaluation ends in an error if no attribute is
+/// there.
 fn ends_in_error(program: &Program) -> bool {
-    program.walk(|condition| Ok::<_, Infallible>(condition.holds(Operand::Null))) == Ok(End::Error)
+    let work = Work::default();
+    let end = program.walk(|condition| Ok::<_, Infallible>(condition.holds(Operand::Null, &work)));
+    !program.is_recognized() || end == Ok(End::Error)
 }
 
 #[cfg(test)]

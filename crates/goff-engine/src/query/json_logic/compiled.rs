@@ -10,6 +10,7 @@ use crate::{
         attributes::Attributes,
         operand::Operand,
         scope::{NameTable, Slot, Slots, Unreadable},
+        work::Work,
     },
     query::stop::Stop,
 };
@@ -87,11 +88,11 @@ impl Expression {
             }
             ("in", CompactJson::List(list)) => match &**list {
                 [needle, CompactJson::List(elements)] => {
-                    let elements = elements
-                        .iter()
-                        .map(Scalar::compile)
-                        .collect::<Option<_>>()?;
-                    Some(Self::In(Term::compile(needle, names)?, elements))
+                    let mut scalars = Vec::with_capacity(elements.len());
+                    for element in elements {
+                        scalars.push(Scalar::compile(element)?);
+                    }
+                    Some(Self::In(Term::compile(needle, names)?, scalars.into()))
                 }
                 [needle, hay @ CompactJson::Text(_)] => {
                     Self::pair(needle, hay, names).map(Self::Within)
@@ -127,7 +128,11 @@ impl Expression {
     }
 
     fn several(list: &[CompactJson], names: &mut NameTable) -> Option<Box<[Self]>> {
-        list.iter().map(|rule| Self::compile(rule, names)).collect()
+        let mut several = Vec::with_capacity(list.len());
+        for rule in list {
+            several.push(Self::compile(rule, names)?);
+        }
+        Some(several.into())
     }
 
     #[inline]
@@ -159,6 +164,8 @@ impl Expression {
             Self::Not(inner) => !inner.holds(slots)?,
             Self::Compare(comparison, pair) => {
                 let (left, right) = values_of(pair, slots)?;
+                spend_on(left, &slots.work)?;
+                spend_on(right, &slots.work)?;
                 let (left, right) = (left.into(), right.into());
                 match comparison {
                     Comparison::Equal => loosely_equal(left, right),
@@ -173,7 +180,10 @@ impl Expression {
             }
             Self::In(needle, elements) => contained(needle.value(slots)?, elements)?,
             Self::Within(pair) => match values_of(pair, slots)? {
-                (Operand::Str(needle), Operand::Str(hay)) => hay.contains(needle),
+                (Operand::Str(needle), hay @ Operand::Str(text)) => {
+                    spend_on(hay, &slots.work)?;
+                    text.contains(needle)
+                }
                 _ => return Err(Stop::Abort),
             },
         })
@@ -209,7 +219,7 @@ impl Term {
             _ => return None,
         };
         let mut segments = path.split('.').filter(|segment| !segment.is_empty());
-        let root = names.slot(segments.next()?)?;
+        let root = names.slot(segments.next()?);
         let segments: Box<[Box<str>]> = segments.map(Box::from).collect();
         if segments.is_empty() && default == Scalar::Null {
             return Some(Self::Variable(root));
@@ -276,6 +286,15 @@ impl Scalar {
             Self::Number(value) => Operand::Float(*value),
             Self::Text(text) => Operand::Str(text),
         }
+    }
+}
+
+/// Counts the reading of a text.
+#[inline]
+fn spend_on(operand: Operand<'_>, work: &Work) -> Result<(), Stop> {
+    match operand {
+        Operand::Str(text) if !work.spend_on(text) => Err(Stop::Abort),
+        _ => Ok(()),
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
         attributes::Attributes,
         operand::Fetched,
         scope::{Name, Scope, Unreadable},
+        work::{STEP, Work},
     },
     query::stop::Stop,
 };
@@ -38,23 +39,22 @@ pub(super) struct Interpreter<'e, 'v> {
     /// Attributes that the context creates for each read, cached after the first.
     made: RefCell<Vec<(Box<str>, Value<'v>)>>,
     steps_left: Cell<usize>,
+    /// What the evaluation may still do.
+    work: &'e Work,
     depth: Cell<usize>,
 }
 
-/// The most steps of one evaluation: evaluated nodes, visited elements, and blocks of text.
+/// The most steps of one rule: evaluated nodes, visited elements, and blocks of text.
 ///
-/// The official engine has no such limit. It keeps an evaluation well under
-/// 10 ms; a rule that exceeds it matches no context.
+/// The official engine has no such limit. It keeps a rule well under 10 ms; one
+/// that exceeds it matches no context.
 pub(super) const MAX_STEPS: usize = 60_000;
-
-/// Bytes of text that cost one step.
-const BLOCK: usize = 32;
 
 /// Deepest nesting of evaluations; rules alone reach half of it at most.
 const MAX_DEPTH: usize = 512;
 
 impl<'e, 'v> Interpreter<'e, 'v> {
-    pub(super) fn new<A: Attributes + ?Sized>(scope: &'e Scope<'v, A>) -> Self
+    pub(super) fn new<A: Attributes + ?Sized>(scope: &'e Scope<'v, A>, work: &'e Work) -> Self
     where
         'v: 'e,
     {
@@ -63,6 +63,7 @@ impl<'e, 'v> Interpreter<'e, 'v> {
             whole: OnceCell::new(),
             made: RefCell::new(Vec::new()),
             steps_left: Cell::new(MAX_STEPS),
+            work,
             depth: Cell::new(0),
         }
     }
@@ -79,11 +80,15 @@ impl<'e, 'v> Interpreter<'e, 'v> {
             .checked_sub(steps)
             .ok_or(Stop::Abort)?;
         self.steps_left.set(left);
-        Ok(())
+        if self.work.spend(steps.saturating_mul(STEP)) {
+            Ok(())
+        } else {
+            Err(Stop::Abort)
+        }
     }
 
     pub(super) fn spend_text(&self, bytes: usize) -> Result<(), Stop> {
-        self.spend(bytes / BLOCK)
+        self.spend(bytes / STEP)
     }
 
     pub(super) fn evaluate(&self, value: &Value<'v>, data: &Data<'v>) -> Outcome<'v> {
@@ -180,6 +185,7 @@ impl<'e, 'v> Interpreter<'e, 'v> {
     }
 
     fn attribute(&self, name: &str) -> Outcome<'v> {
+        self.spend(self.made.borrow().len() / STEP)?;
         if let Some((_, value)) = self.made.borrow().iter().find(|(made, _)| **made == *name) {
             return Ok(value.clone());
         }

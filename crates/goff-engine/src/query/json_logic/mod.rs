@@ -14,6 +14,8 @@ mod number;
 mod operators;
 mod value;
 
+use std::sync::Arc;
+
 use crate::{
     configuration::compact_json::CompactJson,
     evaluate::{
@@ -25,18 +27,18 @@ use crate::{
 use compiled::Expression;
 use interpreter::Interpreter;
 
-/// A JSONLogic rule, ready to be evaluated.
+/// A JSONLogic rule, ready to be evaluated. The states of a flag share it.
 #[derive(Clone, Debug)]
 pub(crate) enum JsonLogic {
-    Compiled(Box<Expression>),
-    Interpreted(Box<CompactJson>),
+    Compiled(Arc<Expression>),
+    Interpreted(Arc<CompactJson>),
 }
 
 impl JsonLogic {
     pub(crate) fn compile(rule: CompactJson, names: &mut NameTable) -> Self {
         match Expression::compile(&rule, names) {
-            Some(expression) => Self::Compiled(Box::new(expression)),
-            None => Self::Interpreted(Box::new(rule)),
+            Some(expression) => Self::Compiled(Arc::new(expression)),
+            None => Self::Interpreted(Arc::new(rule)),
         }
     }
 
@@ -47,7 +49,7 @@ impl JsonLogic {
     ) -> Result<bool, Unreadable> {
         match self {
             Self::Compiled(expression) => expression.matches(slots),
-            Self::Interpreted(rule) => Interpreter::new(&slots.scope).matches(rule),
+            Self::Interpreted(rule) => Interpreter::new(&slots.scope, &slots.work).matches(rule),
         }
     }
 }

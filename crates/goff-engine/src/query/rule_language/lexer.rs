@@ -47,26 +47,41 @@ pub(super) struct Token<'q> {
     pub(super) text: &'q str,
 }
 
-/// Splits a query into tokens; text that belongs to no token is dropped.
-pub(super) fn tokens(query: &str) -> Vec<Token<'_>> {
-    let mut tokens = Vec::new();
-    let mut rest = query;
-    while !rest.is_empty() {
-        let (kind, length) = match token(rest.as_bytes()) {
-            Scan::Token(kind, length) => (Some(kind), length),
-            Scan::Dropped(length) => (None, length),
-        };
-        // The character that does not fit is dropped with what was read before it.
-        let length = (length..rest.len())
-            .find(|at| rest.is_char_boundary(*at))
-            .unwrap_or(rest.len());
-        let (text, after) = rest.split_at(length);
-        if let Some(kind) = kind {
-            tokens.push(Token { kind, text });
-        }
-        rest = after;
+/// The tokens of a query, read one by one: the list of all of them would take many times the
+/// memory of the query.
+#[derive(Clone, Debug)]
+pub(super) struct Tokens<'q> {
+    rest: &'q str,
+}
+
+impl<'q> Tokens<'q> {
+    pub(super) fn of(query: &'q str) -> Self {
+        Self { rest: query }
     }
-    tokens
+}
+
+impl<'q> Iterator for Tokens<'q> {
+    type Item = Token<'q>;
+
+    /// The next token; text that belongs to no token is dropped.
+    fn next(&mut self) -> Option<Token<'q>> {
+        while !self.rest.is_empty() {
+            let (kind, length) = match token(self.rest.as_bytes()) {
+                Scan::Token(kind, length) => (Some(kind), length),
+                Scan::Dropped(length) => (None, length),
+            };
+            // The character that does not fit is dropped with what was read before it.
+            let length = (length..self.rest.len())
+                .find(|at| self.rest.is_char_boundary(*at))
+                .unwrap_or(self.rest.len());
+            let (text, after) = self.rest.split_at(length);
+            self.rest = after;
+            if let Some(kind) = kind {
+                return Some(Token { kind, text });
+            }
+        }
+        None
+    }
 }
 
 enum Scan {
@@ -261,7 +276,7 @@ mod tests {
     use super::*;
 
     fn lex(query: &str) -> Vec<&str> {
-        tokens(query).into_iter().map(|token| token.text).collect()
+        Tokens::of(query).map(|token| token.text).collect()
     }
 
     #[test]
@@ -291,8 +306,7 @@ mod tests {
     #[test]
     fn keywords_are_spelled_as_listed() {
         let kinds = |query| {
-            tokens(query)
-                .iter()
+            Tokens::of(query)
                 .map(|token| token.kind)
                 .collect::<Vec<_>>()
         };

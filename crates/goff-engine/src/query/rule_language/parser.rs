@@ -5,7 +5,7 @@
 //! (docs/engine-semantics.md 17.6).
 
 use super::{
-    lexer::{Kind, Operator, Token, tokens},
+    lexer::{Kind, Operator, Token, Tokens},
     literal::Literal,
 };
 
@@ -32,12 +32,13 @@ pub(super) enum Node<'q> {
         right: usize,
     },
     Present {
-        path: Vec<&'q str>,
+        path: Box<[&'q str]>,
     },
+    // Boxed, because a query has many nodes, and most of them are smaller.
     Comparison {
-        path: Vec<&'q str>,
+        path: Box<[&'q str]>,
         operator: Operator,
-        literal: Literal<'q>,
+        literal: Box<Literal<'q>>,
     },
 }
 
@@ -51,9 +52,10 @@ pub(super) struct TooDeep;
 pub(super) const MAX_DEPTH: usize = 1000;
 
 pub(super) fn parse(query: &str) -> Result<Tree<'_>, TooDeep> {
+    let mut tokens = Tokens::of(query);
     let mut parser = Parser {
-        tokens: tokens(query),
-        at: 0,
+        ahead: [tokens.next(), tokens.next()],
+        tokens,
         recovering: false,
         open: Vec::new(),
         nodes: Vec::new(),
@@ -80,20 +82,31 @@ enum Rule {
     Tail,
 }
 
-/// The tokens taken so far for the node that is being parsed.
+/// What matters of the tokens taken so far for the node that is being parsed.
 #[derive(Debug, Default)]
 struct Taken<'q> {
     not: bool,
-    /// Remembered for values only.
-    tokens: Option<Vec<Token<'q>>>,
+    value: Value<'q>,
+}
+
+#[derive(Debug, Default)]
+enum Value<'q> {
+    #[default]
+    None,
+    /// The text of all tokens.
+    Integer(String),
+    /// The text of the first token of a kind.
+    Element(Kind, Option<&'q str>),
 }
 
 /// The innermost rule cannot continue.
 struct Fail;
 
 struct Parser<'q> {
-    tokens: Vec<Token<'q>>,
-    at: usize,
+    /// The next two tokens.
+    ahead: [Option<Token<'q>>; 2],
+    /// Those after them.
+    tokens: Tokens<'q>,
     recovering: bool,
     open: Vec<Rule>,
     nodes: Vec<Node<'q>>,
@@ -102,35 +115,42 @@ struct Parser<'q> {
 }
 
 impl<'q> Parser<'q> {
-    fn look(&self, ahead: usize) -> Kind {
-        self.tokens
-            .get(self.at + ahead - 1)
-            .map_or(Kind::End, |token| token.kind)
+    /// The kind of the next token.
+    fn look(&self) -> Kind {
+        self.ahead[0].map_or(Kind::End, |token| token.kind)
+    }
+
+    /// The kind of the token after the next one.
+    fn look_further(&self) -> Kind {
+        self.ahead[1].map_or(Kind::End, |token| token.kind)
     }
 
     fn take(&mut self) -> Option<Token<'q>> {
-        let token = *self.tokens.get(self.at)?;
-        self.at += 1;
+        let token = self.ahead[0]?;
+        self.ahead = [self.ahead[1], self.tokens.next()];
         self.taken.not |= token.kind == Kind::Not;
-        if let Some(tokens) = &mut self.taken.tokens {
-            tokens.push(token);
+        match &mut self.taken.value {
+            Value::Integer(text) => text.push_str(token.text),
+            Value::Element(kind, text) if *kind == token.kind => {
+                text.get_or_insert(token.text);
+            }
+            Value::Element(..) | Value::None => {}
         }
         Some(token)
     }
 
     /// Takes a token of the wanted kind. Drops or invents one token if that repairs the query.
     fn expect(&mut self, wanted: Kind, after: impl Fn(&Self, Kind) -> bool) -> Result<(), Fail> {
-        if self.look(1) == wanted {
+        if self.look() == wanted {
             self.recovering = false;
             self.take();
-        } else if self.look(2) == wanted {
+        } else if self.look_further() == wanted {
             self.take();
             self.recovering = false;
             self.take();
-        } else if after(self, self.look(1)) {
-            if let Some(tokens) = &mut self.taken.tokens {
-                let (kind, text) = (wanted, "<missing>");
-                tokens.push(Token { kind, text });
+        } else if after(self, self.look()) {
+            if let Value::Integer(text) = &mut self.taken.value {
+                text.push_str("<missing>");
             }
             self.recovering = true;
         } else {
@@ -141,9 +161,9 @@ impl<'q> Parser<'q> {
 
     /// Ensures that the next token can start the next part; drops one token if that helps.
     fn sync(&mut self, start: impl Fn(Kind) -> bool) -> Result<(), Fail> {
-        if self.recovering || start(self.look(1)) {
+        if self.recovering || start(self.look()) {
             Ok(())
-        } else if start(self.look(2)) {
+        } else if start(self.look_further()) {
             self.take();
             self.recovering = false;
             Ok(())
@@ -159,7 +179,7 @@ impl<'q> Parser<'q> {
         let close = is_open(Rule::Inner);
         let space = close || is_open(Rule::Right) || is_open(Rule::Value);
         loop {
-            match self.look(1) {
+            match self.look() {
                 Kind::End => break,
                 Kind::Close if close => break,
                 Kind::Space if space => break,
@@ -213,7 +233,7 @@ impl<'q> Parser<'q> {
         if self.sync(is_first).is_err() {
             return Ok((self.node(Node::Unknown), Err(Fail)));
         }
-        match self.look(1) {
+        match self.look() {
             Kind::Not | Kind::Space | Kind::Open => self.group(),
             Kind::Name => Ok(self.condition()),
             _ => Ok((self.node(Node::Unknown), Err(Fail))),
@@ -242,22 +262,22 @@ impl<'q> Parser<'q> {
 
     fn open_group(&mut self) -> Result<(), Fail> {
         self.sync(|kind| matches!(kind, Kind::Not | Kind::Space | Kind::Open))?;
-        if self.look(1) == Kind::Not {
+        if self.look() == Kind::Not {
             self.matched();
         }
         self.sync(|kind| matches!(kind, Kind::Space | Kind::Open))?;
-        if self.look(1) == Kind::Space {
+        if self.look() == Kind::Space {
             self.matched();
         }
         self.expect(Kind::Open, |_, kind| is_first(kind))?;
         // A failure is ignored, because the code below checks the tokens again.
         let _ignored = self.sync(is_first);
-        if self.look(1) == Kind::Space {
-            if !is_first(self.look(2)) {
+        if self.look() == Kind::Space {
+            if !is_first(self.look_further()) {
                 return Err(Fail);
             }
             self.matched();
-        } else if !is_first(self.look(1)) {
+        } else if !is_first(self.look()) {
             return Err(Fail);
         }
         Ok(())
@@ -265,7 +285,7 @@ impl<'q> Parser<'q> {
 
     fn close_group(&mut self) -> Result<(), Fail> {
         self.sync(|kind| matches!(kind, Kind::Space | Kind::Close))?;
-        if self.look(1) == Kind::Space {
+        if self.look() == Kind::Space {
             self.matched();
         }
         self.expect(Kind::Close, |parser, kind| {
@@ -279,22 +299,40 @@ impl<'q> Parser<'q> {
         self.take()
     }
 
-    fn condition(&mut self) -> (usize, Result<(), Fail>) {
-        let mut ahead = 1;
-        while self.look(ahead + 1) == Kind::Dot && self.look(ahead + 2) == Kind::Name {
-            ahead += 2;
+    /// Looks ahead: how many segments the path of a condition has, and the operator; no operator if
+    /// it tests for presence.
+    fn path_and_operator(&self) -> Option<(usize, Option<Operator>)> {
+        let ahead = self.ahead.into_iter().flatten();
+        let mut kinds = ahead.chain(self.tokens.clone()).map(|token| token.kind);
+        let mut segments = 0;
+        while kinds.next()? == Kind::Name {
+            segments += 1;
+            match kinds.next()? {
+                Kind::Dot => {}
+                Kind::Space => {
+                    return match kinds.next()? {
+                        Kind::Present => Some((segments, None)),
+                        Kind::Operator(operator) => Some((segments, Some(operator))),
+                        _ => None,
+                    };
+                }
+                _ => return None,
+            }
         }
-        let operator = match (self.look(ahead + 1), self.look(ahead + 2)) {
-            (Kind::Space, Kind::Present) => None,
-            (Kind::Space, Kind::Operator(operator)) => Some(operator),
-            _ => return (self.node(Node::Unknown), Err(Fail)),
+        None
+    }
+
+    fn condition(&mut self) -> (usize, Result<(), Fail>) {
+        let Some((segments, operator)) = self.path_and_operator() else {
+            return (self.node(Node::Unknown), Err(Fail));
         };
-        let mut path = Vec::with_capacity(ahead.div_ceil(2));
-        for _ in 0..ahead {
+        let mut path = Vec::with_capacity(segments);
+        while path.len() < segments {
             if let Some(token) = self.matched().filter(|token| token.kind == Kind::Name) {
                 path.push(token.text);
             }
         }
+        let path = path.into_boxed_slice();
         self.matched();
         self.matched();
         let Some(operator) = operator else {
@@ -307,7 +345,7 @@ impl<'q> Parser<'q> {
             Some(literal) => Node::Comparison {
                 path,
                 operator,
-                literal,
+                literal: Box::new(literal),
             },
             None => Node::Broken,
         };
@@ -317,7 +355,7 @@ impl<'q> Parser<'q> {
     /// Parses `and` and `or` with their right operands.
     fn chain(&mut self, first: usize) -> Result<usize, TooDeep> {
         let mut node = first;
-        while self.look(1) == Kind::Space && self.look(2) == Kind::Logic {
+        while self.look() == Kind::Space && self.look_further() == Kind::Logic {
             if let Some(Node::Group { negated, .. }) = self.nodes.get_mut(node) {
                 *negated = self.taken.not;
             }
@@ -356,7 +394,7 @@ impl<'q> Parser<'q> {
 
     fn literal(&mut self) -> Result<Option<Literal<'q>>, Fail> {
         self.sync(is_value)?;
-        let kind = self.look(1);
+        let kind = self.look();
         let literal: fn(&'q str) -> Literal<'q> = match kind {
             Kind::Bool => Literal::Bool,
             Kind::Null => |_| Literal::Null,
@@ -372,24 +410,24 @@ impl<'q> Parser<'q> {
 
     /// The text of an integer is that of all tokens taken for it.
     fn integer(&mut self) -> Result<Literal<'q>, Fail> {
-        self.taken.tokens = Some(Vec::new());
-        if self.look(1) == Kind::Minus {
+        self.taken.value = Value::Integer(String::new());
+        if self.look() == Kind::Minus {
             self.matched();
         }
         self.expect(Kind::Int, |parser, kind| {
             kind == Kind::Exponent || parser.after_here(kind)
         })?;
-        if self.look(1) == Kind::Exponent {
+        if self.look() == Kind::Exponent {
             self.matched();
         }
-        let tokens = self.taken.tokens.take().unwrap_or_default();
-        Ok(Literal::Int(
-            tokens.iter().map(|token| token.text).collect(),
-        ))
+        match std::mem::take(&mut self.taken.value) {
+            Value::Integer(text) => Ok(Literal::Int(text)),
+            Value::Element(..) | Value::None => Err(Fail),
+        }
     }
 
     fn list(&mut self) -> Result<Option<Literal<'q>>, Fail> {
-        let kind = self.look(2);
+        let kind = self.look_further();
         let literal: fn(Vec<&'q str>) -> Literal<'q> = match kind {
             Kind::Int => Literal::IntList,
             Kind::Double => Literal::DoubleList,
@@ -407,17 +445,19 @@ impl<'q> Parser<'q> {
     fn elements(&mut self, kind: Kind) -> Option<Vec<&'q str>> {
         let mut elements = Vec::new();
         loop {
-            self.taken.tokens = Some(Vec::new());
-            let fits = self.sync(|found| found == kind).is_ok() && self.look(1) == kind;
-            let next = self.look(2);
+            self.taken.value = Value::Element(kind, None);
+            let fits = self.sync(|found| found == kind).is_ok() && self.look() == kind;
+            let next = self.look_further();
             if fits && matches!(next, Kind::Comma | Kind::CloseList) {
                 self.matched();
                 self.matched();
             } else {
                 self.recover();
             }
-            let tokens = self.taken.tokens.take()?;
-            elements.push(tokens.iter().find(|token| token.kind == kind)?.text);
+            match std::mem::take(&mut self.taken.value) {
+                Value::Element(_, Some(text)) => elements.push(text),
+                _ => return None,
+            }
             if !fits || next != Kind::Comma {
                 return Some(elements);
             }

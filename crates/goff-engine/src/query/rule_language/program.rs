@@ -1,5 +1,7 @@
 //! Compiled queries of the rule language.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use crate::{
@@ -7,6 +9,7 @@ use crate::{
         attributes::Attributes,
         operand::Operand,
         scope::{NameTable, Slot, Slots, Unreadable},
+        work::Work,
     },
     query::stop::Stop,
 };
@@ -22,13 +25,14 @@ use super::{
 /// next, so that neither evaluating nor dropping a program recurses.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {
-    conditions: Box<[Condition]>,
+    /// Shared by the states of a flag.
+    conditions: Arc<[Condition]>,
     start: u32,
     /// Whether any path has several segments, so that state can leak between conditions.
     nested: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Condition {
     path: Path,
     test: Test,
@@ -45,7 +49,7 @@ pub(crate) enum End {
     Error,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Path {
     Name(Slot),
     /// The first segment, and at least one more.
@@ -67,7 +71,7 @@ pub(crate) fn compile(query: &str, names: &mut NameTable) -> Option<Program> {
     };
     let start = compiler.compile(&tree)?;
     Some(Program {
-        conditions: compiler.conditions.into_boxed_slice(),
+        conditions: compiler.conditions.into(),
         start,
         nested: compiler.nested,
     })
@@ -121,7 +125,7 @@ impl Compiler<'_> {
 
     fn condition(&mut self, path: &[&str], test: Test, yes: u32, no: u32) -> Option<u32> {
         let (first, rest) = path.split_first()?;
-        let first = self.names.slot(first)?;
+        let first = self.names.slot(first);
         let path = if rest.is_empty() {
             Path::Name(first)
         } else {
@@ -143,6 +147,11 @@ impl Compiler<'_> {
 }
 
 impl Program {
+    /// Whether anything of the query was recognized. If not, it matches no context.
+    pub(crate) fn is_recognized(&self) -> bool {
+        self.start != FALSE
+    }
+
     /// Walks through the conditions; `holds` decides each.
     #[inline]
     pub(crate) fn walk<E>(
@@ -173,7 +182,9 @@ impl Program {
             return self.matches_nested(slots);
         }
         let end = self.walk(|condition| match condition.path {
-            Path::Name(slot) => slots.get(slot).map(|operand| condition.holds(operand)),
+            Path::Name(slot) => slots
+                .get(slot)
+                .map(|operand| condition.holds(operand, &slots.work)),
             Path::Nested(_) => Ok(false),
         })?;
         Ok(end == End::Match)
@@ -189,7 +200,7 @@ impl Program {
         };
         let end = self.walk(|condition| {
             state.read(&condition.path, slots)?;
-            Ok(condition.holds(state.left))
+            Ok(condition.holds(state.left, &slots.work))
         });
         Stop::resolve(end.map(|end| end == End::Match))
     }
@@ -198,8 +209,8 @@ impl Program {
 impl Condition {
     /// Whether the condition holds for the value of its attribute.
     #[inline]
-    pub(crate) fn holds(&self, operand: Operand<'_>) -> bool {
-        self.test.holds(operand)
+    pub(crate) fn holds(&self, operand: Operand<'_>, work: &Work) -> bool {
+        self.test.holds(operand, work)
     }
 }
 

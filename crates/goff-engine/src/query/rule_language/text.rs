@@ -26,6 +26,8 @@ fn characters(text: &str) -> impl DoubleEndedIterator<Item = char> + '_ {
 }
 
 /// Whether `text`, lower-cased, equals `literal`, which is lower-cased already.
+///
+/// This and the next three take time that is bounded by the literal, however long the text is.
 #[inline]
 pub(super) fn equal(text: &str, literal: &str) -> bool {
     // Equal bytes outside ASCII are equal characters, and the literal's are lower-case.
@@ -34,7 +36,10 @@ pub(super) fn equal(text: &str, literal: &str) -> bool {
 
 #[inline(never)]
 fn equal_beyond_ascii(text: &str, literal: &str) -> bool {
-    !text.is_ascii() && characters(text).eq(literal.chars())
+    // A character and its lower-case form take between one and three bytes each.
+    text.len() <= literal.len().saturating_mul(3)
+        && !text.is_ascii()
+        && characters(text).eq(literal.chars())
 }
 
 pub(super) fn compare(text: &str, literal: &str) -> Ordering {
@@ -42,23 +47,19 @@ pub(super) fn compare(text: &str, literal: &str) -> Ordering {
 }
 
 pub(super) fn starts_with(text: &str, literal: &str) -> bool {
-    if text.is_ascii() {
-        return text
-            .as_bytes()
-            .get(..literal.len())
-            .is_some_and(|start| same_bytes(start, literal.as_bytes()));
+    let start = text.as_bytes().get(..literal.len());
+    if start.is_some_and(|start| same_bytes(start, literal.as_bytes())) {
+        return true;
     }
     let mut characters = characters(text);
     literal.chars().all(|char| characters.next() == Some(char))
 }
 
 pub(super) fn ends_with(text: &str, literal: &str) -> bool {
-    if text.is_ascii() {
-        return text
-            .len()
-            .checked_sub(literal.len())
-            .and_then(|from| text.as_bytes().get(from..))
-            .is_some_and(|end| same_bytes(end, literal.as_bytes()));
+    let from = text.len().checked_sub(literal.len());
+    let end = from.and_then(|from| text.as_bytes().get(from..));
+    if end.is_some_and(|end| same_bytes(end, literal.as_bytes())) {
+        return true;
     }
     let mut characters = characters(text).rev();
     literal
@@ -67,16 +68,54 @@ pub(super) fn ends_with(text: &str, literal: &str) -> bool {
         .all(|char| characters.next() == Some(char))
 }
 
-pub(super) fn contains(text: &str, literal: &str) -> bool {
-    // A naive search allocates nothing but is quadratic, so it is for short texts only.
-    if text.is_ascii() && text.len().saturating_mul(literal.len()) <= 4096 {
-        return literal.is_empty()
-            || text
-                .as_bytes()
-                .windows(literal.len())
-                .any(|window| same_bytes(window, literal.as_bytes()));
+/// A text to search for, prepared so that a search takes time that is linear in the text and
+/// allocates nothing (Knuth, Morris, Pratt).
+#[derive(Clone, Debug)]
+pub(super) struct Needle {
+    /// Each character with the number of characters before it that are still matched if it is not:
+    /// the longest end of those characters that is their beginning, too.
+    characters: Box<[(char, u32)]>,
+}
+
+impl Needle {
+    /// The literal is lower-cased already.
+    pub(super) fn new(literal: &str) -> Self {
+        let mut characters: Vec<(char, u32)> = Vec::with_capacity(literal.len());
+        let mut matched = 0;
+        for (index, char) in literal.chars().enumerate() {
+            characters.push((char, matched));
+            if index > 0 {
+                matched = next(&characters, matched, char);
+            }
+        }
+        Self {
+            characters: characters.into(),
+        }
     }
-    lowered(text).contains(literal)
+
+    pub(super) fn is_in(&self, text: &str) -> bool {
+        let length = self.characters.len();
+        let mut matched = 0;
+        length == 0
+            || characters(text).any(|char| {
+                matched = next(&self.characters, matched, char);
+                matched as usize == length
+            })
+    }
+}
+
+/// How many characters match after one more character of the text.
+fn next(characters: &[(char, u32)], mut matched: u32, char: char) -> u32 {
+    while let Some((wanted, fallback)) = characters.get(matched as usize) {
+        if *wanted == char {
+            return matched + 1;
+        }
+        if matched == 0 {
+            break;
+        }
+        matched = *fallback;
+    }
+    0
 }
 
 #[inline]
@@ -112,7 +151,8 @@ mod tests {
                     assert_eq!(equal(text, literal), reference == literal);
                     assert_eq!(starts_with(text, literal), reference.starts_with(literal));
                     assert_eq!(ends_with(text, literal), reference.ends_with(literal));
-                    assert_eq!(contains(text, literal), reference.contains(literal));
+                    let found = Needle::new(literal).is_in(text);
+                    assert_eq!(found, reference.contains(literal));
                     assert_eq!(compare(text, literal), reference.as_str().cmp(literal));
                 }
             }
@@ -120,9 +160,30 @@ mod tests {
     }
 
     #[test]
-    fn long_texts_are_searched_too() {
-        let text = format!("{}Needle", "a".repeat(5000));
-        assert!(contains(&text, "needle"));
-        assert!(!contains(&text, "needles"));
+    fn needles_that_repeat_themselves_are_found() {
+        let texts = [
+            "",
+            "a",
+            "ab",
+            "aab",
+            "aabaab",
+            "aaaab",
+            "abababac",
+            "éaéaéb",
+        ];
+        for literal in texts {
+            for (before, after) in [
+                ("", ""),
+                ("aa", "b"),
+                ("aabaa", ""),
+                ("abab", "ab"),
+                ("éa", "é"),
+            ] {
+                for text in texts.map(|text| format!("{before}{text}{after}")) {
+                    let found = Needle::new(literal).is_in(&text);
+                    assert_eq!(found, text.contains(literal), "{literal} in {text}");
+                }
+            }
+        }
     }
 }

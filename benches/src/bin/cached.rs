@@ -213,7 +213,7 @@ fn answer() -> Answer {
 fn keys(suite: &mut Suite) {
     let (native, sdk) = (native_context(KEY), sdk_context());
     let owned = match CacheKeyRef::new(FLAG, &native) {
-        Ok(key) => key.to_owned_key(),
+        Ok(key) => key.to_owned_key(&native),
         Err(_) => return,
     };
     let look_up = |context: &dyn ContextView, operations| {

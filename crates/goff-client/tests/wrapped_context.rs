@@ -10,7 +10,7 @@ use goff_client::{
 use goff_core::AttributeRef;
 use goff_testkit::ScriptedRelay;
 
-/// Delegates every method and overrides the attribute `plan`.
+/// Delegates the required methods and overrides the attribute `plan`.
 #[derive(Debug)]
 struct WithPlan<'a> {
     inner: &'a EvaluationContext,
@@ -40,10 +40,6 @@ impl ContextView for WithPlan<'_> {
                 visitor(name, attribute)
             }
         })
-    }
-
-    fn stored_hash(&self) -> Option<u64> {
-        self.inner.stored_hash()
     }
 }
 

@@ -61,11 +61,6 @@ impl ContextView for EnrichedContext<'_> {
         let enriched = self.enriched(self.context.attribute(GOFEATUREFLAG));
         visitor(GOFEATUREFLAG, enriched)
     }
-
-    /// That of the context beneath, because exporter metadata is not part of the hash.
-    fn stored_hash(&self) -> Option<u64> {
-        self.context.stored_hash()
-    }
 }
 
 impl fmt::Debug for EnrichedContext<'_> {
@@ -136,11 +131,13 @@ mod tests {
     fn enrichment_does_not_change_the_cache_key() {
         let metadata = ExporterMetadata::default();
         let context = user().build();
-        let plain = CacheKeyRef::new("flag", &context).unwrap().to_owned_key();
+        let plain = CacheKeyRef::new("flag", &context)
+            .unwrap()
+            .to_owned_key(&context);
         let enriched = EnrichedContext::new(&context, &metadata);
         let key = CacheKeyRef::new("flag", &enriched).unwrap();
         assert!(key.matches(&plain));
-        let key = key.to_owned_key();
+        let key = key.to_owned_key(&enriched);
         assert!(CacheKeyRef::new("flag", &context).unwrap().matches(&key));
     }
 

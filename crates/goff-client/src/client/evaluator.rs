@@ -152,17 +152,23 @@ impl Evaluator {
         }
     }
 
+    /// `given` is the caller's context, `sent` the same with exporter metadata or without.
     #[inline]
-    pub(crate) fn look_up(&self, flag_key: &str, context: &dyn ContextView) -> Lookup {
+    pub(crate) fn look_up(
+        &self,
+        flag_key: &str,
+        given: &dyn ContextView,
+        sent: &dyn ContextView,
+    ) -> Lookup {
         match self {
-            Self::Remote(remote) => match remote.look_up(flag_key, context) {
+            Self::Remote(remote) => match remote.look_up(flag_key, given, sent) {
                 RemoteLookup::Answered(outcome) => Lookup::Answered(outcome),
                 RemoteLookup::Missed(key) => {
                     Lookup::NeedsRelay(RelayCall::Evaluate(Arc::clone(remote), key))
                 }
             },
             #[cfg(feature = "in-process")]
-            Self::InProcess { evaluator, .. } => match evaluator.evaluate(flag_key, context) {
+            Self::InProcess { evaluator, .. } => match evaluator.evaluate(flag_key, sent) {
                 None => Lookup::NotLoaded,
                 Some(LocalEvaluation::Done(outcome)) => Lookup::Answered(outcome),
                 Some(LocalEvaluation::FallBack(outcome)) => {

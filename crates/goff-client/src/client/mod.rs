@@ -247,17 +247,27 @@ impl GoFeatureFlag {
         flag_key: &'a str,
         context: &'a dyn ContextView,
     ) -> Result<Outcome, Box<PendingEvaluation<'a>>> {
+        self.find(flag_key, context, context)
+    }
+
+    /// Looks up with the caller's context, and `sent`, the same with exporter metadata or without.
+    fn find<'a>(
+        &self,
+        flag_key: &'a str,
+        given: &dyn ContextView,
+        sent: &'a dyn ContextView,
+    ) -> Result<Outcome, Box<PendingEvaluation<'a>>> {
         let session = self.lifecycle.session();
         let Some(session) = session.as_ref() else {
             return Ok(not_evaluated(flag_key, self.lifecycle.not_ready()));
         };
-        match session.evaluator.look_up(flag_key, context) {
+        match session.evaluator.look_up(flag_key, given, sent) {
             Lookup::Answered(outcome) => Ok(outcome),
             #[cfg(feature = "in-process")]
             Lookup::NotLoaded => Ok(not_evaluated(flag_key, self.lifecycle.not_ready())),
             Lookup::NeedsRelay(call) => {
                 let session = Arc::clone(session);
-                Err(PendingEvaluation::new(session, call, flag_key, context))
+                Err(PendingEvaluation::new(session, call, flag_key, sent))
             }
         }
     }
@@ -301,7 +311,7 @@ impl GoFeatureFlag {
 
     async fn evaluate_as_requested<T>(&self, request: TypedRequest<'_, T>) -> EvaluationDetails<T> {
         let enriched = EnrichedContext::new(request.context, self.exporter_metadata());
-        let (outcome, _in_flight) = match self.look_up(request.flag_key, &enriched) {
+        let (outcome, _in_flight) = match self.find(request.flag_key, request.context, &enriched) {
             Ok(outcome) => (outcome, None),
             Err(pending) => {
                 let (outcome, in_flight) = pending.outcome_in_flight().await;

@@ -186,7 +186,7 @@ mod tests {
         let context = context(n);
         let key = CacheKeyRef::new(flag_key, &context).unwrap();
         cache.put(
-            key.to_owned_key(),
+            key.to_owned_key(&context),
             &flag_key.into(),
             &resolution.into(),
             epoch,

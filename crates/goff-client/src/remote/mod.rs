@@ -53,16 +53,22 @@ impl RemoteEvaluator {
     }
 
     /// Evaluates without a request: from the cache, or with the error of a context that cannot be
-    /// read.
+    /// read. `given` decides the key, which does not contain exporter metadata; `sent` is the
+    /// context of the request.
     #[inline]
-    pub(crate) fn look_up(&self, flag_key: &str, context: &dyn ContextView) -> RemoteLookup {
+    pub(crate) fn look_up(
+        &self,
+        flag_key: &str,
+        given: &dyn ContextView,
+        sent: &dyn ContextView,
+    ) -> RemoteLookup {
         let Some(cache) = &self.cache else {
             return RemoteLookup::Missed(None);
         };
-        match CacheKeyRef::new(flag_key, context) {
+        match CacheKeyRef::new(flag_key, given) {
             Ok(key) => match cache.get_ref(key) {
                 Some(cached) => RemoteLookup::Answered(self.hit(cached)),
-                None => RemoteLookup::Missed(Some(key.to_owned_key())),
+                None => RemoteLookup::Missed(Some(key.to_owned_key(sent))),
             },
             Err(error) => RemoteLookup::Answered(Outcome::new(
                 flag_key,

@@ -5,6 +5,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::context::canonical::{canonical_hash, hash_text};
+use crate::context::content::{Content, Sealed};
 use crate::context::{ContextError, ContextView, EvaluationContext};
 
 /// The key of a cached resolution: flag key and context, without exporter metadata
@@ -17,6 +18,8 @@ use crate::context::{ContextError, ContextView, EvaluationContext};
 pub struct CacheKey {
     flag_key: Box<str>,
     context: Arc<EvaluationContext>,
+    /// Of the native context that the key was made from.
+    native: Option<Arc<Content>>,
     hash: u64,
 }
 
@@ -27,7 +30,7 @@ impl CacheKey {
         &self.flag_key
     }
 
-    /// The context, shared with the request.
+    /// The context as it is sent, shared with the request.
     #[must_use]
     pub fn context(&self) -> &Arc<EvaluationContext> {
         &self.context
@@ -77,16 +80,26 @@ impl<'a> CacheKeyRef<'a> {
     pub fn matches(&self, owned: &CacheKey) -> bool {
         self.hash == owned.hash
             && *self.flag_key == *owned.flag_key
-            && owned.context.is_same(self.context)
+            && (self.is_made_of(owned) || owned.context.is_same(self.context))
     }
 
-    /// Copies flag key and context, once for a miss.
+    /// Copies flag key and context, once for a miss. `sent` is the context of the request: this
+    /// one, with exporter metadata or without.
     #[must_use]
-    pub fn to_owned_key(&self) -> CacheKey {
+    pub fn to_owned_key(&self, sent: &dyn ContextView) -> CacheKey {
         CacheKey {
             flag_key: self.flag_key.into(),
-            context: Arc::new(EvaluationContext::from_view(self.context)),
+            context: Arc::new(EvaluationContext::from_view(sent)),
+            native: self.context.native(Sealed(())).map(Arc::clone),
             hash: self.hash,
+        }
+    }
+
+    /// Whether both keys are of one native context, which needs no comparison.
+    fn is_made_of(&self, owned: &CacheKey) -> bool {
+        match (self.context.native(Sealed(())), &owned.native) {
+            (Some(own), Some(theirs)) => Arc::ptr_eq(own, theirs),
+            _ => false,
         }
     }
 }
@@ -125,7 +138,7 @@ mod tests {
     fn flag_key_and_context_count() {
         let (thirty, forty) = (context(30), context(40));
         let key = CacheKeyRef::new("flag", &thirty).unwrap();
-        let owned = key.to_owned_key();
+        let owned = key.to_owned_key(&thirty);
         assert!(key.matches(&owned));
         assert!(!CacheKeyRef::new("flag", &forty).unwrap().matches(&owned));
         assert!(!CacheKeyRef::new("other", &thirty).unwrap().matches(&owned));
@@ -137,10 +150,10 @@ mod tests {
     fn borrowed_and_owned_keys_have_the_same_hash() {
         let context = context(30);
         let key = CacheKeyRef::new("flag", &context).unwrap();
-        let owned = key.to_owned_key();
+        let owned = key.to_owned_key(&context);
         let state = RandomState::new();
         assert_eq!(state.hash_one(key), state.hash_one(&owned));
-        assert_eq!(owned, key.to_owned_key());
+        assert_eq!(owned, key.to_owned_key(&context));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use std::sync::LazyLock;
 use foldhash::quality::{FoldHasher, SeedableRandomState};
 use serde_json::Value;
 
+use crate::context::content::Sealed;
 use crate::context::{
     Attribute, AttributeRef, ContextError, ContextView, EXPORTER_METADATA, GOFEATUREFLAG,
     Unreadable,
@@ -21,26 +22,42 @@ use crate::context::{
 /// # Errors
 /// An attribute that cannot be read.
 pub fn canonical_hash(view: &dyn ContextView) -> Result<u64, ContextError> {
-    if let Some(hash) = view.stored_hash() {
+    if let Some(hash) = view.native(Sealed(())).and_then(|content| content.hash) {
         return Ok(hash);
     }
-    // The hashes of the attributes are added up, so that their order does not matter.
-    let mut sum = match view.targeting_key() {
-        None => 0,
-        Some(key) => hash_text(key),
-    };
+    let mut sum = hash_of_key(view.targeting_key());
     let mut failed = None;
-    let _ = view.visit(&mut |name, attribute| {
-        match hash_attribute(name, &attribute) {
-            Ok(hash) => sum = u64::wrapping_add(sum, hash),
+    let _ = view.visit(
+        &mut |name, attribute| match hash_attribute(name, &attribute) {
+            Ok(hash) => {
+                sum = sum.wrapping_add(hash);
+                ControlFlow::Continue(())
+            }
             Err(reason) => {
                 failed = Some(ContextError::new(name, reason));
-                return ControlFlow::Break(());
+                ControlFlow::Break(())
             }
-        }
-        ControlFlow::Continue(())
-    });
+        },
+    );
     failed.map_or(Ok(sum), Err)
+}
+
+/// The canonical hash of a native context's content; `None` with an unreadable attribute.
+pub(crate) fn hash_of_content(
+    targeting_key: Option<&str>,
+    attributes: &[(Box<str>, Attribute)],
+) -> Option<u64> {
+    let mut hashes = attributes
+        .iter()
+        .map(|(name, attribute)| hash_attribute(name, &attribute.to_ref()));
+    hashes.try_fold(hash_of_key(targeting_key), |sum, hash| {
+        hash.ok().map(|hash| sum.wrapping_add(hash))
+    })
+}
+
+/// The hashes of the attributes are added to this one, so that their order does not matter.
+fn hash_of_key(targeting_key: Option<&str>) -> u64 {
+    targeting_key.map_or(0, hash_text)
 }
 
 /// Whether an attribute counts in comparisons: `gofeatureflag` only with own members.
@@ -90,7 +107,7 @@ fn own_members<'a>(
 
 fn hash_attribute(name: &str, attribute: &AttributeRef<'_>) -> Result<u64, Unreadable> {
     let mut hasher = Canonical::new();
-    hasher.scalar(Scalar::Text(name));
+    hasher.0.write(name.as_bytes());
     if name == GOFEATUREFLAG {
         if !counts(name, attribute) {
             return Ok(0);
@@ -199,6 +216,7 @@ impl Canonical {
         Self(STATE.build_hasher())
     }
 
+    #[inline]
     fn attribute(&mut self, attribute: &AttributeRef<'_>) -> Result<(), Unreadable> {
         match attribute {
             AttributeRef::Float(value) if !value.is_finite() => return Err(Unreadable::NotFinite),
@@ -242,6 +260,7 @@ impl Canonical {
         self.0.write_u64(sum);
     }
 
+    #[inline]
     fn scalar(&mut self, scalar: Scalar<'_>) {
         match scalar {
             Scalar::Null => self.tag(0),

@@ -1,15 +1,17 @@
 //! The native evaluation context: immutable, with its hash.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
-use crate::context::canonical::{canonical_hash, counts, same_attribute};
+use crate::context::canonical::{counts, hash_of_content, same_attribute};
+use crate::context::content::{Content, Sealed};
 use crate::context::{Attribute, AttributeRef, ContextView};
 
 /// The subject of an evaluation: an optional targeting key and attributes by name.
 ///
-/// It is immutable, so evaluations share it and its hash is computed once. An attribute that JSON
-/// cannot represent (NaN, for example) stays in the context and makes every evaluation with it fail
-/// with `INVALID_CONTEXT`, naming the attribute.
+/// It is immutable, its clones share their content, and its hash is computed once. An attribute that
+/// JSON cannot represent (NaN, for example) stays in the context and makes every evaluation with it
+/// fail with `INVALID_CONTEXT`, naming the attribute.
 ///
 /// ```
 /// # use goff_core::EvaluationContext;
@@ -22,13 +24,7 @@ use crate::context::{Attribute, AttributeRef, ContextView};
 /// ```
 #[derive(Debug, Clone)]
 pub struct EvaluationContext {
-    targeting_key: Option<Box<str>>,
-    /// Sorted by name; names are unique.
-    attributes: Box<[(Box<str>, Attribute)]>,
-    /// How many of the attributes count in comparisons.
-    counted: usize,
-    /// `None` where an attribute is unreadable.
-    hash: Option<u64>,
+    content: Arc<Content>,
 }
 
 impl EvaluationContext {
@@ -70,23 +66,27 @@ impl EvaluationContext {
                 _ => ControlFlow::Break(()),
             }
         });
-        compared.is_continue() && counted == self.counted
+        compared.is_continue() && counted == self.content.counted
     }
 
     /// The attribute of that name, which a view of a native context visits at this index.
     fn find_near(&self, index: usize, name: &str) -> Option<&Attribute> {
-        match self.attributes.get(index) {
+        match self.content.attributes.get(index) {
             Some((own, attribute)) if **own == *name => Some(attribute),
             _ => self.find(name),
         }
     }
 
     fn find(&self, name: &str) -> Option<&Attribute> {
-        let index = self
-            .attributes
-            .binary_search_by(|(own, _)| (**own).cmp(name))
-            .ok()?;
-        self.attributes.get(index).map(|(_, attribute)| attribute)
+        let attributes = &self.content.attributes;
+        let index = if attributes.len() <= FEW {
+            attributes.iter().position(|(own, _)| **own == *name)
+        } else {
+            attributes
+                .binary_search_by(|(own, _)| (**own).cmp(name))
+                .ok()
+        };
+        attributes.get(index?).map(|(_, attribute)| attribute)
     }
 
     fn assemble(targeting_key: Option<Box<str>>, attributes: Vec<(Box<str>, Attribute)>) -> Self {
@@ -100,20 +100,24 @@ impl EvaluationContext {
             .iter()
             .filter(|(name, attribute)| counts(name, &attribute.to_ref()))
             .count();
-        let mut context = Self {
-            targeting_key,
-            attributes: sorted.into(),
-            counted,
-            hash: None,
-        };
-        context.hash = canonical_hash(&context).ok();
-        context
+        Self {
+            content: Arc::new(Content {
+                hash: hash_of_content(targeting_key.as_deref(), &sorted),
+                targeting_key,
+                attributes: sorted.into(),
+                counted,
+            }),
+        }
     }
 }
 
+/// Up to so many attributes are searched one by one, which is faster than a binary search (bench
+/// row "cached, native, from an SDK context").
+const FEW: usize = 16;
+
 impl ContextView for EvaluationContext {
     fn targeting_key(&self) -> Option<&str> {
-        self.targeting_key.as_deref()
+        self.content.targeting_key.as_deref()
     }
 
     fn attribute(&self, name: &str) -> Option<AttributeRef<'_>> {
@@ -124,13 +128,14 @@ impl ContextView for EvaluationContext {
         &'s self,
         visitor: &mut dyn FnMut(&'s str, AttributeRef<'s>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
-        self.attributes
+        self.content
+            .attributes
             .iter()
             .try_for_each(|(name, attribute)| visitor(name, attribute.to_ref()))
     }
 
-    fn stored_hash(&self) -> Option<u64> {
-        self.hash
+    fn native(&self, _: Sealed) -> Option<&Arc<Content>> {
+        Some(&self.content)
     }
 }
 
@@ -144,7 +149,7 @@ impl Default for EvaluationContext {
 impl PartialEq for EvaluationContext {
     /// The same content, without exporter metadata.
     fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash && self.is_same(other)
+        self.content.hash == other.content.hash && self.is_same(other)
     }
 }
 
@@ -182,6 +187,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::context::canonical_hash;
 
     fn build<N: Into<String>>(
         key: Option<&str>,
@@ -206,7 +212,11 @@ mod tests {
         for (i, left) in contexts.iter().enumerate() {
             for (j, right) in contexts.iter().enumerate() {
                 assert_eq!(left == right, i == j, "{left:?} and {right:?}");
-                assert_eq!(left.hash == right.hash, i == j, "{left:?} and {right:?}");
+                assert_eq!(
+                    left.content.hash == right.content.hash,
+                    i == j,
+                    "{left:?} and {right:?}"
+                );
             }
         }
     }
@@ -221,7 +231,7 @@ mod tests {
         ]);
         assert_eq!(context.attribute("a").unwrap(), Attribute::from(3));
         assert_eq!(context.attribute("b").unwrap(), Attribute::from(true));
-        assert_eq!(context.attributes.len(), 2);
+        assert_eq!(context.content.attributes.len(), 2);
         assert!(context.attribute("c").is_none());
     }
 
@@ -270,7 +280,7 @@ mod tests {
             let context = goff(insignificant);
             assert_eq!(plain, context);
             assert_eq!(context, plain);
-            assert_eq!(plain.hash, context.hash);
+            assert_eq!(plain.content.hash, context.content.hash);
         }
         let dated = goff(json!({"currentDateTime": "2026-01-01T00:00:00Z"}));
         let later = goff(json!({"currentDateTime": "2026-01-02T00:00:00Z"}));
@@ -282,7 +292,7 @@ mod tests {
         assert_ne!(dated, plain);
         assert_ne!(dated, later);
         assert_eq!(dated, enriched);
-        assert_eq!(dated.hash, enriched.hash);
+        assert_eq!(dated.content.hash, enriched.content.hash);
     }
 
     #[test]
@@ -358,7 +368,7 @@ mod tests {
             }
             let key = key.as_deref();
             let (left, right) = (of_json(key, &attributes), of_json(key, &shuffled));
-            prop_assert_eq!(&left.hash, &right.hash);
+            prop_assert_eq!(&left.content.hash, &right.content.hash);
             prop_assert_eq!(left, right);
         }
 
@@ -376,7 +386,7 @@ mod tests {
             prop_assert_eq!(left.is_same(&right), same);
             prop_assert_eq!(right.is_same(&left), same);
             if same {
-                prop_assert_eq!(left.hash, right.hash);
+                prop_assert_eq!(left.content.hash, right.content.hash);
             }
         }
 

@@ -4,6 +4,7 @@
 mod attribute;
 mod cache_key;
 mod canonical;
+mod content;
 mod evaluation_context;
 mod exporter_metadata;
 mod finite;

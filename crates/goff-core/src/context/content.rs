@@ -1,0 +1,21 @@
+//! The content of a native evaluation context.
+
+use crate::context::Attribute;
+
+/// What a native context holds; its clones share it. It never changes, so two contexts with one
+/// content are equal without being compared.
+#[derive(Debug)]
+pub struct Content {
+    pub(super) targeting_key: Option<Box<str>>,
+    /// Sorted by name; names are unique.
+    pub(super) attributes: Box<[(Box<str>, Attribute)]>,
+    /// How many of the attributes count in comparisons.
+    pub(super) counted: usize,
+    /// `None` where an attribute is unreadable.
+    pub(super) hash: Option<u64>,
+}
+
+/// The argument of a method that no crate but this one can name, and so can neither call nor
+/// override.
+#[derive(Debug)]
+pub struct Sealed(pub(super) ());

@@ -58,8 +58,10 @@ mod status;
 
 pub use client::GoFeatureFlag;
 #[cfg(feature = "in-process")]
-pub use client::local_flags::{FlagsError, LocalFlags};
+pub use client::local_flags::LocalFlags;
 pub use details::EvaluationDetails;
+#[cfg(feature = "in-process")]
+pub use in_process::left_out::FlagsError;
 pub use options::GoFeatureFlagOptions;
 pub use options::error::{InitializeError, OptionsError};
 pub use status::error::ClientError;

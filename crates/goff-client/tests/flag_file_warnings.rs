@@ -58,7 +58,8 @@ async fn each_mistake_causes_one_warning_with_its_place() {
             format!("bad-{index}: {{variations: {{A: 1}}, defaultRule: {{variation: B}}}}\n")
         })
         .collect();
-    fs::write(&path, &invalid).unwrap();
+    let good = "good: {variations: {A: 1}, defaultRule: {variation: A}}\n";
+    fs::write(&path, invalid.clone() + good).unwrap();
     let options = GoFeatureFlagOptions::from_file(&path);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     let mut events = goff.subscribe();

@@ -96,3 +96,41 @@ async fn unknown_members_cause_no_warning() {
         .collect();
     assert!(loud.is_empty(), "{loud:?}");
 }
+
+/// One warning names the flags that a configuration leaves out; the next one only new ones.
+#[tokio::test(start_paused = true)]
+async fn left_out_flags_are_warned_of_once() {
+    let log = RecordingLog::of("goff");
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let relay = ScriptedRelay::new();
+    let flag =
+        |variation: &str| json!({"variations": {"A": 1}, "defaultRule": {"variation": variation}});
+    relay.set_flags(
+        &json!({"good": flag("A"), "one": flag("B"), "two": flag("C")}),
+        None,
+    );
+    let goff = goff(&relay).await;
+    let warnings = || log.at(Level::WARN);
+    let first = warnings();
+    assert_eq!(first.len(), 1, "{first:?}");
+    for part in [
+        "flag `one`: `defaultRule.variation`",
+        "flag `two`: `defaultRule.variation`",
+    ] {
+        assert!(first[0].contains(part), "{first:?}");
+    }
+    // Evaluations add nothing.
+    let details = goff
+        .evaluate("one", &EvaluationContext::default(), 0_i64)
+        .await;
+    assert_eq!(details.error().unwrap().code(), ErrorCode::FlagNotFound);
+    assert_eq!(warnings().len(), 1);
+    relay.set_flags(
+        &json!({"good": flag("A"), "one": flag("B"), "three": flag("D")}),
+        None,
+    );
+    tokio::time::sleep(Duration::from_secs(1000)).await;
+    let second = warnings();
+    assert_eq!(second.len(), 2, "{second:?}");
+    assert!(second[1].contains("flag `three`") && !second[1].contains("flag `one`"));
+}

@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use goff_core::{
-    ContextView, EvaluationType, ExporterMetadata, FlagConfiguration, FlagType, ResolutionError,
-};
-use goff_engine::FlagSetError;
+use goff_core::{ContextView, EvaluationType, ExporterMetadata, FlagType, ResolutionError};
 use goff_hooks::EnrichedContext;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -15,6 +12,7 @@ use serde_json::Value;
 use crate::client::lifecycle::Lifecycle;
 use crate::client::pending::not_evaluated;
 use crate::details::{EvaluationDetails, TypedRequest};
+use crate::in_process::left_out::FlagsError;
 use crate::in_process::snapshot::Snapshot;
 
 /// Flags that are evaluated on the calling thread, without a runtime, without waiting, and without
@@ -54,11 +52,26 @@ impl LocalFlags {
     /// configuration. Usage data is not recorded.
     ///
     /// # Errors
-    /// The text is not a JSON object of flags. A malformed flag fails its evaluations only.
+    /// The text is not a JSON object of flags, or a relay proxy would refuse some of them: a
+    /// variation that does not exist, no variations, a null variation, variations of several
+    /// types, a query that is none, a repeated rule name, and the like. The error names each such
+    /// flag, and the member that is wrong.
+    ///
+    /// ```
+    /// use goff_client::LocalFlags;
+    ///
+    /// let error = LocalFlags::from_flags(r#"{
+    ///     "banner": {"variations": {"on": true}, "defaultRule": {"variation": "onn"}}
+    /// }"#).unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "the text has flags that fail validation: \
+    ///      flag `banner`: `defaultRule.variation`: invalid variation: onn does not exist",
+    /// );
+    /// ```
     pub fn from_flags(text: &str) -> Result<Self, FlagsError> {
-        let snapshot = Snapshot::compile(FlagConfiguration::new(text)).map_err(FlagsError)?;
         Ok(Self(Flags::Fixed {
-            snapshot: Arc::new(snapshot),
+            snapshot: Arc::new(Snapshot::of_text(text)?),
             exporter_metadata: ExporterMetadata::default(),
         }))
     }
@@ -145,8 +158,3 @@ impl fmt::Debug for LocalFlags {
         debug.finish_non_exhaustive()
     }
 }
-
-/// A text that is not a JSON object of flags.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("not a JSON object of flags by key: {0}")]
-pub struct FlagsError(#[source] FlagSetError);

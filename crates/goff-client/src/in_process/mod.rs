@@ -5,6 +5,7 @@ pub(crate) mod engine_context;
 #[cfg(feature = "file")]
 pub(crate) mod file;
 pub(crate) mod last_known_good;
+pub(crate) mod left_out;
 pub(crate) mod mode;
 pub(crate) mod snapshot;
 pub(crate) mod source;

@@ -19,11 +19,13 @@ use serde_json::Value;
 
 use crate::details::EvaluationDetails;
 use crate::in_process::engine_context::EngineContext;
+use crate::in_process::left_out::{FlagsError, LeftOut, TextProblem};
 
 /// An immutable flag configuration, ready to evaluate. Readers share it until the next one replaces
 /// it (GOFF-IP-004, GOFF-LIFE-007).
 pub(crate) struct Snapshot {
     flags: FlagSet,
+    left_out: LeftOut,
     /// By the flag's index in the set.
     prepared: Box<[OnceLock<Prepared>]>,
     /// The enrichment. The default value is null: the caller's default never reaches the engine
@@ -35,6 +37,7 @@ pub(crate) struct Snapshot {
 /// The resolutions of one flag, each made when it is first served and shared from then on.
 struct Prepared {
     flag_key: Arc<str>,
+    is_left_out: bool,
     answers: Box<[OnceLock<Arc<Resolution>>]>,
     disabled: OnceLock<Arc<Resolution>>,
 }
@@ -65,17 +68,30 @@ impl Snapshot {
     pub(crate) fn compile(configuration: FlagConfiguration) -> Result<Self, FlagSetError> {
         let text = configuration.flags.as_deref().unwrap_or("{}");
         let flags = FlagSet::from_json(text.as_bytes())?;
-        let mut snapshot = Self::new(flags);
+        let left_out = LeftOut::of(&flags);
+        let mut snapshot = Self::new(flags, left_out);
         snapshot.flag_context.enrichment = configuration.enrichment;
         snapshot.etag = configuration.etag;
         Ok(snapshot)
     }
 
+    /// Compiles the flags of a text that is part of the program.
+    ///
+    /// # Errors
+    /// A text that is no object of flags, or has a flag that fails validation.
+    pub(crate) fn of_text(text: &str) -> Result<Self, FlagsError> {
+        let flags = FlagSet::from_json(text.as_bytes())
+            .map_err(|error| FlagsError(TextProblem::NoFlags(error)))?;
+        FlagsError::check(&flags)?;
+        Ok(Self::new(flags, LeftOut::default()))
+    }
+
     /// Flags without enrichment and ETag, as from a file.
-    pub(crate) fn new(flags: FlagSet) -> Self {
+    pub(crate) fn new(flags: FlagSet, left_out: LeftOut) -> Self {
         Self {
             prepared: (0..flags.len()).map(|_| OnceLock::new()).collect(),
             flags,
+            left_out,
             flag_context: FlagContext::default(),
             etag: None,
         }
@@ -98,6 +114,15 @@ impl Snapshot {
             .with_etag(self.etag.clone())
     }
 
+    pub(crate) fn left_out(&self) -> &LeftOut {
+        &self.left_out
+    }
+
+    fn served(&self) -> impl Iterator<Item = &Flag> {
+        let is_served = |flag: &&Flag| self.left_out.reason(flag.key()).is_none();
+        self.flags.iter().filter(is_served)
+    }
+
     pub(crate) fn etag(&self) -> Option<&Etag> {
         self.etag.as_ref()
     }
@@ -105,7 +130,7 @@ impl Snapshot {
     /// Evaluates a flag. Borrows the context, never waits and never panics (GOFF-IP-013).
     pub(crate) fn evaluate(&self, flag_key: &str, context: &dyn ContextView) -> LocalEvaluation {
         let Some((flag, prepared)) = self.find(flag_key) else {
-            return LocalEvaluation::Done(not_found(flag_key));
+            return LocalEvaluation::Done(not_found(flag_key, self.left_out.reason(flag_key)));
         };
         let outcome =
             |result| Outcome::new(Arc::clone(&prepared.flag_key), result, Origin::InProcess);
@@ -139,8 +164,7 @@ impl Snapshot {
         context: &dyn ContextView,
     ) -> BTreeMap<String, EvaluationDetails<Value>> {
         let listed = flag_list(context);
-        self.flags
-            .iter()
+        self.served()
             .map(Flag::key)
             .filter(|key| listed.as_ref().is_none_or(|listed| listed.contains(*key)))
             .map(|key| {
@@ -154,7 +178,17 @@ impl Snapshot {
     fn find(&self, flag_key: &str) -> Option<(&Flag, &Prepared)> {
         let (index, flag) = __internal::get_full(&self.flags, flag_key)?;
         let prepared = self.prepared.get(index)?;
-        Some((flag, prepared.get_or_init(|| Prepared::new(flag))))
+        let prepared = prepared.get_or_init(|| Prepared {
+            is_left_out: self.left_out.reason(flag_key).is_some(),
+            ..Prepared::new(flag)
+        });
+        (!prepared.is_left_out).then_some((flag, prepared))
+    }
+
+    /// The flag of this key, if it is served.
+    fn served_flag(&self, flag_key: &str) -> Option<&Flag> {
+        let flag = self.flags.get(flag_key)?;
+        self.left_out.reason(flag_key).is_none().then_some(flag)
     }
 
     /// Compares contents: the ETag may change while every flag stays the same (GOFF-EVT-004,
@@ -164,8 +198,8 @@ impl Snapshot {
             enrichment: self.flag_context.enrichment != earlier.flag_context.enrichment,
             ..Difference::default()
         };
-        for flag in self.flags.iter() {
-            match earlier.flags.get(flag.key()) {
+        for flag in self.served() {
+            match earlier.served_flag(flag.key()) {
                 None => {
                     difference.added.insert(flag.key().to_owned());
                 }
@@ -175,8 +209,8 @@ impl Snapshot {
                 Some(_) => {}
             }
         }
-        for flag in earlier.flags.iter() {
-            if self.flags.get(flag.key()).is_none() {
+        for flag in earlier.served() {
+            if self.served_flag(flag.key()).is_none() {
                 difference.removed.insert(flag.key().to_owned());
             }
         }
@@ -203,6 +237,7 @@ impl Prepared {
     fn new(flag: &Flag) -> Self {
         Self {
             flag_key: flag.key().into(),
+            is_left_out: false,
             answers: (0..__internal::answer_count(flag))
                 .map(|_| OnceLock::new())
                 .collect(),
@@ -288,8 +323,13 @@ fn is_tracked(flag: &str) -> bool {
 
 /// GOFF-IP-012, GOFF-COLL-021.
 #[cold]
-fn not_found(flag_key: &str) -> Outcome {
-    let details = format!("flag `{flag_key}` was not found");
+fn not_found(flag_key: &str, left_out_because: Option<&str>) -> Outcome {
+    let details = match left_out_because {
+        None => format!("flag `{flag_key}` was not found"),
+        Some(reason) => {
+            format!("flag `{flag_key}` is left out because it fails validation: {reason}")
+        }
+    };
     let error = error(ErrorCode::FlagNotFound, details);
     Outcome::new(flag_key, Err(Box::new(error)), Origin::InProcess)
 }
@@ -430,9 +470,13 @@ mod tests {
 
     #[test]
     fn difference_names_what_was_added_updated_and_removed() {
-        let [one, two] = ["1", "2"].map(|version| json!({"version": version}));
-        let before = snapshot(&json!({"same": one, "gone": {}, "é": one}));
-        let after = snapshot(&json!({"same": one, "new": {}, "é": two}));
+        let [one, two] = ["1", "2"].map(|version| {
+            json!({
+                "version": version, "variations": {"a": 1}, "defaultRule": {"variation": "a"},
+            })
+        });
+        let before = snapshot(&json!({"same": one, "gone": one, "é": one, "bad": {}}));
+        let after = snapshot(&json!({"same": one, "new": one, "é": two, "bad": {"version": "2"}}));
         let difference = after.difference(&before);
         let names = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>();
         assert_eq!(names(&difference.added), ["new"]);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::{EvaluationType, FlagConfiguration};
+use goff_core::EvaluationType;
 
 #[cfg(feature = "file")]
 use crate::in_process::file::flag_file::FlagFile;
@@ -100,11 +100,8 @@ impl InProcessOptions {
     /// The mode with flags from a text.
     pub(crate) fn mode_of_flags(&self, text: &str) -> Result<InProcessMode, OptionsError> {
         self.refuse_without_relay_proxy("from_flags")?;
-        let configuration = FlagConfiguration::new(text);
-        let snapshot = Snapshot::compile(configuration).map_err(|error| {
-            let reason = format!("is not a JSON object of flags by key: {error}");
-            OptionsError::new("from_flags", reason).caused_by(error)
-        })?;
+        let snapshot = Snapshot::of_text(text)
+            .map_err(|error| OptionsError::new("from_flags", &error.0).caused_by(error))?;
         Ok(InProcessMode::Flags(Arc::new(snapshot)))
     }
 

@@ -11,7 +11,7 @@ async fn values_are_never_coerced() {
     let (relay, goff) = serving(json!({
         "bool": giving(true), "int": giving(100), "whole": giving(100.0), "float": giving(1.5),
         "string": giving("é"), "object": giving(json!({"a": [1, null]})),
-        "list": giving(json!([1])), "null": giving(Value::Null), "disabled": disabled,
+        "list": giving(json!([1])), "null": null_since_a_step(), "disabled": disabled,
     }))
     .await;
     let context = context();
@@ -104,7 +104,7 @@ async fn each_failure_has_its_code() {
                 "targeting": [{"query": r#"{"!!": [{"var": ""}]}"#, "variation": "a"}],
                 "defaultRule": {"variation": "b"},
             },
-            "endless": {"variations": {"a": 1}, "defaultRule": {}},
+            "endless": without_answer(),
         })).await;
     let unreadable = having("rate", f64::NAN);
     let without_key = EvaluationContext::default();

@@ -46,8 +46,7 @@ async fn parse_error_falls_back() {
 /// GOFF-FALLBACK-002, -003.
 #[tokio::test(start_paused = true)]
 async fn other_failures_do_not_fall_back() {
-    let (relay, goff) =
-        serving(json!({"config": {"variations": {"a": 1}, "defaultRule": {}}})).await;
+    let (relay, goff) = serving(json!({"config": without_answer()})).await;
     for (flag, expected) in [("config", "FLAG_CONFIG"), ("unknown", "FLAG_NOT_FOUND")] {
         let details = goff.evaluate(flag, &context(), 0_i64).await;
         assert_eq!(code(&details).unwrap().as_str(), expected);
@@ -96,17 +95,7 @@ async fn failed_fallback_gives_the_original_error() {
 #[tokio::test(start_paused = true)]
 async fn general_falls_back() {
     let relay = ScriptedRelay::new().with_answer("general", Ok(answer()));
-    // A scheduled step that changes a missing rule.
-    let steps = json!([{
-        "date": "2020-01-01T00:00:00Z",
-        "targeting": [{"name": "never", "query": "a eq 1", "variation": "A"}],
-        "defaultRule": {"percentage": {"A": 100}},
-    }, {
-        "date": "2020-01-02T00:00:00Z",
-        "experimentation": {"start": "2020-01-01T00:00:00+24:00", "end": "2030-01-01T00:00:00Z"},
-    }]);
-    let general = with(giving(1), "scheduledRollout", steps);
-    relay.set_flags(&json!({"general": general}), None);
+    relay.set_flags(&json!({"general": general()}), None);
     let goff = goff(&relay).await;
     let details = goff.evaluate("general", &context(), 0_i64).await;
     assert_eq!(

@@ -138,16 +138,46 @@ async fn flags_that_fail_validation_are_not_found() {
     assert_eq!(goff.evaluate("good", &context(), -1_i64).await.value, 1);
 }
 
+/// A file of which no flag is left is unusable: the flags loaded before stay, and the state tells.
+/// Only an explicit `{}` empties.
+#[tokio::test]
+async fn file_without_a_valid_flag_keeps_the_flags() {
+    let bad = "flag: {variations: {A: 2}, defaultRule: {variation: B}}\n";
+    for unusable in [bad, "flag:\n  disable: 7\n", "a: {}\nb: {}\n"] {
+        let (_directory, path) = file(&yaml(1));
+        let goff = connect(GoFeatureFlagOptions::from_file(&path)).await;
+        let mut events = goff.subscribe();
+        replace(&path, unusable);
+        let ClientEvent::Error(error) = next(&mut events).await else {
+            unreachable!("an error comes first");
+        };
+        assert!(
+            error.to_string().contains("write `{}` for no flags"),
+            "{error}"
+        );
+        assert_eq!(next(&mut events).await, ClientEvent::Stale);
+        assert_eq!(value(&goff).await, 1);
+        replace(&path, "{}");
+        assert_eq!(next(&mut events).await, ClientEvent::Ready);
+        assert_eq!(next(&mut events).await, changed(&[], &[], &["flag"], false));
+        let details = evaluate(&goff, -1_i64).await;
+        assert_eq!(code(&details), Some(ErrorCode::FlagNotFound));
+    }
+    // Without flags from before there is nothing to serve.
+    let (_directory, path) = file(bad);
+    let goff = connect(GoFeatureFlagOptions::from_file(&path)).await;
+    assert_state(&goff, State::Error);
+    let details = evaluate(&goff, -1_i64).await;
+    assert_eq!(code(&details), Some(ErrorCode::ProviderNotReady));
+}
+
 #[tokio::test]
 async fn without_a_relay_proxy_nothing_is_collected_and_nothing_falls_back() {
-    let flags = json!({"flag": giving(1), "broken": {"disable": "yes"}}).to_string();
+    let flags = json!({"flag": giving(1), "broken": general()}).to_string();
     let goff = connect(GoFeatureFlagOptions::from_flags(flags)).await;
     assert_eq!(value(&goff).await, 1);
     let broken = goff.evaluate("broken", &context(), 7_i64).await;
-    assert_eq!(
-        (broken.value, code(&broken)),
-        (7, Some(ErrorCode::ParseError))
-    );
+    assert_eq!((broken.value, code(&broken)), (7, Some(ErrorCode::General)));
     for count in 1..=3 {
         goff.track("checkout", &context(), Map::new()).unwrap();
         assert_eq!(goff.stats().not_collected, count);

@@ -14,6 +14,7 @@ mod starting;
 mod test_flags;
 mod updates;
 mod usage;
+mod validation;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -93,6 +94,35 @@ fn with(mut flag: Value, member: &str, value: impl Into<Value>) -> Value {
     let members = flag.as_object_mut().unwrap();
     members.insert(member.to_owned(), value.into());
     flag
+}
+
+/// A flag that is valid, and null since a scheduled step.
+fn null_since_a_step() -> Value {
+    let step = json!({"date": "2020-01-01T00:00:00Z", "variations": {"A": null}});
+    with(giving(1), "scheduledRollout", json!([step]))
+}
+
+/// A flag that is valid, but whose progressive rollout has no dates: `FLAG_CONFIG`.
+fn without_answer() -> Value {
+    let rollout = json!({"initial": {"variation": "A"}, "end": {"variation": "A"}});
+    with(
+        giving(1),
+        "defaultRule",
+        json!({"progressiveRollout": rollout}),
+    )
+}
+
+/// A flag that is valid, but with a scheduled step that changes a missing rule: `GENERAL`.
+fn general() -> Value {
+    let steps = json!([{
+        "date": "2020-01-01T00:00:00Z",
+        "targeting": [{"name": "never", "query": "a eq 1", "variation": "A"}],
+        "defaultRule": {"percentage": {"A": 100}},
+    }, {
+        "date": "2020-01-02T00:00:00Z",
+        "experimentation": {"start": "2020-01-01T00:00:00+24:00", "end": "2030-01-01T00:00:00Z"},
+    }]);
+    with(giving(1), "scheduledRollout", steps)
 }
 
 fn context() -> EvaluationContext {

@@ -20,7 +20,7 @@ async fn evaluations_are_recorded_as_in_process() {
     let versioned = with(giving(1), "version", "1.2.3");
     let (relay, goff) = serving(json!({
         "flag": versioned, "untracked": untracked, "disabled": disabled,
-        "null": giving(Value::Null), "text": giving("é"),
+        "null": null_since_a_step(), "text": giving("é"),
     }))
     .await;
     let nan = having("anonymous", true);

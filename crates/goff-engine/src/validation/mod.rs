@@ -260,8 +260,6 @@ fn ends_in_error(program: &Program) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
-
     fn flag_with(member: &str, value: Value) -> Value {
         let mut flag = json!({"variations": {"a": 1, "b": 2}, "defaultRule": {"variation": "a"}});
         flag[member] = value;

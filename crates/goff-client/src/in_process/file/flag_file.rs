@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use goff_engine::{FlagFileFormat, FlagProblem, FlagSet};
 
+use crate::in_process::left_out::listed;
+
 /// The path of a flag file and its format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct FlagFile {
@@ -71,8 +73,12 @@ impl FlagFile {
         if text.trim().is_empty() {
             return Err(self.error(Problem::Empty));
         }
-        LoadedFlags::parse(text, self.format)
-            .map_err(|error| self.error(Problem::Malformed(error.to_string())))
+        let loaded = LoadedFlags::parse(text, self.format)
+            .map_err(|error| self.error(Problem::Malformed(error.to_string())))?;
+        if loaded.flags.is_empty() && !loaded.left_out.is_empty() {
+            return Err(self.error(Problem::NoneLeft(listed(&loaded.left_out))));
+        }
+        Ok(loaded)
     }
 
     fn error(&self, problem: Problem) -> FlagFileError {
@@ -111,27 +117,6 @@ impl LoadedFlags {
             left_out: problems,
         })
     }
-
-    /// Logs one warning that names the left-out flags. `source` names the file.
-    pub(crate) fn warn_of_what_is_left_out(&self, source: &dyn fmt::Display) {
-        if self.left_out.is_empty() {
-            return;
-        }
-        let named: Vec<String> = self
-            .left_out
-            .iter()
-            .take(MAX_NAMED)
-            .map(ToString::to_string)
-            .collect();
-        let more = match self.left_out.len().saturating_sub(MAX_NAMED) {
-            0 => String::new(),
-            more => format!("; and {more} more"),
-        };
-        tracing::warn!(
-            "{source}: flags that fail validation are left out: {}{more}",
-            named.join("; ")
-        );
-    }
 }
 
 /// Why a flag file cannot be used, and the remedy.
@@ -163,6 +148,8 @@ enum Problem {
     Empty,
     #[error(", {0}; correct it there")]
     Malformed(String),
+    #[error(" has no flag that passes validation; correct one, or write `{{}}` for no flags: {0}")]
+    NoneLeft(String),
 }
 
 impl Problem {
@@ -189,9 +176,6 @@ impl From<io::Error> for Problem {
 
 /// The largest flag file, in bytes: the limit for a relay proxy's configuration too.
 const MAX_FLAG_FILE_SIZE: u64 = 256 * 1024 * 1024;
-
-/// The most left-out flags that a warning names.
-const MAX_NAMED: usize = 10;
 
 #[cfg(test)]
 mod tests {

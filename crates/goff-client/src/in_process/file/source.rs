@@ -77,7 +77,10 @@ fn first_load_timeout(
 fn serve(current: &CurrentConfiguration, refresh: Refresh) -> FirstAttempt {
     match refresh {
         Ok(loaded) => {
-            if let Some(replaced) = current.loaded(Arc::new(Snapshot::new(loaded.flags))) {
+            let reasons = loaded.left_out.iter();
+            let reasons = reasons.map(|left| (left.flag().to_owned(), left.message().to_owned()));
+            let snapshot = Snapshot::new(loaded.flags, reasons.collect());
+            if let Some(replaced) = current.loaded(Arc::new(snapshot)) {
                 retire(replaced);
             }
             FirstAttempt::Loaded
@@ -96,7 +99,7 @@ fn serve(current: &CurrentConfiguration, refresh: Refresh) -> FirstAttempt {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("{file} was not read within {} s", FIRST_LOAD_TIMEOUT.as_secs())]
+#[error("{file} was not loaded within {} s", FIRST_LOAD_TIMEOUT.as_secs())]
 struct FirstLoadTimeout {
     file: String,
 }

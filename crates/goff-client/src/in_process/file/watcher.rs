@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::in_process::file::flag_file::{FlagFile, FlagFileError, LoadedFlags};
+use crate::in_process::left_out::warn_of_left_out;
 
 /// Reads a flag file at the start and again after each change: a write, a rename over it, a changed
 /// link on its path, its deletion and return.
@@ -158,7 +159,7 @@ impl WatchedFile {
         self.seen = seen;
         let refresh = content.and_then(|content| self.file.parse(&content));
         match &refresh {
-            Ok(loaded) => loaded.warn_of_what_is_left_out(&self.file),
+            Ok(loaded) => warn_of_left_out(&self.file, &loaded.left_out),
             Err(error) => tracing::warn!(%error, "flag file not loaded"),
         }
         (self.take)(refresh);

@@ -99,6 +99,7 @@ fn restore(file: &LastKnownGood) -> Option<Snapshot> {
     };
     match Snapshot::compile(stored.configuration) {
         Ok(snapshot) => {
+            snapshot.left_out().warn(&"last-known-good file", None);
             tracing::warn!(
                 path = %file.path().display(),
                 age_seconds = stored.age.as_secs(),

@@ -157,6 +157,8 @@ impl Poll {
                 Ok(false)
             }
             Fetched::Loaded(snapshot) => {
+                let before = held.as_ref().map(|held| held.left_out());
+                snapshot.left_out().warn(&"flag configuration", before);
                 drop(held);
                 let snapshot = Arc::new(snapshot);
                 let replaced = self.current.loaded(Arc::clone(&snapshot));

@@ -20,7 +20,7 @@ pub(super) struct EventBuffer {
     counts: EventCounts,
 }
 
-/// How many events a buffer holds at most, and how much they weigh. `EventQueue::new` sets both.
+/// How many events a buffer holds at most, and how much they weigh. `SharedBuffer::new` sets both.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Limits {
     pub(super) events: usize,

@@ -10,15 +10,15 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 pub use self::options::EventPublisherOptions;
-use self::queue::EventQueue;
 pub use self::reports::{DeliveryReport, UsageStats};
+use self::shared_buffer::SharedBuffer;
 use self::worker::Worker;
 
 mod buffer;
 mod delivery_log;
 mod options;
-mod queue;
 mod reports;
+mod shared_buffer;
 mod worker;
 
 /// The sink that sends events to a relay proxy.
@@ -80,7 +80,7 @@ mod worker;
 /// # }
 /// ```
 pub struct EventPublisher {
-    queue: Arc<EventQueue>,
+    buffer: Arc<SharedBuffer>,
     collector: Arc<dyn RelayClient>,
     options: EventPublisherOptions,
     session: Mutex<Option<Session>>,
@@ -101,7 +101,7 @@ impl EventPublisher {
     #[must_use]
     pub fn new(collector: Arc<dyn RelayClient>, options: EventPublisherOptions) -> Self {
         Self {
-            queue: Arc::new(EventQueue::new(options.max_pending_events)),
+            buffer: Arc::new(SharedBuffer::new(options.max_pending_events)),
             collector,
             options,
             session: Mutex::new(None),
@@ -125,7 +125,7 @@ impl EventPublisher {
         let deadline = Arc::new(OnceLock::new());
         let worker = BackgroundTask::spawn(|stop| {
             let worker = Worker {
-                queue: Arc::clone(&self.queue),
+                buffer: Arc::clone(&self.buffer),
                 collector: Arc::clone(&self.collector),
                 options: self.options.clone(),
                 flush_requests: requests,
@@ -135,7 +135,7 @@ impl EventPublisher {
             worker.run()
         })?;
         *session = Some(Session {
-            number: self.queue.open(),
+            number: self.buffer.open(),
             worker,
             flush_requests,
             deadline,
@@ -156,7 +156,7 @@ impl EventPublisher {
             // Finished, timed out or given up by a task that ended: the report has the result.
             let _ = timeout_at(instant_after(timeout), done).await;
         }
-        self.queue.report()
+        self.buffer.report()
     }
 
     /// Delivers the pending events, ends the background task and refuses events from then on. It
@@ -166,10 +166,10 @@ impl EventPublisher {
         let deadline = instant_after(timeout);
         let shut_down = self.shut_down.notified();
         let Some(session) = self.session().take() else {
-            if self.queue.is_open() {
+            if self.buffer.is_open() {
                 let _ = timeout_at(deadline, shut_down).await;
             }
-            return self.queue.report();
+            return self.buffer.report();
         };
         let closing = Closing {
             publisher: self,
@@ -181,7 +181,7 @@ impl EventPublisher {
             .stop(timeout.saturating_add(CUT_OFF_GRACE))
             .await;
         drop(closing);
-        let report = self.queue.report();
+        let report = self.buffer.report();
         log_shutdown(&report);
         report
     }
@@ -189,7 +189,7 @@ impl EventPublisher {
     /// What became of every evaluation and event so far.
     #[must_use]
     pub fn stats(&self) -> UsageStats {
-        self.queue.stats()
+        self.buffer.stats()
     }
 
     fn session(&self) -> MutexGuard<'_, Option<Session>> {
@@ -199,11 +199,11 @@ impl EventPublisher {
 
 impl EventSink for EventPublisher {
     fn record(&self, event: Event) {
-        self.queue.record(event);
+        self.buffer.record(event);
     }
 
     fn note_unknown(&self) {
-        self.queue.note_unknown();
+        self.buffer.note_unknown();
     }
 }
 
@@ -224,7 +224,7 @@ struct Closing<'a> {
 
 impl Drop for Closing<'_> {
     fn drop(&mut self) {
-        self.publisher.queue.close(self.session);
+        self.publisher.buffer.close(self.session);
         self.publisher.shut_down.notify_waiters();
     }
 }

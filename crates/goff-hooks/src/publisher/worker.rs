@@ -14,10 +14,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::buffer::WeighedEvent;
 use super::delivery_log::DeliveryLog;
 use super::options::EventPublisherOptions;
-use super::queue::EventQueue;
+use super::shared_buffer::SharedBuffer;
 
 pub(super) struct Worker {
-    pub(super) queue: Arc<EventQueue>,
+    pub(super) buffer: Arc<SharedBuffer>,
     pub(super) collector: Arc<dyn RelayClient>,
     pub(super) options: EventPublisherOptions,
     pub(super) flush_requests: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
@@ -30,7 +30,7 @@ impl Worker {
     /// Delivers on the interval, on the size trigger, on request, and a last time when stopped.
     pub(super) async fn run(mut self) {
         let interval = self.options.flush_interval;
-        let mut log = DeliveryLog::new(self.options.debug, self.queue.stats().dropped);
+        let mut log = DeliveryLog::new(self.options.debug, self.buffer.stats().dropped);
         let mut next = Box::pin(sleep(interval));
         loop {
             let mut requests = Vec::new();
@@ -51,8 +51,8 @@ impl Worker {
                     }
                 }
                 () = &mut next => next.set(sleep(interval)),
-                () = self.queue.size_trigger.notified() => {
-                    if self.queue.is_size_trigger_off() {
+                () = self.buffer.size_trigger.notified() => {
+                    if self.buffer.is_size_trigger_off() {
                         continue;
                     }
                 }
@@ -75,8 +75,8 @@ impl Worker {
     }
 
     async fn deliver_batches(&self, log: &mut DeliveryLog) {
-        let mut remaining = self.queue.begin_delivery();
-        let dropped_at_start = self.queue.stats().dropped;
+        let mut remaining = self.buffer.begin_delivery();
+        let dropped_at_start = self.buffer.stats().dropped;
         let mut delivered = 0;
         while remaining > 0 && !self.is_past_deadline() {
             let batch = self.next_batch(remaining).await;
@@ -86,16 +86,16 @@ impl Worker {
             }
             if let Err(error) = self.collector.collect(&batch.contents).await {
                 drop(batch);
-                let stats = self.queue.stats();
+                let stats = self.buffer.stats();
                 log.failed(&error, delivered, stats.pending, stats.dropped);
-                self.queue.failed(error);
+                self.buffer.failed(error);
                 return;
             }
             batch.delivered();
             remaining = remaining.saturating_sub(count);
             delivered += u64::try_from(count).unwrap_or(u64::MAX);
         }
-        log.succeeded(delivered, dropped_at_start, self.queue.stats().dropped);
+        log.succeeded(delivered, dropped_at_start, self.buffer.stats().dropped);
     }
 
     /// Takes the oldest events: at most `limit`, `max_pending_events` and [`BATCH_BYTES`] as JSON.
@@ -103,7 +103,7 @@ impl Worker {
     async fn next_batch(&self, limit: usize) -> Batch<'_> {
         let limit = limit.min(self.options.max_pending_events);
         let mut batch = Batch {
-            queue: &self.queue,
+            buffer: &self.buffer,
             contents: EventBatch::new(self.options.exporter_metadata.clone(), Vec::new()),
             weight: 0,
         };
@@ -111,7 +111,7 @@ impl Worker {
         while batch.contents.events.len() < limit {
             // Some at a time: a lock for each event would delay the threads that record.
             let left = limit - batch.contents.events.len();
-            let taken = self.queue.take(left.min(EVENTS_BETWEEN_YIELDS));
+            let taken = self.buffer.take(left.min(EVENTS_BETWEEN_YIELDS));
             if taken.is_empty() {
                 break;
             }
@@ -119,7 +119,7 @@ impl Worker {
             while let Some(event) = taken.next() {
                 bytes += json_length(&event.event) + ",".len();
                 if bytes > BATCH_BYTES && !batch.contents.events.is_empty() {
-                    self.queue
+                    self.buffer
                         .put_back(iter::once(event).chain(taken).collect());
                     return batch;
                 }
@@ -149,7 +149,7 @@ impl Worker {
 /// The batch in flight. Unless it is delivered its events return to the front of the queue, also
 /// when the delivery is cut off or panics.
 struct Batch<'a> {
-    queue: &'a EventQueue,
+    buffer: &'a SharedBuffer,
     contents: EventBatch,
     weight: usize,
 }
@@ -159,14 +159,14 @@ impl Batch<'_> {
         let count = self.contents.events.len();
         // Freed before they are counted as delivered, so that memory stays within the limit.
         self.contents.events.clear();
-        self.queue.delivered(count, self.weight);
+        self.buffer.delivered(count, self.weight);
     }
 }
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         let events = mem::take(&mut self.contents.events);
-        self.queue
+        self.buffer
             .put_back(events.into_iter().map(WeighedEvent::from).collect());
     }
 }

@@ -10,7 +10,7 @@ use super::buffer::{EventBuffer, Limits, WeighedEvent};
 use super::reports::{DeliveryReport, UsageStats};
 
 /// What recording threads, the worker and the publisher share.
-pub(super) struct EventQueue {
+pub(super) struct SharedBuffer {
     max_pending_events: usize,
     state: Mutex<State>,
     /// Wakes the worker when `max_pending_events` are queued.
@@ -34,8 +34,8 @@ struct State {
     error: Option<RelayError>,
 }
 
-impl EventQueue {
-    /// A queue that is not open yet.
+impl SharedBuffer {
+    /// A buffer that is not open yet.
     pub(super) fn new(max_pending_events: usize) -> Self {
         let events = max_pending_events.saturating_mul(2);
         let limits = Limits {

@@ -118,7 +118,7 @@ async fn clients_are_right_in_time_and_bounded_in_memory_under_faults() {
     assert_eq!(report_in_process.recorded, in_process);
     assert!(longest <= TIMEOUT + GRACE, "{longest:?}");
     for report in [&report, &report_in_process] {
-        let counted = report.delivered + report.dropped + report.pending;
+        let counted = report.delivered + report.dropped + report.rejected + report.pending;
         assert_eq!(report.recorded, counted, "{report:?}");
     }
     let looked_up = stats.hits + stats.misses + stats.shared;

@@ -36,7 +36,7 @@ fn shutting_down(goff: &GoFeatureFlag, timeout: Duration) -> JoinHandle<Delivery
 
 #[track_caller]
 fn adds_up(report: &DeliveryReport) {
-    let sum = report.delivered + report.dropped + report.pending;
+    let sum = report.delivered + report.dropped + report.rejected + report.pending;
     assert_eq!(report.recorded, sum, "{report:?}");
 }
 

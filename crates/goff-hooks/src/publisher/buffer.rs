@@ -8,8 +8,8 @@ use serde_json::{Map, Value};
 /// Events in the order of recording. Its limits bound the queue together with the batch in flight;
 /// beyond them the oldest queued event is dropped (GOFF-COLL-019).
 ///
-/// An event that is taken stays in flight until it is delivered or put back, so that at any time
-/// `recorded = delivered + dropped + pending`.
+/// An event that is taken stays in flight until it is delivered, rejected or put back, so that at any time
+/// `recorded = delivered + dropped + rejected + pending`.
 #[derive(Debug, Default)]
 pub(super) struct EventBuffer {
     limits: Limits,
@@ -33,6 +33,7 @@ pub(super) struct EventCounts {
     pub(super) recorded: usize,
     pub(super) delivered: usize,
     pub(super) dropped: usize,
+    pub(super) rejected: usize,
 }
 
 /// An event and its weight: about how many bytes of memory it keeps.
@@ -115,6 +116,16 @@ impl EventBuffer {
     /// Counts events in flight as delivered.
     pub(super) fn delivered(&mut self, count: usize, weight: usize) {
         self.counts.delivered += count;
+        self.leave(count, weight);
+    }
+
+    /// Counts events in flight as rejected by the data collector.
+    pub(super) fn rejected(&mut self, count: usize, weight: usize) {
+        self.counts.rejected += count;
+        self.leave(count, weight);
+    }
+
+    fn leave(&mut self, count: usize, weight: usize) {
         self.in_flight -= count;
         self.weight -= weight;
     }

@@ -9,6 +9,7 @@ pub(super) struct DeliveryLog {
     outage: Option<Outage>,
     /// The number of dropped events at the end of the last delivery.
     dropped: u64,
+    is_rejection_logged: bool,
 }
 
 struct Outage {
@@ -24,6 +25,21 @@ impl DeliveryLog {
             debug,
             outage: None,
             dropped,
+            is_rejection_logged: false,
+        }
+    }
+
+    /// The data collector refuses some events for their content. Users may send such texts again and
+    /// again, so only the first is a warning.
+    pub(super) fn rejected(&mut self, error: &RelayError) {
+        if std::mem::replace(&mut self.is_rejection_logged, true) {
+            tracing::debug!(%error, "usage data refused for its content, event dropped");
+        } else {
+            tracing::warn!(
+                %error,
+                "usage data refused for its content, event dropped; \
+                 later ones are only counted as `rejected`"
+            );
         }
     }
 

@@ -14,6 +14,7 @@ pub use self::reports::{DeliveryReport, UsageStats};
 use self::shared_buffer::SharedBuffer;
 use self::worker::Worker;
 
+mod batch_limits;
 mod buffer;
 mod delivery_log;
 mod options;
@@ -33,6 +34,11 @@ mod worker;
 /// A batch that fails returns to the front of the queue. From then on reaching
 /// `max_pending_events` starts no delivery until the interval, a flush or the shutdown has
 /// delivered a batch.
+///
+/// What will never be accepted does not block the rest. A batch that is refused for its content
+/// (400, 413, 422, or a 403 that other batches do not get) is sent again in halves, until the one
+/// event is found, which is counted as rejected; the first is logged with a warning. A 413 also
+/// halves the size of later batches.
 ///
 /// The queue and the batch in flight together hold at most twice `max_pending_events` events, and at
 /// most 1 KiB of memory for each of these, or 64 MiB if that is more. Beyond that the oldest queued
@@ -231,11 +237,13 @@ impl Drop for Closing<'_> {
 
 fn log_shutdown(report: &DeliveryReport) {
     let (delivered, dropped, pending) = (report.delivered, report.dropped, report.pending);
-    if dropped > 0 || pending > 0 {
+    let rejected = report.rejected;
+    if dropped > 0 || rejected > 0 || pending > 0 {
         tracing::warn!(
             delivered,
             dropped,
             pending,
+            rejected,
             "event publisher shut down before all usage data was delivered"
         );
     } else {

@@ -4,7 +4,7 @@ use goff_core::RelayError;
 use serde::{Serialize, Serializer};
 
 /// What became of every event since the publisher was created:
-/// `recorded = delivered + dropped + pending`.
+/// `recorded = delivered + dropped + rejected + pending`.
 #[derive(Debug, Clone, Default, Serialize)]
 #[non_exhaustive]
 pub struct DeliveryReport {
@@ -15,6 +15,8 @@ pub struct DeliveryReport {
     /// Events that were lost: they exceeded the limit of the buffer, or were recorded while the
     /// publisher was not running.
     pub dropped: u64,
+    /// Events that the data collector, or a gateway before it, refuses for their content.
+    pub rejected: u64,
     /// Events that are still queued or in flight. A publisher that is started again delivers them.
     pub pending: u64,
     /// Why the last batch was not delivered; `None` if it was.
@@ -23,7 +25,7 @@ pub struct DeliveryReport {
 }
 
 /// What became of every evaluation and event so far:
-/// `recorded = delivered + dropped + pending`.
+/// `recorded = delivered + dropped + rejected + pending`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct UsageStats {
@@ -34,6 +36,8 @@ pub struct UsageStats {
     /// Events that were lost: they exceeded the limit of the buffer, or were recorded while the
     /// publisher was not running.
     pub dropped: u64,
+    /// Events that the data collector, or a gateway before it, refuses for their content.
+    pub rejected: u64,
     /// Events that are still queued or in flight.
     pub pending: u64,
     /// The pending events that are in flight: those of the batch being sent.
@@ -67,7 +71,7 @@ mod tests {
         assert_eq!(
             serde_json::to_value(report).unwrap(),
             json!({
-                "recorded": 1, "delivered": 0, "dropped": 0, "pending": 1,
+                "recorded": 1, "delivered": 0, "dropped": 0, "rejected": 0, "pending": 1,
                 "error": error.to_string(),
             })
         );

@@ -129,6 +129,14 @@ impl SharedBuffer {
         state.error = None;
     }
 
+    /// Notes that the data collector will never accept events in flight. `error` says why, if they
+    /// were the last batch.
+    pub(super) fn rejected(&self, count: usize, weight: usize, error: Option<RelayError>) {
+        let mut state = self.lock();
+        state.buffer.rejected(count, weight);
+        state.error = error.or(state.error.take());
+    }
+
     /// Notes that a batch failed. The size trigger is off until a batch is delivered.
     pub(super) fn failed(&self, error: RelayError) {
         let mut state = self.lock();
@@ -148,6 +156,7 @@ impl SharedBuffer {
             recorded: as_u64(counts.recorded),
             delivered: as_u64(counts.delivered),
             dropped: as_u64(counts.dropped),
+            rejected: as_u64(counts.rejected),
             pending: as_u64(state.buffer.pending()),
             error: state.error.clone(),
         }
@@ -160,6 +169,7 @@ impl SharedBuffer {
             recorded: as_u64(counts.recorded),
             delivered: as_u64(counts.delivered),
             dropped: as_u64(counts.dropped),
+            rejected: as_u64(counts.rejected),
             pending: as_u64(state.buffer.pending()),
             in_flight: as_u64(state.buffer.in_flight()),
             unknown: state.unknown,

@@ -5,12 +5,13 @@ use std::sync::{Arc, OnceLock};
 use std::{iter, mem};
 
 use goff_core::__internal::StopSignal;
-use goff_core::{EventBatch, RelayClient};
+use goff_core::{EventBatch, RelayClient, RelayError};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::batch_limits::{BatchLimits, Refused};
 use super::buffer::WeighedEvent;
 use super::delivery_log::DeliveryLog;
 use super::options::EventPublisherOptions;
@@ -31,13 +32,14 @@ impl Worker {
     pub(super) async fn run(mut self) {
         let interval = self.options.flush_interval;
         let mut log = DeliveryLog::new(self.options.debug, self.buffer.stats().dropped);
+        let mut limits = BatchLimits::new();
         let mut next = Box::pin(sleep(interval));
         loop {
             let mut requests = Vec::new();
             tokio::select! {
                 biased;
                 () = self.stop.stopped() => {
-                    self.deliver(&mut log).await;
+                    self.deliver(&mut limits, &mut log).await;
                     return;
                 }
                 Some(request) = self.flush_requests.recv() => {
@@ -57,7 +59,7 @@ impl Worker {
                     }
                 }
             }
-            self.deliver(&mut log).await;
+            self.deliver(&mut limits, &mut log).await;
             for request in requests {
                 // A caller whose flush timed out no longer listens.
                 let _ = request.send(());
@@ -66,48 +68,76 @@ impl Worker {
     }
 
     /// Sends the events queued now, batch by batch, until a batch fails or the deadline passes.
-    async fn deliver(&self, log: &mut DeliveryLog) {
+    async fn deliver(&self, limits: &mut BatchLimits, log: &mut DeliveryLog) {
         tokio::select! {
             biased;
-            () = self.deliver_batches(log) => {}
+            () = self.deliver_batches(limits, log) => {}
             () = self.cut_off() => {}
         }
     }
 
-    async fn deliver_batches(&self, log: &mut DeliveryLog) {
+    async fn deliver_batches(&self, limits: &mut BatchLimits, log: &mut DeliveryLog) {
+        limits.begin_delivery();
         let mut remaining = self.buffer.begin_delivery();
         let dropped_at_start = self.buffer.stats().dropped;
         let mut delivered = 0;
+        // Events that are rejected if another batch is accepted, and kept if none is.
+        let mut suspects = self.empty_batch();
+        let mut suspicion = None;
         while remaining > 0 && !self.is_past_deadline() {
-            let batch = self.next_batch(remaining).await;
+            let count = limits.next_count().min(remaining);
+            let batch = self.next_batch(count, limits.bytes()).await;
             let count = batch.contents.events.len();
             if count == 0 {
                 break;
             }
-            if let Err(error) = self.collector.collect(&batch.contents).await {
-                drop(batch);
-                let stats = self.buffer.stats();
+            let Err(error) = self.collector.collect(&batch.contents).await else {
+                batch.delivered();
+                limits.accepted();
+                if let Some(error) = suspicion.take() {
+                    log.rejected(&error);
+                    mem::replace(&mut suspects, self.empty_batch()).rejected(None);
+                }
+                remaining = remaining.saturating_sub(count);
+                delivered += u64::try_from(count).unwrap_or(u64::MAX);
+                continue;
+            };
+            match limits.refused(&error, count, batch.bytes) {
+                Refused::Halve => {}
+                Refused::Reject => {
+                    remaining -= 1;
+                    log.rejected(&error);
+                    batch.rejected(Some(error));
+                }
+                Refused::RejectIfOthersAreAccepted => {
+                    remaining -= 1;
+                    suspects.append(batch);
+                    suspicion = Some(error);
+                }
+                Refused::Keep => {
+                    suspicion = Some(error);
+                    break;
+                }
+            }
+        }
+        // Back to the buffer, if there are any.
+        drop(suspects);
+        let stats = self.buffer.stats();
+        match suspicion {
+            Some(error) => {
                 log.failed(&error, delivered, stats.pending, stats.dropped);
                 self.buffer.failed(error);
-                return;
             }
-            batch.delivered();
-            remaining = remaining.saturating_sub(count);
-            delivered += u64::try_from(count).unwrap_or(u64::MAX);
+            None => log.succeeded(delivered, dropped_at_start, stats.dropped),
         }
-        log.succeeded(delivered, dropped_at_start, self.buffer.stats().dropped);
     }
 
-    /// Takes the oldest events: at most `limit`, `max_pending_events` and [`BATCH_BYTES`] as JSON.
-    /// An event that exceeds the bytes alone is a batch alone.
-    async fn next_batch(&self, limit: usize) -> Batch<'_> {
+    /// Takes the oldest events: at most `limit`, `max_pending_events` and `most_bytes` as JSON. An
+    /// event that exceeds the bytes alone is a batch alone.
+    async fn next_batch(&self, limit: usize, most_bytes: usize) -> Batch<'_> {
         let limit = limit.min(self.options.max_pending_events);
-        let mut batch = Batch {
-            buffer: &self.buffer,
-            contents: EventBatch::new(self.options.exporter_metadata.clone(), Vec::new()),
-            weight: 0,
-        };
-        let mut bytes = json_length(&batch.contents);
+        let mut batch = self.empty_batch();
+        batch.bytes = json_length(&batch.contents);
         while batch.contents.events.len() < limit {
             // Some at a time: a lock for each event would delay the threads that record.
             let left = limit - batch.contents.events.len();
@@ -117,18 +147,28 @@ impl Worker {
             }
             let mut taken = taken.into_iter();
             while let Some(event) = taken.next() {
-                bytes += json_length(&event.event) + ",".len();
-                if bytes > BATCH_BYTES && !batch.contents.events.is_empty() {
+                let bytes = json_length(&event.event) + ",".len();
+                if batch.bytes + bytes > most_bytes && !batch.contents.events.is_empty() {
                     self.buffer
                         .put_back(iter::once(event).chain(taken).collect());
                     return batch;
                 }
+                batch.bytes += bytes;
                 batch.weight += event.weight;
                 batch.contents.events.push(event.event);
             }
             yield_now().await;
         }
         batch
+    }
+
+    fn empty_batch(&self) -> Batch<'_> {
+        Batch {
+            buffer: &self.buffer,
+            contents: EventBatch::new(self.options.exporter_metadata.clone(), Vec::new()),
+            weight: 0,
+            bytes: 0,
+        }
     }
 
     /// Resolves when the worker is stopped and its deadline has passed.
@@ -152,6 +192,8 @@ struct Batch<'a> {
     buffer: &'a SharedBuffer,
     contents: EventBatch,
     weight: usize,
+    /// The size as JSON.
+    bytes: usize,
 }
 
 impl Batch<'_> {
@@ -160,6 +202,18 @@ impl Batch<'_> {
         // Freed before they are counted as delivered, so that memory stays within the limit.
         self.contents.events.clear();
         self.buffer.delivered(count, self.weight);
+    }
+
+    /// The events will never be accepted. `error` says why, if this was the last batch.
+    fn rejected(mut self, error: Option<RelayError>) {
+        let count = self.contents.events.len();
+        self.contents.events.clear();
+        self.buffer.rejected(count, self.weight, error);
+    }
+
+    fn append(&mut self, mut batch: Batch<'_>) {
+        self.contents.events.append(&mut batch.contents.events);
+        self.weight += batch.weight;
     }
 }
 
@@ -191,9 +245,6 @@ fn json_length(value: &impl Serialize) -> usize {
     let _ = serde_json::to_writer(&mut length, value);
     length.0
 }
-
-/// The size of a batch as JSON (1 MB).
-const BATCH_BYTES: usize = 1_000_000;
 
 /// How many events are measured before other tasks get a turn.
 const EVENTS_BETWEEN_YIELDS: usize = 100;

@@ -172,7 +172,7 @@ async fn size_trigger_works_again_after_a_restart() {
 #[tokio::test(start_paused = true)]
 async fn buffer_holds_twice_the_pending_events() {
     let (relay, publisher) = running(small());
-    relay.set_collector_failure(refusal(400));
+    relay.set_collector_failure(refusal(503));
     record(&publisher, 0..100);
     let stats = publisher.stats();
     assert_eq!((stats.pending, stats.dropped), (8, 92));

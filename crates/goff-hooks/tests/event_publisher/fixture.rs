@@ -80,10 +80,11 @@ pub(crate) fn refusal(status: u16) -> Option<RelayError> {
     })
 }
 
-/// (recorded, delivered, dropped, pending), which add up.
+/// (recorded, delivered, dropped, pending), which add up with those rejected.
 pub(crate) fn counts(report: &DeliveryReport) -> (u64, u64, u64, u64) {
     let (delivered, dropped, pending) = (report.delivered, report.dropped, report.pending);
-    assert_eq!(report.recorded, delivered + dropped + pending, "{report:?}");
+    let sum = delivered + dropped + report.rejected + pending;
+    assert_eq!(report.recorded, sum, "{report:?}");
     (report.recorded, delivered, dropped, pending)
 }
 

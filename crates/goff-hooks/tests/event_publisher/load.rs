@@ -82,7 +82,7 @@ fn record_share(
             // Each event in memory holds the key.
             most_alive = most_alive.max(Arc::strong_count(flag_key));
             let stats = publisher.stats();
-            let sum = stats.delivered + stats.dropped + stats.pending;
+            let sum = stats.delivered + stats.dropped + stats.rejected + stats.pending;
             assert_eq!(stats.recorded, sum);
             assert!(stats.pending <= 2 * MAX_PENDING as u64);
             assert!(stats.in_flight <= MAX_PENDING as u64);

@@ -8,14 +8,14 @@ use crate::fixture::*;
 async fn outage_is_logged_once_at_either_end() {
     let (log, _guard) = Log::capture();
     let (relay, publisher) = running(small());
-    relay.set_collector_failure(refusal(400));
+    relay.set_collector_failure(refusal(502));
     for id in 0..10 {
         record(&publisher, id..id + 1);
         pass(MINUTE).await;
     }
     log.assert_count("WARN", 1);
     log.assert_count("WARN usage data not delivered", 1);
-    log.assert_count("400", 1);
+    log.assert_count("502", 1);
     relay.set_collector_failure(None);
     pass(MINUTE).await;
     pass(MINUTE).await;
@@ -81,4 +81,22 @@ async fn deliveries_are_logged_at_debug_or_info() {
     }
     log.assert_count("DEBUG usage data delivered delivered=2", 1);
     log.assert_count("INFO usage data delivered delivered=2", 1);
+}
+
+/// A user's text may be refused again and again; that is one warning.
+#[tokio::test(start_paused = true)]
+async fn rejected_event_is_logged_once() {
+    let (log, _guard) = Log::capture();
+    let (relay, publisher) = running(options());
+    for id in 0..3 {
+        relay.set_collector_failure(refusal(422));
+        record(&publisher, id..id + 1);
+        pass(MINUTE + 10 * SECOND).await;
+        assert_eq!(publisher.stats().rejected, id.cast_unsigned() + 1);
+    }
+    log.assert_count("WARN", 1);
+    log.assert_count("WARN usage data refused for its content", 1);
+    log.assert_count("DEBUG usage data refused for its content", 2);
+    publisher.shutdown(SECOND).await;
+    log.assert_count("delivered=0 dropped=0 pending=0 rejected=3", 1);
 }

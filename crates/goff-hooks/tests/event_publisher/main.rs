@@ -5,5 +5,6 @@ mod delivering;
 mod fixture;
 mod load;
 mod logging;
+mod refused;
 mod several_threads;
 mod stopping;

@@ -85,7 +85,7 @@ async fn every_evaluation_has_a_value_and_none_goes_back() {
         let evaluations = evaluations[&surface.name];
         assert!(evaluations > restarts.unsigned_abs(), "{evaluations}");
         assert_eq!(report.recorded, evaluations, "{report:?}");
-        let counted = report.delivered + report.dropped + report.pending;
+        let counted = report.delivered + report.dropped + report.rejected + report.pending;
         assert_eq!(report.recorded, counted, "{report:?}");
         let stats = surface.goff.stats();
         println!("{restarts} restarts, {surface}: {stats:?}");

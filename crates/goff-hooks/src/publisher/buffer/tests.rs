@@ -152,6 +152,7 @@ enum Step {
     /// Moves up to this many events into flight.
     Take(usize),
     Deliver,
+    Reject,
     /// Puts back those in flight except the first, which are this many.
     PutBackAfter(usize),
 }
@@ -162,6 +163,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Refuse),
         2 => (0_usize..6).prop_map(Step::Take),
         1 => Just(Step::Deliver),
+        1 => Just(Step::Reject),
         2 => Just(Step::PutBackAfter(0)),
         1 => (0_usize..4).prop_map(Step::PutBackAfter),
     ]
@@ -197,6 +199,10 @@ impl Model {
     }
 }
 
+fn weight(events: &[WeighedEvent]) -> usize {
+    events.iter().map(|event| event.weight).sum()
+}
+
 fn with_key_of(length: usize, id: i64) -> WeighedEvent {
     let event = feature(id).with_user_key("k".repeat(length));
     WeighedEvent::from(Event::from(event))
@@ -208,10 +214,10 @@ proptest! {
     #[test]
     fn behaves_as_a_list_that_drops_its_first(
         events in 0_usize..8,
-        weight in prop_oneof![Just(ANY_WEIGHT), 0_usize..2_000],
+        weight_limit in prop_oneof![Just(ANY_WEIGHT), 0_usize..2_000],
         steps in prop::collection::vec(step(), 0..80),
     ) {
-        let limits = Limits { events, weight };
+        let limits = Limits { events, weight: weight_limit };
         let mut buffer = EventBuffer::new(limits);
         let mut model = Model::default();
         let mut in_flight = Vec::new();
@@ -234,10 +240,15 @@ proptest! {
                     model.in_flight.extend(model.queue.drain(..count));
                 }
                 Step::Deliver => {
-                    let weight = in_flight.iter().map(|event: &WeighedEvent| event.weight).sum();
-                    buffer.delivered(in_flight.len(), weight);
+                    buffer.delivered(in_flight.len(), weight(&in_flight));
                     in_flight.clear();
                     model.counts.delivered += model.in_flight.len();
+                    model.in_flight.clear();
+                }
+                Step::Reject => {
+                    buffer.rejected(in_flight.len(), weight(&in_flight));
+                    in_flight.clear();
+                    model.counts.rejected += model.in_flight.len();
                     model.in_flight.clear();
                 }
                 Step::PutBackAfter(count) => {
@@ -253,8 +264,8 @@ proptest! {
             prop_assert_eq!(buffer.weight, model.weight());
             prop_assert_eq!(buffer.len(), model.queue.len());
             prop_assert_eq!(buffer.in_flight(), in_flight.len());
-            let EventCounts { recorded, delivered, dropped } = buffer.counts();
-            prop_assert_eq!(recorded, delivered + dropped + buffer.pending());
+            let EventCounts { recorded, delivered, dropped, rejected } = buffer.counts();
+            prop_assert_eq!(recorded, delivered + dropped + rejected + buffer.pending());
         }
     }
 }

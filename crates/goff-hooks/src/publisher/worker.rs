@@ -1,7 +1,11 @@
 //! The background task that delivers events.
 
+use std::future::poll_fn;
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 use std::{iter, mem};
 
 use goff_core::__internal::StopSignal;
@@ -91,7 +95,7 @@ impl Worker {
             if count == 0 {
                 break;
             }
-            let Err(error) = self.collector.collect(&batch.contents).await else {
+            let Err(error) = contained(self.collector.as_ref(), &batch.contents).await else {
                 batch.delivered();
                 limits.accepted();
                 if let Some(error) = suspicion.take() {
@@ -223,6 +227,18 @@ impl Drop for Batch<'_> {
         self.buffer
             .put_back(events.into_iter().map(WeighedEvent::from).collect());
     }
+}
+
+/// Sends a batch. A panic of the relay client is an error too, so that the next delivery tries again.
+async fn contained(collector: &dyn RelayClient, batch: &EventBatch) -> Result<(), RelayError> {
+    let mut call = pin!(async { collector.collect(batch).await });
+    poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context))).unwrap_or_else(|_| {
+            let cause = io::Error::other("the relay client panicked");
+            Poll::Ready(Err(RelayError::Interrupted(Arc::new(cause))))
+        })
+    })
+    .await
 }
 
 /// The length of a value as JSON.

@@ -1,9 +1,10 @@
 //! Flushing and stopping within a time limit.
 
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use goff_core::{ContextView, EventBatch, RelayClient, RelayError, Resolution};
 use goff_hooks::EventPublisher;
 use goff_testkit::ScriptedRelay;
@@ -176,29 +177,80 @@ async fn dropped_publisher_leaves_no_task() {
     assert_eq!(Arc::strong_count(&collector), 1);
 }
 
-/// A collector that panics, against the contract of `RelayClient`.
-#[derive(Debug)]
-struct Panicking;
+/// A collector that panics, against the contract of `RelayClient`, until it is well.
+#[derive(Debug, Default)]
+struct Panicking {
+    is_well: AtomicBool,
+    /// Whether it panics when it is called, not when its future is awaited.
+    at_once: bool,
+    delivered: Mutex<Vec<i64>>,
+}
 
-#[async_trait]
 impl RelayClient for Panicking {
-    async fn evaluate(&self, _: &str, _: &dyn ContextView) -> Result<Resolution, RelayError> {
-        Ok(Resolution::default())
+    fn evaluate<'a, 'f, 'c, 'r>(
+        &'a self,
+        _: &'f str,
+        _: &'c dyn ContextView,
+    ) -> Pin<Box<dyn Future<Output = Result<Resolution, RelayError>> + Send + 'r>>
+    where
+        'a: 'r,
+        'f: 'r,
+        'c: 'r,
+    {
+        Box::pin(async { Ok(Resolution::default()) })
     }
 
     #[expect(clippy::panic, reason = "on purpose")]
-    async fn collect(&self, _: &EventBatch) -> Result<(), RelayError> {
-        panic!("on purpose")
+    fn collect<'a, 'b, 'r>(
+        &'a self,
+        batch: &'b EventBatch,
+    ) -> Pin<Box<dyn Future<Output = Result<(), RelayError>> + Send + 'r>>
+    where
+        'a: 'r,
+        'b: 'r,
+    {
+        let panics = !self.is_well.load(Ordering::SeqCst);
+        if panics && self.at_once {
+            panic!("on purpose")
+        }
+        Box::pin(async move {
+            tokio::time::sleep(SECOND).await;
+            if panics {
+                panic!("on purpose")
+            }
+            self.delivered
+                .lock()
+                .unwrap()
+                .extend(batch.events.iter().map(id));
+            Ok(())
+        })
     }
 }
 
+/// It is a failed delivery like others: logged once, and tried again.
 #[tokio::test(start_paused = true)]
-async fn panic_of_the_collector_loses_no_event() {
-    let publisher = started(Arc::new(Panicking), options());
-    record(&publisher, 0..2);
-    assert_eq!(counts(&publisher.flush(SECOND).await), (2, 0, 0, 2));
-    record(&publisher, 2..3);
-    assert_eq!(counts(&publisher.shutdown(SECOND).await), (3, 0, 0, 3));
+async fn panic_of_the_collector_loses_no_event_and_delivery_goes_on() {
+    for at_once in [false, true] {
+        let (log, _guard) = Log::capture();
+        let collector = Arc::new(Panicking {
+            at_once,
+            ..Panicking::default()
+        });
+        let publisher = started(Arc::clone(&collector), options());
+        record(&publisher, 0..2);
+        let report = publisher.flush(MINUTE).await;
+        assert_eq!(counts(&report), (2, 0, 0, 2));
+        let error = report.error.unwrap().to_string();
+        assert!(error.contains("the relay client panicked"), "{error}");
+        record(&publisher, 2..3);
+        assert_eq!(counts(&publisher.flush(MINUTE).await), (3, 0, 0, 3));
+        log.assert_count("WARN usage data not delivered", 1);
+        collector.is_well.store(true, Ordering::SeqCst);
+        pass(2 * MINUTE).await;
+        assert_eq!(*collector.delivered.lock().unwrap(), [0, 1, 2]);
+        record(&publisher, 3..4);
+        assert_eq!(counts(&publisher.shutdown(MINUTE).await), (4, 4, 0, 0));
+    }
 }
 
 fn runtime() -> tokio::runtime::Runtime {

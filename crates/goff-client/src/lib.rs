@@ -71,8 +71,8 @@ pub use status::{State, Status};
 
 pub use goff_core::{
     Attribute, AttributeRef, Connect, ContextView, ErrorCode, EvaluationContext, EvaluationType,
-    FlagType, Invalidation, InvalidationSink, Origin, Outcome, Reason, RelayClient, RelayError,
-    Resolution, ResolutionError, StreamState,
+    FlagType, Invalidation, InvalidationSink, NoRuntimeError, Origin, Outcome, Reason, RelayClient,
+    RelayError, Resolution, ResolutionError, StreamState,
 };
 pub use goff_hooks::{DeliveryReport, UsageStats};
 #[cfg(feature = "http")]

@@ -57,6 +57,7 @@ fn allocations(goff: &GoFeatureFlag, context: &EvaluationContext) -> usize {
 #[test]
 fn uncached_evaluation_allocates_the_same_for_any_context() {
     let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
         .build()
         .unwrap();
     let options = GoFeatureFlagOptions::new("http://localhost")

@@ -80,6 +80,7 @@ pub mod __internal {
     #[cfg(feature = "open-feature")]
     pub use crate::sdk::{GoFeatureFlagAttribute, resolution_details, value_to_json};
     pub use crate::task::{
-        BackgroundTask, Backoff, NoRuntimeError, StopSignal, Stopped, random_u64,
+        BackgroundTask, Backoff, IoRuntime, NoRuntimeError, NotAnswered, StopSignal, Stopped,
+        random_u64, timeout,
     };
 }

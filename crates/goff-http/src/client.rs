@@ -6,14 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use goff_core::__internal::timeout;
 use goff_core::{
     BodyProblem, BulkEvaluation, ConfigurationUpdate, ContextView, Endpoint, ErrorCode, Etag,
-    EventBatch, NoRuntimeError, RelayClient, RelayError, Resolution,
+    EventBatch, RelayClient, RelayError, Resolution,
 };
 use http::header::{HOST, IF_NONE_MATCH};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::connector::Connector;
@@ -122,10 +122,6 @@ impl HttpRelayClient {
         let path = uri.path();
         let max_response_size = request.max_response_size;
         let progress = Arc::new(SendProgress::default());
-        // The timeout below needs one, whatever the transport.
-        if Handle::try_current().is_err() {
-            return Err(RelayError::NotConnected(Arc::new(NoRuntimeError)));
-        }
         let mut sending = self.transport.send(HttpRequest {
             method: request.method,
             uri: uri.clone(),
@@ -136,23 +132,23 @@ impl HttpRelayClient {
             progress: Arc::clone(&progress),
         });
         let started = Instant::now();
-        let outcome = tokio::time::timeout(self.timeout, &mut sending).await;
-        if outcome.is_err() {
+        let outcome = timeout(self.timeout, &mut sending).await;
+        if outcome.is_none() {
             progress.time_out();
         }
         drop(sending);
         let (status, result) = match outcome {
-            Err(_) => {
+            None => {
                 let (timeout, sent) = (self.timeout, progress.may_be_sent());
                 (None, Err(RelayError::Timeout { timeout, sent }))
             }
-            Ok(Err(NotConnected(cause))) => (None, Err(RelayError::NotConnected(cause))),
-            Ok(Err(Interrupted(cause))) => (None, Err(RelayError::Interrupted(cause))),
-            Ok(Err(TooLarge { status })) => {
+            Some(Err(NotConnected(cause))) => (None, Err(RelayError::NotConnected(cause))),
+            Some(Err(Interrupted(cause))) => (None, Err(RelayError::Interrupted(cause))),
+            Some(Err(TooLarge { status })) => {
                 let error = too_large(status, path, max_response_size);
                 (Some(status), Err(error))
             }
-            Ok(Ok(response)) => {
+            Some(Ok(response)) => {
                 self.note_retry_after(&response);
                 let status = response.status;
                 let result = if response.body.len() > max_response_size {

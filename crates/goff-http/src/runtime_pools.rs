@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
+use goff_core::__internal::IoRuntime;
 use goff_core::{Connect, NoRuntimeError};
 use tokio::runtime::Handle;
 
@@ -23,16 +24,17 @@ impl RuntimePools {
     /// The pool of the runtime on which this is called.
     ///
     /// # Errors
-    /// Called outside a tokio runtime.
+    /// Called outside a tokio runtime, or on one without timers.
     pub(crate) fn current(
         self: &Arc<Self>,
         connect: &Arc<dyn Connect>,
         settings: &PoolSettings,
     ) -> Result<Arc<Pool>, NoRuntimeError> {
-        let runtime = Handle::try_current().map_err(|_| NoRuntimeError)?;
+        let runtime = Handle::try_current().map_err(|_| NoRuntimeError::Outside)?;
         if let Some(pool) = find(&mut self.lock(), &runtime) {
             return Ok(pool);
         }
+        IoRuntime::current()?;
         let (connect, counters) = (Arc::clone(connect), Arc::clone(&self.counters));
         let pool = Arc::new(Pool::new(runtime, connect, settings.clone(), counters));
         let surplus = {

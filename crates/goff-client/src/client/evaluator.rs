@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
-use goff_core::__internal::CacheKey;
-use goff_core::{ContextView, NoRuntimeError, Outcome, RelayError};
+use goff_core::__internal::{CacheKey, IoRuntime, NotAnswered};
+use goff_core::{ContextView, EvaluationContext, NoRuntimeError, Outcome, RelayError};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -14,6 +15,7 @@ use crate::details::EvaluationDetails;
 use crate::in_process::{
     InProcessEvaluator,
     current_configuration::{CurrentConfiguration, FirstAttempt},
+    fallback_failed,
     mode::InProcessMode,
     snapshot::LocalEvaluation,
     source::{ConfigurationSource, pending_changes::PendingChanges},
@@ -48,6 +50,7 @@ pub(crate) enum Lookup {
 }
 
 /// What the relay proxy is needed for.
+#[derive(Clone)]
 pub(crate) enum RelayCall {
     /// To evaluate, with the key of the answer in the cache if there is a cache.
     Evaluate(Arc<RemoteEvaluator>, Option<CacheKey>),
@@ -88,16 +91,17 @@ impl Evaluator {
         }
     }
 
-    /// Starts to load flags; remote evaluation is ready at once. `on_refused` is called when the
-    /// relay proxy refuses the key.
+    /// Starts to load flags; remote evaluation is ready at once. The flags of `earlier` are served
+    /// until then. `on_refused` is called when the relay proxy refuses the key.
     pub(crate) fn start(
         &self,
         status: &SessionStatus,
+        earlier: Option<&Self>,
         on_refused: Box<dyn FnOnce() + Send>,
     ) -> Result<(), NoRuntimeError> {
         match self {
             Self::Remote(_) => {
-                drop(on_refused);
+                drop((earlier, on_refused));
                 status.ready();
             }
             #[cfg(feature = "in-process")]
@@ -111,6 +115,10 @@ impl Evaluator {
                     evaluator: Arc::clone(evaluator),
                     status: status.clone(),
                 };
+                let earlier = earlier.and_then(|earlier| earlier.in_process()?.snapshot());
+                if let Some(earlier) = earlier {
+                    current.restored(earlier);
+                }
                 let started =
                     ConfigurationSource::start(mode, current, Arc::clone(changes), on_refused)?;
                 if started.is_none() {
@@ -183,10 +191,19 @@ impl Evaluator {
     pub(crate) async fn evaluate_all(
         &self,
         context: &dyn ContextView,
+        runtime: &IoRuntime,
     ) -> Result<Option<BTreeMap<String, EvaluationDetails<Value>>>, RelayError> {
         match self {
             Self::Remote(remote) => {
-                let flags = remote.request_all(context).await?;
+                let flags = if runtime.of_caller().is_some() {
+                    remote.request_all(context).await?
+                } else {
+                    let (spawned, context) =
+                        (Arc::clone(remote), EvaluationContext::from_view(context));
+                    let request = async move { spawned.request_all(&context).await };
+                    let answer = runtime.run_spawned(remote.limit(), request).await;
+                    answer.map_err(not_answered)??
+                };
                 let details = flags.into_iter().map(|(flag_key, result)| {
                     let result = result
                         .map(Arc::new)
@@ -227,7 +244,27 @@ impl Evaluator {
 }
 
 impl RelayCall {
-    pub(crate) async fn outcome(self, flag_key: &str, context: &dyn ContextView) -> Outcome {
+    /// Evaluates where `runtime` says.
+    pub(crate) async fn outcome(
+        self,
+        flag_key: &str,
+        context: &dyn ContextView,
+        runtime: &IoRuntime,
+    ) -> Outcome {
+        if runtime.of_caller().is_some() {
+            return self.outcome_here(flag_key, context).await;
+        }
+        let spawned = self.clone();
+        let (key, context) = (flag_key.to_owned(), EvaluationContext::from_view(context));
+        let request = async move { spawned.outcome_here(&key, &context).await };
+        match runtime.run_spawned(self.limit(), request).await {
+            Ok(outcome) => outcome,
+            Err(error) => self.failed(flag_key, not_answered(error)),
+        }
+    }
+
+    /// Evaluates on the current runtime.
+    async fn outcome_here(self, flag_key: &str, context: &dyn ContextView) -> Outcome {
         match self {
             Self::Evaluate(remote, key) => remote.request(flag_key, context, key).await,
             #[cfg(feature = "in-process")]
@@ -235,6 +272,35 @@ impl RelayCall {
                 evaluator.fall_back(flag_key, context, outcome).await
             }
         }
+    }
+
+    /// The longest that it takes.
+    fn limit(&self) -> Duration {
+        match self {
+            Self::Evaluate(remote, _) => remote.limit(),
+            #[cfg(feature = "in-process")]
+            Self::FallBack(evaluator, _) => evaluator.limit(),
+        }
+    }
+
+    fn failed(self, flag_key: &str, error: RelayError) -> Outcome {
+        match self {
+            Self::Evaluate(..) => {
+                let origin = error.origin();
+                Outcome::new(flag_key, Err(Box::new(error.into())), origin)
+            }
+            #[cfg(feature = "in-process")]
+            Self::FallBack(_, local) => fallback_failed(local, &error),
+        }
+    }
+}
+
+/// What it means for a request that the session's runtime does not answer.
+fn not_answered(not_answered: NotAnswered) -> RelayError {
+    let cause = Arc::new(not_answered.error);
+    match not_answered.is_begun {
+        true => RelayError::Interrupted(cause),
+        false => RelayError::NotConnected(cause),
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
+use goff_core::__internal::{IoRuntime, timeout as wait};
 use goff_core::{
     EvaluationType, EventSink, ExporterMetadata, Invalidation, InvalidationSink, NoRuntimeError,
     ResolutionError, StreamState,
@@ -59,8 +60,10 @@ impl Lifecycle {
     }
 
     pub(crate) async fn initialize(&self) -> Result<(), InitializeError> {
-        let started = self.started().await;
-        let session = started.map_err(|_| InitializeError::NoRuntime)?;
+        let session = self.started().await.map_err(|error| {
+            self.status.not_started(error);
+            InitializeError::NoRuntime(error)
+        })?;
         let Err(refusal) = session.first_attempt().await else {
             return Ok(());
         };
@@ -73,16 +76,23 @@ impl Lifecycle {
         Err(InitializeError::Refused(refusal))
     }
 
-    /// The session, started if there is none, or if the relay proxy had refused the key.
+    /// The session, started if there is none, if the relay proxy had refused the key, or if the
+    /// runtime of the session has ended.
     async fn started(&self) -> Result<Arc<Session>, NoRuntimeError> {
         let _changing = self.changing.lock().await;
+        let mut ended = None;
         if let Some(session) = self.session.load_full() {
-            if self.status.state() != State::Fatal {
+            if session.runtime.has_ended() {
+                ended = Some(session);
+            } else if self.status.state() != State::Fatal {
                 return Ok(session);
+            } else {
+                self.session.store(None);
+                session.stop(Instant::now()).await;
             }
-            self.session.store(None);
-            session.stop(Instant::now()).await;
         }
+        // Without a usable runtime nothing changes.
+        IoRuntime::current()?;
         let status = self.status.begin();
         if let Some(publisher) = &self.publisher {
             publisher.start()?;
@@ -90,7 +100,7 @@ impl Lifecycle {
         let session = Arc::new(Session::new(&self.settings, status, &self.counters)?);
         // Before it starts, so that evaluations find the session once it says that it is ready.
         self.session.store(Some(Arc::clone(&session)));
-        if let Err(error) = session.start() {
+        if let Err(error) = session.start(ended.as_deref()) {
             self.session.store(None);
             return Err(error);
         }
@@ -101,7 +111,7 @@ impl Lifecycle {
         let end = end_after(timeout);
         // New evaluations are refused from now on, even while another call starts or stops.
         let session = self.close();
-        let _changing = tokio::time::timeout_at(end, self.changing.lock()).await;
+        let _changing = wait(left_until(end), self.changing.lock()).await;
         for session in session.into_iter().chain(self.close()) {
             tokio::join!(session.stop(end), self.flush(left_until(end)));
         }
@@ -125,8 +135,8 @@ impl Lifecycle {
     }
 
     pub(crate) async fn wait_until_ready(&self, timeout: Duration) -> bool {
-        let answers = tokio::time::timeout(timeout, self.status.answers());
-        answers.await.unwrap_or(false)
+        let answers = wait(timeout, self.status.answers()).await;
+        answers.unwrap_or(false)
     }
 
     /// The session, without a reference to it: on many cores the counter would be contended.

@@ -7,6 +7,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod local_flags;
 pub(crate) mod pending;
 pub(crate) mod session;
+pub(crate) mod session_runtime;
 #[cfg_attr(not(feature = "ws"), path = "no_stream.rs")]
 pub(crate) mod stream;
 
@@ -220,7 +221,11 @@ impl GoFeatureFlag {
         let session = InFlightGuard::new(self.session()?);
         let enriched = EnrichedContext::new(context, self.exporter_metadata());
         session
-            .until_cut_off(session.evaluator.evaluate_all(&enriched))
+            .until_cut_off(
+                session
+                    .evaluator
+                    .evaluate_all(&enriched, session.runtime.io()),
+            )
             .await
             .ok_or(CLOSED)??
             .ok_or_else(|| self.lifecycle.not_ready())

@@ -49,7 +49,8 @@ impl<'a> PendingEvaluation<'a> {
             flag_key,
             context,
         } = *self;
-        let outcome = session.until_cut_off(call.outcome(flag_key, context)).await;
+        let outcome = call.outcome(flag_key, context, session.runtime.io());
+        let outcome = session.until_cut_off(outcome).await;
         let outcome = outcome.unwrap_or_else(|| not_evaluated(flag_key, CLOSED));
         (outcome, session)
     }

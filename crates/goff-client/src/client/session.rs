@@ -5,13 +5,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::__internal::BackgroundTask;
+use goff_core::__internal::{BackgroundTask, timeout};
 use goff_core::{NoRuntimeError, RelayError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::client::changes::ChangeSink;
 use crate::client::evaluator::Evaluator;
+use crate::client::session_runtime::SessionRuntime;
 use crate::client::stream::ChangeStream;
 use crate::options::settings::{Mode, Settings};
 use crate::status::SessionStatus;
@@ -20,6 +21,7 @@ use crate::status::counters::Counters;
 /// A client that evaluates. Dropping it ends everything that it started.
 #[derive(Debug)]
 pub(crate) struct Session {
+    pub(crate) runtime: SessionRuntime,
     pub(crate) evaluator: Evaluator,
     pub(crate) changes: Arc<ChangeSink>,
     pub(crate) stream: ChangeStream,
@@ -42,6 +44,7 @@ impl Session {
         status: SessionStatus,
         counters: &Arc<Counters>,
     ) -> Result<Self, NoRuntimeError> {
+        let runtime = SessionRuntime::current(&status)?;
         let evaluator = Evaluator::new(&settings.mode, counters);
         let changes = Arc::new(ChangeSink::new(
             evaluator.change_target(),
@@ -61,6 +64,7 @@ impl Session {
             _staleness: stale_after
                 .map(|stale_after| changes.watch_staleness(stale_after))
                 .transpose()?,
+            runtime,
             evaluator,
             changes,
             stream,
@@ -69,11 +73,15 @@ impl Session {
         })
     }
 
-    /// Starts to load flags; remote evaluation is ready at once.
-    pub(crate) fn start(&self) -> Result<(), NoRuntimeError> {
+    /// Starts to load flags; remote evaluation is ready at once. The flags of `earlier`, a session
+    /// whose runtime has ended, are served until others are loaded.
+    pub(crate) fn start(&self, earlier: Option<&Self>) -> Result<(), NoRuntimeError> {
         let stream = self.stream.clone();
-        self.evaluator
-            .start(&self.status, Box::new(move || stream.close()))
+        self.evaluator.start(
+            &self.status,
+            earlier.map(|session| &session.evaluator),
+            Box::new(move || stream.close()),
+        )
     }
 
     /// Waits until the first attempt to load flags has ended (GOFF-LIFE-001).
@@ -101,7 +109,8 @@ impl Session {
         let finishing = async {
             let mut in_flight = self.in_flight.subscribe();
             let idle = in_flight.wait_for(|in_flight| in_flight.count == 0);
-            let _ = tokio::time::timeout_at(end, idle).await;
+            let left = end.saturating_duration_since(Instant::now());
+            let _ = timeout(left, idle).await;
             self.in_flight
                 .send_modify(|in_flight| in_flight.is_cut_off = true);
         };

@@ -12,6 +12,7 @@ pub(crate) mod source;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use goff_core::{ContextView, FallbackOrigin, Origin, Outcome, RelayError};
@@ -69,12 +70,18 @@ impl InProcessEvaluator {
         self.current.load().as_deref().map(read)
     }
 
+    /// The longest that a fallback takes.
+    pub(crate) fn limit(&self) -> Duration {
+        let fallback = self.fallback.as_ref();
+        fallback.map_or(Duration::ZERO, BoundedRelay::limit)
+    }
+
     /// Evaluates on the relay proxy what failed here with `local` (GOFF-FALLBACK-001 to -009).
     pub(crate) async fn fall_back(
         &self,
         flag_key: &str,
         context: &dyn ContextView,
-        mut local: Outcome,
+        local: Outcome,
     ) -> Outcome {
         let (Some(relay), Err(error)) = (&self.fallback, &local.result) else {
             return local;
@@ -102,19 +109,20 @@ impl InProcessEvaluator {
             }
             Err(error) => {
                 tracing::warn!(flag_key, %error, "fallback to the relay proxy failed");
-                local.origin = Origin::Fallback(origin_of_failure(&error));
-                local
+                fallback_failed(local, &error)
             }
         }
     }
 }
 
-fn origin_of_failure(error: &RelayError) -> FallbackOrigin {
-    match error.origin() {
+/// The outcome after a fallback that failed: the engine's, with what the relay proxy did.
+pub(crate) fn fallback_failed(mut local: Outcome, error: &RelayError) -> Outcome {
+    local.origin = Origin::Fallback(match error.origin() {
         Origin::Relay => FallbackOrigin::Answered,
         Origin::NotEvaluated => FallbackOrigin::NotEvaluated,
         _ => FallbackOrigin::Unknown,
-    }
+    });
+    local
 }
 
 /// The metadata entry of a resolution that came from the fallback (GOFF-FALLBACK-007).

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::RelayError;
+use goff_core::{NoRuntimeError, RelayError};
 
 /// An option that cannot be used. It names the option and the reason, and quotes no secret.
 /// [`source`](Error::source) gives the cause, if there is one.
@@ -84,9 +84,9 @@ pub enum InitializeError {
     /// An option cannot be used; nothing was sent.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// There is no tokio runtime for the background tasks.
-    #[error("no tokio runtime to run on; call from inside one")]
-    NoRuntime,
+    /// There is no tokio runtime for the background tasks, or it lacks timers or I/O.
+    #[error(transparent)]
+    NoRuntime(NoRuntimeError),
     /// The relay proxy refused to hand out its flags: 401 or 403 (in-process evaluation,
     /// GOFF-EVT-007). Any other failure to load them is retried, and no error here.
     #[error("flag configuration not loaded: {0}; check the option `api_key`")]

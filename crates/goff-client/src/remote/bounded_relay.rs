@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use goff_core::__internal::timeout;
 use goff_core::{RelayClient, RelayError};
 
 /// A relay client and the timeout of its calls. A [`RelayClient`] is expected to keep to the
@@ -15,12 +16,17 @@ pub(crate) struct BoundedRelay {
 }
 
 impl BoundedRelay {
+    /// The longest that a call takes.
+    pub(crate) fn limit(&self) -> Duration {
+        self.timeout.saturating_add(GRACE)
+    }
+
     /// Waits for a call of the client, not much longer than the timeout.
     pub(crate) async fn bounded<T>(
         &self,
         call: impl Future<Output = Result<T, RelayError>>,
     ) -> Result<T, RelayError> {
-        tokio::time::timeout(self.timeout + GRACE, call)
+        timeout(self.limit(), call)
             .await
             .unwrap_or(Err(RelayError::Timeout {
                 timeout: self.timeout,

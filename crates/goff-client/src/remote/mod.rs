@@ -7,17 +7,19 @@ pub(crate) mod single_flight;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use goff_core::__internal::{CacheKey, CacheKeyRef};
 use goff_core::{
     BulkEvaluation, ContextView, Invalidation, Origin, Outcome, RelayError, ResolutionError,
 };
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::cache::{CacheLimits, CachedResolution, ResolutionCache, cached_form};
-use crate::remote::single_flight::{InFlightRequest, SharedAnswer, SingleFlight};
+use crate::remote::single_flight::{
+    Landing, RequestKey, SharedAnswer, SharedRequest, SingleFlight, Waiting,
+};
 use crate::status::counters::Counters;
 
 /// Evaluates through a [`RelayClient`](goff_core::RelayClient).
@@ -25,7 +27,7 @@ use crate::status::counters::Counters;
 pub(crate) struct RemoteEvaluator {
     relay: BoundedRelay,
     cache: Option<ResolutionCache>,
-    in_flight: SingleFlight,
+    in_flight: Arc<SingleFlight>,
     counters: Arc<Counters>,
 }
 
@@ -47,7 +49,7 @@ impl RemoteEvaluator {
             relay,
             cache: cache
                 .map(|limits| ResolutionCache::new(limits, Arc::clone(&counters.evictions))),
-            in_flight: SingleFlight::default(),
+            in_flight: SingleFlight::for_cached_answers(),
             counters,
         }
     }
@@ -79,19 +81,18 @@ impl RemoteEvaluator {
     }
 
     /// Evaluates with a request, after [`look_up`](Self::look_up) missed. Concurrent equal
-    /// evaluations share one request.
+    /// evaluations on one runtime share one request. Called inside that runtime.
     pub(crate) async fn request(
         self: &Arc<Self>,
         flag_key: &str,
         context: &dyn ContextView,
         key: Option<CacheKey>,
     ) -> Outcome {
-        // Single flight needs a Tokio runtime to spawn the request.
         if let (Some(cache), Some(key), Ok(runtime)) = (&self.cache, key, Handle::try_current()) {
             match self.join(cache, key, &runtime) {
                 Joined::Cached(cached) => return self.hit(cached),
-                Joined::Waits(answer) => {
-                    if let Ok(answer) = answer.await {
+                Joined::Waits(waiting) => {
+                    if let Some(answer) = waiting.answer().await {
                         return self.outcome(answer);
                     }
                     // The request was cancelled: its runtime, or this client, is shutting down.
@@ -101,11 +102,17 @@ impl RemoteEvaluator {
         self.request_alone(flag_key, context).await
     }
 
+    /// The longest that a request takes.
+    pub(crate) fn limit(&self) -> Duration {
+        self.relay.limit()
+    }
+
     pub(crate) async fn request_all(
         &self,
         context: &dyn ContextView,
     ) -> Result<BulkEvaluation, RelayError> {
-        self.relay.client.evaluate_all(context).await
+        let relay = &self.relay;
+        relay.bounded(relay.client.evaluate_all(context)).await
     }
 
     /// Once this returns, no older answer is served for the flags, and no older request joined.
@@ -122,35 +129,41 @@ impl RemoteEvaluator {
 
     /// Joins the request in flight for the same evaluation, or starts one.
     fn join(self: &Arc<Self>, cache: &ResolutionCache, key: CacheKey, runtime: &Handle) -> Joined {
-        let mut in_flight = self.in_flight.lock();
-        if let Some(request) = in_flight.get(&key)
-            && cache.is_fresh(key.flag_key(), request.epoch)
-            && let Some(answer) = request.join(runtime.id())
-        {
-            return Joined::Waits(answer);
+        let key = RequestKey::new(runtime, key);
+        let requests = self.in_flight.lock();
+        let is_fresh = |epoch| cache.is_fresh(key.evaluation().flag_key(), epoch);
+        if let Some(waiting) = requests.join(&key, is_fresh) {
+            return Joined::Waits(waiting);
         }
         // An answer is cached before its request leaves the list, so an answer that has arrived
         // since the look-up is found here.
-        if let Some(cached) = cache.get(&key) {
+        if let Some(cached) = cache.get(key.evaluation()) {
             return Joined::Cached(cached);
         }
-        let (request, answer) = InFlightRequest::new(cache.epoch(), runtime.id());
-        let request = Arc::new(request);
-        in_flight.insert(key.clone(), Arc::clone(&request));
-        // A runtime that is shutting down drops the task in `spawn`, which locks the list.
-        drop(in_flight);
-        let task = runtime.spawn(send(RequestGuard {
-            evaluator: Arc::clone(self),
-            key,
-            request: Arc::clone(&request),
-        }));
-        request.set_task(task.abort_handle());
-        Joined::Waits(answer)
+        let (flight, waiting) = self.in_flight.start(requests, key, cache.epoch());
+        let request = Arc::clone(self).send(Arc::clone(flight.request()));
+        runtime.spawn(flight.run(request));
+        Joined::Waits(waiting)
+    }
+
+    /// Sends a request, and caches its answer.
+    async fn send(self: Arc<Self>, request: Arc<SharedRequest>) -> Landing {
+        let key = request.evaluation();
+        let call = self.relay.client.evaluate(key.flag_key(), &**key.context());
+        let first = self.relay.bounded(call).await;
+        let first = first.map(Arc::new).map_err(ResolutionError::from);
+        let followers = first.as_ref().map(cached_form).map_err(Clone::clone);
+        if let (Some(cache), Ok(cached)) = (&self.cache, &followers) {
+            cache.put(key.clone(), &key.flag_key().into(), cached, request.epoch);
+        }
+        Landing { first, followers }
     }
 
     async fn request_alone(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
         count(&self.counters.misses);
-        let (result, origin) = match self.relay.client.evaluate(flag_key, context).await {
+        let relay = &self.relay;
+        let call = relay.client.evaluate(flag_key, context);
+        let (result, origin) = match relay.bounded(call).await {
             Ok(resolution) => (Ok(Arc::new(resolution)), Origin::Relay),
             Err(error) => {
                 let origin = error.origin();
@@ -178,43 +191,7 @@ impl RemoteEvaluator {
 
 enum Joined {
     Cached(CachedResolution),
-    Waits(oneshot::Receiver<SharedAnswer>),
-}
-
-/// Sends a request, and shares its answer.
-async fn send(guard: RequestGuard) {
-    let RequestGuard {
-        evaluator,
-        key,
-        request,
-    } = &guard;
-    let flag_key: Arc<str> = key.flag_key().into();
-    let relay = &evaluator.relay;
-    let result = relay
-        .bounded(relay.client.evaluate(&flag_key, &**key.context()))
-        .await
-        .map(Arc::new)
-        .map_err(ResolutionError::from);
-    let for_followers = result.as_ref().map(cached_form).map_err(Clone::clone);
-    if let (Some(cache), Ok(cached)) = (&evaluator.cache, &for_followers) {
-        cache.put(key.clone(), &flag_key, cached, request.epoch);
-    }
-    evaluator.in_flight.remove(key, request);
-    request.complete(&flag_key, result, for_followers);
-}
-
-/// A request in flight. However it ends, it leaves the list, and its waiters continue.
-struct RequestGuard {
-    evaluator: Arc<RemoteEvaluator>,
-    key: CacheKey,
-    request: Arc<InFlightRequest>,
-}
-
-impl Drop for RequestGuard {
-    fn drop(&mut self) {
-        self.evaluator.in_flight.remove(&self.key, &self.request);
-        self.request.cancel();
-    }
+    Waits(Waiting),
 }
 
 fn count(counter: &AtomicU64) {

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use goff_core::Cause;
+use goff_core::{Cause, NoRuntimeError};
 use serde::{Serialize, Serializer};
 
 /// Something that failed in the background, beside evaluations: loading flags, or the change
@@ -20,9 +20,16 @@ pub enum ClientError {
     Configuration(Cause),
     /// The change stream is down.
     Stream(Cause),
+    /// The tokio runtime on which the client was started has ended, or the client could not be
+    /// started.
+    Runtime(Cause),
 }
 
 impl ClientError {
+    pub(crate) fn runtime(cause: NoRuntimeError) -> Self {
+        Self::Runtime(Arc::new(cause))
+    }
+
     pub(crate) fn stream(cause: impl Error + Send + Sync + 'static) -> Self {
         Self::Stream(Arc::new(cause))
     }
@@ -38,6 +45,7 @@ impl fmt::Display for ClientError {
         match self {
             Self::Configuration(cause) => write!(f, "flags not loaded: {cause}"),
             Self::Stream(cause) => write!(f, "change stream down: {cause}"),
+            Self::Runtime(cause) => write!(f, "no background tasks: {cause}"),
         }
     }
 }
@@ -45,7 +53,9 @@ impl fmt::Display for ClientError {
 impl Error for ClientError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Configuration(cause) | Self::Stream(cause) => Some(&**cause),
+            Self::Configuration(cause) | Self::Stream(cause) | Self::Runtime(cause) => {
+                Some(&**cause)
+            }
         }
     }
 }

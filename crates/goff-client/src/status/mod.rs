@@ -8,6 +8,7 @@ pub(crate) mod stats;
 use std::sync::Arc;
 use std::time::Duration;
 
+use goff_core::NoRuntimeError;
 use serde::{Serialize, Serializer};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -27,8 +28,8 @@ pub struct Status {
     #[serde(rename = "age_seconds", serialize_with = "as_seconds")]
     pub age: Duration,
     /// The last background failure since the client was initialized: of a refresh of the flag
-    /// configuration (in-process evaluation), else of the change stream. A failed evaluation is
-    /// reported to its caller only.
+    /// configuration (in-process evaluation) or of the tokio runtime, else of the change stream. A
+    /// failed evaluation is reported to its caller only.
     pub last_error: Option<ClientError>,
 }
 
@@ -42,11 +43,12 @@ pub enum State {
     Ready,
     /// Evaluations are answered, perhaps with old flags: the change stream has been down for
     /// `cache_ttl` (remote evaluation), three refreshes in a row failed (in-process evaluation),
-    /// the flags come from the last-known-good file, or the flag file has become absent or
-    /// unusable.
+    /// the flags come from the last-known-good file, the flag file has become absent or unusable,
+    /// or the tokio runtime on which the client was started has ended.
     Stale,
     /// No flag configuration could be loaded yet; evaluations are refused with
-    /// `PROVIDER_NOT_READY`. Loading is retried (in-process evaluation, GOFF-EVT-008).
+    /// `PROVIDER_NOT_READY`. Loading is retried (in-process evaluation, GOFF-EVT-008), unless the
+    /// tokio runtime on which the client was started has ended.
     Error,
     /// The relay proxy refused the API key (401, 403) before any flag configuration was loaded;
     /// evaluations are refused with `PROVIDER_NOT_READY`, and loading is not retried (in-process
@@ -130,6 +132,13 @@ impl StatusCell {
         }
     }
 
+    /// A session could not start.
+    pub(crate) fn not_started(&self, error: NoRuntimeError) {
+        self.health.send_modify(|health| {
+            health.last_error = Some(ClientError::runtime(error));
+        });
+    }
+
     /// Ends the session.
     pub(crate) fn close(&self) {
         self.health.send_modify(|health| {
@@ -191,8 +200,19 @@ impl SessionStatus {
         self.enter(State::Fatal, &[State::NotReady, State::Error]);
     }
 
+    /// The runtime of the session has ended, and with it all that kept flags current.
+    pub(crate) fn runtime_ended(&self) {
+        if self.cell.state() == State::Fatal {
+            return;
+        }
+        self.failed(ClientError::runtime(NoRuntimeError::Ended));
+        if self.enter(State::Stale, &[State::Ready]) {
+            self.cell.events.send(ClientEvent::Stale);
+        }
+        self.enter(State::Error, &[State::NotReady]);
+    }
+
     /// Remembers a failure as the last one, and reports it.
-    #[cfg(feature = "in-process")]
     pub(crate) fn failed(&self, error: ClientError) {
         self.cell.health.send_if_modified(|health| {
             if health.generation == self.generation {

@@ -5,7 +5,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
 use goff_client::{
-    ChangedFlags, ClientEvent, DeliveryReport, InitializeError, Reason, State, StreamState,
+    ChangedFlags, ClientEvent, DeliveryReport, InitializeError, NoRuntimeError, Reason, State,
+    StreamState,
 };
 use goff_testkit::{Answer, FaultyServer};
 use serde_json::json;
@@ -140,7 +141,7 @@ fn initialize_without_a_runtime_is_an_error() {
     let polled = initialize.as_mut().poll(&mut context);
     assert!(matches!(
         polled,
-        Poll::Ready(Err(InitializeError::NoRuntime))
+        Poll::Ready(Err(InitializeError::NoRuntime(NoRuntimeError::Outside)))
     ));
     assert_eq!(goff.status().state, State::NotReady);
 }
@@ -363,7 +364,7 @@ fn client_outlives_every_runtime() {
             goff
         });
         drop(runtime);
-        assert_eq!(goff.status().state, State::Ready);
+        assert_eq!(goff.status().state, State::Stale);
         goff.track("x", &context(), Map::new()).unwrap();
         goff.invalidation_sink().invalidate(Invalidation::All);
         let (done, dropped) = mpsc::channel();

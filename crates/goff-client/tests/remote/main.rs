@@ -4,6 +4,8 @@
 mod cache;
 mod evaluation;
 #[cfg(feature = "ws")]
+mod executors;
+#[cfg(feature = "ws")]
 mod lifecycle;
 #[cfg(feature = "http")]
 mod options;

@@ -1,11 +1,12 @@
 //! Single flight: which evaluations share a request, and callers that give up.
 
-use std::pin::pin;
 use std::sync::mpsc;
-use std::task::{Context, Waker};
 
 use goff_client::{Reason, Resolution};
+#[cfg(feature = "http")]
+use goff_testkit::FaultyServer;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::*;
 
@@ -151,6 +152,115 @@ async fn hung_request_survives_250_impatient_callers() {
     assert!(relay.complete(0));
     let details = before.await.unwrap();
     assert_eq!((details.value, details.reason()), (7, &Reason::Static));
+}
+
+/// An application that bounds each evaluation by a timeout shorter than the client's is left with
+/// no task and no request, whatever the relay proxy does. A few requests go on for a moment, for
+/// their answers to be cached.
+#[tokio::test(start_paused = true)]
+async fn requests_end_after_their_last_caller() {
+    for (disable_cache, go_on) in [(false, 64), (true, 0)] {
+        let relay = ScriptedRelay::new().with_value("flag", 7).manual();
+        let goff = connect(options(&relay).disable_cache(disable_cache)).await;
+        settle().await;
+        let at_start = tasks();
+        let users: Vec<_> = (0..1_000).map(|n| user(&n.to_string())).collect();
+        let callers: Vec<_> = users
+            .into_iter()
+            .map(|user| {
+                let goff = goff.clone();
+                tokio::spawn(async move {
+                    let evaluation = goff.evaluate("flag", &user, 0_i64);
+                    assert!(timeout(millis(50), evaluation).await.is_err());
+                })
+            })
+            .collect();
+        for caller in callers {
+            caller.await.unwrap();
+        }
+        settle().await;
+        assert_eq!(relay.waiting(), go_on);
+        assert_eq!(tasks() - at_start, go_on);
+        tokio::time::sleep(millis(300)).await;
+        assert_eq!((relay.waiting(), tasks()), (0, at_start));
+        assert_eq!(relay.requests().len(), 1_000);
+    }
+}
+
+/// As above, in connections.
+#[cfg(feature = "http")]
+#[tokio::test]
+async fn connections_end_after_the_last_caller() {
+    let silent = FaultyServer::start([]).await.unwrap();
+    let goff = GoFeatureFlagOptions::new(silent.url()).disable_cache_invalidation(true);
+    let goff = connect(goff).await;
+    let callers: Vec<_> = (0..100)
+        .map(|n| {
+            let goff = goff.clone();
+            tokio::spawn(async move {
+                let user = user(&n.to_string());
+                let evaluation = goff.evaluate("flag", &user, 0_i64);
+                assert!(timeout(millis(200), evaluation).await.is_err());
+            })
+        })
+        .collect();
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    let opened = silent.connections();
+    assert!(opened > 10, "{opened}");
+    let all = silent.wait_for_ended_connections(opened);
+    // The timeout of the client is 10 s.
+    timeout(secs(5), all).await.unwrap();
+}
+
+/// A caller that comes while the request goes on without one joins it, and its time counts anew.
+#[tokio::test(start_paused = true)]
+async fn request_without_a_caller_can_be_joined() {
+    let (relay, goff) = serving_manually(7).await;
+    for _ in 0..5 {
+        let impatient = timeout(millis(200), evaluate(&goff, 0_i64));
+        assert!(impatient.await.is_err());
+        tokio::time::sleep(millis(200)).await;
+    }
+    let patient = call(&goff);
+    settle().await;
+    assert_eq!(relay.requests().len(), 1);
+    tokio::time::sleep(secs(1)).await;
+    assert!(relay.complete(0));
+    assert_eq!(patient.await.unwrap().value, 7);
+}
+
+/// The time until `count` callers have joined one request and given up again.
+async fn time_to_join(count: usize) -> Duration {
+    let (relay, goff) = serving_manually(7).await;
+    let context = context();
+    let start = std::time::Instant::now();
+    let mut callers: Vec<_> = (0..count)
+        .map(|_| Box::pin(goff.evaluate("flag", &context, 0_i64)))
+        .collect();
+    let mut waker = std::task::Context::from_waker(std::task::Waker::noop());
+    for caller in &mut callers {
+        assert!(caller.as_mut().poll(&mut waker).is_pending());
+    }
+    drop(callers);
+    let took = start.elapsed();
+    settle().await;
+    assert_eq!(relay.requests().len(), 1);
+    took
+}
+
+/// Eight times as many callers take eight times as long; it would be 64 times if each looked at
+/// those before it.
+#[tokio::test]
+async fn joining_takes_time_in_proportion_to_the_callers() {
+    let mut best = f64::INFINITY;
+    for _ in 0..3 {
+        let few = time_to_join(5_000).await;
+        let many = time_to_join(40_000).await;
+        best = best.min(many.as_secs_f64() / few.as_secs_f64());
+    }
+    assert!(best < 24.0, "{best}");
 }
 
 /// The next caller sends a new request.
@@ -332,28 +442,6 @@ fn runtime_dropped_in_flight_ends_its_request_only() {
         });
         assert_eq!(value, 7);
     }
-}
-
-/// It sends its own request.
-#[test]
-fn evaluation_on_a_dead_runtime_does_not_hang() {
-    let relay = ScriptedRelay::new().with_value("flag", 7);
-    let living = current_thread();
-    let goff = living.block_on(goff(&relay));
-    let dead = current_thread();
-    let handle = dead.handle().clone();
-    drop(dead);
-    let (done, answer) = mpsc::channel();
-    std::thread::spawn(move || {
-        let _entered = handle.enter();
-        let context = context();
-        let mut evaluation = pin!(goff.evaluate("flag", &context, 0));
-        let mut waker = Context::from_waker(Waker::noop());
-        let polled = evaluation.as_mut().poll(&mut waker);
-        done.send(polled.map(|details| details.value)).unwrap();
-    });
-    let polled = answer.recv_timeout(secs(10));
-    assert_eq!(polled, Ok(std::task::Poll::Ready(7)));
 }
 
 #[tokio::test]

@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+
+use crate::task::io_runtime::{IoRuntime, NoRuntimeError};
+use crate::task::timeout::timeout;
 
 /// A task with one owner. Dropping it aborts the task; [`stop`](Self::stop) lets it finish first.
 #[derive(Debug)]
@@ -30,21 +32,16 @@ pub enum Stopped {
     Panicked,
 }
 
-/// A background task was started outside a tokio runtime.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not inside a tokio runtime; call this from an async task or enter a runtime first")]
-pub struct NoRuntimeError;
-
 impl BackgroundTask {
     /// Starts a task on the current runtime.
     ///
     /// # Errors
-    /// If called outside a tokio runtime.
+    /// If called outside a tokio runtime, or on one without timers, which every task needs.
     pub fn spawn<F>(run: impl FnOnce(StopSignal) -> F) -> Result<Self, NoRuntimeError>
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let runtime = Handle::try_current().map_err(|_| NoRuntimeError)?;
+        let runtime = IoRuntime::current()?;
         let (stop, signal) = watch::channel(false);
         let task = runtime.spawn(run(StopSignal(signal)));
         Ok(Self { stop, task })
@@ -59,12 +56,12 @@ impl BackgroundTask {
     /// future aborts it at once.
     pub async fn stop(mut self, grace: Duration) -> Stopped {
         self.signal();
-        match tokio::time::timeout(grace, &mut self.task).await {
-            Ok(Ok(())) => Stopped::Finished,
-            Ok(Err(error)) if error.is_panic() => Stopped::Panicked,
+        match timeout(grace, &mut self.task).await {
+            Some(Ok(())) => Stopped::Finished,
+            Some(Err(error)) if error.is_panic() => Stopped::Panicked,
             // Cancelled, because its runtime was shut down.
-            Ok(Err(_)) => Stopped::Aborted,
-            Err(_) => {
+            Some(Err(_)) => Stopped::Aborted,
+            None => {
                 self.task.abort();
                 Stopped::Aborted
             }
@@ -173,7 +170,7 @@ mod tests {
     #[test]
     fn spawning_without_a_runtime_is_an_error() {
         let error = BackgroundTask::spawn(|_| async {}).unwrap_err();
-        assert_eq!(error, NoRuntimeError);
+        assert_eq!(error, NoRuntimeError::Outside);
     }
 
     #[test]

@@ -1,7 +1,11 @@
-//! Background tasks, and the pauses between their attempts.
+//! Background tasks, where they and requests run, and the pauses between attempts.
 
 mod background;
 mod backoff;
+mod io_runtime;
+mod timeout;
 
-pub use background::{BackgroundTask, NoRuntimeError, StopSignal, Stopped};
+pub use background::{BackgroundTask, StopSignal, Stopped};
 pub use backoff::{Backoff, random_u64};
+pub use io_runtime::{IoRuntime, NoRuntimeError, NotAnswered};
+pub use timeout::timeout;

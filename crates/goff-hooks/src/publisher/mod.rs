@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use goff_core::__internal::BackgroundTask;
+use goff_core::__internal::{BackgroundTask, timeout as wait};
 use goff_core::{Event, EventSink, NoRuntimeError, RelayClient};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 pub use self::options::EventPublisherOptions;
 pub use self::reports::{DeliveryReport, UsageStats};
@@ -119,7 +119,7 @@ impl EventPublisher {
     /// [`shutdown`](Self::shutdown) it starts again with the pending events.
     ///
     /// # Errors
-    /// [`NoRuntimeError`] when called outside a Tokio runtime.
+    /// [`NoRuntimeError`] when called outside a tokio runtime, or on one without timers.
     pub fn start(&self) -> Result<(), NoRuntimeError> {
         let mut session = self.session();
         if let Some(session) = &*session
@@ -151,7 +151,8 @@ impl EventPublisher {
 
     /// Delivers the events recorded so far. Returns when they are delivered, when a batch failed,
     /// or after `timeout`; a batch in flight then continues in the background. Without effect
-    /// unless the publisher is running.
+    /// unless the publisher is running. Delivery happens on the runtime of
+    /// [`start`](Self::start); the caller may be on any executor.
     pub async fn flush(&self, timeout: Duration) -> DeliveryReport {
         let (request, done) = oneshot::channel();
         let is_requested = self
@@ -160,7 +161,7 @@ impl EventPublisher {
             .is_some_and(|session| session.flush_requests.send(request).is_ok());
         if is_requested {
             // Finished, timed out or given up by a task that ended: the report has the result.
-            let _ = timeout_at(instant_after(timeout), done).await;
+            let _ = wait(timeout, done).await;
         }
         self.buffer.report()
     }
@@ -173,7 +174,7 @@ impl EventPublisher {
         let shut_down = self.shut_down.notified();
         let Some(session) = self.session().take() else {
             if self.buffer.is_open() {
-                let _ = timeout_at(deadline, shut_down).await;
+                let _ = wait(timeout, shut_down).await;
             }
             return self.buffer.report();
         };

@@ -332,5 +332,5 @@ async fn refresh_that_hangs_does_not_delay_stopping() {
 fn start_without_a_runtime_is_an_error() {
     let file = FlagFile::at(Path::new("flags.yaml")).unwrap();
     let error = FlagFileWatcher::start(file, |_| {}).unwrap_err();
-    assert_eq!(error, NoRuntimeError);
+    assert_eq!(error, NoRuntimeError::Outside);
 }

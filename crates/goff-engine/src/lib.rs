@@ -236,6 +236,13 @@ pub mod __internal {
         flag.answer_count()
     }
 
+    /// Whether an evaluation of `flag` served a variation that the flag does not have, which
+    /// is no error of the official engine (docs/engine-semantics.md 2.2).
+    #[must_use]
+    pub fn serves_missing_variation(flag: &Flag, evaluation: &Evaluation<'_>) -> bool {
+        flag.serves_missing_variation(evaluation)
+    }
+
     /// Which of its flag's answers an evaluation gave; none for errors and disabled flags.
     ///
     /// Evaluations with the same answer have the same value, variant, reason and rule name.

@@ -15,7 +15,8 @@ use goff_core::{
     Resolution,
 };
 use goff_engine::{
-    Evaluation, FlagContext, FlagFile, FlagFileFormat, FlagSet, SDK_DEFAULT, Timestamp,
+    __internal, Evaluation, Flag, FlagContext, FlagFile, FlagFileFormat, FlagSet, SDK_DEFAULT,
+    Timestamp,
 };
 use serde_json::{Map, Value, json};
 
@@ -107,7 +108,8 @@ impl TestFlags {
         Ok(self)
     }
 
-    /// Gives a flag one value for every context: variant `value`, reason `STATIC`.
+    /// Gives a flag one value for every context: variant `value`, reason `STATIC`. A relay proxy
+    /// would refuse the value null, so that a flag with it is left out, with a warning.
     pub fn set(&self, flag_key: impl Into<String>, value: impl Into<Value>) {
         self.put(flag_key.into(), with_one_value(value.into()));
     }
@@ -176,6 +178,10 @@ impl TestFlags {
     }
 
     fn put(&self, flag_key: String, flag: Value) {
+        let compiled = Flag::from_json(&flag_key, flag.to_string().as_bytes());
+        if let Err(invalid) = compiled.validate() {
+            tracing::warn!("flag `{flag_key}` fails validation and is left out: {invalid}");
+        }
         self.change([flag_key.clone()], |state| {
             state.flags.insert(flag_key, flag);
         });
@@ -188,7 +194,9 @@ impl TestFlags {
             state.version += 1;
             let text = serde_json::to_string(&state.flags).unwrap_or_default();
             // Reading cannot fail: the text is an object of flags.
-            state.compiled = Arc::new(FlagSet::from_json(text.as_bytes()).unwrap_or_default());
+            let all = FlagSet::from_json(text.as_bytes()).unwrap_or_default();
+            let served = all.iter().filter(|flag| flag.validate().is_ok());
+            state.compiled = Arc::new(served.cloned().collect());
             state.sinks.clone()
         };
         // After the change, so that a new evaluation sees it; without the lock, because a sink may
@@ -232,7 +240,7 @@ impl RelayClient for TestFlags {
         let (flags, flag_context) = self.snapshot();
         let now = Timestamp::from(SystemTime::now());
         let evaluation = flags.evaluate(flag_key, &context, &flag_context, now);
-        result(&evaluation).map_err(RelayError::Evaluation)
+        result(flags.get(flag_key), &evaluation).map_err(RelayError::Evaluation)
     }
 
     async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
@@ -246,7 +254,7 @@ impl RelayClient for TestFlags {
         let all = flags.iter().filter(|flag| is_listed(flag.key()));
         let evaluated = all.map(|flag| {
             let evaluation = flag.evaluate(&context, &flag_context, now);
-            (flag.key().to_owned(), result(&evaluation))
+            (flag.key().to_owned(), result(Some(flag), &evaluation))
         });
         Ok(evaluated.collect())
     }
@@ -264,7 +272,9 @@ impl RelayClient for TestFlags {
         if held.is_some() && etag.as_ref() == held {
             return Ok(ConfigurationUpdate::NotModified);
         }
-        let wanted = |(key, _): &(&String, &Value)| flags.is_empty() || flags.contains(key);
+        let wanted = |(key, _): &(&String, &Value)| {
+            (flags.is_empty() || flags.contains(key)) && state.compiled.get(key).is_some()
+        };
         let wanted: BTreeMap<_, _> = state.flags.iter().filter(wanted).collect();
         let text = serde_json::to_string(&wanted).unwrap_or_default();
         let configuration = FlagConfiguration::new(text).with_enrichment(state.enrichment.clone());
@@ -301,11 +311,19 @@ fn to_map(context: &dyn ContextView) -> Result<Map<String, Value>, ContextError>
     failure.map_or(Ok(map), Err)
 }
 
-fn result(evaluation: &Evaluation<'_>) -> Result<Resolution, EvaluationFailure> {
-    let reason = Reason::from(evaluation.reason.as_str());
-    let variant = match evaluation.error {
-        None => evaluation.variant,
-        Some(_) => SDK_DEFAULT,
+fn result(
+    flag: Option<&Flag>,
+    evaluation: &Evaluation<'_>,
+) -> Result<Resolution, EvaluationFailure> {
+    // The engine, like the official one, gives null without an error.
+    let missing = flag.filter(|flag| __internal::serves_missing_variation(flag, evaluation));
+    let missing = missing.map(|flag| {
+        let (key, variation) = (flag.key(), evaluation.variant);
+        format!("flag `{key}` serves variation `{variation}`, which does not exist")
+    });
+    let (reason, variant) = match (&evaluation.error, &missing) {
+        (None, None) => (Reason::from(evaluation.reason.as_str()), evaluation.variant),
+        _ => (Reason::Error, SDK_DEFAULT),
     };
     let resolution = Resolution::new(evaluation.value.clone(), reason)
         .with_variant(variant)
@@ -313,11 +331,12 @@ fn result(evaluation: &Evaluation<'_>) -> Result<Resolution, EvaluationFailure> 
         .with_version(evaluation.version)
         .with_track_events(evaluation.track_events)
         .with_cacheable(evaluation.cacheable);
-    let Some(error) = &evaluation.error else {
-        return Ok(resolution);
+    let (code, details) = match (&evaluation.error, missing) {
+        (Some(error), _) => (error.code().as_str(), error.to_string()),
+        (None, Some(missing)) => ("FLAG_CONFIG", missing),
+        (None, None) => return Ok(resolution),
     };
-    let (code, resolution) = (error.code().as_str(), Arc::new(resolution));
-    Err(EvaluationFailure::new(code, error.to_string(), resolution))
+    Err(EvaluationFailure::new(code, details, Arc::new(resolution)))
 }
 
 #[cfg(test)]
@@ -370,6 +389,38 @@ mod tests {
         let expected = "flag `flag`: invalid variation: nowhere does not exist";
         assert_eq!(error, expected);
         assert_eq!(flags.evaluate("flag", &user()).await.unwrap().value, true);
+    }
+
+    /// What a relay proxy would refuse is left out in both evaluation types; the others serve.
+    #[tokio::test]
+    async fn an_invalid_flag_is_left_out() {
+        let flags = TestFlags::new().with("good", 1).with("bad", Value::Null);
+        let error = flags.evaluate("bad", &user()).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::FlagNotFound);
+        assert_eq!(flags.evaluate("good", &user()).await.unwrap().value, 1);
+        let all = flags.evaluate_all(&user()).await.unwrap();
+        assert_eq!(all.into_keys().collect::<Vec<_>>(), ["good"]);
+        let update = flags.flag_configuration(&[], None).await.unwrap();
+        let ConfigurationUpdate::Loaded(configuration) = update else {
+            panic!("{update:?}");
+        };
+        assert!(!configuration.flags.unwrap().contains("bad"));
+        flags.set("bad", true);
+        assert_eq!(flags.evaluate("bad", &user()).await.unwrap().value, true);
+    }
+
+    /// A typo in a scheduled step passes the relay proxy's validation.
+    #[tokio::test]
+    async fn a_variation_that_does_not_exist_is_an_error() {
+        let flags = TestFlags::new();
+        let step = json!({"date": "2020-01-01T00:00:00Z", "defaultRule": {"variation": "c"}});
+        let flag = json!({
+            "variations": {"a": 1}, "defaultRule": {"variation": "a"}, "scheduledRollout": [step],
+        });
+        flags.set_flag("flag", flag).unwrap();
+        let error = flags.evaluate("flag", &user()).await.unwrap_err();
+        assert_eq!(error.code(), ErrorCode::from("FLAG_CONFIG"));
+        assert!(error.to_string().contains("`c`"), "{error}");
     }
 
     #[tokio::test]

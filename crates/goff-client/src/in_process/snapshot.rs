@@ -140,6 +140,12 @@ impl Snapshot {
         let evaluated = catch_unwind(AssertUnwindSafe(|| {
             let evaluation = flag.evaluate(&view, &self.flag_context, now);
             match &evaluation.error {
+                // A null value is rare, so the next question seldom comes up.
+                None if evaluation.value.is_null()
+                    && __internal::serves_missing_variation(flag, &evaluation) =>
+                {
+                    LocalEvaluation::Done(outcome(Err(Box::new(missing(flag, &evaluation)))))
+                }
                 None => LocalEvaluation::Done(outcome(Ok(prepared.resolution(&evaluation)))),
                 Some(error) => {
                     let (error, may_fall_back) = failure(flag, &evaluation, error, context);
@@ -293,6 +299,25 @@ fn failure(
     }
     let failure = EvaluationFailure::new(code, error.to_string(), Arc::new(resolution));
     (ResolutionError::InProcess(failure), may_fall_back)
+}
+
+/// A flag serves a variation that it does not have. The engine's answer is null.
+#[cold]
+fn missing(flag: &Flag, evaluation: &Evaluation<'_>) -> ResolutionError {
+    let details = format!(
+        "flag `{}` serves variation `{}`, which does not exist; correct it in the flag",
+        flag.key(),
+        evaluation.variant
+    );
+    let mut resolution = resolution(evaluation);
+    resolution.reason = Reason::Error;
+    resolution.variant = Some(SDK_DEFAULT_VARIANT.to_owned());
+    let failure = EvaluationFailure::new(
+        ErrorCode::from("FLAG_CONFIG"),
+        details,
+        Arc::new(resolution),
+    );
+    ResolutionError::InProcess(failure)
 }
 
 /// Why an attribute cannot be read, worded as in remote evaluation.

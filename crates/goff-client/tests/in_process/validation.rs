@@ -120,6 +120,50 @@ async fn text_with_bad_flags_is_refused_and_names_each() {
     LocalFlags::from_flags("{}").unwrap();
 }
 
+/// Validation does not look into scheduled steps, as on the relay proxy. A success with the caller's
+/// default would hide the typo.
+#[tokio::test(start_paused = true)]
+async fn variation_that_does_not_exist_is_an_error() {
+    let step = |change: Value| {
+        let date = json!({"date": "2020-01-01T00:00:00Z"});
+        let mut step = change;
+        step["date"] = date["date"].clone();
+        with(giving(1), "scheduledRollout", json!([step]))
+    };
+    let rule = json!({"name": "r", "query": "targetingKey eq \"user-1\"", "variation": "Z"});
+    let flags = json!({
+        "fixed": step(json!({"defaultRule": {"variation": "Z"}})),
+        "split": step(json!({"defaultRule": {"percentage": {"Z": 100}}})),
+        "rule": step(json!({"targeting": [rule]})),
+        "null": null_since_a_step(),
+        "added": step(json!({"defaultRule": {"variation": "Z"}, "variations": {"Z": 2}})),
+    });
+    let (relay, goff) = serving(flags.clone()).await;
+    let local = LocalFlags::from_flags(&flags.to_string()).unwrap();
+    let all = goff.evaluate_all(&context()).await.unwrap();
+    for flag in ["fixed", "split", "rule"] {
+        for details in [
+            goff.evaluate(flag, &context(), 7_i64).await,
+            local.evaluate(flag, &context(), 7_i64),
+        ] {
+            assert_eq!((details.value, details.reason()), (7, &Reason::Error));
+            assert_eq!(
+                code(&details),
+                Some(ErrorCode::from("FLAG_CONFIG")),
+                "{flag}"
+            );
+            let error = details.error().unwrap().to_string();
+            assert!(error.contains(flag) && error.contains("`Z`"), "{error}");
+        }
+        assert_eq!(code(&all[flag]), Some(ErrorCode::from("FLAG_CONFIG")));
+    }
+    // Null and a variation of the step exist.
+    let null = goff.evaluate("null", &context(), 7_i64).await;
+    assert_eq!((null.value, code(&null)), (7, None));
+    assert_eq!(goff.evaluate("added", &context(), 7_i64).await.value, 2);
+    assert_eq!(relay.request_count(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn bad_flags_of_a_relay_proxy_are_left_out() {
     let (relay, goff) = serving(all_flags()).await;

@@ -70,6 +70,8 @@ pub(crate) struct Answer {
     pub(crate) rule: u32,
     /// Index of the variation; the same one has the same index in all states.
     pub(crate) variation: u32,
+    /// Whether the flag has this variation.
+    pub(crate) exists: bool,
     pub(crate) reason: Reason,
     pub(crate) cacheable: bool,
 }

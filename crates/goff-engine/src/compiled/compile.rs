@@ -220,9 +220,11 @@ impl Compiler<'_> {
         let cacheable = self.cacheable && rule.progressive_rollout.is_none();
         let mut answer = |name: &str| {
             let answer = narrow(self.answers.len());
+            let variation = self.variations.index(name);
             self.answers.push(Answer {
                 rule: rule_index,
-                variation: narrow(self.variations.index(name)),
+                variation: narrow(variation),
+                exists: self.variations.exists(variation),
                 reason,
                 cacheable,
             });
@@ -286,10 +288,15 @@ impl Variations {
         self.others.insert(Arc::clone(&name), index);
         self.entries.push(Variation {
             name,
-            value: StoredValue::NULL,
+            value: StoredValue::Missing,
         });
         self.changed = true;
         index
+    }
+
+    fn exists(&self, index: usize) -> bool {
+        let variation = self.entries.get(index);
+        variation.is_some_and(|variation| !matches!(variation.value, StoredValue::Missing))
     }
 
     /// Adds and overwrites variations.

@@ -164,6 +164,15 @@ impl Flag {
         }
     }
 
+    /// Whether an evaluation of this flag served a variation that the flag does not
+    /// have.
+    pub(crate) fn serves_missing_variation(&self, evaluation: &Evaluation<'_>) -> bool {
+        let answer = self.body.as_ref().ok().zip(evaluation.answer);
+        answer
+            .and_then(|(body, answer)| body.answers.get(answer))
+            .is_some_and(|answer| !answer.exists)
+    }
+
     /// How many different results the flag can serve.
     pub(crate) fn answer_count(&self) -> usize {
         self.body.as_ref().map_or(0, |body| body.answers.len())

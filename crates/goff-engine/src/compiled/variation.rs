@@ -20,6 +20,8 @@ pub(crate) struct Variation {
 /// `serde_json` takes 600 bytes and more, and a process serves few of a configuration's values.
 #[derive(Clone, Debug)]
 pub(crate) enum StoredValue {
+    /// The value, null, of a variation that does not exist.
+    Missing,
     /// Null, a boolean or a number.
     Inline(Value),
     Text(Arc<Value>),
@@ -27,8 +29,6 @@ pub(crate) enum StoredValue {
 }
 
 impl StoredValue {
-    pub(crate) const NULL: Self = Self::Inline(Value::Null);
-
     pub(crate) fn new(value: CompactJson) -> Self {
         match value {
             CompactJson::List(_) | CompactJson::Object(_) => {
@@ -42,6 +42,7 @@ impl StoredValue {
     #[inline]
     pub(crate) fn value(&self) -> &Value {
         match self {
+            Self::Missing => &Value::Null,
             Self::Inline(value) => value,
             Self::Text(value) => value,
             Self::Compound(compound) => compound.1.get_or_init(|| compound.0.to_value()),
@@ -52,6 +53,7 @@ impl StoredValue {
 impl PartialEq for StoredValue {
     fn eq(&self, other: &Self) -> bool {
         match (self, other) {
+            (Self::Missing, Self::Missing) => true,
             (Self::Inline(value), Self::Inline(other)) => value == other,
             (Self::Text(value), Self::Text(other)) => value == other,
             (Self::Compound(value), Self::Compound(other)) => value.0 == other.0,
@@ -65,6 +67,7 @@ impl Eq for StoredValue {}
 impl Hash for StoredValue {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
+            Self::Missing => {}
             Self::Inline(value) => value.hash(state),
             Self::Text(value) => value.hash(state),
             Self::Compound(compound) => compound.0.hash(state),

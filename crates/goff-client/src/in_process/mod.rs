@@ -7,6 +7,7 @@ pub(crate) mod file;
 pub(crate) mod last_known_good;
 pub(crate) mod left_out;
 pub(crate) mod mode;
+pub(crate) mod regular_file;
 pub(crate) mod snapshot;
 pub(crate) mod source;
 

@@ -11,7 +11,8 @@ impl GoFeatureFlagOptions {
     /// Options for flags without a relay proxy, from a JSON object of flags by key, such as one
     /// that is built into the binary. The flags are evaluated in process and never change. Usage
     /// data is not collected. Options of a relay proxy or of data delivery cannot be combined with
-    /// it.
+    /// it. A flag that a relay proxy would refuse is an error of the options, which names every such
+    /// flag and the member that is wrong.
     ///
     /// ```
     /// # use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
@@ -40,7 +41,7 @@ impl GoFeatureFlagOptions {
     /// before stay, and the state is [`Stale`](crate::State::Stale); without such flags it is
     /// [`Error`](crate::State::Error). Replace the file atomically, by renaming, so that no
     /// half-written file is loaded. As on the relay proxy, flags that fail validation are left out,
-    /// with a warning.
+    /// with a warning; a file of which no flag is left cannot be loaded, while `{}` means no flags.
     #[cfg(feature = "file")]
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
         Self::with_source(Source::File(path.into()))
@@ -74,13 +75,18 @@ impl GoFeatureFlagOptions {
     /// Keeps the flag configuration in a file, for a start without the relay proxy: if the first
     /// attempt to load fails, the flags of the file are served, in state
     /// [`Stale`](crate::State::Stale), until the relay proxy answers. They are not served if the
-    /// relay proxy refuses the key. In-process evaluation. Default: none.
+    /// relay proxy refuses the key three times in a row. In-process evaluation. Default: none.
     ///
     /// The file is written after each load, replaced as a whole, and accessible to its owner only;
     /// a symbolic link at the path is replaced too, and its target untouched. A file that is
-    /// damaged, writable by others, or written for another endpoint, API key or list of flags is
-    /// refused. With your own relay client neither endpoint nor key are known: give each client its
-    /// own file.
+    /// damaged, writable by others, dated more than 5 minutes ahead of the clock, or written for
+    /// another endpoint, API key or list of flags is refused.
+    ///
+    /// Two clients that differ in endpoint, API key or list of flags need a file each: they would
+    /// overwrite each other's, and refuse it at the next start. With your own relay client neither
+    /// endpoint nor key are known, so that the wrong file would not be noticed. The file holds no
+    /// key, but a salted SHA-256 of endpoint, key and list: with a copy of it a weak key can be
+    /// guessed offline.
     pub fn last_known_good_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.in_process.last_known_good_file = Some(path.into());
         self

@@ -1,13 +1,13 @@
 //! A flag file in YAML, JSON or TOML.
 
 use std::fmt;
-use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use goff_engine::{FlagFileFormat, FlagProblem, FlagSet};
 
 use crate::in_process::left_out::listed;
+use crate::in_process::regular_file::{self, Links};
 
 /// The path of a flag file and its format.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,13 +49,11 @@ impl FlagFile {
     }
 
     fn try_read(&self) -> Result<Vec<u8>, Problem> {
-        // Opening a pipe would wait for its writer.
-        if !fs::metadata(&self.path)?.is_file() {
+        let Some(file) = regular_file::open(&self.path, Links::Followed)? else {
             return Err(Problem::NotAFile);
-        }
+        };
         let mut content = Vec::new();
-        File::open(&self.path)?
-            .take(MAX_FLAG_FILE_SIZE + 1)
+        file.take(MAX_FLAG_FILE_SIZE + 1)
             .read_to_end(&mut content)?;
         if content.len() as u64 > MAX_FLAG_FILE_SIZE {
             return Err(Problem::TooLarge);
@@ -179,6 +177,8 @@ const MAX_FLAG_FILE_SIZE: u64 = 256 * 1024 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+
     use super::*;
 
     const VALID: &str = "variations: {on: true, off: false}\n  defaultRule: {variation: on}\n";

@@ -249,13 +249,15 @@ struct Signature {
 
 impl Signature {
     /// `None` for a missing file, and for 2 s after a change: file systems keep times as coarse as
-    /// that, so other content could have the same signature.
+    /// that, so other content could have the same signature. A time that lies further ahead is not
+    /// that of a change now.
     fn of(file: &FlagFile) -> Option<Self> {
         let now = SystemTime::now();
         let metadata = fs::metadata(file.path()).ok()?;
         let modified = metadata.modified().ok()?;
-        let age = now.duration_since(modified).ok()?;
-        (age > COARSEST_TIME).then(|| Self {
+        let distance = now.duration_since(modified);
+        let distance = distance.unwrap_or_else(|ahead| ahead.duration());
+        (distance > COARSEST_TIME).then(|| Self {
             length: metadata.len(),
             modified,
             id: identity(&metadata),

@@ -9,7 +9,8 @@
 //!
 //! The checksum finds damage. `source` is a salted hash of the relay proxy, the API key and the flag
 //! list, so that a configuration of another source is refused. The file's owner and mode (0600)
-//! protect it from other users.
+//! protect it from other users. With a copy of the file a weak key can be guessed offline; the salt
+//! only prevents one table for all files.
 
 mod private_file;
 pub(crate) mod writer;
@@ -38,7 +39,7 @@ pub(crate) struct LastKnownGood {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Stored {
     pub(crate) configuration: FlagConfiguration,
-    /// The time since it was written; zero after the clock was set back.
+    /// The time since it was written; zero after the clock was set back a little.
     pub(crate) age: Duration,
 }
 
@@ -88,7 +89,12 @@ impl LastKnownGood {
         let load = || {
             let content = private_file::read(&self.path, MAX_SIZE).map_err(Problem::of_reading)?;
             let (configuration, written) = decode(&content, &self.identity)?;
-            let age = now.duration_since(written).unwrap_or_default();
+            let age = match now.duration_since(written) {
+                Ok(age) => age,
+                Err(ahead) if ahead.duration() <= LARGEST_CLOCK_ERROR => Duration::ZERO,
+                // The clock was wrong when the file was written, or is now: its age is unknown.
+                Err(ahead) => return Err(Problem::FromTheFuture(ahead.duration())),
+            };
             if age > self.max_age {
                 return Err(Problem::TooOld {
                     age,
@@ -142,6 +148,8 @@ enum Problem {
     OtherSource,
     #[error("is {} s old; the limit is {} s", .age.as_secs(), .max_age.as_secs())]
     TooOld { age: Duration, max_age: Duration },
+    #[error("is dated {} s in the future; set the clock, or delete the file", .0.as_secs())]
+    FromTheFuture(Duration),
 }
 
 impl LastKnownGoodError {
@@ -270,6 +278,9 @@ fn split_line(text: &[u8]) -> Option<(&[u8], &[u8])> {
 
 const FORMAT: &str = "goff-last-known-good 2 ";
 
+/// How far two clocks may be apart.
+const LARGEST_CLOCK_ERROR: Duration = Duration::from_secs(5 * 60);
+
 /// Twice the limit of a relay proxy's configuration.
 const MAX_SIZE: u64 = 512 * 1024 * 1024;
 
@@ -341,8 +352,18 @@ mod tests {
         let path = file.path().display();
         let expected = "is 3601 s old; the limit is 3600 s";
         assert_eq!(error, format!("last-known-good file `{path}` {expected}"));
-        // The clock was set back.
-        assert_eq!(file.load_at(now - HOUR).unwrap().age, Duration::ZERO);
+        // The clock was set back a little, or the file was written while it was wrong.
+        let back = |duration| file.load_at(now - duration);
+        assert_eq!(back(LARGEST_CLOCK_ERROR).unwrap().age, Duration::ZERO);
+        for ahead in [
+            LARGEST_CLOCK_ERROR + Duration::from_secs(1),
+            HOUR,
+            20_000 * HOUR,
+        ] {
+            let error = back(ahead).unwrap_err().to_string();
+            let expected = format!("is dated {} s in the future", ahead.as_secs());
+            assert!(error.contains(&expected), "{error}");
+        }
     }
 
     #[test]

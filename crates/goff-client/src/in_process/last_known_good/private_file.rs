@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use goff_core::__internal::random_u64;
+
+use crate::in_process::regular_file::{self, Links};
 
 /// Replaces a file, with mode 0600 where there are modes. A reader finds the old file or the new
 /// one, after a crash too. A symbolic link at the path is replaced and its target left alone.
@@ -30,13 +32,11 @@ pub(super) fn replace(path: &Path, parts: &[&[u8]]) -> io::Result<()> {
 /// Those of the file system; no regular file; a file that another user owns or may write to; a
 /// larger one.
 pub(super) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // Of the path itself: `replace` writes no links.
-    let metadata = fs::symlink_metadata(path)?;
-    let mut file = File::open(path)?;
-    if !metadata.is_file() || !is_same(&metadata, &file.metadata()?) {
+    // `replace` writes no links.
+    let Some(mut file) = regular_file::open(path, Links::Refused)? else {
         return Err(io::Error::other("not a regular file"));
-    }
-    check_owner(path, &metadata)?;
+    };
+    check_owner(path, &file.metadata()?)?;
     let mut content = Vec::new();
     (&mut file).take(limit + 1).read_to_end(&mut content)?;
     if content.len() as u64 > limit {
@@ -54,22 +54,36 @@ struct Temporary {
 
 impl Temporary {
     fn create(beside: &Path) -> io::Result<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let (folder, mut name) = temporary_names(beside)
+        // Process ids repeat, in containers at each start, so that they do not make names unique.
+        Self::create_with(beside, &mut random_u64)
+    }
+
+    fn create_with(beside: &Path, random: &mut dyn FnMut() -> u64) -> io::Result<Self> {
+        let (folder, start) = temporary_names(beside)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the path of a file"))?;
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        name.push(format!("{}-{count}{TEMPORARY_SUFFIX}", process::id()));
-        let path = folder.join(name);
         let mut options = OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&path)?;
-        Ok(Self {
-            path,
-            file,
-            is_renamed: false,
-        })
+        let mut attempts = 0;
+        loop {
+            let mut name = start.clone();
+            name.push(format!("{:016x}{TEMPORARY_SUFFIX}", random()));
+            let path = folder.join(name);
+            attempts += 1;
+            match options.open(&path) {
+                Ok(file) => {
+                    return Ok(Self {
+                        path,
+                        file,
+                        is_renamed: false,
+                    });
+                }
+                Err(error)
+                    if error.kind() == io::ErrorKind::AlreadyExists && attempts < MAX_ATTEMPTS => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     fn rename(mut self, to: &Path) -> io::Result<()> {
@@ -123,17 +137,6 @@ fn remove_leftovers(path: &Path) {
 }
 
 #[cfg(unix)]
-fn is_same(one: &Metadata, other: &Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
-}
-
-#[cfg(not(unix))]
-fn is_same(_: &Metadata, other: &Metadata) -> bool {
-    other.is_file()
-}
-
-#[cfg(unix)]
 fn check_owner(path: &Path, metadata: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::MetadataExt;
     check_owner_and_mode(metadata.uid(), metadata.mode() & 0o7777, |owner| {
@@ -170,6 +173,9 @@ fn check_owner(_: &Path, _: &Metadata) -> io::Result<()> {
 }
 
 const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// The most names that are tried for a temporary file.
+const MAX_ATTEMPTS: u32 = 16;
 
 /// No write takes this long.
 const LEFTOVER_AGE: Duration = Duration::from_secs(60 * 60);
@@ -233,6 +239,35 @@ mod tests {
         replace(&directory.path().join("absent/file"), &[b"content"]).unwrap_err();
         replace(Path::new("/"), &[b"content"]).unwrap_err();
         assert_eq!(names(&directory), ["taken"]);
+    }
+
+    /// Names that are taken, by a leftover or by another user, are passed over.
+    #[test]
+    fn taken_names_are_passed_over() {
+        let (directory, path) = folder();
+        let name = |number: u64| format!(".file.{number:016x}.tmp");
+        for number in 0..3 {
+            File::create(directory.path().join(name(number))).unwrap();
+        }
+        let mut numbers = 0..;
+        let temporary =
+            Temporary::create_with(&path, &mut || numbers.next().unwrap_or_default()).unwrap();
+        assert_eq!(temporary.path, directory.path().join(name(3)));
+        // Where every name is taken, the attempts end.
+        let error = Temporary::create_with(&path, &mut || 0).err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+    }
+
+    /// What a process with this id, and a count from 0, would have left in a container.
+    #[test]
+    fn leftovers_of_the_same_process_id_do_not_matter() {
+        let (directory, path) = folder();
+        for count in 0..1_000 {
+            let name = format!(".file.{}-{count}.tmp", std::process::id());
+            File::create(directory.path().join(name)).unwrap();
+        }
+        replace(&path, &[b"content"]).unwrap();
+        assert_eq!(read(&path, LIMIT).unwrap(), b"content");
     }
 
     #[test]

@@ -290,6 +290,28 @@ fn age(path: &Path) {
         .unwrap();
 }
 
+/// A time in the future is that of a copied file, or of another clock.
+#[tokio::test]
+async fn file_with_a_future_time_is_read_once_and_followed() {
+    for ahead in [3, 60 * 60, 20 * 365 * 24 * 60 * 60] {
+        let (_directory, path) = folder();
+        write(&path, "before");
+        let file = fs::File::options().write(true).open(&path).unwrap();
+        let time = SystemTime::now() + Duration::from_secs(ahead);
+        file.set_modified(time).unwrap();
+        let flag_file = FlagFile::at(&path).unwrap();
+        let first = Signature::of(&flag_file);
+        if ahead > 10 {
+            assert!(first.is_some(), "{ahead}");
+            assert_eq!(Signature::of(&flag_file), first);
+        }
+        write(&path, "after");
+        file.set_modified(time).unwrap();
+        #[cfg(unix)]
+        assert_ne!(Signature::of(&flag_file), first, "{ahead}");
+    }
+}
+
 #[tokio::test]
 async fn quiet_file_is_not_read_again() {
     let (_directory, path) = folder();

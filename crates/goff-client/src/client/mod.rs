@@ -310,6 +310,12 @@ impl GoFeatureFlag {
     /// evaluations in flight, and delivers the usage data, all within `timeout` (GOFF-LIFE-004,
     /// GOFF-LIFE-005). Usage data that is not delivered by then stays buffered, and is delivered
     /// after another [`initialize`](Self::initialize). A second call does no harm.
+    ///
+    /// Work on tokio's threads for blocking calls cannot be interrupted and may outlast it: reading
+    /// and compiling a large flag file or flag configuration, writing the last-known-good file, and
+    /// a DNS lookup. Dropping a runtime waits for such work, and so does the end of
+    /// `#[tokio::main]`. Where the process must exit by a certain time, keep the runtime and call
+    /// [`Runtime::shutdown_timeout`](tokio::runtime::Runtime::shutdown_timeout).
     pub async fn shutdown(&self, timeout: Duration) -> DeliveryReport {
         self.lifecycle.shutdown(timeout).await
     }

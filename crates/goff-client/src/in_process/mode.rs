@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 #[cfg(feature = "file")]
 use crate::in_process::file::flag_file::FlagFile;
 use crate::in_process::last_known_good::LastKnownGood;
@@ -27,6 +29,9 @@ pub(crate) struct RelayMode {
     /// Evaluates over OFREP where the engine fails.
     pub(crate) fallback: BoundedRelay,
     pub(crate) last_known_good: Option<LastKnownGood>,
+    /// One configuration of a client is compiled at a time, whichever session began it: the work
+    /// outlives a session.
+    pub(crate) compile_permit: Arc<Semaphore>,
 }
 
 impl InProcessMode {

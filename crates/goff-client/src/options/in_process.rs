@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::EvaluationType;
+use tokio::sync::Semaphore;
 
 #[cfg(feature = "file")]
 use crate::in_process::file::flag_file::FlagFile;
@@ -63,6 +64,7 @@ impl InProcessOptions {
             interval,
             fallback,
             last_known_good,
+            compile_permit: Arc::new(Semaphore::new(1)),
         })))
     }
 

@@ -43,14 +43,15 @@ pub enum State {
     Ready,
     /// Evaluations are answered, perhaps with old flags: the change stream has been down for
     /// `cache_ttl` (remote evaluation), three refreshes in a row failed (in-process evaluation),
-    /// the flags come from the last-known-good file, the flag file has become absent or unusable,
-    /// or the tokio runtime on which the client was started has ended.
+    /// the flags come from the last-known-good file, the flag file has become absent or unusable or
+    /// has no valid flag left, or the tokio runtime on which the client was started has ended.
     Stale,
     /// No flag configuration could be loaded yet; evaluations are refused with
     /// `PROVIDER_NOT_READY`. Loading is retried (in-process evaluation, GOFF-EVT-008), unless the
     /// tokio runtime on which the client was started has ended.
     Error,
-    /// The relay proxy refused the API key (401, 403) before any flag configuration was loaded;
+    /// The relay proxy refused the API key (401, 403) three times in a row before any flag
+    /// configuration was loaded;
     /// evaluations are refused with `PROVIDER_NOT_READY`, and loading is not retried (in-process
     /// evaluation, GOFF-EVT-007).
     Fatal,

@@ -66,8 +66,8 @@ async fn retries_are_neither_rare_nor_many() {
     assert_state(&goff, State::Error);
 }
 
-/// GOFF-EVT-007, GOFF-LIFE-003: a refusal is fatal and reported, and only another initialization
-/// tries again.
+/// GOFF-EVT-007, GOFF-LIFE-003: three refusals in a row are fatal and reported, and only another
+/// initialization tries again.
 #[tokio::test(start_paused = true)]
 async fn refused_key_is_fatal() {
     for refusal in [401, 403] {
@@ -84,11 +84,29 @@ async fn refused_key_is_fatal() {
         let details = evaluate(&goff, false).await;
         assert_eq!(code(&details), Some(ErrorCode::ProviderNotReady));
         an_hour().await;
-        assert_eq!(relay.configuration_requests().len(), 1);
+        assert_eq!(relay.configuration_requests().len(), 3);
         relay.set_configuration_failure(None);
         goff.initialize().await.unwrap();
         assert_state(&goff, State::Ready);
         assert!(evaluate(&goff, false).await.value);
+    }
+}
+
+/// A gateway that refuses once, as while it restarts, does not cost the application its flags.
+#[tokio::test(start_paused = true)]
+async fn one_refusal_is_tried_again() {
+    for (refusal, refused) in [(403, 1), (401, 1), (403, 2)] {
+        let relay = relay(true);
+        relay.set_configuration_failure(Some(status(refusal)));
+        let goff = GoFeatureFlag::new(options(&relay)).unwrap();
+        let (initialized, ()) = tokio::join!(goff.initialize(), async {
+            relay.wait_for_configuration_requests(refused).await;
+            relay.set_configuration_failure(None);
+        });
+        initialized.unwrap();
+        assert_state(&goff, State::Ready);
+        assert!(evaluate(&goff, false).await.value);
+        assert_eq!(relay.configuration_requests().len(), refused + 1);
     }
 }
 

@@ -5,17 +5,19 @@ use std::time::Duration;
 
 use goff_core::__internal::{BackgroundTask, StopSignal, Stopped};
 use goff_core::NoRuntimeError;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use crate::in_process::last_known_good::LastKnownGood;
 use crate::in_process::snapshot::Snapshot;
+use crate::in_process::source::compilation::compile;
 
 /// Writes one configuration at a time, and of several waiting ones only the newest. A refresh never
 /// waits for the disk.
 #[derive(Debug)]
 pub(crate) struct LastKnownGoodWriter {
     shared: Arc<Shared>,
+    compile_permit: Arc<Semaphore>,
     task: BackgroundTask,
 }
 
@@ -35,7 +37,11 @@ struct State {
 }
 
 impl LastKnownGoodWriter {
-    pub(crate) fn start(file: LastKnownGood) -> Result<Self, NoRuntimeError> {
+    /// A restored configuration is compiled with `compile_permit`.
+    pub(crate) fn start(
+        file: LastKnownGood,
+        compile_permit: Arc<Semaphore>,
+    ) -> Result<Self, NoRuntimeError> {
         let shared = Arc::new(Shared {
             file,
             state: Mutex::default(),
@@ -43,7 +49,11 @@ impl LastKnownGoodWriter {
         });
         let writing = Arc::clone(&shared);
         let task = BackgroundTask::spawn(|stop| write_pending(writing, stop))?;
-        Ok(Self { shared, task })
+        Ok(Self {
+            shared,
+            compile_permit,
+            task,
+        })
     }
 
     /// Writes a new configuration.
@@ -66,13 +76,13 @@ impl LastKnownGoodWriter {
     pub(crate) async fn restore(&self) -> Option<Snapshot> {
         let file = self.shared.file.clone();
         let path = file.path().to_owned();
-        let restoring = tokio::task::spawn_blocking(move || restore(&file));
+        let restoring = compile(Arc::clone(&self.compile_permit), move || restore(&file));
         match tokio::time::timeout(RESTORE_TIMEOUT, restoring).await {
-            Ok(restored) => restored.ok()?,
+            Ok(restored) => restored?,
             Err(_) => {
                 tracing::warn!(
                     path = %path.display(),
-                    "last-known-good file not loaded: reading it timed out"
+                    "last-known-good file not loaded: loading it timed out"
                 );
                 None
             }

@@ -1,5 +1,6 @@
 //! Where the flags of a session come from, and what keeps them current.
 
+pub(crate) mod compilation;
 pub(crate) mod pending_changes;
 pub(crate) mod poller;
 pub(crate) mod relay_source;
@@ -15,6 +16,7 @@ use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttemp
 use crate::in_process::file::source::FlagFileSource;
 use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
 use crate::in_process::mode::InProcessMode;
+use crate::in_process::source::compilation::Compilation;
 use crate::in_process::source::pending_changes::PendingChanges;
 use crate::in_process::source::poller::{ConfigurationPoller, Poll};
 
@@ -40,9 +42,10 @@ impl ConfigurationSource {
                 let writer = relay
                     .last_known_good
                     .clone()
-                    .map(LastKnownGoodWriter::start)
+                    .map(|file| LastKnownGoodWriter::start(file, Arc::clone(&relay.compile_permit)))
                     .transpose()?;
                 let poll = Poll {
+                    compilation: Compilation::new(Arc::clone(&relay.compile_permit)),
                     source: relay.source.clone(),
                     current,
                     writer,

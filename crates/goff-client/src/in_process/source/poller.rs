@@ -12,7 +12,8 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
 use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
-use crate::in_process::snapshot::retire;
+use crate::in_process::snapshot::{Snapshot, retire};
+use crate::in_process::source::compilation::Compilation;
 use crate::in_process::source::pending_changes::PendingChanges;
 use crate::in_process::source::relay_source::{FetchError, Fetched, RelaySource};
 
@@ -32,12 +33,13 @@ pub(crate) struct Poll {
     pub(crate) writer: Option<LastKnownGoodWriter>,
     pub(crate) changes: Arc<PendingChanges>,
     pub(crate) interval: Duration,
+    pub(crate) compilation: Compilation,
 }
 
 impl ConfigurationPoller {
     /// `on_refused` is called when the relay proxy refuses the key, which ends the polling.
     pub(crate) fn start(
-        poll: Poll,
+        mut poll: Poll,
         on_refused: Box<dyn FnOnce() + Send>,
     ) -> Result<Self, NoRuntimeError> {
         let (report, first) = watch::channel(None);
@@ -78,8 +80,13 @@ impl Poll {
     ///
     /// # Errors
     /// The relay proxy refuses the key.
-    async fn load(&self, report: &watch::Sender<Option<FirstAttempt>>) -> Result<(), RelayError> {
+    async fn load(
+        &mut self,
+        report: &watch::Sender<Option<FirstAttempt>>,
+    ) -> Result<(), RelayError> {
+        let begun = Instant::now();
         let mut backoff = Backoff::new(self.interval.min(LONGEST_PAUSE));
+        let mut refusals = 0;
         loop {
             self.changes.take();
             let error = match self.refresh().await {
@@ -92,11 +99,22 @@ impl Poll {
             if let Some(refusal) = error.refusal()
                 && self.current.held().is_none()
             {
+                refusals += 1;
+                // A gateway that restarts may refuse a good key; a bad key is refused each time.
+                // Initialization waits, so that only an early refusal is worth another attempt.
+                if refusals < REFUSALS_UNTIL_FATAL
+                    && (report.borrow().is_some() || begun.elapsed() < EARLY)
+                {
+                    tracing::debug!(%error, "flag configuration refused, trying again");
+                    tokio::time::sleep(PAUSE_AFTER_REFUSAL * refusals).await;
+                    continue;
+                }
                 tracing::error!(%error, "flag configuration refused; check the option `api_key`");
                 self.current.status.refused();
                 self.current.failed(error.clone());
                 return Err(refusal.clone());
             }
+            refusals = 0;
             let is_first = report.borrow().is_none();
             self.failed(error, is_first);
             if is_first {
@@ -111,18 +129,20 @@ impl Poll {
             tokio::select! {
                 () = sleep_until(pause) => {}
                 () = self.changes.wait() => {}
+                () = self.compilation.ended() => {}
             }
         }
     }
 
     /// Polls forever.
-    async fn keep_current(&self) {
+    async fn keep_current(&mut self) {
         let mut schedule = Schedule::new(self.interval);
         let mut failures = 0_u32;
         loop {
             tokio::select! {
                 () = schedule.wait() => {}
                 () = self.changes.wait() => {}
+                () = self.compilation.ended() => {}
             }
             let announced = self.changes.take();
             match self.refresh().await {
@@ -143,8 +163,12 @@ impl Poll {
         }
     }
 
-    /// One round: fetch, compare, swap. Returns whether a configuration was loaded.
-    async fn refresh(&self) -> Result<bool, FetchError> {
+    /// One round: fetch, compile, compare, swap. Returns whether the fetched configuration was
+    /// loaded. While a compilation of an earlier round runs there is no fetch.
+    async fn refresh(&mut self) -> Result<bool, FetchError> {
+        if self.compilation.is_begun() {
+            self.load_compiled().await?;
+        }
         let held = self.current.held();
         let fetched = self.source.fetch(held.as_deref()).await;
         match fetched? {
@@ -156,28 +180,43 @@ impl Poll {
                 }
                 Ok(false)
             }
-            Fetched::Loaded(snapshot) => {
-                let before = held.as_ref().map(|held| held.left_out());
-                snapshot.left_out().warn(&"flag configuration", before);
+            Fetched::Received(configuration) => {
                 drop(held);
-                let snapshot = Arc::new(snapshot);
-                let replaced = self.current.loaded(Arc::clone(&snapshot));
-                if let Some(writer) = &self.writer {
-                    writer.loaded(&snapshot);
-                }
-                drop(snapshot);
-                if let Some(replaced) = replaced {
-                    // An error means that the runtime is ending, or that freeing panicked.
-                    let _ = tokio::task::spawn_blocking(move || retire(replaced)).await;
-                }
+                self.compilation.start(configuration);
+                self.load_compiled().await?;
                 Ok(true)
             }
         }
     }
 
+    /// Waits for the compilation, no longer than for a request, and serves what it made.
+    async fn load_compiled(&mut self) -> Result<(), FetchError> {
+        let timeout = self.source.relay.timeout;
+        let snapshot = Arc::new(self.compilation.result(timeout).await?);
+        let held = self.current.held();
+        let before = held.as_deref().map(Snapshot::left_out);
+        snapshot.left_out().warn(&"flag configuration", before);
+        drop(held);
+        let replaced = self.current.loaded(Arc::clone(&snapshot));
+        if let Some(writer) = &self.writer {
+            writer.loaded(&snapshot);
+        }
+        drop(snapshot);
+        if let Some(replaced) = replaced {
+            // An error means that the runtime is ending, or that freeing panicked.
+            let _ = tokio::task::spawn_blocking(move || retire(replaced)).await;
+        }
+        Ok(())
+    }
+
     /// Serves the configuration of the last-known-good file, if it is valid. Returns whether it is.
     async fn restore(&self) -> bool {
-        let Some(writer) = &self.writer else {
+        // What is being compiled is newer, and one compilation at a time is enough.
+        let Some(writer) = self
+            .writer
+            .as_ref()
+            .filter(|_| !self.compilation.is_begun())
+        else {
             return false;
         };
         match writer.restore().await {
@@ -284,6 +323,11 @@ fn jittered(interval: Duration, random: u64) -> Duration {
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const FAILURES_UNTIL_STALE: u32 = 3;
+const REFUSALS_UNTIL_FATAL: u32 = 3;
+const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(200);
+
+/// The time since the start in which a refusal of the first attempt is tried again.
+const EARLY: Duration = Duration::from_secs(1);
 
 /// Pauses before a fetch is repeated after "not modified" contradicted an announced change.
 const LAG_PAUSES: [Duration; 3] = [
@@ -294,7 +338,103 @@ const LAG_PAUSES: [Duration; 3] = [
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::Ordering::Relaxed;
+
+    use goff_core::FlagConfiguration;
+    use goff_testkit::ScriptedRelay;
+    use tokio::sync::Semaphore;
+
     use super::*;
+    use crate::in_process::InProcessEvaluator;
+    use crate::remote::bounded_relay::BoundedRelay;
+    use crate::status::{State, StatusCell};
+
+    fn flags(value: i64) -> FlagConfiguration {
+        let variations = format!(r#"{{"a":{value}}}"#);
+        FlagConfiguration::new(format!(
+            r#"{{"flag":{{"variations":{variations},"defaultRule":{{"variation":"a"}}}}}}"#
+        ))
+    }
+
+    async fn until(is_so: impl Fn() -> bool) {
+        let limit = Duration::from_secs(24 * 60 * 60);
+        let waiting = async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(limit, waiting).await.unwrap();
+    }
+
+    /// A compilation that takes longer than `timeout` is a failed refresh. It goes on alone, without
+    /// another fetch, and its flags are served as soon as it is done.
+    #[tokio::test(start_paused = true)]
+    async fn slow_compilation_is_a_failed_refresh_and_goes_on() {
+        let relay = ScriptedRelay::new();
+        relay.set_configuration(flags(1));
+        let status = Arc::new(StatusCell::new());
+        let current = CurrentConfiguration {
+            evaluator: Arc::new(InProcessEvaluator::new(None, Arc::default())),
+            status: status.begin(),
+        };
+        let permit = Arc::new(Semaphore::new(1));
+        let poll = Poll {
+            source: RelaySource {
+                relay: BoundedRelay {
+                    client: Arc::new(relay.clone()),
+                    timeout: Duration::from_secs(5),
+                },
+                flags: Arc::default(),
+            },
+            current: current.clone(),
+            writer: None,
+            changes: Arc::new(PendingChanges::new(Arc::default())),
+            interval: Duration::from_secs(100),
+            compilation: Compilation::new(Arc::clone(&permit)),
+        };
+        let requests = || relay.configuration_requests().len();
+        let failures = || current.evaluator.counters.failed_refreshes.load(Relaxed);
+        // As long as the permit is taken, the compilation does not end.
+        let slow = Arc::clone(&permit).acquire_owned().await.unwrap();
+        let begun = Instant::now();
+        let poller = ConfigurationPoller::start(poll, Box::new(|| {})).unwrap();
+        let mut first = poller.first_attempt();
+        let attempt = first.wait_for(Option::is_some).await.unwrap().clone();
+        assert!(matches!(attempt, Some(FirstAttempt::Failed)), "{attempt:?}");
+        assert!(begun.elapsed() < Duration::from_secs(6));
+        assert_eq!(status.state(), State::Error);
+        let error = status.get(None).last_error.unwrap().to_string();
+        assert!(
+            error.contains("received but not loaded within 5 s"),
+            "{error}"
+        );
+        until(|| failures() >= 3).await;
+        assert_eq!(requests(), 1);
+        drop(slow);
+        until(|| status.state() == State::Ready).await;
+        assert!(current.held().is_some());
+
+        // Later three such failures are stale.
+        let slow = Arc::clone(&permit).acquire_owned().await.unwrap();
+        relay.set_configuration(flags(2));
+        let before = failures();
+        until(|| status.state() == State::Stale).await;
+        assert_eq!(failures(), before + 3);
+        let at_stale = requests();
+        until(|| failures() >= before + 5).await;
+        assert_eq!(requests(), at_stale);
+        drop(slow);
+        until(|| status.state() == State::Ready).await;
+
+        // Stopping does not wait for what cannot be interrupted.
+        let _slow = Arc::clone(&permit).acquire_owned().await.unwrap();
+        let before = failures();
+        relay.set_configuration(flags(3));
+        until(|| failures() > before).await;
+        let begun = Instant::now();
+        poller.stop(Duration::from_secs(1)).await;
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    }
 
     /// GOFF-IP-011.
     #[test]

@@ -27,7 +27,7 @@ use crate::rate_limit::{RateLimitGate, retry_after};
 use crate::request::{self, EndpointRequest, RemoteProtocol};
 use crate::response::Received;
 use crate::secrets::Secrets;
-use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
+use crate::transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats};
 
 /// A relay proxy over HTTP.
 ///
@@ -56,7 +56,7 @@ impl HttpRelayClient {
     /// A client with these options. Nothing is sent and no connection is opened.
     ///
     /// # Errors
-    /// [`OptionError`]: a timeout of zero, a header that cannot be sent, or an endpoint or TLS
+    /// [`OptionError`]: a timeout or limit of zero, a header that cannot be sent, or an endpoint or TLS
     /// option that this build or machine does not support.
     pub fn new(options: HttpRelayClientOptions) -> Result<Self, OptionError> {
         if options.timeout.is_zero() {
@@ -76,15 +76,16 @@ impl HttpRelayClient {
             return Err(OptionError::new("endpoint", "is not a valid URL"));
         };
         headers.insert(HOST, host(&scheme, &authority)?);
-        let transport = match options.wire {
+        let mut pool = options.pool;
+        pool.check()?;
+        pool.connect_timeout = options.timeout;
+        let over = |connector| Arc::new(HyperTransport::new(connector).with_settings(pool));
+        let transport: Arc<dyn HttpTransport> = match options.wire {
             Wire::Transport(transport) => transport,
-            Wire::Connector(connector) => {
-                Arc::new(HyperTransport::new(connector).connect_timeout(options.timeout))
-            }
+            Wire::Connector(connector) => over(connector),
             Wire::Default => {
                 let connector = Connector::new(&options.endpoint, &options.tls)?;
-                let connector = connector.connect_timeout(options.timeout);
-                Arc::new(HyperTransport::new(Arc::new(connector)).connect_timeout(options.timeout))
+                over(Arc::new(connector.connect_timeout(options.timeout)))
             }
         };
         Ok(Self {
@@ -110,6 +111,12 @@ impl HttpRelayClient {
             protocol,
             ..self.clone()
         }
+    }
+
+    /// The connections and requests of the transport at this moment.
+    #[must_use]
+    pub fn transport_stats(&self) -> TransportStats {
+        self.transport.stats()
     }
 
     async fn send<T>(

@@ -7,15 +7,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goff_core::{ByteStream, Connect, Endpoint};
+use goff_core::{ByteStream, Connect, Endpoint, NoRuntimeError};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::connect::dns::GaiResolver;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tower_service::Service;
 
 use crate::error::OptionError;
+use crate::resolver::Resolver;
 use crate::tls::TlsOptions;
 #[cfg(feature = "tls")]
 use crate::tls::handshake::TlsHandshake;
@@ -26,8 +27,17 @@ use crate::tls::handshake::TlsHandshake;
 /// after the first one, or as soon as that failed; the first connection wins. Within a family
 /// every address is tried in turn. Uses no proxy and no environment variable (GOFF-CFG-005; but
 /// see [`TlsRoots::Platform`](crate::TlsRoots::Platform)).
+///
+/// `connect` needs a tokio runtime. The name is looked up in a thread of the connector, once for all
+/// connections that are opened at the same time, and the answer is kept for 5 s; an older one is
+/// used where a lookup fails or takes long. TCP keepalive notices a peer that is gone within 30 s,
+/// also on an idle connection; on Linux, data that is not acknowledged within
+/// [`connect_timeout`](Self::connect_timeout) ends the connection.
 #[derive(Debug)]
-pub struct Connector(Target);
+pub struct Connector {
+    target: Target,
+    timeout: Duration,
+}
 
 #[derive(Debug)]
 enum Target {
@@ -40,7 +50,7 @@ enum Target {
 
 #[derive(Debug)]
 struct Tcp {
-    connector: HttpConnector,
+    connector: HttpConnector<Resolver>,
     uri: Uri,
 }
 
@@ -53,40 +63,45 @@ impl Connector {
     /// [`OptionError`] for the option `endpoint` (its scheme needs a feature that this build does
     /// not have) or `tls` (a certificate or key that cannot be used).
     pub fn new(endpoint: &Endpoint, tls: &TlsOptions) -> Result<Self, OptionError> {
-        if let Some(path) = endpoint.unix_socket() {
-            return unix_target(path).map(Self);
-        }
-        let uri = endpoint.join("/").parse();
-        let tcp = Tcp {
-            connector: http_connector(GaiResolver::new()),
-            uri: uri.map_err(|_| OptionError::new("endpoint", "is not a valid URL"))?,
+        let target = if let Some(path) = endpoint.unix_socket() {
+            unix_target(path)?
+        } else {
+            let uri = endpoint.join("/").parse();
+            let tcp = Tcp {
+                connector: http_connector(Resolver::new(endpoint.host())),
+                uri: uri.map_err(|_| OptionError::new("endpoint", "is not a valid URL"))?,
+            };
+            if endpoint.is_https() {
+                tls_target(tcp, endpoint.host(), tls)?
+            } else {
+                Target::Tcp(tcp)
+            }
         };
-        if endpoint.is_https() {
-            return tls_target(tcp, endpoint.host(), tls).map(Self);
-        }
-        Ok(Self(Target::Tcp(tcp)))
+        let connector = Self {
+            target,
+            timeout: DEFAULT_CONNECT_TIMEOUT,
+        };
+        Ok(connector.connect_timeout(DEFAULT_CONNECT_TIMEOUT))
     }
 
-    /// The time limit for TCP connections: each address gets an equal part of it, so that an
-    /// address that does not respond leaves time for the next one. It does not cover name
-    /// resolution and the TLS handshake. Default: 10 s.
+    /// The time limit for opening a stream as a whole: name resolution, TCP and TLS. For TCP each
+    /// address gets an equal part of it, so that an address that does not respond leaves time for
+    /// the next one. Default: 10 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        match &mut self.0 {
-            Target::Tcp(tcp) => tcp.connector.set_connect_timeout(Some(timeout)),
+        self.timeout = timeout;
+        match &mut self.target {
+            Target::Tcp(tcp) => set_timeout(&mut tcp.connector, timeout),
             #[cfg(feature = "tls")]
-            Target::Tls(tcp, _) => tcp.connector.set_connect_timeout(Some(timeout)),
+            Target::Tls(tcp, _) => set_timeout(&mut tcp.connector, timeout),
             #[cfg(all(unix, feature = "unix"))]
             Target::Unix(_) => {}
         }
         self
     }
-}
 
-#[async_trait]
-impl Connect for Connector {
-    async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
-        match &self.0 {
+    async fn open(&self) -> io::Result<Box<dyn ByteStream>> {
+        match &self.target {
             Target::Tcp(tcp) => Ok(Box::new(tcp.connect().await?)),
             #[cfg(feature = "tls")]
             Target::Tls(tcp, handshake) => {
@@ -96,6 +111,19 @@ impl Connect for Connector {
             #[cfg(all(unix, feature = "unix"))]
             Target::Unix(path) => Ok(Box::new(tokio::net::UnixStream::connect(path).await?)),
         }
+    }
+}
+
+#[async_trait]
+impl Connect for Connector {
+    async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
+        Handle::try_current().map_err(|_| io::Error::other(NoRuntimeError::Outside))?;
+        let opened = tokio::time::timeout(self.timeout, self.open()).await;
+        opened.unwrap_or_else(|_| {
+            let limit = self.timeout.as_millis();
+            let message = format!("no connection within {limit} ms");
+            Err(io::Error::new(io::ErrorKind::TimedOut, message))
+        })
     }
 }
 
@@ -137,8 +165,16 @@ fn http_connector<R>(resolver: R) -> HttpConnector<R> {
     // Requests are small and written as a whole; waiting to fill a packet only delays them.
     connector.set_nodelay(true);
     connector.set_happy_eyeballs_timeout(Some(HAPPY_EYEBALLS_DELAY));
-    connector.set_connect_timeout(Some(DEFAULT_CONNECT_TIMEOUT));
+    connector.set_keepalive(Some(KEEPALIVE_AFTER));
+    connector.set_keepalive_interval(Some(KEEPALIVE_INTERVAL));
+    connector.set_keepalive_retries(Some(KEEPALIVE_RETRIES));
     connector
+}
+
+fn set_timeout<R>(connector: &mut HttpConnector<R>, timeout: Duration) {
+    connector.set_connect_timeout(Some(timeout));
+    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
+    connector.set_tcp_user_timeout(Some(timeout));
 }
 
 async fn open<R, E>(mut connector: HttpConnector<R>, uri: Uri) -> io::Result<TcpStream>
@@ -162,6 +198,10 @@ where
 
 /// How long the first address family has before the second one starts (RFC 8305, section 5).
 const HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(250);
+/// A connection that has been idle for so long is probed, and closed when probes stay unanswered.
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_RETRIES: u32 = 3;
 const DEFAULT_CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
@@ -197,7 +237,9 @@ mod tests {
 
     fn connector(addresses: &[&str]) -> HttpConnector<Addresses> {
         let addresses = addresses.iter().map(|ip| ip.parse().unwrap()).collect();
-        http_connector(Addresses(addresses))
+        let mut connector = http_connector(Addresses(addresses));
+        set_timeout(&mut connector, DEFAULT_CONNECT_TIMEOUT);
+        connector
     }
 
     fn uri(port: u16) -> Uri {
@@ -258,6 +300,50 @@ mod tests {
         connector.set_connect_timeout(Some(Duration::from_millis(400)));
         let stream = open(connector, uri(address.port())).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), address);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn silent_peers_are_noticed() {
+        let (_listener, address) = listening().await;
+        let mut connector = connector(&["127.0.0.1"]);
+        set_timeout(&mut connector, Duration::from_secs(7));
+        let stream = open(connector, uri(address.port())).await.unwrap();
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), KEEPALIVE_AFTER);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), KEEPALIVE_INTERVAL);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), KEEPALIVE_RETRIES);
+        let unacknowledged = socket.tcp_user_timeout().unwrap();
+        assert_eq!(unacknowledged, Some(Duration::from_secs(7)));
+    }
+
+    /// The name, TCP and TLS together: here the server never answers the handshake.
+    #[cfg(feature = "tls-bundled-roots")]
+    #[tokio::test]
+    async fn timeout_covers_the_tls_handshake() {
+        let (_listener, address) = listening().await;
+        let endpoint = format!("https://localhost:{}", address.port());
+        let authorities = TlsOptions::new().roots(crate::tls::TlsRoots::Bundled);
+        let connector = Connector::new(&endpoint.parse().unwrap(), &authorities);
+        let connector = connector
+            .unwrap()
+            .connect_timeout(Duration::from_millis(100));
+        let error = connector.connect().await.err().unwrap();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(error.to_string(), "no connection within 100 ms");
+    }
+
+    #[test]
+    fn outside_a_runtime_there_is_an_error() {
+        let endpoint = "http://localhost:1".parse().unwrap();
+        let connector = Connector::new(&endpoint, &TlsOptions::new()).unwrap();
+        let mut connecting = connector.connect();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let Poll::Ready(Err(error)) = connecting.as_mut().poll(&mut context) else {
+            panic!("waits without a runtime");
+        };
+        assert!(error.to_string().contains("tokio runtime"), "{error}");
     }
 
     #[tokio::test]

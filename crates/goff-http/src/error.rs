@@ -53,7 +53,7 @@ impl OptionError {
         }
     }
 
-    /// The option: `endpoint`, `timeout`, `custom_header`, `api_key` or `tls`.
+    /// The option, by the name of its setter.
     #[must_use]
     pub fn option(&self) -> &'static str {
         self.option

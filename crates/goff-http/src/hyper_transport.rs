@@ -5,7 +5,6 @@ use std::fmt;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -20,13 +19,18 @@ use crate::error::TransportError::{self, Interrupted, NotConnected};
 use crate::pool::{Pool, PoolSettings};
 use crate::progress::{RequestBody, SendProgress};
 use crate::runtime_pools::RuntimePools;
-use crate::transport::{HttpRequest, HttpResponse, HttpTransport};
+use crate::transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats};
 
 /// Sends requests with hyper, over the connections that a [`Connect`] opens.
 ///
 /// A request uses the connections of the tokio runtime on which it is sent, and so never waits for
-/// another runtime. The limits below hold for each runtime; a transport keeps the connections of up
-/// to 16 runtimes. Outside a runtime a request fails.
+/// another runtime. On each runtime at most 256 requests are in flight, later ones wait in order,
+/// and up to 128 idle connections are kept for 50 s each, until they are 5 minutes old;
+/// [`HttpRelayClientOptions`](crate::HttpRelayClientOptions) has options for these limits. A
+/// transport keeps the connections of up to 16 runtimes. Outside a runtime a request fails.
+///
+/// Opening a connection takes at most 10 s (with those options, their timeout). An attempt may go
+/// on after its request was given up, for a later one.
 ///
 /// When a connection that had been used before times out or closes without an answer, the
 /// connections that have been idle since before that request are closed: what lies between has
@@ -37,17 +41,6 @@ pub struct HyperTransport {
     connect: Arc<dyn Connect>,
     settings: PoolSettings,
     pools: Arc<RuntimePools>,
-}
-
-/// The connections and requests of a transport at one moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct TransportStats {
-    /// Connections that are open, in use or idle, and those being opened.
-    pub open_connections: usize,
-    /// Requests that are being sent, or wait for a connection or an answer. Requests that wait for
-    /// [`max_requests_in_flight`](HyperTransport::max_requests_in_flight) are not among them.
-    pub requests_in_flight: usize,
 }
 
 impl HyperTransport {
@@ -61,54 +54,10 @@ impl HyperTransport {
         }
     }
 
-    /// How long opening a connection may take, with name resolution and TLS handshake. An attempt
-    /// may go on after its request was given up, for a later one. Default: 10 s.
-    #[must_use]
-    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.timeout = timeout;
+    /// The same transport with other limits.
+    pub(crate) fn with_settings(mut self, settings: PoolSettings) -> Self {
+        self.settings = settings;
         self
-    }
-
-    /// How many requests may be in flight at the same time. Others wait, in order; the wait counts
-    /// into the timeout. Bounds the open connections too. At least 1. Default: 256.
-    #[must_use]
-    pub fn max_requests_in_flight(mut self, requests: usize) -> Self {
-        self.settings.max_requests_in_flight = requests;
-        self
-    }
-
-    /// How many idle connections are kept for later requests. Default: 128.
-    #[must_use]
-    pub fn max_idle_connections(mut self, connections: usize) -> Self {
-        self.settings.max_idle_connections = connections;
-        self
-    }
-
-    /// How long a connection is kept without a request. Load balancers commonly drop idle
-    /// connections after 60 s. Default: 50 s.
-    #[must_use]
-    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.idle_timeout = timeout;
-        self
-    }
-
-    /// How old a connection may become before it takes no further request, so that requests follow
-    /// a name to other addresses. Each connection draws up to a tenth less. `None` means no limit.
-    /// Default: 5 min.
-    #[must_use]
-    pub fn max_connection_age(mut self, age: impl Into<Option<Duration>>) -> Self {
-        self.settings.max_connection_age = age.into().unwrap_or(Duration::MAX);
-        self
-    }
-
-    /// The connections and requests at this moment, on all runtimes.
-    #[must_use]
-    pub fn stats(&self) -> TransportStats {
-        let counters = self.pools.counters();
-        TransportStats {
-            open_connections: counters.open_connections.load(Ordering::Relaxed),
-            requests_in_flight: counters.requests_in_flight.load(Ordering::Relaxed),
-        }
     }
 
     /// Sends a request over one connection after the other, until there is a response or an error.
@@ -159,13 +108,21 @@ impl HttpTransport for HyperTransport {
         pool.put_back(connection);
         Ok(HttpResponse::new(head.status, body).with_headers(head.headers))
     }
+
+    fn stats(&self) -> TransportStats {
+        let counters = self.pools.counters();
+        TransportStats {
+            open_connections: counters.open_connections.load(Ordering::Relaxed),
+            requests_in_flight: counters.requests_in_flight.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl fmt::Debug for HyperTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HyperTransport")
             .field("settings", &self.settings)
-            .field("stats", &self.stats())
+            .field("stats", &HttpTransport::stats(self))
             .finish_non_exhaustive()
     }
 }

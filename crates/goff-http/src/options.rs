@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use goff_core::{ApiKey, Connect, Endpoint};
 
+use crate::pool::PoolSettings;
 use crate::request::RemoteProtocol;
 use crate::tls::TlsOptions;
 use crate::transport::HttpTransport;
@@ -22,6 +23,7 @@ pub struct HttpRelayClientOptions {
     pub(crate) custom_headers: Vec<(String, String)>,
     pub(crate) debug: bool,
     pub(crate) tls: TlsOptions,
+    pub(crate) pool: PoolSettings,
     pub(crate) wire: Wire,
 }
 
@@ -45,6 +47,7 @@ impl HttpRelayClientOptions {
             custom_headers: Vec::new(),
             debug: false,
             tls: TlsOptions::default(),
+            pool: PoolSettings::default(),
             wire: Wire::Default,
         }
     }
@@ -100,6 +103,42 @@ impl HttpRelayClientOptions {
         self
     }
 
+    /// How many requests may be in flight at the same time, for each tokio runtime that sends some.
+    /// Further ones wait, and the wait counts into the [`timeout`](Self::timeout). Bounds the open
+    /// connections too. At least 1. No effect with [`transport`](Self::transport). Default: 256.
+    #[must_use]
+    pub fn max_requests_in_flight(mut self, requests: usize) -> Self {
+        self.pool.max_requests_in_flight = requests;
+        self
+    }
+
+    /// How many idle connections are kept for later requests, for each tokio runtime; 0 opens one
+    /// for each request. No effect with [`transport`](Self::transport). Default: 128.
+    #[must_use]
+    pub fn max_idle_connections(mut self, connections: usize) -> Self {
+        self.pool.max_idle_connections = connections;
+        self
+    }
+
+    /// How long a connection is kept without a request. Load balancers commonly drop idle
+    /// connections after 60 s. Must be longer than zero. No effect with
+    /// [`transport`](Self::transport). Default: 50 s.
+    #[must_use]
+    pub fn idle_connection_timeout(mut self, timeout: Duration) -> Self {
+        self.pool.idle_timeout = timeout;
+        self
+    }
+
+    /// How old a connection may become before it takes no further request, so that requests follow
+    /// the host to other addresses. Each connection draws up to a tenth less. `None` means no
+    /// limit; must be longer than zero. No effect with [`transport`](Self::transport). Default:
+    /// 5 min.
+    #[must_use]
+    pub fn max_connection_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.pool.max_connection_age = age.into();
+        self
+    }
+
     /// Opens connections with `connector` instead of a [`Connector`](crate::Connector). Replaces a
     /// [`transport`](Self::transport) that was set before.
     #[must_use]
@@ -128,6 +167,7 @@ impl fmt::Debug for HttpRelayClientOptions {
             .field("custom_headers", &self.custom_headers.len())
             .field("debug", &self.debug)
             .field("tls", &self.tls)
+            .field("pool", &self.pool)
             .finish_non_exhaustive()
     }
 }

@@ -15,26 +15,46 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::connection::{Connection, OpenGuard};
+use crate::error::OptionError;
 
 /// The limits of a pool.
 #[derive(Debug, Clone)]
 pub(crate) struct PoolSettings {
-    /// How long opening a connection may take.
-    pub(crate) timeout: Duration,
+    pub(crate) connect_timeout: Duration,
     pub(crate) max_requests_in_flight: usize,
     pub(crate) max_idle_connections: usize,
     pub(crate) idle_timeout: Duration,
-    pub(crate) max_connection_age: Duration,
+    pub(crate) max_connection_age: Option<Duration>,
+}
+
+impl PoolSettings {
+    /// # Errors
+    /// A setting with which no request could be sent, or no connection kept.
+    pub(crate) fn check(&self) -> Result<(), OptionError> {
+        if self.max_requests_in_flight == 0 {
+            let reason = "must be at least 1";
+            return Err(OptionError::new("max_requests_in_flight", reason));
+        }
+        let instead = "to keep no idle connection set `max_idle_connections` to 0";
+        let reason = format!("must be longer than zero; {instead}");
+        if self.idle_timeout.is_zero() {
+            return Err(OptionError::new("idle_connection_timeout", reason));
+        }
+        if self.max_connection_age.is_some_and(|age| age.is_zero()) {
+            return Err(OptionError::new("max_connection_age", reason));
+        }
+        Ok(())
+    }
 }
 
 impl Default for PoolSettings {
     fn default() -> Self {
         Self {
-            timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(10),
             max_requests_in_flight: 256,
             max_idle_connections: 128,
             idle_timeout: Duration::from_secs(50),
-            max_connection_age: Duration::from_secs(5 * 60),
+            max_connection_age: Some(Duration::from_secs(5 * 60)),
         }
     }
 }
@@ -157,7 +177,7 @@ impl Pool {
             Poll::Ready(Err(_)) => {}
             // Rare: hyper has yet to see the end of the response, or still writes the request.
             Poll::Pending => {
-                let (pool, limit) = (Arc::downgrade(self), self.settings.timeout);
+                let (pool, limit) = (Arc::downgrade(self), self.settings.connect_timeout);
                 self.spawn(async move {
                     let ready = poll_fn(|context| connection.poll_ready(context));
                     if let Ok(Ok(())) = tokio::time::timeout(limit, ready).await
@@ -200,7 +220,8 @@ impl Pool {
         began: Instant,
     ) -> impl Future<Output = ()> + Send + 'static {
         let connect = Arc::clone(&self.connect);
-        let (timeout, max_age) = (self.settings.timeout, self.settings.max_connection_age);
+        let timeout = self.settings.connect_timeout;
+        let max_age = self.settings.max_connection_age.unwrap_or(Duration::MAX);
         let open = Arc::clone(&self.counters.open_connections);
         let mut attempt = Attempt {
             pool: Arc::downgrade(self),

@@ -26,6 +26,23 @@ pub trait HttpTransport: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`TransportError`], when there is no complete response.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
+
+    /// The connections and requests at this moment. Default: zeros.
+    fn stats(&self) -> TransportStats {
+        TransportStats::default()
+    }
+}
+
+/// The connections and requests of a transport at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct TransportStats {
+    /// Connections that are open, in use or idle, and those being opened.
+    pub open_connections: usize,
+    /// Requests that wait for a connection, are being sent, or wait for their answer. Those that
+    /// wait for [`max_requests_in_flight`](crate::HttpRelayClientOptions::max_requests_in_flight)
+    /// are not among them.
+    pub requests_in_flight: usize,
 }
 
 /// A request as it goes over the network.

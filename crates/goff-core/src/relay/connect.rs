@@ -8,8 +8,9 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Opens streams to one endpoint: over TCP, TLS, a Unix socket, or an in-memory pipe in a test.
 ///
-/// Called concurrently, for each request without an idle connection; the future is dropped when the
-/// request times out. The stream carries plain HTTP/1.1; encryption is the connector's part.
+/// Called concurrently, in tasks of the tokio runtime on which the stream is used, for requests
+/// without an idle connection and for the change stream. The future is dropped when the timeout of
+/// the client has passed, and with the client. The stream carries plain HTTP/1.1; encryption is the connector's part.
 #[async_trait]
 pub trait Connect: fmt::Debug + Send + Sync {
     /// Opens one stream.

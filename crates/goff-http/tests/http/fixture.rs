@@ -2,11 +2,11 @@
 
 use std::io;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use goff_core::{ByteStream, Connect, EvaluationContext, RelayClient, RelayError, Resolution};
-use goff_http::{HttpRelayClient, HttpRelayClientOptions};
+use goff_http::{HttpRelayClient, HttpRelayClientOptions, TransportStats};
 use goff_testkit::{Answer, FaultyServer, SeenRequest};
 use serde_json::Value;
 use tokio::io::DuplexStream;
@@ -74,4 +74,17 @@ pub(crate) fn body(request: &SeenRequest) -> Value {
 
 pub(crate) async fn evaluate(client: &HttpRelayClient) -> Result<Resolution, RelayError> {
     client.evaluate("flag", &context()).await
+}
+
+/// Polls until the statistics are as expected.
+pub(crate) async fn until(client: &HttpRelayClient, expected: impl Fn(TransportStats) -> bool) {
+    let began = Instant::now();
+    while !expected(client.transport_stats()) {
+        assert!(
+            began.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            client.transport_stats()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

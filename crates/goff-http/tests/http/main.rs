@@ -6,6 +6,8 @@ mod configuration;
 mod connection_reuse;
 mod endpoints;
 mod fixture;
+mod half_open;
+mod limits;
 mod requests;
 mod retry_after;
 mod runtimes;

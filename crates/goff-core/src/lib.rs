@@ -15,7 +15,9 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `open-feature` | no | conversions from and to the OpenFeature SDK: its context as a `ContextView`, the errors here as its errors |
+//! | `open-feature` | no | conversions from and to the OpenFeature SDK: its context as a `ContextView`, the errors here as its errors; includes `time` |
+//! | `time` | no | `std::time::SystemTime` and the dates of the crate `time` as attributes |
+//! | `chrono` | no | the dates of the crate `chrono` as attributes; includes `time` |
 //!
 //! # Example
 //!
@@ -51,7 +53,8 @@ mod usage;
 
 pub use context::{
     Attribute, AttributeRef, ContextError, ContextView, EXPORTER_METADATA, EvaluationContext,
-    EvaluationContextBuilder, ExporterMetadata, ExporterMetadataError, GOFEATUREFLAG, Unreadable,
+    EvaluationContextBuilder, ExporterMetadata, ExporterMetadataError, GOFEATUREFLAG,
+    IntoTargetingKey, Unreadable,
 };
 pub use evaluation::{
     BodyProblem, Cause, ErrorCode, EvaluationFailure, EvaluationType, FallbackOrigin, FlagType,
@@ -74,7 +77,8 @@ pub use usage::{
 #[doc(hidden)]
 pub mod __internal {
     pub use crate::context::{
-        CacheKey, CacheKeyRef, GoFeatureFlagRef, canonical_hash, write_flat_form, write_nested_form,
+        CacheKey, CacheKeyRef, GoFeatureFlagRef, canonical_hash, is_too_deep, write_flat_form,
+        write_nested_form,
     };
     pub use crate::evaluation::{OutcomeSlot, Projection, project, project_with};
     #[cfg(feature = "open-feature")]

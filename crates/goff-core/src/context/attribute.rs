@@ -6,7 +6,8 @@ use serde::Serialize;
 use serde_json::{Map, Number, Value};
 
 use crate::context::ExporterMetadata;
-use crate::context::finite::has_only_finite_numbers;
+use crate::context::depth::is_too_deep;
+use crate::context::scan::find_unreadable;
 
 /// An attribute of an [`EvaluationContext`](crate::EvaluationContext): any JSON value, or the
 /// reason why the given value has no JSON form.
@@ -17,7 +18,8 @@ use crate::context::finite::has_only_finite_numbers;
 pub struct Attribute(Repr);
 
 /// A new kind is a variant here and in [`AttributeRef`]. The compiler then names the places that
-/// need it, except `engine_attribute` in goff-client, which reads unknown kinds as JSON.
+/// need it, except those with a wildcard: [`AttributeRef::as_map`], [`AttributeRef::into_map`], and
+/// `engine_attribute` in goff-client, which reads unknown kinds as JSON.
 #[derive(Debug, Clone, PartialEq)]
 enum Repr {
     Null,
@@ -37,9 +39,10 @@ impl Attribute {
     /// Converts any serializable value: for the native context and, behind the feature
     /// `open-feature`, for a `Struct` field of the SDK's context.
     ///
-    /// A value that JSON cannot represent (NaN, infinities, maps with non-string keys) is stored as
-    /// unreadable: evaluations with this context fail with `INVALID_CONTEXT` and name the
-    /// attribute.
+    /// A value that JSON cannot represent (NaN, infinities, maps with non-string keys), one nested
+    /// deeper than 512 levels, and a `SystemTime` or `Duration`, whose JSON form no rule matches, is
+    /// stored as unreadable: evaluations that need it fail with `INVALID_CONTEXT` and name the
+    /// attribute. Convert dates with `From`, behind the features `time` and `chrono`.
     ///
     /// ```
     /// # use goff_core::{Attribute, EvaluationContext};
@@ -52,8 +55,8 @@ impl Attribute {
     ///     .build();
     /// ```
     pub fn from_serialize(value: impl Serialize) -> Self {
-        if !has_only_finite_numbers(&value) {
-            return Unreadable::NotFinite.into();
+        if let Some(unreadable) = find_unreadable(&value) {
+            return unreadable.into();
         }
         match serde_json::to_value(value) {
             Ok(value) => value.into(),
@@ -90,6 +93,9 @@ impl From<Value> for Attribute {
                 };
             }
             Value::String(text) => Repr::Text(text.into()),
+            Value::Array(_) | Value::Object(_) if is_too_deep(&value) => {
+                Repr::Unreadable(Unreadable::TooDeep)
+            }
             Value::Array(_) | Value::Object(_) => Repr::Json(value),
         })
     }
@@ -105,9 +111,15 @@ macro_rules! from {
     )*};
 }
 
-from!(bool => Bool, &str => Text, String => Text, Map<String, Value> => Json);
+from!(bool => Bool, &str => Text, String => Text, Box<str> => Text, Cow<'_, str> => Text);
 from!(i8 => Int, i16 => Int, i32 => Int, i64 => Int, u8 => Int, u16 => Int, u32 => Int);
 from!(Unreadable => Unreadable);
+
+impl From<&String> for Attribute {
+    fn from(text: &String) -> Self {
+        text.as_str().into()
+    }
+}
 
 impl From<u64> for Attribute {
     fn from(value: u64) -> Self {
@@ -125,15 +137,69 @@ impl From<f64> for Attribute {
     }
 }
 
+impl From<usize> for Attribute {
+    fn from(value: usize) -> Self {
+        // No platform has more than 64 bits.
+        (value as u64).into()
+    }
+}
+
+impl From<isize> for Attribute {
+    fn from(value: isize) -> Self {
+        (value as i64).into()
+    }
+}
+
 impl From<f32> for Attribute {
     fn from(value: f32) -> Self {
         f64::from(value).into()
     }
 }
 
-impl<T: Into<Value>> From<Vec<T>> for Attribute {
+impl From<Map<String, Value>> for Attribute {
+    fn from(map: Map<String, Value>) -> Self {
+        Value::Object(map).into()
+    }
+}
+
+/// A list with an unreadable item is unreadable.
+impl<T: Into<Self>> FromIterator<T> for Attribute {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        let items = items.into_iter().map(|item| item.into().to_ref().to_json());
+        match items.collect::<Result<Vec<Value>, Unreadable>>() {
+            Ok(items) => Value::Array(items).into(),
+            Err(reason) => reason.into(),
+        }
+    }
+}
+
+impl<T: Into<Self>> From<Vec<T>> for Attribute {
     fn from(list: Vec<T>) -> Self {
-        Self(Repr::Json(list.into()))
+        list.into_iter().collect()
+    }
+}
+
+impl<T: Into<Self>, const N: usize> From<[T; N]> for Attribute {
+    fn from(list: [T; N]) -> Self {
+        list.into_iter().collect()
+    }
+}
+
+impl<T: Clone + Into<Self>> From<&[T]> for Attribute {
+    fn from(list: &[T]) -> Self {
+        list.iter().cloned().collect()
+    }
+}
+
+impl<T: Clone + Into<Self>, const N: usize> From<&[T; N]> for Attribute {
+    fn from(list: &[T; N]) -> Self {
+        list.as_slice().into()
+    }
+}
+
+impl<T: Clone + Into<Self>> From<&Vec<T>> for Attribute {
+    fn from(list: &Vec<T>) -> Self {
+        list.as_slice().into()
     }
 }
 
@@ -182,9 +248,25 @@ impl<'a> AttributeRef<'a> {
             Self::Uint(value) => (*value).into(),
             Self::Float(value) => (*value).into(),
             Self::Text(text) => text.as_ref().into(),
-            Self::Json(value) => value.as_ref().clone().into(),
-            Self::GoFeatureFlag(attribute) => attribute.to_map().into(),
+            Self::Json(_) | Self::GoFeatureFlag(_) => match self.to_json() {
+                Ok(value) => value.into(),
+                Err(why) => why.into(),
+            },
             Self::Unreadable(why) => (*why).into(),
+        }
+    }
+
+    /// Whether the attribute has a JSON form of bounded depth.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    pub(crate) fn check(&self) -> Result<(), Unreadable> {
+        match self {
+            Self::Float(value) if !value.is_finite() => Err(Unreadable::NotFinite),
+            Self::Json(value) if is_too_deep(value) => Err(Unreadable::TooDeep),
+            Self::GoFeatureFlag(attribute) if attribute.is_too_deep() => Err(Unreadable::TooDeep),
+            Self::Unreadable(why) => Err(*why),
+            _ => Ok(()),
         }
     }
 
@@ -193,6 +275,7 @@ impl<'a> AttributeRef<'a> {
     /// # Errors
     /// Why it has no JSON form.
     pub fn to_json(&self) -> Result<Value, Unreadable> {
+        self.check()?;
         match self {
             Self::Null => Ok(Value::Null),
             Self::Bool(value) => Ok((*value).into()),
@@ -243,6 +326,11 @@ pub struct GoFeatureFlagRef<'a> {
 }
 
 impl GoFeatureFlagRef<'_> {
+    fn is_too_deep(&self) -> bool {
+        let mut members = self.siblings.iter().flat_map(|siblings| siblings.values());
+        members.any(is_too_deep)
+    }
+
     /// Copies the whole attribute into one map.
     #[must_use]
     pub fn to_map(&self) -> Map<String, Value> {
@@ -265,6 +353,13 @@ pub enum Unreadable {
     /// A date outside the years that RFC 3339 can represent.
     #[error("is a date that RFC 3339 cannot represent")]
     NotADate,
+    /// More than 512 lists and objects inside each other.
+    #[error("is nested deeper than 512 levels")]
+    TooDeep,
+    /// A `SystemTime` or `Duration` inside a serialized value: an object in JSON, which no rule
+    /// matches.
+    #[error("contains a `SystemTime` or `Duration`; convert it to a date or a number")]
+    NotATimestamp,
     /// A value that does not serialize to JSON.
     #[error("does not serialize to JSON")]
     NotJson,
@@ -307,11 +402,64 @@ mod tests {
     }
 
     #[test]
+    fn texts_numbers_and_lists_of_them_are_attributes() {
+        let text = "a".to_owned();
+        for attribute in [
+            Attribute::from(&text),
+            Attribute::from(Cow::Borrowed("a")),
+            Attribute::from(text.clone().into_boxed_str()),
+            Attribute::from(Some(&text)),
+        ] {
+            assert_eq!(attribute, Attribute::from("a"));
+        }
+        assert_eq!(Attribute::from(7_usize), Attribute::from(7));
+        assert_eq!(Attribute::from(-7_isize), Attribute::from(-7));
+        assert_eq!(Attribute::from(usize::MAX), Attribute::from(u64::MAX));
+        assert_eq!(
+            Attribute::from(None::<&String>),
+            Attribute::from(Value::Null)
+        );
+        let texts = vec!["a", "b"];
+        for attribute in [
+            Attribute::from(["a", "b"]),
+            Attribute::from(&["a".to_owned(), "b".to_owned()]),
+            Attribute::from(texts.as_slice()),
+            Attribute::from(&texts),
+            texts.iter().copied().collect(),
+        ] {
+            assert_eq!(attribute, Attribute::from(json!(["a", "b"])));
+        }
+        let mixed = vec![Some(1_u8), None];
+        assert_eq!(Attribute::from(mixed), Attribute::from(json!([1, null])));
+        assert_eq!(Attribute::from([[1.5]]), Attribute::from(json!([[1.5]])));
+    }
+
+    /// The stack of a test has 2 MiB, which the recursion of the copy or of the hash would overflow.
+    #[test]
+    fn deep_json_is_unreadable_wherever_it_comes_from() {
+        let deep = |levels| (0..levels).fold(json!(1), |value, _| Value::Array(vec![value]));
+        for levels in [513, 10_000] {
+            let map = Map::from_iter([("a".to_owned(), deep(levels))]);
+            for attribute in [
+                Attribute::from(deep(levels)),
+                Attribute::from(vec![deep(levels)]),
+                Attribute::from(map),
+                AttributeRef::Json(Cow::Owned(deep(levels))).to_attribute(),
+            ] {
+                assert_eq!(unreadable(&attribute), Some(Unreadable::TooDeep));
+            }
+        }
+        assert_eq!(unreadable(&Attribute::from(deep(512))), None);
+    }
+
+    #[test]
     fn numbers_that_are_not_finite_are_unreadable() {
         for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
             for attribute in [
                 Attribute::from(bad),
                 Attribute::from_serialize(Some(vec![bad])),
+                Attribute::from(vec![1.0, bad]),
+                Attribute::from([Some(bad)]),
                 Attribute::from_serialize(HashMap::from([("deep", vec![Some(bad)])])),
             ] {
                 assert_eq!(unreadable(&attribute), Some(Unreadable::NotFinite));

@@ -109,6 +109,7 @@ fn hash_attribute(name: &str, attribute: &AttributeRef<'_>) -> Result<u64, Unrea
     let mut hasher = Canonical::new();
     hasher.0.write(name.as_bytes());
     if name == GOFEATUREFLAG {
+        attribute.check()?;
         if !counts(name, attribute) {
             return Ok(0);
         }
@@ -218,10 +219,9 @@ impl Canonical {
 
     #[inline]
     fn attribute(&mut self, attribute: &AttributeRef<'_>) -> Result<(), Unreadable> {
+        attribute.check()?;
         match attribute {
-            AttributeRef::Float(value) if !value.is_finite() => return Err(Unreadable::NotFinite),
             AttributeRef::Json(value) => self.json(value),
-            AttributeRef::Unreadable(why) => return Err(*why),
             _ => match Scalar::of(attribute) {
                 Some(scalar) => self.scalar(scalar),
                 None => self.json(&attribute.to_json()?),

@@ -1,5 +1,6 @@
 //! The native evaluation context: immutable, with its hash.
 
+use std::borrow::Cow;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -10,8 +11,9 @@ use crate::context::{Attribute, AttributeRef, ContextView};
 /// The subject of an evaluation: an optional targeting key and attributes by name.
 ///
 /// It is immutable, its clones share their content, and its hash is computed once. An attribute that
-/// JSON cannot represent (NaN, for example) stays in the context and makes every evaluation with it
-/// fail with `INVALID_CONTEXT`, naming the attribute.
+/// JSON cannot represent (NaN, for example) stays in the context and makes evaluations fail with
+/// `INVALID_CONTEXT`, naming the attribute: every remote one, because the whole context is sent,
+/// and in process those that read the attribute.
 ///
 /// ```
 /// # use goff_core::EvaluationContext;
@@ -162,9 +164,9 @@ pub struct EvaluationContextBuilder {
 }
 
 impl EvaluationContextBuilder {
-    /// Identifies the subject; percentage rollouts depend on it.
-    pub fn targeting_key(mut self, key: impl Into<String>) -> Self {
-        self.targeting_key = Some(key.into().into());
+    /// Identifies the subject; percentage rollouts depend on it. `None` leaves it out.
+    pub fn targeting_key(mut self, key: impl IntoTargetingKey) -> Self {
+        self.targeting_key = key.into_targeting_key();
         self
     }
 
@@ -178,6 +180,36 @@ impl EvaluationContextBuilder {
     #[must_use]
     pub fn build(self) -> EvaluationContext {
         EvaluationContext::assemble(self.targeting_key, self.attributes)
+    }
+}
+
+/// What [`EvaluationContextBuilder::targeting_key`] takes: a text, or an `Option` of one.
+pub trait IntoTargetingKey {
+    /// The targeting key, if there is one.
+    fn into_targeting_key(self) -> Option<Box<str>>;
+}
+
+macro_rules! into_targeting_key {
+    ($($type:ty),*) => {$(
+        impl IntoTargetingKey for $type {
+            fn into_targeting_key(self) -> Option<Box<str>> {
+                Some(self.into())
+            }
+        }
+    )*};
+}
+
+into_targeting_key!(&str, String, Box<str>, Cow<'_, str>);
+
+impl IntoTargetingKey for &String {
+    fn into_targeting_key(self) -> Option<Box<str>> {
+        self.as_str().into_targeting_key()
+    }
+}
+
+impl<T: IntoTargetingKey> IntoTargetingKey for Option<T> {
+    fn into_targeting_key(self) -> Option<Box<str>> {
+        self.and_then(T::into_targeting_key)
     }
 }
 
@@ -219,6 +251,16 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn targeting_key_is_optional() {
+        let key = |key: Option<&str>| EvaluationContext::builder().targeting_key(key).build();
+        assert_eq!(key(Some("a")).targeting_key(), Some("a"));
+        assert_eq!(key(None).targeting_key(), None);
+        let owned = "a".to_owned();
+        let builder = EvaluationContext::builder().targeting_key(&owned);
+        assert_eq!(builder.targeting_key(Some(owned)).build(), key(Some("a")));
     }
 
     #[test]

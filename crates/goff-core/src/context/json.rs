@@ -81,13 +81,13 @@ fn write_attributes(
 }
 
 fn write_attribute(attribute: &AttributeRef<'_>, out: &mut Vec<u8>) -> Result<(), Unreadable> {
+    attribute.check()?;
     match attribute {
         AttributeRef::Null => out.extend_from_slice(b"null"),
         AttributeRef::Bool(value) => write_json(value, out),
         AttributeRef::Int(value) => write_json(value, out),
         AttributeRef::Uint(value) => write_json(value, out),
-        AttributeRef::Float(value) if value.is_finite() => write_json(value, out),
-        AttributeRef::Float(_) => return Err(Unreadable::NotFinite),
+        AttributeRef::Float(value) => write_json(value, out),
         AttributeRef::Text(text) => write_json(text.as_ref(), out),
         AttributeRef::Json(value) => write_json(value.as_ref(), out),
         AttributeRef::GoFeatureFlag(goff) => {

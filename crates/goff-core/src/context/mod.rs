@@ -5,10 +5,13 @@ mod attribute;
 mod cache_key;
 mod canonical;
 mod content;
+#[cfg(feature = "time")]
+mod date;
+mod depth;
 mod evaluation_context;
 mod exporter_metadata;
-mod finite;
 mod json;
+mod scan;
 mod view;
 
 pub use attribute::{
@@ -16,7 +19,12 @@ pub use attribute::{
 };
 pub use cache_key::{CacheKey, CacheKeyRef};
 pub use canonical::canonical_hash;
-pub use evaluation_context::{EvaluationContext, EvaluationContextBuilder};
+#[cfg(feature = "open-feature")]
+pub(crate) use date::date_text;
+#[cfg(feature = "open-feature")]
+pub(crate) use depth::MAX_DEPTH;
+pub use depth::is_too_deep;
+pub use evaluation_context::{EvaluationContext, EvaluationContextBuilder, IntoTargetingKey};
 pub use exporter_metadata::{ExporterMetadata, ExporterMetadataError};
 pub use json::{write_flat_form, write_nested_form};
 pub use view::{ContextError, ContextView};

@@ -4,10 +4,8 @@ use std::borrow::Cow;
 use std::ops::ControlFlow;
 
 use open_feature::{EvaluationContext, EvaluationContextFieldValue};
-use time::UtcOffset;
-use time::format_description::well_known::Rfc3339;
 
-use crate::context::{Attribute, AttributeRef, ContextView, Unreadable};
+use crate::context::{Attribute, AttributeRef, ContextView, Unreadable, date_text};
 use crate::sdk::GoFeatureFlagAttribute;
 use crate::sdk::opaque::opaque_ref;
 
@@ -44,10 +42,8 @@ fn field_ref(field: &EvaluationContextFieldValue) -> AttributeRef<'_> {
         }
         EvaluationContextFieldValue::Float(_) => AttributeRef::Unreadable(Unreadable::NotFinite),
         EvaluationContextFieldValue::String(text) => AttributeRef::Text(Cow::Borrowed(text)),
-        EvaluationContextFieldValue::DateTime(date) => date
-            .checked_to_offset(UtcOffset::UTC)
-            .and_then(|utc| utc.format(&Rfc3339).ok())
-            .map_or(AttributeRef::Unreadable(Unreadable::NotADate), |text| {
+        EvaluationContextFieldValue::DateTime(date) => date_text(*date)
+            .map_or_else(AttributeRef::Unreadable, |text| {
                 AttributeRef::Text(Cow::Owned(text))
             }),
         EvaluationContextFieldValue::Struct(opaque) => {
@@ -71,7 +67,7 @@ mod tests {
 
     use open_feature::{StructValue, Value as SdkValue};
     use serde_json::{Value, json};
-    use time::{Date, Month, OffsetDateTime, Time};
+    use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
 
     use super::*;
     use crate::context::{canonical_hash, write_flat_form, write_nested_form};
@@ -104,6 +100,17 @@ mod tests {
         let copy = NativeContext::from_view(context);
         assert_eq!(canonical_hash(context).unwrap_err(), error);
         assert_eq!(canonical_hash(&copy).unwrap_err(), error);
+    }
+
+    /// The SDK's own values and `serde_json`'s, behind its opaque fields.
+    #[test]
+    fn deep_values_are_refused() {
+        let deep = || (0..10_000).fold(json!(1), |value, _| Value::Array(vec![value]));
+        let map = serde_json::Map::from_iter([("a".to_owned(), deep())]);
+        let sdk = (0..2_000).fold(SdkValue::Int(1), |value, _| SdkValue::Array(vec![value]));
+        for context in [opaque(deep()), opaque(map), opaque(sdk)] {
+            refused(&context, Unreadable::TooDeep);
+        }
     }
 
     /// docs/python-parity.md D5: dates are RFC 3339 in UTC, opaque types come from a closed list.

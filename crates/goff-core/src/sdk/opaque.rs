@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use open_feature::StructValue;
 use serde_json::{Map, Value};
 
-use crate::context::{Attribute, AttributeRef, Unreadable};
+use crate::context::{Attribute, AttributeRef, Unreadable, is_too_deep};
 use crate::sdk::value::{struct_to_json, value_to_json};
 
 /// The content of a `Struct` field as an attribute.
@@ -16,6 +16,10 @@ pub(crate) fn opaque_ref(opaque: &(dyn Any + Send + Sync)) -> AttributeRef<'_> {
     } else if let Some(attribute) = opaque.downcast_ref::<Attribute>() {
         attribute.to_ref()
     } else if let Some(map) = opaque.downcast_ref::<Map<String, Value>>() {
+        // Before the copy, which uses the stack too.
+        if map.values().any(is_too_deep) {
+            return AttributeRef::Unreadable(Unreadable::TooDeep);
+        }
         AttributeRef::Json(Cow::Owned(Value::Object(map.clone())))
     } else if let Some(fields) = opaque.downcast_ref::<StructValue>() {
         made(struct_to_json(fields).map(Value::Object))

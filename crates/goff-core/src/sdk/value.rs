@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use open_feature::{StructValue, Value as SdkValue};
 use serde_json::{Map, Number, Value};
 
-use crate::context::Unreadable;
+use crate::context::{MAX_DEPTH, Unreadable};
 use crate::evaluation::{FlagType, found};
 
 impl FlagType for StructValue {
@@ -56,18 +56,27 @@ fn json_to_value(value: &Value) -> Result<SdkValue, Cow<'static, str>> {
 }
 
 pub(crate) fn struct_to_json(fields: &StructValue) -> Result<Map<String, Value>, Unreadable> {
+    members(fields, MAX_DEPTH)
+}
+
+fn members(fields: &StructValue, levels: usize) -> Result<Map<String, Value>, Unreadable> {
+    let levels = levels.checked_sub(1).ok_or(Unreadable::TooDeep)?;
     fields
         .fields
         .iter()
-        .map(|(name, value)| Ok((name.clone(), value_to_json(value)?)))
+        .map(|(name, value)| Ok((name.clone(), json_of(value, levels)?)))
         .collect()
 }
 
 /// Converts an SDK value to JSON.
 ///
 /// # Errors
-/// NaN and infinities, which JSON cannot represent.
+/// NaN and infinities, which JSON cannot represent, and values nested deeper than 512 levels.
 pub fn value_to_json(value: &SdkValue) -> Result<Value, Unreadable> {
+    json_of(value, MAX_DEPTH)
+}
+
+fn json_of(value: &SdkValue, levels: usize) -> Result<Value, Unreadable> {
     Ok(match value {
         SdkValue::Bool(value) => Value::from(*value),
         SdkValue::Int(value) => Value::from(*value),
@@ -76,9 +85,11 @@ pub fn value_to_json(value: &SdkValue) -> Result<Value, Unreadable> {
             .ok_or(Unreadable::NotFinite)?,
         SdkValue::String(text) => Value::from(text.as_str()),
         SdkValue::Array(items) => {
-            Value::Array(items.iter().map(value_to_json).collect::<Result<_, _>>()?)
+            let levels = levels.checked_sub(1).ok_or(Unreadable::TooDeep)?;
+            let items = items.iter().map(|item| json_of(item, levels));
+            Value::Array(items.collect::<Result<_, _>>()?)
         }
-        SdkValue::Struct(fields) => Value::Object(struct_to_json(fields)?),
+        SdkValue::Struct(fields) => Value::Object(members(fields, levels)?),
     })
 }
 

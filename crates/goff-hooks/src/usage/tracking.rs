@@ -2,7 +2,8 @@
 
 use std::ops::ControlFlow;
 
-use goff_core::{ContextError, ContextView, TrackingEvent};
+use goff_core::__internal::is_too_deep;
+use goff_core::{ContextError, ContextView, TrackingEvent, Unreadable};
 use serde_json::{Map, Value};
 
 use super::fields::{context_kind, user_key};
@@ -13,13 +14,17 @@ use super::fields::{context_kind, user_key};
 /// to tracking events, so they carry it in their context. `now_seconds` is Unix time.
 ///
 /// # Errors
-/// [`ContextError`] if an attribute of the context cannot be read.
+/// [`ContextError`] if an attribute of the context cannot be read, or a member of `details` is nested
+/// deeper than 512 levels.
 pub fn tracking_event(
     name: &str,
     context: &dyn ContextView,
     details: Map<String, Value>,
     now_seconds: i64,
 ) -> Result<TrackingEvent, ContextError> {
+    if let Some((name, _)) = details.iter().find(|(_, value)| is_too_deep(value)) {
+        return Err(ContextError::new(name, Unreadable::TooDeep));
+    }
     Ok(
         TrackingEvent::new(name, context_kind(context), user_key(context), now_seconds)
             .with_evaluation_context(flat(context)?)
@@ -52,7 +57,7 @@ fn flat(context: &dyn ContextView) -> Result<Map<String, Value>, ContextError> {
 
 #[cfg(test)]
 mod tests {
-    use goff_core::{EvaluationContext, Event, ExporterMetadata, Unreadable};
+    use goff_core::{EvaluationContext, Event, ExporterMetadata};
     use serde_json::json;
 
     use super::*;
@@ -122,5 +127,13 @@ mod tests {
             .build();
         let event = tracking_event("paid", &context, Map::new(), 0).unwrap();
         assert_eq!(event.evaluation_context["deep"], deep);
+    }
+
+    #[test]
+    fn deep_details_are_refused() {
+        let deep = (0..10_000).fold(json!(1), |value, _| Value::Array(vec![value]));
+        let details = Map::from_iter([("items".to_owned(), deep)]);
+        let error = tracking_event("name", &EvaluationContext::default(), details, 0).unwrap_err();
+        assert_eq!(error, ContextError::new("items", Unreadable::TooDeep));
     }
 }

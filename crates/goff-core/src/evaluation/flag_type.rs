@@ -5,11 +5,27 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use crate::context::is_too_deep;
 use crate::evaluation::{Resolution, ResolutionError};
 
 /// A Rust type for a flag's value. Conversions never coerce: a boolean is not a number, a fraction
 /// not an integer (GOFF-EVAL-002 to -005). `100.0` is an `i64` and `100` an `f64`, because JSON does
 /// not distinguish the two.
+///
+/// An `Option` of these types tells a missing value from every other: with the default `None`,
+/// `Some` is always the flag's value. Types that could lose a value, such as `u32` and `f32`, are
+/// not flag types; `evaluate_as` reads them.
+///
+/// ```compile_fail
+/// # fn evaluate<T: goff_core::FlagType>(default: T) {}
+/// evaluate(5_u32);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a flag's value cannot be evaluated as `{Self}`",
+    label = "not the type of a flag's value",
+    note = "use `bool`, `i64`, `f64`, `String`, `serde_json::Map` or `serde_json::Value`, or an `Option` of one; the default of a text is a `String`: `\"…\".to_owned()`",
+    note = "`evaluate_as` takes any type that implements `serde::Deserialize`, such as `u32` or `f32`"
+)]
 pub trait FlagType: Sized {
     /// The name of the type in error messages.
     const NAME: &'static str;
@@ -20,7 +36,8 @@ pub trait FlagType: Sized {
     /// A description of the value, such as "a string".
     fn from_json(value: &Value) -> Result<Self, Cow<'static, str>>;
 
-    /// Converts a value of this type to JSON, for usage data about a caller's default.
+    /// Converts a value of this type to JSON, for usage data about a caller's default. A default
+    /// nested deeper than 512 levels is recorded as null.
     fn to_json(&self) -> Value;
 }
 
@@ -75,7 +92,7 @@ pub fn project_with<T>(
 }
 
 macro_rules! flag_types {
-    ($($type:ty, $name:literal, $read:expr;)*) => {$(
+    ($($type:ty, $name:literal, $read:expr, $write:expr;)*) => {$(
         impl FlagType for $type {
             const NAME: &'static str = $name;
 
@@ -84,20 +101,35 @@ macro_rules! flag_types {
             }
 
             fn to_json(&self) -> Value {
-                Value::from(self.to_owned())
+                ($write)(self)
             }
         }
     )*};
 }
 
+impl<T: FlagType> FlagType for Option<T> {
+    const NAME: &'static str = T::NAME;
+
+    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
+        T::from_json(value).map(Some)
+    }
+
+    fn to_json(&self) -> Value {
+        self.as_ref().map_or(Value::Null, T::to_json)
+    }
+}
+
 // A whole number is an `f64` too (GOFF-EVAL-003, docs/python-parity.md C10).
 flag_types! {
-    bool, "a boolean", Value::as_bool;
-    i64, "a 64-bit integer", as_integer;
-    f64, "a number", Value::as_f64;
-    String, "a string", |value: &Value| value.as_str().map(ToOwned::to_owned);
-    Map<String, Value>, "an object", |value: &Value| value.as_object().cloned();
-    Value, "a JSON value", |value: &Value| Some(value.clone());
+    bool, "a boolean", Value::as_bool, |own: &Self| Value::from(*own);
+    i64, "a 64-bit integer", as_integer, |own: &Self| Value::from(*own);
+    f64, "a number", Value::as_f64, |own: &Self| Value::from(*own);
+    String, "a string", |value: &Value| value.as_str().map(ToOwned::to_owned),
+        |own: &Self| Value::from(own.as_str());
+    Map<String, Value>, "an object", |value: &Value| value.as_object().cloned(),
+        |own: &Self| if own.values().any(is_too_deep) { Value::Null } else { own.clone().into() };
+    Value, "a JSON value", |value: &Value| Some(value.clone()),
+        |own: &Self| if is_too_deep(own) { Value::Null } else { own.clone() };
 }
 
 /// `100.0` is an integer too: JSON does not distinguish the two.
@@ -172,6 +204,10 @@ mod tests {
         assert_eq!(typed(json!(7.5)), Ok(7.5));
         assert_eq!(typed(json!([1])), Ok(json!([1])));
         assert_eq!(typed(json!({"a": 1})), Ok(json!({"a": 1})));
+        assert_eq!(typed(json!(7)), Ok(Some(7_i64)));
+        refused::<Option<i64>>(json!("7"), "a string, not a 64-bit integer");
+        assert_eq!(None::<i64>.to_json(), json!(null));
+        assert_eq!(Some(7_i64).to_json(), json!(7));
         let map: Map<String, Value> = typed(json!({"a": null})).unwrap();
         assert_eq!(map["a"], json!(null));
     }

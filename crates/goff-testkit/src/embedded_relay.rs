@@ -52,9 +52,14 @@ use service::Service;
 /// * other hashes and ETags, since members are written in another order.
 ///
 /// It runs on a dedicated thread with a dedicated runtime, so it can be used from any test,
-/// synchronous or not, on any runtime and with a paused clock. Its methods block until that thread
-/// has acted, which takes far less than a millisecond. Dropping it closes the port and every
-/// connection, and ends the thread.
+/// synchronous or not, on any runtime. Its methods block until that thread has acted, which takes
+/// far less than a millisecond. Dropping it closes the port and every connection, and ends the
+/// thread.
+///
+/// Do not use it with tokio's paused clock: its connections are real, and while a test waits for
+/// one, a paused clock jumps to the next timer, which is the client's timeout. With a paused clock
+/// use [`TestFlags`](crate::TestFlags) or [`ScriptedRelay`](crate::ScriptedRelay), which answer
+/// without I/O.
 ///
 /// ```
 /// use std::io::{Read as _, Write as _};
@@ -172,8 +177,9 @@ impl EmbeddedRelay {
         sets.flat_map(flag_set::FlagSet::problems).collect()
     }
 
-    /// The events so far, in order: those that clients sent to the data collector, and those of
-    /// evaluations by this relay proxy.
+    /// The events so far, in order: those that clients delivered to the data collector, and those
+    /// of evaluations by this relay proxy. A client delivers in batches: call its `flush` or
+    /// `shutdown` first, or wait with [`wait_for_events`](Self::wait_for_events).
     #[must_use]
     pub fn events(&self) -> Vec<CollectedEvent> {
         self.service.collected.all()

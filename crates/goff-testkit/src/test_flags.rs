@@ -27,6 +27,15 @@ use serde_json::{Map, Value, json};
 /// a flag configuration for in-process evaluation. Rules work, with
 /// [`set_flag`](Self::set_flag). Numbers are doubles, as in the JSON of a relay proxy.
 ///
+/// After [`announce_to`](Self::announce_to), a change is in effect when the call that makes it
+/// returns, with remote evaluation. With in-process evaluation the client loads it in a background
+/// task: subscribe before the change with `goff.subscribe()`, and wait for
+/// `ClientEvent::ConfigurationChanged`.
+///
+/// It needs no I/O, so it works with tokio's paused clock. Timers of the client follow that clock:
+/// timeouts, polling and delivery. The expiry of cached answers (`cache_ttl`), the time of an
+/// evaluation, which rollouts depend on, and the dates of usage data follow the system's clock.
+///
 /// ```
 /// use std::sync::Arc;
 /// use goff_core::{EvaluationContext, RelayClient};

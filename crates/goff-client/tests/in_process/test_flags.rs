@@ -55,3 +55,24 @@ async fn a_changed_flag_is_fetched_at_once_for_evaluation_in_process() {
     goff.shutdown(TIMEOUT).await;
     assert!(!flags.events().is_empty());
 }
+
+/// Neither the embedded relay proxy nor a socket is needed, so the clock may be paused.
+#[tokio::test(start_paused = true)]
+async fn change_is_in_effect_after_its_event() {
+    let flags = TestFlags::new().with("flag", 0);
+    let options = GoFeatureFlagOptions::with_relay_client(Arc::new(flags.clone()))
+        .evaluation_type(EvaluationType::InProcess);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    flags.announce_to(goff.invalidation_sink());
+    let context = EvaluationContext::default();
+    for value in 1..4_i64 {
+        let mut events = goff.subscribe();
+        flags.set("flag", value);
+        while let Some(event) = events.next().await {
+            if matches!(event, ClientEvent::ConfigurationChanged(_)) {
+                break;
+            }
+        }
+        assert_eq!(goff.evaluate("flag", &context, -1_i64).await.value, value);
+    }
+}

@@ -23,6 +23,8 @@ pub(crate) struct Body {
     pub(crate) cacheable: bool,
     pub(crate) version: Box<str>,
     pub(crate) metadata: Metadata,
+    /// The flags that this one depends on.
+    pub(crate) needs: Box<[Box<str>]>,
     /// The attribute that is hashed instead of the targeting key. An empty name means the
     /// targeting key, which may then be empty.
     pub(crate) bucketing_key: Option<Box<str>>,

@@ -53,6 +53,8 @@ impl Body {
         let metadata = flag.metadata.take().into_iter().flatten();
         let metadata = metadata.map(|(name, value)| (Box::from(name), StoredValue::new(value)));
         let metadata = Metadata::new(metadata.collect());
+        let needs = flag.needs.take().into_iter().flatten().map(Box::from);
+        let needs = needs.collect();
         let version = flag.version.take().unwrap_or_default().into();
         let bucketing_key = flag.bucketing_key.take().map(Box::from);
         let track_events = flag.track_events.unwrap_or(true);
@@ -82,6 +84,7 @@ impl Body {
             cacheable: compiler.cacheable,
             version,
             metadata,
+            needs,
             bucketing_key,
             names: compiler.interner.names(compiler.names.finish()),
             answers: compiler.answers.into(),

@@ -97,6 +97,29 @@ impl Flag {
         self.body.as_ref().err()
     }
 
+    /// The names of the flags that this one depends on, by its member `needs`; a
+    /// dependency without a name counts with an empty one.
+    ///
+    /// Evaluation ignores them, as the relay proxy does up to the version that
+    /// this engine follows. Newer ones will serve such a flag as disabled
+    /// unless each of the others has the expected value (upstream issue 5567), so
+    /// do not evaluate a flag here that has any.
+    ///
+    /// ```
+    /// use goff_engine::Flag;
+    ///
+    /// let flag = Flag::from_json("new-checkout", br#"{
+    ///     "needs": [{"flag": "payments", "value": true}],
+    ///     "variations": {"on": true, "off": false},
+    ///     "defaultRule": {"variation": "on"}
+    /// }"#);
+    /// assert!(flag.needs().eq(["payments"]));
+    /// ```
+    pub fn needs(&self) -> impl ExactSizeIterator<Item = &str> {
+        let needs = self.body.as_ref().map(|body| &*body.needs);
+        needs.unwrap_or_default().iter().map(|name| &**name)
+    }
+
     /// Checks the flag as the server does when it loads a flag: variations that do
     /// not exist, queries that are none, repeated rule names, and the like.
     /// Evaluation does not depend on it: the caller decides whether to serve a

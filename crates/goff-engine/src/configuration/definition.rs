@@ -50,6 +50,8 @@ pub(crate) struct FlagDefinition<'t> {
     pub(crate) disable: Option<bool>,
     pub(crate) version: Option<Text<'t>>,
     pub(crate) metadata: Option<Vec<(Text<'t>, CompactJson)>>,
+    /// The flags that this one depends on; steps cannot change it.
+    pub(crate) needs: Option<Vec<Text<'t>>>,
     /// When a step becomes due; only steps have it.
     pub(crate) date: Option<Date>,
 }
@@ -174,6 +176,7 @@ impl<'t> Definition<'t> for FlagDefinition<'t> {
         "disable",
         "version",
         "metadata",
+        "needs",
         "date",
     ];
 
@@ -189,6 +192,10 @@ impl<'t> Definition<'t> for FlagDefinition<'t> {
             "disable" => boolean(&mut self.disable, value, name),
             "version" => text(&mut self.version, value, name),
             "metadata" => map(&mut self.metadata, value, name, compact),
+            "needs" => {
+                self.needs = needs(value);
+                Ok(())
+            }
             _ => date(&mut self.date, value, name),
         }
     }
@@ -340,6 +347,34 @@ fn list<'t, T: Definition<'t>>(
     Ok(())
 }
 
+/// The names of the flags that a flag depends on: `[{"flag": …, "value": …}, …]`.
+///
+/// Announced upstream in issue 5567 of `thomaspoignant/go-feature-flag`, and written in its pull
+/// request 5583, `modules/core/flag/needs.go`. The engine described does not know the member, so
+/// that no shape of it is an error; an entry without a name counts with an empty one.
+fn needs<'t>(node: &Node<'t>) -> Option<Vec<Text<'t>>> {
+    let flag = |entry: &Node<'t>| match entry {
+        Node::Object(members) => members
+            .iter()
+            .rev()
+            .find_map(|(member, value)| match value {
+                Node::String(name) if known(member, &["flag"]).is_some() => Some(name.clone()),
+                _ => None,
+            }),
+        _ => None,
+    };
+    match node {
+        Node::Null => None,
+        Node::Array(entries) => Some(
+            entries
+                .iter()
+                .map(|entry| flag(entry).unwrap_or_default())
+                .collect(),
+        ),
+        _ => Some(vec![Text::default()]),
+    }
+}
+
 pub(crate) fn text<'t>(
     target: &mut Option<Text<'t>>,
     node: &Node<'t>,
@@ -448,6 +483,32 @@ mod tests {
         assert_eq!(rules.len(), 1);
         assert_eq!(rules[0].query.as_deref(), Some("a"));
         assert_eq!(rules[0].variation.as_deref(), Some("A"));
+    }
+
+    #[test]
+    fn dependencies_have_any_shape() {
+        for (text, names) in [
+            ("{}", None),
+            (r#"{"needs":null}"#, None),
+            (r#"{"needs":[]}"#, Some(vec![])),
+            (
+                r#"{"needs":[{"flag":"a"},{"FLAG":"b","value":[1]}]}"#,
+                Some(vec!["a", "b"]),
+            ),
+            (r#"{"Needs":[{"flag":1},"x",null,{}]}"#, Some(vec![""; 4])),
+            (r#"{"needs":{"flag":"a"}}"#, Some(vec![""])),
+            (r#"{"needs":"a"}"#, Some(vec![""])),
+            (
+                r#"{"needs":[{"flag":"a"}],"needs":[{"flag":"b"}]}"#,
+                Some(vec!["b"]),
+            ),
+        ] {
+            let needs = decode(text).unwrap().needs;
+            let needs = needs
+                .as_ref()
+                .map(|names| names.iter().map(AsRef::as_ref).collect::<Vec<&str>>());
+            assert_eq!(needs, names, "{text}");
+        }
     }
 
     #[test]

@@ -268,6 +268,7 @@ fn validation_uses_the_servers_words() {
 {OK,"targeting":[{"variation":"A","query":"true"}]} => invalid query: `true` cannot be evaluated
 {OK,"targeting":[{"variation":"A","query":"{\"==\":"}]} => invalid query: `{"==":` cannot be evaluated
 {OK,"targeting":[{"variation":"A","query":"[]"}]} => invalid query: `[]` cannot be evaluated
+{OK,"targeting":[{"variation":"A","query":"null"}]} => invalid jsonlogic query
 {OK,"targeting":[{"variation":"A","query":"a eq 1 AND b"}]} =>
 {OK,"targeting":[{"variation":"A","query":"{\"==\":[\"a\n b\",1]}"}]} => invalid jsonlogic query
 {OK,"targeting":[{"name":"r","variation":"A","query":"x eq 1"},{"name":"r","variation":"A","query":"x eq 1"}]} => duplicated rule name: r

@@ -238,8 +238,10 @@ fn query(query: &str) -> Result<(), String> {
         Query::JsonLogic(_) if json_logic::is_valid(query) => true,
         Query::JsonLogic(_) => return Err("invalid jsonlogic query".to_owned()),
         // JSON's null, unlike a query that is too deep for the parser.
-        Query::Never => &*trimmed == "null",
-        Query::Always => false,
+        Query::Never if trimmed.trim() == "null" => {
+            return Err("invalid jsonlogic query".to_owned());
+        }
+        Query::Never | Query::Always => false,
     };
     if is_valid {
         Ok(())

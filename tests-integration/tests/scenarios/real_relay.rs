@@ -2,3 +2,4 @@
 
 mod engine_limits;
 mod parity;
+mod query_validation;

@@ -5,10 +5,11 @@ use std::fmt;
 
 use goff_core::Invalidation;
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
 /// The flags that a text message names (docs/relay-protocol.md 15.1), or all flags when it cannot be
-/// read completely, because every message means that something changed.
+/// read completely or names more than an [`Invalidation`] may, because every message means that
+/// something changed.
 ///
 /// The message contains complete flags, and updated ones twice. Only their keys are read.
 pub(crate) fn invalidation(message: &str) -> Invalidation {
@@ -17,7 +18,7 @@ pub(crate) fn invalidation(message: &str) -> Invalidation {
         .deserialize_map(MessageVisitor)
         .and_then(|names| json.end().map(|()| names));
     match names {
-        Ok(names) if !names.is_empty() => Invalidation::Flags(names),
+        Ok(names) if !names.is_empty() => Invalidation::Flags(names).bounded(),
         _ => Invalidation::All,
     }
 }
@@ -68,8 +69,13 @@ impl<'de> Visitor<'de> for FlagKeys<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut flags: A) -> Result<(), A::Error> {
-        while let Some((name, IgnoredAny)) = flags.next_entry()? {
+        while let Some((name, IgnoredAny)) = flags.next_entry::<String, _>()? {
+            let is_long = name.len() > Invalidation::MAX_NAME_LENGTH;
             self.0.insert(name);
+            // Ends here: the names of 64 MiB would take ten times as much memory.
+            if is_long || self.0.len() > Invalidation::MAX_FLAGS {
+                return Err(A::Error::custom("too many or too long names"));
+            }
         }
         Ok(())
     }
@@ -81,6 +87,8 @@ impl<'de> Visitor<'de> for FlagKeys<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -140,6 +148,29 @@ mod tests {
             &deep,
         ] {
             assert_eq!(invalidation(text), Invalidation::All, "{text:.80}");
+        }
+    }
+
+    #[test]
+    fn message_that_names_too_much_invalidates_every_flag() {
+        let message = |count: usize, length: usize| {
+            let names = (0..count).map(|n| format!("{n:0>length$}"));
+            let added: BTreeMap<_, _> = names.map(|name| (name, json!({}))).collect();
+            json!({"deleted": {"first": {}}, "added": added}).to_string()
+        };
+        for (count, length, is_named) in [
+            (4_999, 30, true),
+            (5_000, 30, false),
+            (100_000, 6, false),
+            (1, 1_024, true),
+            (1, 1_025, false),
+            (1_100, 1_000, false),
+        ] {
+            let names = match invalidation(&message(count, length)) {
+                Invalidation::Flags(names) => Some(names.len()),
+                _ => None,
+            };
+            assert_eq!(names, is_named.then_some(count + 1), "{count} of {length}");
         }
     }
 

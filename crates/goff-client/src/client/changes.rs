@@ -82,6 +82,11 @@ impl ChangeSink {
 
 impl InvalidationSink for ChangeSink {
     fn invalidate(&self, invalidation: Invalidation) {
+        // A stream that opens invalidates all flags without a change having been announced
+        // (GOFF-EVT-004); it is still down then.
+        let is_change =
+            matches!(invalidation, Invalidation::Flags(_)) || is_open(&self.stream.borrow());
+        let invalidation = invalidation.bounded();
         match &self.target {
             ChangeTarget::Cache(evaluator) => evaluator.invalidate(&invalidation),
             #[cfg(feature = "in-process")]
@@ -90,11 +95,11 @@ impl InvalidationSink for ChangeSink {
                 return;
             }
         }
+        if !is_change {
+            return;
+        }
         let changed = match invalidation {
             Invalidation::Flags(flags) => ChangedFlags::Named(flags),
-            // A stream that opens invalidates all flags without a change having been announced
-            // (GOFF-EVT-004); it is still down then.
-            _ if !is_open(&self.stream.borrow()) => return,
             _ => ChangedFlags::Unknown,
         };
         self.status.send(ClientEvent::ConfigurationChanged(changed));
@@ -203,8 +208,13 @@ mod tests {
         let flags = std::collections::BTreeSet::from(["a".to_owned()]);
         watched.sink.invalidate(Invalidation::Flags(flags.clone()));
         watched.sink.invalidate(Invalidation::All);
-        for expected in [ChangedFlags::Named(flags), ChangedFlags::Unknown] {
-            let expected = ClientEvent::ConfigurationChanged(expected);
+        watched.sink.stream_state(StreamState::Down);
+        let made_up = (0..100_000).map(|n| n.to_string()).collect();
+        watched.sink.invalidate(Invalidation::Flags(made_up));
+        let error = ClientEvent::Error(ClientError::stream(StreamLost));
+        let named = ClientEvent::ConfigurationChanged(ChangedFlags::Named(flags));
+        let unknown = ClientEvent::ConfigurationChanged(ChangedFlags::Unknown);
+        for expected in [named, unknown.clone(), error, unknown] {
             assert_eq!(watched.events.next().await, Some(expected));
         }
     }

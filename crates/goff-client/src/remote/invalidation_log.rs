@@ -5,83 +5,98 @@
 //! its way when its flag changed is never served to a later caller.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 
-use arc_swap::ArcSwap;
 use goff_core::Invalidation;
 
-/// The log so far. Reading never waits.
+/// The log so far.
 #[derive(Debug, Default)]
 pub(crate) struct InvalidationLog {
-    entries: ArcSwap<Entries>,
-    /// Held while the entries are replaced.
-    writing: Mutex<()>,
+    /// The current epoch. It advances once its entries are complete.
+    now: AtomicU64,
+    entries: RwLock<Entries>,
 }
 
 /// A number that advances with each invalidation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Epoch(u64);
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 struct Entries {
-    now: Epoch,
     /// When all flags were last invalidated.
     all: Epoch,
-    flags: HashMap<Arc<str>, Epoch>,
+    flags: HashMap<Box<str>, Epoch>,
+    /// The length of all names in `flags`.
+    names_length: usize,
 }
 
 impl InvalidationLog {
     /// The epoch of a request that starts now.
     pub(crate) fn now(&self) -> Epoch {
-        self.entries.load().now
+        Epoch(self.now.load(Ordering::Acquire))
     }
 
     /// Whether an answer for the flag, requested in `epoch`, may still be served.
     pub(crate) fn is_fresh(&self, flag_key: &str, epoch: Epoch) -> bool {
-        let entries = self.entries.load();
         // Usually there was no later invalidation, and nothing has to be looked up.
-        epoch == entries.now
-            || (epoch >= entries.all
-                && entries
-                    .flags
-                    .get(flag_key)
-                    .is_none_or(|invalidated| epoch >= *invalidated))
+        if epoch == self.now() {
+            return true;
+        }
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        epoch >= entries.all
+            && entries
+                .flags
+                .get(flag_key)
+                .is_none_or(|invalidated| epoch >= *invalidated)
     }
 
     /// Begins an epoch. Once this returns, older answers for the flags are not fresh.
     pub(crate) fn note(&self, invalidation: &Invalidation) {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut entries = Entries::clone(&self.entries.load());
-        entries.now = Epoch(entries.now.0 + 1);
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let now = Epoch(self.now().0 + 1);
         match invalidation {
             Invalidation::Flags(flags) => {
                 for flag_key in flags {
-                    entries.flags.insert(flag_key.as_str().into(), entries.now);
-                }
-                if entries.flags.len() > MAX_FLAGS {
-                    entries.invalidate_all();
+                    entries.invalidate(flag_key, now);
                 }
             }
-            _ => entries.invalidate_all(),
+            _ => entries.invalidate_all(now),
         }
-        self.entries.store(Arc::new(entries));
+        self.now.store(now.0, Ordering::Release);
     }
 }
 
 impl Entries {
-    fn invalidate_all(&mut self) {
-        self.all = self.now;
-        self.flags.clear();
+    fn invalidate(&mut self, flag_key: &str, now: Epoch) {
+        if let Some(invalidated) = self.flags.get_mut(flag_key) {
+            *invalidated = now;
+        } else if self.flags.len() < MAX_FLAGS
+            && self.names_length + flag_key.len() <= MAX_NAMES_LENGTH
+        {
+            self.names_length += flag_key.len();
+            self.flags.insert(flag_key.into(), now);
+        } else {
+            self.invalidate_all(now);
+        }
+    }
+
+    fn invalidate_all(&mut self, now: Epoch) {
+        *self = Self {
+            all: now,
+            ..Self::default()
+        };
     }
 }
 
-/// Bounds the memory that a server with made-up flag names can take.
-const MAX_FLAGS: usize = 100_000;
+/// Bounds the memory that a server with made-up flag names can take, together with
+/// [`MAX_NAMES_LENGTH`]. One flag more invalidates all.
+const MAX_FLAGS: usize = 10_000;
+/// In bytes: as many as two of the largest invalidations.
+const MAX_NAMES_LENGTH: usize = 2 * Invalidation::MAX_NAMES_LENGTH;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use proptest::prelude::*;
 
     use super::*;
@@ -111,18 +126,61 @@ mod tests {
             assert!(!log.is_fresh(flag_key, started));
             assert!(log.is_fresh(flag_key, log.now()));
         }
-        assert!(log.entries.load().flags.is_empty());
+        assert_eq!(kept(&log), (0, 0));
     }
 
+    /// The number of names and their length.
+    fn kept(log: &InvalidationLog) -> (usize, usize) {
+        let entries = log.entries.read().unwrap();
+        let length = entries.flags.keys().map(|name| name.len()).sum();
+        assert_eq!(entries.names_length, length);
+        (entries.flags.len(), length)
+    }
+
+    fn name(n: usize, length: usize) -> String {
+        let number = n.to_string();
+        "x".repeat(length - number.len()) + &number
+    }
+
+    /// Whatever a server sends, the log keeps 10,000 names and 2 MiB at most.
     #[test]
     fn made_up_names_cost_bounded_memory() {
+        for (messages, names, length) in [
+            (1, 100_000, 5),
+            (30_000, 1, 5),
+            (100, 500, 100),
+            (10_000, 1, 1_024),
+            (3, 1, 10_000_000),
+        ] {
+            let log = InvalidationLog::default();
+            let started = log.now();
+            let mut named = 0..;
+            for _ in 0..messages {
+                let many = named.by_ref().take(names).map(|n| name(n, length));
+                log.note(&Invalidation::Flags(many.collect()));
+                let (count, length) = kept(&log);
+                assert!(count <= 10_000 && length <= 2 * 1_024 * 1_024);
+            }
+            assert!(!log.is_fresh("never named", started), "{messages} {names}");
+            assert!(log.is_fresh("never named", log.now()));
+            assert!(!log.is_fresh(&name(0, length), started));
+        }
+    }
+
+    /// The time for a message does not depend on how many names are known.
+    #[test]
+    fn message_costs_what_it_names() {
         let log = InvalidationLog::default();
-        let started = log.now();
-        let many: BTreeSet<String> = (0..=MAX_FLAGS).map(|n| n.to_string()).collect();
-        log.note(&Invalidation::Flags(many));
-        assert!(log.entries.load().flags.is_empty());
-        assert!(!log.is_fresh("never named", started));
-        assert!(log.is_fresh("never named", log.now()));
+        let known = (0..9_999).map(|n| n.to_string()).collect();
+        log.note(&Invalidation::Flags(known));
+        let entries = || std::ptr::from_ref(&log.entries.read().unwrap().flags["7"]);
+        let before = entries();
+        for _ in 0..100 {
+            log.note(&flags(&["9", "one more"]));
+        }
+        // Nothing was copied.
+        assert_eq!(entries(), before);
+        assert_eq!(kept(&log).0, 10_000);
     }
 
     proptest! {

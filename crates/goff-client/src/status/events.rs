@@ -37,7 +37,8 @@ pub enum ChangedFlags {
     /// The flags that a change message names. In remote mode a relay proxy with several flag sets
     /// names the changed flags of all sets.
     Named(BTreeSet<String>),
-    /// A change message could not be read: any flag may have changed.
+    /// Any flag may have changed: a change message could not be read, or the names of the changed
+    /// flags take more than 256 KiB, counting 32 bytes for each name beside its text.
     Unknown,
     /// The difference between the previous configuration and its replacement (in-process
     /// evaluation).
@@ -51,6 +52,30 @@ pub enum ChangedFlags {
         /// Whether the enrichment of evaluation contexts changed.
         enrichment: bool,
     },
+}
+
+impl ChangedFlags {
+    /// Bounds what subscribers that do not read keep, whatever names a server makes up.
+    fn bounded(self) -> Self {
+        let size = |names: &BTreeSet<String>| -> usize {
+            names.iter().map(|name| name.len() + NAME_OVERHEAD).sum()
+        };
+        let total = match &self {
+            Self::Named(names) => size(names),
+            Self::Compared {
+                added,
+                updated,
+                removed,
+                ..
+            } => size(added) + size(updated) + size(removed),
+            Self::Unknown => 0,
+        };
+        if total > MAX_CHANGE_SIZE {
+            Self::Unknown
+        } else {
+            self
+        }
+    }
 }
 
 /// A stream of the events of one client since
@@ -131,6 +156,12 @@ impl EventBroadcaster {
     }
 
     pub(crate) fn send(&self, event: ClientEvent) {
+        let event = match event {
+            ClientEvent::ConfigurationChanged(changed) => {
+                ClientEvent::ConfigurationChanged(changed.bounded())
+            }
+            event => event,
+        };
         // Fails without subscribers, which is fine.
         let _ = self.0.send(event);
     }
@@ -141,6 +172,9 @@ impl EventBroadcaster {
 }
 
 const CAPACITY: usize = 64;
+/// The most bytes of one change set: 16 MiB for all that are buffered.
+const MAX_CHANGE_SIZE: usize = 256 * 1024;
+const NAME_OVERHEAD: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -165,5 +199,43 @@ mod tests {
         assert_eq!(seen.len(), CAPACITY);
         assert_eq!(seen.last(), Some(&ClientEvent::Closed));
         assert_eq!(subscription.next().await, None);
+    }
+
+    /// A subscriber that never reads keeps 64 × 256 KiB at most.
+    #[tokio::test]
+    async fn change_sets_are_bounded_in_bytes() {
+        let names = |count: usize, length: usize| -> BTreeSet<String> {
+            let numbers = (0..count).map(|n| n.to_string());
+            let padded = |n: String| "x".repeat(length - n.len()) + &n;
+            numbers.map(padded).collect()
+        };
+        let compared = |added, updated, removed| ChangedFlags::Compared {
+            added,
+            updated,
+            removed,
+            enrichment: true,
+        };
+        let events = EventBroadcaster::new();
+        let mut subscription = events.subscribe();
+        let none = BTreeSet::new;
+        for (changed, fits) in [
+            (ChangedFlags::Named(names(4_000, 30)), true),
+            (ChangedFlags::Named(names(5_000, 30)), false),
+            (ChangedFlags::Named(names(1, 300_000)), false),
+            (
+                compared(names(10, 30), names(2_000, 30), names(2_000, 30)),
+                true,
+            ),
+            (compared(none(), none(), names(1, 300_000)), false),
+            (
+                compared(names(300, 300), names(300, 300), names(300, 300)),
+                false,
+            ),
+        ] {
+            events.send(ClientEvent::ConfigurationChanged(changed.clone()));
+            let sent = if fits { changed } else { ChangedFlags::Unknown };
+            let expected = ClientEvent::ConfigurationChanged(sent);
+            assert!(subscription.next().await == Some(expected));
+        }
     }
 }

@@ -6,21 +6,22 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use goff_core::{ByteStream, Invalidation};
+use goff_core::ByteStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Message, Utf8Bytes};
 
 use crate::error::StreamError;
-use crate::flag_change;
 use crate::handshake::Upgraded;
 
 /// A WebSocket to the relay proxy, after the handshake.
 pub(crate) struct Connection {
     socket: WebSocketStream<TimedStream>,
     liveness: Duration,
+    /// When the handshake was complete.
+    established: Instant,
 }
 
 /// A frame from the server.
@@ -29,7 +30,9 @@ pub(crate) enum Frame {
     /// A sign of life.
     Ping,
     /// A message: flags changed.
-    Change(Invalidation),
+    Text(Utf8Bytes),
+    /// A message of a kind that the relay proxy does not send.
+    Binary,
 }
 
 impl Connection {
@@ -42,14 +45,19 @@ impl Connection {
             .max_message_size(Some(MAX_MESSAGE_SIZE))
             // The relay proxy sends most of a large message in one frame.
             .max_frame_size(Some(MAX_MESSAGE_SIZE));
+        let established = Instant::now();
         let stream = TimedStream {
             stream: upgraded.stream,
-            last_read: Instant::now(),
+            last_read: established,
         };
         let (read_ahead, role) = (upgraded.read_ahead, Role::Client);
         let socket =
             WebSocketStream::from_partially_read(stream, read_ahead, role, Some(config)).await;
-        Self { socket, liveness }
+        Self {
+            socket,
+            liveness,
+            established,
+        }
     }
 
     /// Waits for the next frame. The pong for a ping is written by the next call, before it reads.
@@ -65,8 +73,8 @@ impl Connection {
                 Err(_) => return Err(StreamError::Silent(self.liveness)),
             };
             match message {
-                Message::Text(text) => return Ok(Frame::Change(flag_change::invalidation(&text))),
-                Message::Binary(_) => return Ok(Frame::Change(Invalidation::All)),
+                Message::Text(text) => return Ok(Frame::Text(text)),
+                Message::Binary(_) => return Ok(Frame::Binary),
                 Message::Ping(_) | Message::Pong(_) => return Ok(Frame::Ping),
                 Message::Close(_) => {
                     // Sends the closing frame, without waiting for it.
@@ -79,9 +87,25 @@ impl Connection {
         }
     }
 
-    /// Sends a close frame, without waiting.
-    pub(crate) fn close(mut self) {
+    /// Sends a close frame, without waiting. What the server sent before it read the frame can still
+    /// be read.
+    pub(crate) fn close(&mut self) {
         let _ = self.socket.close(None).now_or_never();
+    }
+
+    /// When the handshake was complete.
+    pub(crate) fn established(&self) -> Instant {
+        self.established
+    }
+
+    /// The age at which the connection was cut, if `error` says that it was.
+    pub(crate) fn age_at_cut(&self, error: &StreamError) -> Option<Duration> {
+        match error {
+            StreamError::Closed | StreamError::Broken(_) => Some(self.established.elapsed()),
+            // A middlebox stopped to forward it when the last byte arrived.
+            StreamError::Silent(_) => Some(self.socket.get_ref().last_read - self.established),
+            _ => None,
+        }
     }
 
     fn silence(&self) -> Duration {
@@ -128,5 +152,6 @@ impl AsyncWrite for TimedStream {
     }
 }
 
-/// 64 MiB. A message can contain the whole configuration twice; a larger one invalidates everything.
+/// 64 MiB. A message can contain the whole configuration twice, so a smaller limit would invalidate
+/// everything on changes that name their flags; a larger one does invalidate everything.
 const MAX_MESSAGE_SIZE: usize = 64 * 1024 * 1024;

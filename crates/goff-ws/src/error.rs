@@ -37,8 +37,12 @@ pub(crate) enum StreamError {
     #[error("handshake failed: {}", WithCauses(.0))]
     Handshake(#[source] hyper::Error),
     /// The response to the handshake has another status than 101.
-    #[error("handshake refused with status {}{}", .0.as_u16(), hint(*.0))]
-    Refused(StatusCode),
+    #[error("handshake refused with status {}{}", .status.as_u16(), hint(*.status))]
+    Refused {
+        status: StatusCode,
+        /// How long the server wants no further attempt.
+        retry_after: Option<Duration>,
+    },
     /// The response has status 101, but does not match the handshake.
     #[error("the response to the handshake {0}")]
     NotWebSocket(&'static str),
@@ -59,10 +63,21 @@ pub(crate) enum StreamError {
 impl StreamError {
     /// Whether the server refused the credentials.
     pub(crate) fn is_refusal(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-        )
+        let refusals = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
+        matches!(self, Self::Refused { status, .. } if refusals.contains(status))
+    }
+
+    /// Whether the server has no stream at the address.
+    pub(crate) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if *status == StatusCode::NOT_FOUND)
+    }
+
+    /// How long the server wants no further attempt.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused { retry_after, .. } => *retry_after,
+            _ => None,
+        }
     }
 }
 

@@ -3,10 +3,11 @@
 //! It uses hyper, because tungstenite logs the whole request, including the API key, at TRACE.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, poll_fn, select};
-use goff_core::{ApiKey, ByteStream};
+use goff_core::{ApiKey, ByteStream, Endpoint};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::client::conn::http1;
@@ -30,13 +31,17 @@ pub(crate) struct Upgraded {
 }
 
 impl Handshake {
-    /// The headers of the handshake and the API key win over custom headers, as in every other
-    /// request (GOFF-AUTH-004).
+    /// The headers of the handshake win over custom headers, and the API key over a custom
+    /// `X-API-Key`, as in every other request (GOFF-AUTH-004). A custom `Authorization` is a gateway's
+    /// and stays; the key goes as `X-API-Key` then.
+    ///
+    /// The relay proxy reads only the key in the target, a custom `X-API-Key` included
+    /// (docs/relay-protocol.md 3); in the headers it is for gateways.
     ///
     /// # Errors
-    /// A custom header that cannot be sent.
+    /// A custom header that cannot be sent, or a key that does not fit into a URL.
     pub(crate) fn new(
-        target: StreamTarget,
+        endpoint: &Endpoint,
         api_key: Option<&ApiKey>,
         custom: &[(String, String)],
     ) -> Result<Self, ListenerError> {
@@ -49,12 +54,16 @@ impl Handshake {
             headers.remove(name);
         }
         headers.entry(header::USER_AGENT).or_insert(PRODUCT);
-        if let Some(mut bearer) = api_key.and_then(bearer) {
-            // The relay proxy reads no header here, but a gateway may require it.
-            bearer.set_sensitive(true);
-            headers.insert(header::AUTHORIZATION, bearer);
-            headers.remove("x-api-key");
-        }
+        let key = match api_key {
+            Some(key) => {
+                insert_key(&mut headers, key);
+                Some(key.clone())
+            }
+            None => headers
+                .get(X_API_KEY)
+                .and_then(|key| std::str::from_utf8(key.as_bytes()).ok())
+                .and_then(|key| ApiKey::new(key).ok()),
+        };
         for (name, value) in [
             (header::CONNECTION, "Upgrade"),
             (header::UPGRADE, "websocket"),
@@ -62,6 +71,8 @@ impl Handshake {
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
+        let target =
+            StreamTarget::new(endpoint, key.as_ref()).map_err(|_| ListenerError::KeyTooLong)?;
         if let Ok(host) = HeaderValue::from_str(target.host()) {
             headers.insert(header::HOST, host);
         }
@@ -125,16 +136,30 @@ fn custom_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), L
     Ok((name, value))
 }
 
-fn bearer(key: &ApiKey) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(format!("Bearer {}", key.expose()).as_bytes()).ok()
+fn insert_key(headers: &mut HeaderMap, key: &ApiKey) {
+    let (name, value) = if headers.contains_key(header::AUTHORIZATION) {
+        (X_API_KEY, key.expose().to_owned())
+    } else {
+        headers.remove(X_API_KEY);
+        (header::AUTHORIZATION, format!("Bearer {}", key.expose()))
+    };
+    // The relay proxy does not need the header, so a key that fits into none is no error here.
+    if let Ok(mut value) = HeaderValue::from_bytes(value.as_bytes()) {
+        value.set_sensitive(true);
+        headers.insert(name, value);
+    }
 }
 
 /// Whether the response accepts the handshake (RFC 6455, section 4.1).
 fn accepted<B>(response: &Response<B>, key: &str) -> Result<(), StreamError> {
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(StreamError::Refused(response.status()));
+    let (status, headers) = (response.status(), response.headers());
+    if status != StatusCode::SWITCHING_PROTOCOLS {
+        let retry_after = retry_after(status, headers);
+        return Err(StreamError::Refused {
+            status,
+            retry_after,
+        });
     }
-    let headers = response.headers();
     let has_token = |name: HeaderName, token: &str| {
         headers
             .get_all(name)
@@ -161,6 +186,27 @@ fn accepted<B>(response: &Response<B>, key: &str) -> Result<(), StreamError> {
     Err(StreamError::NotWebSocket(problem))
 }
 
+/// The seconds in `Retry-After` of a 429 or 503. A date there is left to the backoff, whose pauses
+/// are long enough for a server that writes one.
+fn retry_after(status: StatusCode, headers: &HeaderMap) -> Option<Duration> {
+    if ![
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ]
+    .contains(&status)
+    {
+        return None;
+    }
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let seconds = text.parse().unwrap_or(u64::MAX);
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const PRODUCT: HeaderValue =
     HeaderValue::from_static(concat!("goff-rs/", env!("CARGO_PKG_VERSION")));
 
@@ -227,7 +273,7 @@ mod tests {
 
     #[test]
     fn custom_headers_are_sent_but_never_change_the_handshake() {
-        let target = StreamTarget::new(&"http://h:1031/p".parse().unwrap(), None).unwrap();
+        let endpoint: Endpoint = "http://h:1031/p".parse().unwrap();
         let custom = [
             ("x-gateway", "secret"),
             ("x-gateway", "second"),
@@ -239,7 +285,7 @@ mod tests {
             ("sec-websocket-extensions", "permessage-deflate"),
         ]
         .map(owned);
-        let handshake = Handshake::new(target.clone(), None, &custom).unwrap();
+        let handshake = Handshake::new(&endpoint, None, &custom).unwrap();
         assert!(!format!("{handshake:?}").contains("secret"));
         let request = handshake.request(Address::Legacy, KEY);
         assert_eq!(request.uri(), "/p/ws/v1/flag/change");
@@ -255,21 +301,64 @@ mod tests {
         assert_eq!(values("sec-websocket-key"), [KEY]);
         assert!(values("sec-websocket-extensions").is_empty());
         assert!(values("user-agent").concat().starts_with("goff-rs/"));
+    }
 
-        let basic = ("authorization", "Basic secret");
-        let credentials = [basic, ("x-api-key", "secret")].map(owned);
-        let key = ApiKey::new("the-key").unwrap();
-        for (key, authorization, x_api_key) in [
-            (None, "Basic secret", Some("secret")),
-            (Some(&key), "Bearer the-key", None),
+    /// GOFF-AUTH-004: the relay proxy reads the key in the target, a gateway its own credentials.
+    #[test]
+    fn key_and_credentials_of_a_gateway_are_both_sent() {
+        let basic = ("Authorization", "Basic secret");
+        let jwt = ("authorization", "Bearer secret");
+        let other = ("X-API-Key", "secret +&");
+        let bearer = Some("Bearer the-key");
+        let (key, escaped) = (Some("the-key"), Some("secret%20%2B%26"));
+        for (api_key, custom, in_target, authorization, x_api_key) in [
+            (None, &[][..], None, None, None),
+            (None, &[basic], None, Some(basic.1), None),
+            (None, &[other], escaped, None, Some(other.1)),
+            (None, &[other, basic], escaped, Some(basic.1), Some(other.1)),
+            (key, &[], key, bearer, None),
+            (key, &[other], key, bearer, None),
+            (key, &[basic], key, Some(basic.1), key),
+            (key, &[jwt], key, Some(jwt.1), key),
+            (key, &[basic, other], key, Some(basic.1), key),
         ] {
-            let handshake = Handshake::new(target.clone(), key, &credentials).unwrap();
+            let custom: Vec<_> = custom.iter().copied().map(owned).collect();
+            let api_key = api_key.map(|key| ApiKey::new(key).unwrap());
+            let endpoint = "http://h".parse().unwrap();
+            let handshake = Handshake::new(&endpoint, api_key.as_ref(), &custom).unwrap();
             let shown = format!("{handshake:?}");
             assert!(!shown.contains("secret") && !shown.contains("the-key"));
             let request = handshake.request(Address::Current, KEY);
-            let value = |name: &str| request.headers().get(name)?.to_str().ok();
-            assert_eq!(value("authorization"), Some(authorization));
-            assert_eq!(value("x-api-key"), x_api_key);
+            let value = |name: &str| {
+                let values: Vec<_> = request.headers().get_all(name).iter().collect();
+                assert!(values.len() < 2, "{custom:?}");
+                values.first().map(|value| value.to_str().unwrap())
+            };
+            assert_eq!(value("authorization"), authorization, "{custom:?}");
+            assert_eq!(value("x-api-key"), x_api_key, "{custom:?}");
+            let query = in_target.map(|key| format!("apiKey={key}"));
+            assert_eq!(request.uri().query(), query.as_deref(), "{custom:?}");
+        }
+    }
+
+    #[test]
+    fn retry_after_of_an_overloaded_server_is_read() {
+        let wait = |status: u16, value: &str| {
+            let headers = HeaderMap::from_iter([(header::RETRY_AFTER, value.parse().unwrap())]);
+            let status = StatusCode::from_u16(status).unwrap();
+            retry_after(status, &headers).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait(429, "7"), Some(7));
+        assert_eq!(wait(503, " 0 "), Some(0));
+        assert_eq!(wait(503, "99999999999999999999999"), Some(60));
+        for (status, value) in [
+            (401, "7"),
+            (429, ""),
+            (429, "-1"),
+            (503, "soon"),
+            (302, "7"),
+        ] {
+            assert_eq!(wait(status, value), None, "{status} {value}");
         }
     }
 
@@ -279,8 +368,8 @@ mod tests {
             ("x-a", "secret\r\nx-injected: 1", "`x-a`"),
             ("Authorization: secret", "", "valid HTTP header name"),
         ] {
-            let target = StreamTarget::new(&"http://h".parse().unwrap(), None).unwrap();
-            let refused = Handshake::new(target, None, &[owned((name, value))]);
+            let endpoint = "http://h".parse().unwrap();
+            let refused = Handshake::new(&endpoint, None, &[owned((name, value))]);
             let error = refused.unwrap_err().to_string();
             assert!(error.contains(part) && !error.contains("secret"), "{error}");
         }

@@ -58,12 +58,16 @@
 
 mod address;
 mod connection;
+mod cut_ages;
 mod error;
 mod flag_change;
 mod handshake;
 mod listener;
 mod monitor;
+mod opener;
 mod options;
+mod report;
+mod stream_task;
 
 pub use error::ListenerError;
 pub use goff_core::__internal::Stopped;

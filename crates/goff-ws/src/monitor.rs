@@ -14,7 +14,9 @@ pub struct StreamStats {
     pub state: StreamState,
     /// How often the stream opened again after it was lost.
     pub reconnects: u64,
-    /// The number of messages received.
+    /// How often the next stream was opened before this one ended, so that no change was missed.
+    pub hand_overs: u64,
+    /// The number of messages received. A change during a hand-over may arrive twice.
     pub messages: u64,
     /// Why the last attempt failed or the last connection ended; `None` if neither happened. Neither
     /// its text nor its sources contain the key or the URL of the stream.
@@ -43,6 +45,7 @@ impl StreamMonitor {
             stats: StreamStats {
                 state: StreamState::Down,
                 reconnects: 0,
+                hand_overs: 0,
                 messages: 0,
                 last_error: None,
             },
@@ -57,6 +60,10 @@ impl StreamMonitor {
             record.stats.reconnects += 1;
         }
         record.has_opened = true;
+    }
+
+    pub(crate) fn handed_over(&self) {
+        self.lock().stats.hand_overs += 1;
     }
 
     pub(crate) fn received_message(&self) {

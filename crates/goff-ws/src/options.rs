@@ -38,7 +38,8 @@ impl ListenerOptions {
     }
 
     /// The API key. It is sent as the query parameter `apiKey`, the only place where the relay proxy
-    /// reads it (docs/relay-protocol.md 3), and as a bearer token, for gateways. Default: none.
+    /// reads it (docs/relay-protocol.md 3), and for gateways as a bearer token, or as `X-API-Key`
+    /// beside a custom `Authorization` header. Default: none.
     #[must_use]
     pub fn api_key(mut self, api_key: impl Into<Option<ApiKey>>) -> Self {
         self.api_key = api_key.into();
@@ -46,15 +47,17 @@ impl ListenerOptions {
     }
 
     /// Adds a header to the handshake, for gateways; the relay proxy reads none. The headers of the
-    /// handshake itself cannot be replaced. With an API key, `Authorization` and `X-API-Key` are left
-    /// out, as in every other request. Adding a name twice sends it twice.
+    /// handshake itself cannot be replaced. Without an API key, the value of `X-API-Key` is also the
+    /// query parameter `apiKey`; with one, `X-API-Key` is left out, as in every other request. Adding
+    /// a name twice sends it twice.
     #[must_use]
     pub fn custom_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.custom_headers.push((name.into(), value.into()));
         self
     }
 
-    /// The longest pause between two attempts to connect, from 10 ms to a day. Default: 60 s.
+    /// The longest pause between two attempts to connect, from 10 ms to a day, also when a server
+    /// asks for a longer one with `Retry-After`. Default: 60 s.
     #[must_use]
     pub fn reconnect_interval(mut self, longest: Duration) -> Self {
         self.reconnect_interval = longest;

@@ -5,8 +5,8 @@ use std::hash::BuildHasher;
 use std::time::Duration;
 
 /// Full-jitter exponential backoff: each pause is distributed evenly between zero and a ceiling that
-/// starts at 100 ms, doubles with every pause and ends at a cap. No pause is shorter than 10 ms, so
-/// there is never a tight loop.
+/// starts at 100 ms, or where [`starting_at`](Self::starting_at) says, doubles with every pause and
+/// ends at a cap. No pause is shorter than 10 ms, so there is never a tight loop.
 ///
 /// The jitter keeps clients of one server from reconnecting at the same time
 /// (docs/python-parity.md C12).
@@ -29,20 +29,19 @@ impl Backoff {
         }
     }
 
+    /// Begins with another ceiling than 100 ms.
+    #[must_use]
+    pub fn starting_at(mut self, ceiling: Duration) -> Self {
+        self.ceiling = ceiling.clamp(SHORTEST, self.cap);
+        self
+    }
+
     /// The pause before the next attempt; `random` is an evenly distributed number.
     pub fn pause(&mut self, random: u64) -> Duration {
         // The ceiling, at most a day, fits into 64 bits, so the product fits into 128.
         let drawn = (self.ceiling.as_nanos() * u128::from(random)) >> u64::BITS;
         self.ceiling = self.ceiling.saturating_mul(2).min(self.cap);
         Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX)).max(SHORTEST)
-    }
-
-    /// Resets the ceiling after a connection that lasted for at least a minute. After a shorter one
-    /// the pauses keep growing, for a server that accepts connections and closes them at once.
-    pub fn connection_lasted(&mut self, lasted: Duration) {
-        if lasted >= STABLE {
-            self.ceiling = FIRST_CEILING.min(self.cap);
-        }
     }
 }
 
@@ -56,7 +55,6 @@ pub fn random_u64() -> u64 {
 const FIRST_CEILING: Duration = Duration::from_millis(100);
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-const STABLE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
@@ -85,13 +83,12 @@ mod tests {
     }
 
     #[test]
-    fn connection_of_a_minute_resets_the_ceiling_and_a_shorter_one_does_not() {
-        let mut backoff = Backoff::new(Duration::from_secs(1));
-        assert_eq!(ceilings(&mut backoff, 3), [100, 200, 400]);
-        backoff.connection_lasted(Duration::from_millis(59_999));
-        assert_eq!(ceilings(&mut backoff, 1), [800]);
-        backoff.connection_lasted(Duration::from_secs(60));
-        assert_eq!(ceilings(&mut backoff, 2), [100, 200]);
+    fn first_ceiling_may_be_another_one_up_to_the_cap() {
+        let starting = |millis| Backoff::new(Duration::from_secs(3)).starting_at(millis);
+        let mut wide = starting(Duration::from_secs(2));
+        assert_eq!(ceilings(&mut wide, 3), [2_000, 3_000, 3_000]);
+        assert_eq!(ceilings(&mut starting(Duration::MAX), 1), [3_000]);
+        assert_eq!(ceilings(&mut starting(Duration::ZERO), 2), [10, 20]);
     }
 
     #[test]

@@ -162,6 +162,57 @@ async fn both_addresses_share_one_timeout() {
     assert!(start.elapsed() <= Duration::from_millis(3_150));
 }
 
+/// The key is in the query, where the relay proxy reads it, and the gateway gets its credentials.
+#[tokio::test]
+async fn credentials_of_a_gateway_stand_beside_the_key() {
+    let (basic, key) = ("Basic eHk6eg==", "k+ é");
+    let with = |name: &'static str, value: &'static str| options().custom_header(name, value);
+    let api_key = || ApiKey::new(key).unwrap();
+    for (options, expected) in [
+        (with("Authorization", basic).api_key(api_key()), Some(key)),
+        (
+            with("X-API-Key", key).custom_header("authorization", basic),
+            Some(key),
+        ),
+        (
+            with("x-api-key", "other")
+                .custom_header("Authorization", basic)
+                .api_key(api_key()),
+            Some(key),
+        ),
+        (with("Authorization", basic), None),
+    ] {
+        let (mut server, _listener, _calls) = listening(&options);
+        let (request, _socket) = server.accept().await.upgrade_with(b"").await;
+        assert_eq!(request.api_key().as_deref(), expected);
+        assert_eq!(request.header("authorization"), Some(basic));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn overloaded_server_may_ask_for_a_longer_pause() {
+    for (status, header, least) in [
+        (503, "Retry-After: 20", 20),
+        (429, "Retry-After: 45", 45),
+        (429, "Retry-After: 100000", 60),
+        (503, "Retry-After: never", 0),
+        (401, "Retry-After: 20", 0),
+    ] {
+        let (mut server, _listener, _calls) = listening(&options());
+        let mut peer = server.accept().await;
+        peer.request().await;
+        let answer = format!("HTTP/1.1 {status} No\r\n{header}\r\nContent-Length: 0\r\n\r\n");
+        peer.0.write_all(answer.as_bytes()).await.unwrap();
+        drop(peer);
+        let start = tokio::time::Instant::now();
+        server.accept().await;
+        let waited = start.elapsed();
+        let longest = Duration::from_secs(least) + Duration::from_millis(2_002);
+        assert!(waited >= Duration::from_secs(least), "{header}: {waited:?}");
+        assert!(waited <= longest, "{header}: {waited:?}");
+    }
+}
+
 #[test]
 fn start_without_a_runtime_is_an_error() {
     let (_server, connect) = MemoryServer::start();

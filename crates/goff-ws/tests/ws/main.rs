@@ -5,6 +5,7 @@
 mod any_bytes;
 #[path = "../fixture/mod.rs"]
 mod fixture;
+mod hand_over;
 mod handshake;
 mod liveness;
 mod messages;

@@ -8,9 +8,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use goff_core::{ByteStream, Connect};
 use goff_ws::ListenerOptions;
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
-use crate::fixture::{ALL, DOWN, OPEN, TcpServer, last_error, listen, listening, options};
+use crate::fixture::{
+    ALL, DOWN, FIN, OPEN, PING, TcpServer, frame, last_error, listen, listening, options,
+};
 
 fn pausing(longest: Duration) -> ListenerOptions {
     options().reconnect_interval(longest)
@@ -76,21 +79,67 @@ async fn pauses_grow_while_the_server_closes_every_connection() {
     calls.expect(&[ALL, OPEN, DOWN, ALL, OPEN, DOWN]).await;
 }
 
+/// A stream of any length that was open is reopened soon, whatever the pauses before it.
 #[tokio::test(start_paused = true)]
-async fn pause_is_short_again_after_a_stable_minute() {
+async fn pause_after_an_open_stream_is_short() {
     let (mut server, _listener, _calls) = listening(&pausing(Duration::from_secs(60)));
     for _ in 0..20 {
         drop(server.accept().await);
     }
-    let mut socket = server.accept().await.open().await;
-    for _ in 0..61 {
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        socket.ping().await;
+    for seconds in [61, 2, 30, 30, 30, 5, 9] {
+        let mut socket = server.accept().await.open().await;
+        for _ in 0..seconds {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            if socket.0.write_all(&frame(FIN | PING, b"")).await.is_err() {
+                panic!("the listener closed it after a part of {seconds} s");
+            }
+        }
+        drop(socket);
+        let start = Instant::now();
+        let mut next = server.accept().await;
+        assert!(start.elapsed() <= Duration::from_millis(1_002), "{seconds}");
+        next.request().await;
+        drop(next);
+        for _ in 0..3 {
+            drop(server.accept().await);
+        }
     }
-    drop(socket);
-    let start = Instant::now();
-    server.accept().await;
-    assert!(start.elapsed() <= Duration::from_millis(101));
+}
+
+/// A relay proxy that is restarted: its clients come back one after another, whether it accepts
+/// connections at once or refuses the first.
+#[tokio::test(start_paused = true)]
+async fn clients_of_a_restarted_server_come_back_spread_over_a_second() {
+    for refusals in 0..3 {
+        let mut clients = Vec::new();
+        for _ in 0..100 {
+            let (mut server, listener, mut calls) = listening(&pausing(Duration::from_secs(60)));
+            let socket = calls.open(server.accept().await).await;
+            clients.push((server, listener, socket));
+        }
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let restarted = Instant::now();
+        let mut returning = tokio::task::JoinSet::new();
+        for (mut server, listener, socket) in clients {
+            drop(socket);
+            returning.spawn(async move {
+                for _ in 0..refusals {
+                    drop(server.accept().await);
+                }
+                server.accept().await;
+                drop(listener);
+                restarted.elapsed().as_millis()
+            });
+        }
+        let mut times = returning.join_all().await;
+        times.sort_unstable();
+        let (first, median, last) = (times[10], times[50], times[99]);
+        assert!(
+            last - first > 500 && median > 200,
+            "{first} {median} {last}"
+        );
+        assert!(last < [1_010, 3_010, 7_010][refusals], "{last}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

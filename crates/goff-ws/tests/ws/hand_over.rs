@@ -1,0 +1,256 @@
+//! Streams that a middlebox cuts at a regular age: the next one is opened before that.
+
+use std::collections::BTreeSet;
+use std::future::pending;
+use std::time::Duration;
+
+use goff_core::{Invalidation, StreamState};
+use goff_ws::{ChangeListener, ListenerOptions};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
+use tokio::sync::broadcast;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use crate::fixture::{
+    ALL, CLOSE, Call, Calls, DOWN, FIN, MemoryServer, OPEN, PING, PONG, Peer, Socket, TEXT, flags,
+    frame, listen, listening, options,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// What a relay proxy behind a load balancer does: announces changes, sends a ping a second, answers
+/// a close frame, and cuts the connection at `age`.
+async fn serve(peer: Peer<DuplexStream>, mut changes: broadcast::Receiver<String>, age: Duration) {
+    let connected = Instant::now();
+    let (_, socket) = peer.upgrade_with(b"").await;
+    let (mut from_client, mut to_client) = tokio::io::split(socket.0);
+    let mut pings = tokio::time::interval_at(Instant::now() + SECOND, SECOND);
+    let closing = async {
+        let mut head = [0; 6];
+        while from_client.read_exact(&mut head).await.is_ok() {
+            let mut payload = vec![0; usize::from(head[1] & 0x7f)];
+            from_client.read_exact(&mut payload).await.unwrap();
+            if head[0] & 0xf == CLOSE {
+                return;
+            }
+        }
+        pending::<()>().await;
+    };
+    let mut closing = std::pin::pin!(closing);
+    loop {
+        let bytes = tokio::select! {
+            _ = pings.tick() => frame(FIN | PING, b""),
+            change = changes.recv() => {
+                let message = format!(r#"{{"added":{{"{}":{{}}}}}}"#, change.unwrap());
+                frame(FIN | TEXT, message.as_bytes())
+            }
+            () = &mut closing => {
+                let _ = to_client.write_all(&frame(FIN | CLOSE, b"")).await;
+                return;
+            }
+            () = tokio::time::sleep_until(connected + age) => return,
+        };
+        if to_client.write_all(&bytes).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Streams that are cut at `age`: after two gaps there are none, nothing is evicted any more, and
+/// every change arrives.
+async fn keeps_up(age: Duration, hand_overs: u32) {
+    let (mut server, connect) = MemoryServer::start();
+    let (listener, mut calls) = listen(&options(), connect);
+    let (announce, _) = broadcast::channel(1_000);
+    let changes = announce.clone();
+    let mut serving = JoinSet::new();
+    serving.spawn(async move {
+        let mut connections = JoinSet::new();
+        loop {
+            let peer = server.accept().await;
+            connections.spawn(serve(peer, changes.subscribe(), age));
+        }
+    });
+    calls
+        .expect(&[ALL, OPEN, DOWN, ALL, OPEN, DOWN, ALL, OPEN])
+        .await;
+    let mut sent = BTreeSet::new();
+    let end = Instant::now() + age * hand_overs;
+    while Instant::now() < end {
+        let name = format!("change-{}", sent.len());
+        announce.send(name.clone()).unwrap();
+        sent.insert(name);
+        tokio::time::sleep(Duration::from_millis(173)).await;
+    }
+    let mut seen = BTreeSet::new();
+    for call in calls.so_far() {
+        let is_named = matches!(call, Call::Invalidate(Invalidation::Flags(_)));
+        assert!(is_named, "{call:?} after {} changes", seen.len());
+        if let Call::Invalidate(Invalidation::Flags(names)) = call {
+            seen.extend(names);
+        }
+    }
+    assert_eq!(seen, sent);
+    let stats = listener.monitor().stats();
+    assert_eq!(stats.state, StreamState::Open);
+    assert_eq!(stats.reconnects, 2);
+    let counted = stats.hand_overs;
+    assert!(
+        (u64::from(hand_overs)..u64::from(hand_overs) * 2).contains(&counted),
+        "{counted} of {hand_overs}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn streams_cut_at_a_regular_age_leave_no_gap() {
+    for (seconds, hand_overs) in [(30, 20), (8, 20), (100, 6)] {
+        keeps_up(SECOND * seconds, hand_overs).await;
+    }
+}
+
+type Stream = Socket<DuplexStream>;
+
+/// A listener that knows that streams are cut after 30 s, and its open stream.
+async fn learned(
+    options: &ListenerOptions,
+) -> (ChangeListener, Calls, MemoryServer, Stream, Instant) {
+    let (mut server, listener, mut calls) = listening(options);
+    for _ in 0..2 {
+        let mut socket = calls.open(server.accept().await).await;
+        ping_for(&mut socket, 30).await;
+        drop(socket);
+        calls.expect(&[DOWN]).await;
+    }
+    let socket = calls.open(server.accept().await).await;
+    (listener, calls, server, socket, Instant::now())
+}
+
+async fn ping_for(socket: &mut Stream, seconds: u32) {
+    for _ in 0..seconds {
+        tokio::time::sleep(SECOND).await;
+        socket.ping().await;
+    }
+}
+
+/// The next frame that is no pong.
+async fn no_pong(socket: &mut Stream) -> u8 {
+    loop {
+        let (kind, _) = socket.receive().await;
+        if kind != PONG {
+            return kind;
+        }
+    }
+}
+
+/// Opens the next stream at 24 s.
+async fn next(server: &mut MemoryServer, old: &mut Stream, opened: Instant) -> Stream {
+    ping_for(old, 23).await;
+    let peer = server.accept().await;
+    let age = opened.elapsed();
+    assert!(
+        age > SECOND * 23 && age < Duration::from_millis(24_100),
+        "{age:?}"
+    );
+    peer.open().await
+}
+
+/// A change that only the old stream has, because it is older than the subscription of the new one.
+#[tokio::test(start_paused = true)]
+async fn previous_stream_is_read_until_the_server_has_closed_it() {
+    let (listener, mut calls, mut server, mut old, opened) = learned(&options()).await;
+    let mut new = next(&mut server, &mut old, opened).await;
+    assert_eq!(no_pong(&mut old).await, CLOSE);
+    old.text(r#"{"added":{"late":{}}}"#).await;
+    new.text(r#"{"added":{"new":{}}}"#).await;
+    let mut both = [calls.next().await, calls.next().await];
+    if both[0] == flags(&["new"]) {
+        both.reverse();
+    }
+    assert_eq!(both, [flags(&["late"]), flags(&["new"])]);
+    old.send(FIN | CLOSE, b"").await;
+    old.closed_by_client().await;
+    assert_eq!(calls.so_far(), []);
+    assert_eq!(listener.monitor().stats().hand_overs, 1);
+}
+
+/// A server that does not answer close frames, but is alive.
+#[tokio::test(start_paused = true)]
+async fn server_that_never_closes_is_left_after_two_pings() {
+    let (_listener, mut calls, mut server, mut old, opened) = learned(&options()).await;
+    let mut new = next(&mut server, &mut old, opened).await;
+    assert_eq!(no_pong(&mut old).await, CLOSE);
+    for _ in 0..3 {
+        tokio::time::sleep(SECOND).await;
+        let _ = old.0.write_all(&frame(FIN | PING, b"")).await;
+        new.ping().await;
+    }
+    old.closed_by_client().await;
+    assert_eq!(calls.so_far(), []);
+}
+
+/// What the previous stream may have held is lost, so everything may have changed.
+#[tokio::test(start_paused = true)]
+async fn previous_stream_that_breaks_invalidates_everything() {
+    let (_listener, mut calls, mut server, mut old, opened) = learned(&options()).await;
+    let _new = next(&mut server, &mut old, opened).await;
+    assert_eq!(no_pong(&mut old).await, CLOSE);
+    old.send_raw(&[0xff, 0]).await;
+    calls.expect(&[ALL]).await;
+
+    // It is silent since before the next one was open.
+    let (_listener, mut calls, mut server, mut old, opened) = learned(&options()).await;
+    let mut new = next(&mut server, &mut old, opened).await;
+    ping_for(&mut new, 11).await;
+    calls.expect(&[ALL]).await;
+    assert_eq!(calls.so_far(), []);
+}
+
+/// The current stream stays while the next cannot be opened, and the attempts go on.
+#[tokio::test(start_paused = true)]
+async fn next_stream_that_cannot_be_opened_changes_nothing() {
+    let (listener, mut calls, mut server, mut old, _) = learned(&options()).await;
+    ping_for(&mut old, 23).await;
+    server.accept().await.refuse(503).await;
+    drop(server.accept().await);
+    old.text(r#"{"added":{"x":{}}}"#).await;
+    calls.expect(&[flags(&["x"])]).await;
+    assert_eq!(listener.monitor().stats().state, StreamState::Open);
+    let _new = server.accept().await.open().await;
+    assert_eq!(no_pong(&mut old).await, CLOSE);
+    assert_eq!(calls.so_far(), []);
+
+    // Cut before the next is open: a gap as any other.
+    let (_listener, mut calls, mut server, mut old, _) = learned(&options()).await;
+    ping_for(&mut old, 23).await;
+    let hanging = server.accept().await;
+    ping_for(&mut old, 6).await;
+    drop(old);
+    calls.expect(&[DOWN]).await;
+    let _new = calls.open(server.accept().await).await;
+    drop(hanging);
+}
+
+#[tokio::test(start_paused = true)]
+async fn stops_in_every_phase_of_a_hand_over() {
+    for phase in 0..3 {
+        let (listener, mut calls, mut server, mut old, opened) = learned(&options()).await;
+        let new = match phase {
+            0 => None,
+            1 => {
+                ping_for(&mut old, 23).await;
+                Some(Socket(server.accept().await.0))
+            }
+            _ => Some(next(&mut server, &mut old, opened).await),
+        };
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        let start = Instant::now();
+        listener.shutdown(SECOND).await;
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(no_pong(&mut old).await, CLOSE);
+        old.closed_by_client().await;
+        if let Some(mut new) = new {
+            new.closed_by_client().await;
+        }
+        assert_eq!(calls.so_far(), []);
+    }
+}

@@ -36,7 +36,7 @@ impl CurrentConfiguration {
     }
 
     /// A configuration was loaded. Returns the one that is no longer needed; it is large enough to
-    /// be freed where that delays no evaluation.
+    /// be freed where that delays no evaluation. Blocks: comparing large configurations takes long.
     pub(crate) fn loaded(&self, next: Arc<Snapshot>) -> Option<Arc<Snapshot>> {
         if !self.status.is_current() {
             return Some(next);

@@ -197,7 +197,9 @@ impl Poll {
         let before = held.as_deref().map(Snapshot::left_out);
         snapshot.left_out().warn(&"flag configuration", before);
         drop(held);
-        let replaced = self.current.loaded(Arc::clone(&snapshot));
+        let (current, next) = (self.current.clone(), Arc::clone(&snapshot));
+        let loading = tokio::task::spawn_blocking(move || current.loaded(next)).await;
+        let replaced = loading.map_err(|_| FetchError::Panicked("comparing"))?;
         if let Some(writer) = &self.writer {
             writer.loaded(&snapshot);
         }

@@ -21,6 +21,7 @@
 //! | `tls-bundled-roots` | no | `https://` endpoints, trusting Mozilla's certificate authorities, built in |
 //! | `tls` | with either | `https://` endpoints, trusting custom certificate authorities |
 //! | `unix` | yes | `unix:///path` endpoints |
+//! | `gzip` | no | asks for compressed responses, which gateways can send |
 //! | `time` | no | `SystemTime` and the dates of the crate `time` as attributes |
 //! | `chrono` | no | the dates of the crate `chrono` as attributes |
 //!

@@ -143,14 +143,29 @@ impl Answer {
         resolution
     }
 
-    pub(crate) fn into_failure(mut self, secrets: &Secrets) -> EvaluationFailure {
-        let code = self.error_code.take().unwrap_or_default();
-        let details = self.details.take().unwrap_or_default();
-        EvaluationFailure::new(
-            code.as_str(),
-            secrets.presentable(&details).unwrap_or_default(),
-            Arc::new(self.into_resolution().with_cacheable(false)),
-        )
+    /// The error code, and the text beside it. A text in place of the code, or a code that contains
+    /// a secret, is `GENERAL`, and goes in front of the text.
+    pub(crate) fn code_and_text(&self, secrets: &Secrets) -> (ErrorCode, Option<String>) {
+        let raw = self.error_code.as_deref().unwrap_or_default();
+        let code = ErrorCode::from(raw);
+        let is_text = match &code {
+            ErrorCode::Other(code) => secrets.are_in(code),
+            code => !raw.is_empty() && code.as_str() != raw,
+        };
+        let details = self.details.as_deref().filter(|text| !text.is_empty());
+        let text = details.or(self.message.as_deref()).unwrap_or_default();
+        if !is_text {
+            return (code, secrets.presentable(text));
+        }
+        let separator = if text.is_empty() { "" } else { ": " };
+        let text = secrets.presentable(&[raw, separator, text].concat());
+        (ErrorCode::General, text)
+    }
+
+    pub(crate) fn into_failure(self, secrets: &Secrets) -> EvaluationFailure {
+        let (code, details) = self.code_and_text(secrets);
+        let resolution = self.into_resolution().with_cacheable(false);
+        EvaluationFailure::new(code, details.unwrap_or_default(), resolution)
     }
 }
 
@@ -169,7 +184,10 @@ impl Problem {
 
     pub(crate) fn into_relay_error(self, status: StatusCode, secrets: &Secrets) -> RelayError {
         match self {
-            Self::Failed(answer) => RelayError::Evaluation(answer.into_failure(secrets)),
+            Self::Failed(answer) => {
+                let failure = answer.into_failure(secrets);
+                RelayError::Evaluation(failure.with_status(status.as_u16()))
+            }
             Self::Unreadable(message) => RelayError::Body {
                 problem: BodyProblem::Unreadable {
                     message: secrets.presentable(&message).unwrap_or_default(),

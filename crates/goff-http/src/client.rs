@@ -1,12 +1,13 @@
 //! [`HttpRelayClient`]: the relay proxy over HTTP.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::__internal::timeout;
+use goff_core::__internal::{random_u64, timeout};
 use goff_core::{
     BodyProblem, BulkEvaluation, ConfigurationUpdate, ContextView, Endpoint, ErrorCode, Etag,
     EventBatch, RelayClient, RelayError, Resolution,
@@ -14,18 +15,21 @@ use goff_core::{
 use http::header::{HOST, IF_NONE_MATCH};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
+use crate::conditional::ConditionalRequests;
 use crate::connector::Connector;
+use crate::content_encoding::{decode, is_encoded};
 use crate::error::OptionError;
 use crate::error::TransportError::{Interrupted, NotConnected, TooLarge};
 use crate::headers::request_headers;
 use crate::hyper_transport::HyperTransport;
 use crate::options::{HttpRelayClientOptions, Wire};
 use crate::progress::SendProgress;
-use crate::rate_limit::{RateLimitGate, retry_after};
-use crate::request::{self, EndpointRequest, RemoteProtocol};
-use crate::response::Received;
+use crate::rate_limit::{RateLimits, jittered, retry_after};
+use crate::request::{self, EndpointRequest, Purpose, RemoteProtocol};
+use crate::response::{Received, shown_path};
 use crate::secrets::Secrets;
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats};
 
@@ -34,8 +38,9 @@ use crate::transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats}
 /// Every request is bounded by the timeout (GOFF-REM-006). Nothing is retried (GOFF-REM-005) with
 /// one exception: a request other than the delivery of usage data is sent once more when the
 /// kept-alive connection that carried it closed before the first byte of the response. After a 429
-/// with `Retry-After`, this client refuses to send requests until that time has passed
-/// (GOFF-REM-004).
+/// with `Retry-After`, this client refuses to send requests of that kind until that time has passed,
+/// and up to a tenth longer (GOFF-REM-004). The kinds are evaluations, of one flag or of all, the
+/// configuration, and usage data.
 #[derive(Clone)]
 pub struct HttpRelayClient {
     endpoint: Endpoint,
@@ -45,11 +50,13 @@ pub struct HttpRelayClient {
     prefix: Box<str>,
     protocol: RemoteProtocol,
     timeout: Duration,
+    max_response_size: usize,
     debug: bool,
     headers: Arc<HeaderMap>,
-    secrets: Secrets,
+    secrets: Arc<Secrets>,
     transport: Arc<dyn HttpTransport>,
-    rate_limit: Arc<RateLimitGate>,
+    rate_limits: Arc<RateLimits>,
+    conditional: Arc<ConditionalRequests>,
 }
 
 impl HttpRelayClient {
@@ -61,6 +68,10 @@ impl HttpRelayClient {
     pub fn new(options: HttpRelayClientOptions) -> Result<Self, OptionError> {
         if options.timeout.is_zero() {
             return Err(OptionError::new("timeout", "must be longer than zero"));
+        }
+        if options.max_response_size < SMALLEST_RESPONSE_LIMIT {
+            let reason = "must be at least 1,024 bytes";
+            return Err(OptionError::new("max_response_size", reason));
         }
         let mut secrets = Secrets::default();
         let (custom, api_key) = (&options.custom_headers, options.api_key.as_ref());
@@ -76,6 +87,9 @@ impl HttpRelayClient {
             return Err(OptionError::new("endpoint", "is not a valid URL"));
         };
         headers.insert(HOST, host(&scheme, &authority)?);
+        if api_key.is_some() && !matches!(options.wire, Wire::Transport(_)) {
+            warn_of_plain_text(&options.endpoint);
+        }
         let mut pool = options.pool;
         pool.check()?;
         pool.connect_timeout = options.timeout;
@@ -95,11 +109,13 @@ impl HttpRelayClient {
             prefix: prefix.path().trim_end_matches('/').into(),
             protocol: options.protocol,
             timeout: options.timeout,
+            max_response_size: options.max_response_size,
             debug: options.debug,
             headers: Arc::new(headers),
-            secrets,
+            secrets: Arc::new(secrets),
             transport,
-            rate_limit: Arc::default(),
+            rate_limits: Arc::default(),
+            conditional: Arc::default(),
         })
     }
 
@@ -119,60 +135,98 @@ impl HttpRelayClient {
         self.transport.stats()
     }
 
-    async fn send<T>(
+    async fn send<T: Send + 'static>(
         &self,
         request: EndpointRequest,
-        read: impl FnOnce(Received<'_>) -> Result<T, RelayError>,
+        read: impl FnOnce(Received<'_>) -> Result<T, RelayError> + Send + 'static,
     ) -> Result<T, RelayError> {
-        self.rate_limit.check()?;
+        let purpose = request.purpose;
+        self.rate_limits.of(purpose).check()?;
         let uri = self.uri(&request.path)?;
-        let path = uri.path();
-        let max_response_size = request.max_response_size;
+        let max_size = self.max_response_size.max(request.min_size_limit);
         let progress = Arc::new(SendProgress::default());
         let mut sending = self.transport.send(HttpRequest {
             method: request.method,
             uri: uri.clone(),
             headers: self.headers(request.if_none_match),
             body: request.body,
-            max_response_size,
+            max_response_size: max_size,
             may_resend: request.may_resend,
             progress: Arc::clone(&progress),
         });
         let started = Instant::now();
-        let outcome = timeout(self.timeout, &mut sending).await;
+        let mut status = None;
+        let exchange = async {
+            let response = match (&mut sending).await {
+                Ok(response) => response,
+                Err(NotConnected(cause)) => return Err(RelayError::NotConnected(cause)),
+                Err(Interrupted(cause)) => return Err(RelayError::Interrupted(cause)),
+                Err(TooLarge { status: received }) => {
+                    status = Some(received);
+                    let problem = BodyProblem::TooLarge { limit: max_size };
+                    return Err(unread(problem, received, uri.path()));
+                }
+            };
+            status = Some(response.status);
+            self.note_retry_after(purpose, &response);
+            self.read(response, purpose, &uri, max_size, read).await
+        };
+        let outcome = timeout(self.timeout, exchange).await;
         if outcome.is_none() {
             progress.time_out();
         }
         drop(sending);
-        let (status, result) = match outcome {
-            None => {
-                let (timeout, sent) = (self.timeout, progress.may_be_sent());
-                (None, Err(RelayError::Timeout { timeout, sent }))
-            }
-            Some(Err(NotConnected(cause))) => (None, Err(RelayError::NotConnected(cause))),
-            Some(Err(Interrupted(cause))) => (None, Err(RelayError::Interrupted(cause))),
-            Some(Err(TooLarge { status })) => {
-                let error = too_large(status, path, max_response_size);
-                (Some(status), Err(error))
-            }
-            Some(Ok(response)) => {
-                self.note_retry_after(&response);
-                let status = response.status;
-                let result = if response.body.len() > max_response_size {
-                    Err(too_large(status, path, max_response_size))
-                } else {
-                    let (response, secrets) = (&response, &self.secrets);
-                    read(Received {
-                        response,
-                        path,
-                        secrets,
-                    })
-                };
-                (Some(status), result)
-            }
-        };
-        self.log(path, status, started.elapsed(), result.as_ref().err());
+        let result = outcome.unwrap_or_else(|| {
+            let (timeout, sent) = (self.timeout, progress.may_be_sent());
+            Err(RelayError::Timeout { timeout, sent })
+        });
+        self.log(uri.path(), status, started.elapsed(), result.as_ref().err());
         result
+    }
+
+    /// Reads a response: a large one where that delays no other task.
+    async fn read<T: Send + 'static>(
+        &self,
+        mut response: HttpResponse,
+        purpose: Purpose,
+        uri: &Uri,
+        max_size: usize,
+        read: impl FnOnce(Received<'_>) -> Result<T, RelayError> + Send + 'static,
+    ) -> Result<T, RelayError> {
+        let is_large = response.body.len() > LARGE_BODY || is_encoded(&response);
+        let status = response.status;
+        let (uri, secrets) = (uri.clone(), Arc::clone(&self.secrets));
+        let reading = move || {
+            let too_large = BodyProblem::TooLarge { limit: max_size };
+            let decoded = match response.body.len() > max_size {
+                true => Err(too_large),
+                false => decode(&mut response, max_size, &secrets),
+            };
+            if let Err(problem) = decoded {
+                return Err(unread(problem, status, uri.path()));
+            }
+            read(Received {
+                response: &response,
+                purpose,
+                path: uri.path(),
+                secrets: &secrets,
+                max_size,
+            })
+        };
+        // Outside a runtime there is no other thread.
+        let runtime = Handle::try_current().ok().filter(|_| is_large);
+        let Some(runtime) = runtime else {
+            return reading();
+        };
+        let read = runtime.spawn_blocking(reading).await;
+        read.unwrap_or_else(|_| {
+            // The runtime ends, or reading panicked.
+            let message = "reading it was interrupted".to_owned();
+            Err(RelayError::Body {
+                problem: BodyProblem::Unreadable { message },
+                status: status.as_u16(),
+            })
+        })
     }
 
     fn headers(&self, if_none_match: Option<HeaderValue>) -> Arc<HeaderMap> {
@@ -200,12 +254,13 @@ impl HttpRelayClient {
         Uri::from_parts(parts).map_err(|_| too_long())
     }
 
-    fn note_retry_after(&self, response: &HttpResponse) {
+    fn note_retry_after(&self, purpose: Purpose, response: &HttpResponse) {
         if response.status != StatusCode::TOO_MANY_REQUESTS {
             return;
         }
         if let Some(wait) = retry_after(&response.headers, SystemTime::now()) {
-            self.rate_limit.close_for(wait);
+            let wait = jittered(wait, random_u64());
+            self.rate_limits.of(purpose).close_for(wait);
         }
     }
 
@@ -216,6 +271,7 @@ impl HttpRelayClient {
         duration: Duration,
         error: Option<&RelayError>,
     ) {
+        let path = &*shown_path(path);
         let status = status.map(|status| status.as_u16());
         let duration_ms = duration.as_secs_f64() * 1e3;
         let error = error.map(tracing::field::display);
@@ -248,9 +304,13 @@ impl RelayClient for HttpRelayClient {
         flags: &[String],
         held: Option<&Etag>,
     ) -> Result<ConfigurationUpdate, RelayError> {
+        let held = held.filter(|_| self.conditional.are_allowed());
+        let is_conditional = held.is_some();
         let request = request::flag_configuration(flags, held);
-        let read = |received: Received<'_>| received.configuration(held.is_some());
-        self.send(request, read).await
+        let read = move |answer: Received<'_>| answer.configuration(is_conditional);
+        let result = self.send(request, read).await;
+        self.conditional.note(is_conditional, result.as_ref().err());
+        result
     }
 
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
@@ -266,25 +326,45 @@ impl fmt::Debug for HttpRelayClient {
             .field("endpoint", &self.endpoint)
             .field("protocol", &self.protocol)
             .field("timeout", &self.timeout)
+            .field("max_response_size", &self.max_response_size)
             .field("debug", &self.debug)
             .field("headers", &names)
             .finish_non_exhaustive()
     }
 }
 
-/// For a failure the status says more than the size of its body.
-fn too_large(status: StatusCode, path: &str, limit: usize) -> RelayError {
+/// The error for a body that is not read. For a failure the status says more than the body.
+fn unread(problem: BodyProblem, status: StatusCode, path: &str) -> RelayError {
     if status.is_success() {
-        return RelayError::Body {
-            problem: BodyProblem::TooLarge { limit },
-            status: status.as_u16(),
-        };
+        let status = status.as_u16();
+        return RelayError::Body { problem, status };
     }
+    let names_fix = matches!(problem, BodyProblem::Encoded { .. });
     RelayError::Status {
         status: status.as_u16(),
-        path: path.to_owned(),
-        message: None,
+        path: shown_path(path).into_owned(),
+        message: names_fix.then(|| problem.to_string()),
         code: ErrorCode::General,
+    }
+}
+
+/// Warns of a key that is about to cross a network unencrypted. A custom transport may encrypt.
+fn warn_of_plain_text(endpoint: &Endpoint) {
+    if endpoint.is_https() || endpoint.unix_socket().is_some() || is_loopback(endpoint.host()) {
+        return;
+    }
+    tracing::warn!(
+        %endpoint,
+        "API key is sent unencrypted: the endpoint is `http://` on another host; use `https://` \
+         where others can read the network"
+    );
+}
+
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_end_matches('.').to_ascii_lowercase();
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
     }
 }
 
@@ -298,6 +378,11 @@ fn host(scheme: &Scheme, authority: &Authority) -> Result<HeaderValue, OptionErr
     };
     HeaderValue::from_str(host).map_err(|_| OptionError::new("endpoint", "is not a valid URL"))
 }
+
+/// Reading a body of this size takes less than a millisecond.
+const LARGE_BODY: usize = 100 * 1024;
+
+const SMALLEST_RESPONSE_LIMIT: usize = 1024;
 
 /// Below the limit of `http::Uri`, which is 65,534.
 const MAX_PATH_LENGTH: usize = 60_000;

@@ -9,6 +9,10 @@ use crate::secrets::Secrets;
 /// The headers of every request: content type, product, custom headers, and the API key
 /// (GOFF-AUTH-001, GOFF-AUTH-003, GOFF-AUTH-004). Notes the secrets among them.
 ///
+/// The key is the bearer token, unless a custom header holds a gateway's credentials in
+/// `Authorization`: then it goes as `X-API-Key`, which the relay proxy prefers
+/// (docs/relay-protocol.md 3).
+///
 /// # Errors
 /// A header that cannot be sent or is reserved. The error names the header, never its value.
 pub(crate) fn request_headers(
@@ -27,18 +31,24 @@ pub(crate) fn request_headers(
         }
     }
     headers.insert(header::CONTENT_TYPE, JSON);
+    #[cfg(feature = "gzip")]
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
     // Some gateways refuse requests without a product name.
     headers.entry(header::USER_AGENT).or_insert(PRODUCT);
     if let Some(key) = api_key {
         secrets.add(key.expose());
-        let bearer = format!("Bearer {}", key.expose());
+        let (name, value) = if headers.contains_key(header::AUTHORIZATION) {
+            (X_API_KEY, key.expose().to_owned())
+        } else {
+            // Another key there would win over the bearer token.
+            headers.remove(X_API_KEY);
+            (header::AUTHORIZATION, format!("Bearer {}", key.expose()))
+        };
         let reason = "contains characters that an HTTP header cannot hold";
-        let mut value = HeaderValue::from_bytes(bearer.as_bytes())
+        let mut value = HeaderValue::from_bytes(value.as_bytes())
             .map_err(|_| OptionError::new("api_key", reason))?;
         value.set_sensitive(true);
-        headers.insert(header::AUTHORIZATION, value);
-        // The relay proxy prefers `X-API-Key` to `Authorization` (docs/relay-protocol.md 3).
-        headers.remove(X_API_KEY);
+        headers.insert(name, value);
     }
     Ok(headers)
 }
@@ -63,17 +73,14 @@ fn custom_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), O
     Ok((parsed, value))
 }
 
-const X_API_KEY: &str = "x-api-key";
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 const PRODUCT: HeaderValue =
     HeaderValue::from_static(concat!("goff-rs/", env!("CARGO_PKG_VERSION")));
 
 /// Headers that would contradict the message or its connection, with the reason.
 const RESERVED_HEADERS: [(HeaderName, &str); 12] = [
-    (
-        header::ACCEPT_ENCODING,
-        "requests an encoding that this client does not support",
-    ),
+    (header::ACCEPT_ENCODING, "follows from the feature `gzip`"),
     (header::CONNECTION, "belongs to the connection"),
     (header::CONTENT_ENCODING, "does not match the body"),
     (header::CONTENT_LENGTH, "follows from the body"),
@@ -110,17 +117,36 @@ mod tests {
         assert!(!without.contains_key("authorization"));
     }
 
-    /// GOFF-AUTH-004: the key wins over both custom headers that could replace it.
+    /// GOFF-AUTH-004: the relay proxy gets the key, whatever the custom headers, and a gateway its
+    /// credentials.
     #[test]
-    fn api_key_wins_over_custom_credentials() {
-        let custom = [("Authorization", "Basic eHk6eg=="), ("X-API-Key", "other")];
-        let with_key = headers(&custom, Some("key")).unwrap();
-        assert_eq!(with_key.get_all("authorization").iter().count(), 1);
-        assert_eq!(with_key.get("authorization").unwrap(), "Bearer key");
-        assert!(!with_key.contains_key("x-api-key"));
-        let without = headers(&custom, None).unwrap();
-        assert_eq!(without.get("authorization").unwrap(), "Basic eHk6eg==");
-        assert_eq!(without.get("x-api-key").unwrap(), "other");
+    fn api_key_stands_beside_the_credentials_of_a_gateway() {
+        let basic = ("Authorization", "Basic eHk6eg==");
+        let (bearer, other) = (("authorization", "Bearer jwt"), ("X-API-Key", "other"));
+        for (custom, authorization, x_api_key) in [
+            (&[][..], "Bearer key", None),
+            (&[other], "Bearer key", None),
+            (&[basic], basic.1, Some("key")),
+            (&[bearer], bearer.1, Some("key")),
+            (&[basic, other], basic.1, Some("key")),
+            (&[other, basic], basic.1, Some("key")),
+        ] {
+            let headers = headers(custom, Some("key")).unwrap();
+            let only = |name: &str| {
+                let values: Vec<_> = headers.get_all(name).iter().collect();
+                assert!(values.len() < 2, "{custom:?}");
+                assert!(
+                    values.iter().all(|value| value.is_sensitive()),
+                    "{custom:?}"
+                );
+                values.first().map(|value| value.to_str().unwrap())
+            };
+            assert_eq!(only("authorization"), Some(authorization), "{custom:?}");
+            assert_eq!(only("x-api-key"), x_api_key, "{custom:?}");
+        }
+        let without = headers(&[basic, other], None).unwrap();
+        assert_eq!(without.get("authorization").unwrap(), basic.1);
+        assert_eq!(without.get("x-api-key").unwrap(), other.1);
     }
 
     #[test]
@@ -153,7 +179,7 @@ mod tests {
             ("content-type", "text/plain", "content-type", json),
             ("Transfer-Encoding", "chunked", encoding, "connection"),
             ("Connection", "close", "connection", "connection"),
-            ("Accept-Encoding", "gzip", "accept-encoding", "encoding"),
+            ("Accept-Encoding", "gzip", "accept-encoding", "`gzip`"),
         ] {
             let error = headers(&[(name, value)], None).unwrap_err();
             assert_eq!(error.option(), "custom_header");

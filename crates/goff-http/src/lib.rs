@@ -9,8 +9,8 @@
 //! goff-core's `Connect` (one stream), which [`Connector`] implements and [`HyperTransport`] pools.
 //! goff-ws opens its streams through the same [`Connector`].
 //!
-//! It does not cache, poll, follow redirects, use proxies, compress, or speak HTTP/2, which the
-//! relay proxy does not support. It does not retry, except for the resend described at
+//! It does not cache, poll, follow redirects, use proxies, compress requests, or speak HTTP/2, which
+//! the relay proxy does not support. It does not retry, except for the resend described at
 //! [`HttpRelayClient`].
 //!
 //! # Features
@@ -21,6 +21,7 @@
 //! | `tls-platform-roots` | yes | the certificate authorities of the operating system |
 //! | `tls-bundled-roots` | no | Mozilla's certificate authorities, built in |
 //! | `unix` | yes | `unix:///path` endpoints, on Unix systems |
+//! | `gzip` | no | asks for compressed responses, which gateways can send; the relay proxy itself does not compress |
 //!
 //! Without a feature, [`HttpRelayClient::new`] refuses the options that need it and names the
 //! feature.
@@ -60,12 +61,15 @@
 
 mod answer;
 mod client;
+mod conditional;
 mod connection;
 mod connector;
+mod content_encoding;
 mod error;
 mod flag_key;
 mod headers;
 mod hyper_transport;
+mod json_values;
 mod options;
 mod pool;
 mod progress;
@@ -83,6 +87,8 @@ pub use connector::Connector;
 pub use error::{OptionError, TransportError};
 pub use hyper_transport::HyperTransport;
 pub use options::HttpRelayClientOptions;
-pub use request::{MAX_CONFIGURATION_SIZE, MAX_RESPONSE_SIZE, RemoteProtocol};
+pub use request::{
+    DEFAULT_MAX_RESPONSE_SIZE, MAX_BULK_SIZE, MAX_CONFIGURATION_SIZE, RemoteProtocol,
+};
 pub use tls::{TlsOptions, TlsRoots};
 pub use transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats};

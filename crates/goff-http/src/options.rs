@@ -7,7 +7,7 @@ use std::time::Duration;
 use goff_core::{ApiKey, Connect, Endpoint};
 
 use crate::pool::PoolSettings;
-use crate::request::RemoteProtocol;
+use crate::request::{DEFAULT_MAX_RESPONSE_SIZE, RemoteProtocol};
 use crate::tls::TlsOptions;
 use crate::transport::HttpTransport;
 
@@ -20,6 +20,7 @@ pub struct HttpRelayClientOptions {
     pub(crate) protocol: RemoteProtocol,
     pub(crate) api_key: Option<ApiKey>,
     pub(crate) timeout: Duration,
+    pub(crate) max_response_size: usize,
     pub(crate) custom_headers: Vec<(String, String)>,
     pub(crate) debug: bool,
     pub(crate) tls: TlsOptions,
@@ -44,6 +45,7 @@ impl HttpRelayClientOptions {
             protocol: RemoteProtocol::default(),
             api_key: None,
             timeout: DEFAULT_TIMEOUT,
+            max_response_size: DEFAULT_MAX_RESPONSE_SIZE,
             custom_headers: Vec::new(),
             debug: false,
             tls: TlsOptions::default(),
@@ -60,7 +62,11 @@ impl HttpRelayClientOptions {
     }
 
     /// The API key, sent as `Authorization: Bearer …` with every request (GOFF-AUTH-001,
-    /// GOFF-AUTH-002). Default: none.
+    /// GOFF-AUTH-002); as `X-API-Key` if a custom header is `authorization`. Default: none.
+    ///
+    /// Over `http` anyone on the way can read it: a client with a key for such an endpoint on
+    /// another machine logs a warning when it is made. A Unix socket carries the key to the process
+    /// that listens there, so only trusted users may be able to create the socket.
     #[must_use]
     pub fn api_key(mut self, api_key: impl Into<Option<ApiKey>>) -> Self {
         self.api_key = api_key.into();
@@ -75,11 +81,24 @@ impl HttpRelayClientOptions {
         self
     }
 
+    /// The largest response, in bytes: of the evaluation of one flag, and of a delivery of usage
+    /// data. Bulk evaluations have [`MAX_BULK_SIZE`](crate::MAX_BULK_SIZE) and configurations
+    /// [`MAX_CONFIGURATION_SIZE`](crate::MAX_CONFIGURATION_SIZE), or this limit where it is larger.
+    /// Also bounds the memory that a response takes while it is read, at about ten times as much:
+    /// one of many small JSON values can be refused below the limit. At least 1,024. Default: 1 MiB.
+    #[must_use]
+    pub fn max_response_size(mut self, bytes: usize) -> Self {
+        self.max_response_size = bytes;
+        self
+    }
+
     /// Adds a header to every request. Its value is treated as a secret. Adding a name twice sends
     /// it twice.
     ///
-    /// The API key wins over `authorization` and `x-api-key` (GOFF-AUTH-004): with a key these two
-    /// are left out. Headers that belong to the message or to the connection are refused:
+    /// With an API key, a header `authorization` is for a gateway: it is sent, and the key goes as
+    /// `x-api-key`, which relay proxies before v1.49.0 do not read. The key replaces a header
+    /// `x-api-key` (GOFF-AUTH-004). Headers that belong to the message or to the connection are
+    /// refused:
     /// `accept-encoding`, `connection`, `content-encoding`, `content-length`, `content-type`,
     /// `expect`, `host`, `if-none-match`, `te`, `trailer`, `transfer-encoding` and `upgrade`.
     #[must_use]
@@ -163,6 +182,7 @@ impl fmt::Debug for HttpRelayClientOptions {
             .field("protocol", &self.protocol)
             .field("api_key", &self.api_key)
             .field("timeout", &self.timeout)
+            .field("max_response_size", &self.max_response_size)
             // An unchecked name may contain a value.
             .field("custom_headers", &self.custom_headers.len())
             .field("debug", &self.debug)

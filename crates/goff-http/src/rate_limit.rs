@@ -8,6 +8,27 @@ use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 use tokio::time::Instant;
 
+use crate::request::Purpose;
+
+/// A gate for each purpose: gateways limit routes apart, and a limit of the data collector must not
+/// stop evaluations.
+#[derive(Debug, Default)]
+pub(crate) struct RateLimits {
+    evaluation: RateLimitGate,
+    configuration: RateLimitGate,
+    collection: RateLimitGate,
+}
+
+impl RateLimits {
+    pub(crate) fn of(&self, purpose: Purpose) -> &RateLimitGate {
+        match purpose {
+            Purpose::Evaluation => &self.evaluation,
+            Purpose::Configuration => &self.configuration,
+            Purpose::Collection => &self.collection,
+        }
+    }
+}
+
 /// Refuses requests until the time that the server named has passed.
 #[derive(Debug, Default)]
 pub(crate) struct RateLimitGate {
@@ -62,6 +83,13 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
     (!wait.is_zero()).then_some(wait.min(LONGEST_WAIT))
 }
 
+/// Up to a tenth longer, so that the clients that were refused together do not return together.
+pub(crate) fn jittered(wait: Duration, random: u64) -> Duration {
+    let nanos = u64::try_from(wait.as_nanos() / 10).unwrap_or(u64::MAX);
+    let drawn = (u128::from(nanos) * u128::from(random)) >> u64::BITS;
+    wait.saturating_add(Duration::from_nanos(u64::try_from(drawn).unwrap_or(nanos)))
+}
+
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -107,6 +135,15 @@ mod tests {
             assert_eq!(wait, expected, "`{value}`");
         }
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn wait_is_extended_by_at_most_a_tenth() {
+        let wait = Duration::from_secs(30);
+        assert_eq!(jittered(wait, 0), wait);
+        let longest = jittered(wait, u64::MAX);
+        assert!(longest > Duration::from_millis(32_999) && longest <= Duration::from_secs(33));
+        let _ = jittered(Duration::MAX, u64::MAX);
     }
 
     #[tokio::test(start_paused = true)]

@@ -7,10 +7,16 @@ use http::{HeaderValue, Method};
 
 use crate::flag_key;
 
-/// How many bytes of a response body are read: 16 MiB.
-pub const MAX_RESPONSE_SIZE: usize = 16 * 1024 * 1024;
+/// How many bytes of a response are read unless
+/// [`max_response_size`](crate::HttpRelayClientOptions::max_response_size) says otherwise: 1 MiB.
+pub const DEFAULT_MAX_RESPONSE_SIZE: usize = 1024 * 1024;
 
-/// How many bytes of a flag configuration are read: 256 MiB.
+/// How many bytes of the response to a bulk evaluation are read: 16 MiB, or
+/// [`max_response_size`](crate::HttpRelayClientOptions::max_response_size) if that is more.
+pub const MAX_BULK_SIZE: usize = 16 * 1024 * 1024;
+
+/// How many bytes of a flag configuration are read: 256 MiB, or
+/// [`max_response_size`](crate::HttpRelayClientOptions::max_response_size) if that is more.
 pub const MAX_CONFIGURATION_SIZE: usize = 256 * 1024 * 1024;
 
 /// An evaluation protocol of the relay proxy.
@@ -28,28 +34,40 @@ pub enum RemoteProtocol {
     Ofrep,
 }
 
+/// What a request is for. A 429 limits the requests for one purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// The evaluation of one flag, or of all.
+    Evaluation,
+    Configuration,
+    Collection,
+}
+
 /// A request without host, credentials and other common headers.
 #[derive(Debug)]
 pub(crate) struct EndpointRequest {
+    pub(crate) purpose: Purpose,
     pub(crate) method: Method,
     /// The path below the base URL of the endpoint.
     pub(crate) path: String,
     pub(crate) body: Bytes,
     /// The ETag of the configuration that the caller holds.
     pub(crate) if_none_match: Option<HeaderValue>,
-    pub(crate) max_response_size: usize,
+    /// How large the response may be even where the option `max_response_size` is smaller.
+    pub(crate) min_size_limit: usize,
     /// Whether sending the request twice has no other effect than a second record on the server.
     pub(crate) may_resend: bool,
 }
 
 impl EndpointRequest {
-    fn post(path: String, body: Vec<u8>) -> Self {
+    fn post(purpose: Purpose, path: String, body: Vec<u8>) -> Self {
         Self {
+            purpose,
             method: Method::POST,
             path,
             body: body.into(),
             if_none_match: None,
-            max_response_size: MAX_RESPONSE_SIZE,
+            min_size_limit: 0,
             may_resend: true,
         }
     }
@@ -77,7 +95,7 @@ pub(crate) fn evaluate(
         RemoteProtocol::FeatureEval => nested_body(context, br#","defaultValue":null}"#)?,
         RemoteProtocol::Ofrep => flat_body(context)?,
     };
-    Ok(EndpointRequest::post(path, body))
+    Ok(EndpointRequest::post(Purpose::Evaluation, path, body))
 }
 
 /// The evaluation of all flags, or of those in `gofeatureflag.flagList` (docs/relay-protocol.md 8 and 10).
@@ -92,7 +110,10 @@ pub(crate) fn evaluate_all(
         RemoteProtocol::FeatureEval => ("/v1/allflags", nested_body(context, b"}")?),
         RemoteProtocol::Ofrep => ("/ofrep/v1/evaluate/flags", flat_body(context)?),
     };
-    Ok(EndpointRequest::post(path.to_owned(), body))
+    Ok(EndpointRequest {
+        min_size_limit: MAX_BULK_SIZE,
+        ..EndpointRequest::post(Purpose::Evaluation, path.to_owned(), body)
+    })
 }
 
 /// The flag configuration (docs/relay-protocol.md 12, GOFF-IP-001, GOFF-IP-002, GOFF-IP-005).
@@ -103,10 +124,11 @@ pub(crate) fn flag_configuration(flags: &[String], held: Option<&Etag>) -> Endpo
     }
     // Serializing strings does not fail.
     let body = serde_json::to_vec(&Body { flags }).unwrap_or_default();
+    let path = "/v1/flag/configuration".to_owned();
     EndpointRequest {
         if_none_match: held.cloned().map(HeaderValue::from),
-        max_response_size: MAX_CONFIGURATION_SIZE,
-        ..EndpointRequest::post("/v1/flag/configuration".to_owned(), body)
+        min_size_limit: MAX_CONFIGURATION_SIZE,
+        ..EndpointRequest::post(Purpose::Configuration, path, body)
     }
 }
 
@@ -115,9 +137,10 @@ pub(crate) fn flag_configuration(flags: &[String], held: Option<&Etag>) -> Endpo
 pub(crate) fn collect(batch: &EventBatch) -> EndpointRequest {
     // Serializing strings, numbers and JSON values does not fail.
     let body = serde_json::to_vec(batch).unwrap_or_default();
+    let path = "/v1/data/collector".to_owned();
     EndpointRequest {
         may_resend: false,
-        ..EndpointRequest::post("/v1/data/collector".to_owned(), body)
+        ..EndpointRequest::post(Purpose::Collection, path, body)
     }
 }
 

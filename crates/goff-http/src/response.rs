@@ -1,10 +1,13 @@
 //! Turns a response into a result or a typed error (docs/relay-protocol.md 2.6).
 //!
-//! An error code in the body takes precedence over the status. Successful responses are read
+//! The relay proxy's own evaluation errors are an error code with a success, with 400, or with 404 and
+//! `FLAG_NOT_FOUND`. Everything else is decided by the status, since gateways send error codes too: a
+//! code then only names the error. Successful responses are read
 //! strictly: a member of an unexpected type makes the response unreadable. An absent or null member
 //! has its default; only `reason` and the presence of `value` are required. Error responses are read
 //! leniently, because their shape depends on the gateway that wrote them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -20,20 +23,25 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::answer::{Answer, Problem, bulk_answers};
+use crate::json_values::{holds_at_most, max_values};
+use crate::request::{DEFAULT_MAX_RESPONSE_SIZE, Purpose};
 use crate::secrets::Secrets;
 use crate::transport::HttpResponse;
 
-/// A response to read. `path` is for errors.
+/// A response to read. `path` is for errors; `max_size` is the limit of the body, in bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Received<'a> {
     pub(crate) response: &'a HttpResponse,
+    pub(crate) purpose: Purpose,
     pub(crate) path: &'a str,
     pub(crate) secrets: &'a Secrets,
+    pub(crate) max_size: usize,
 }
 
 impl<'a> Received<'a> {
     /// Reads the response to the evaluation of one flag, in either protocol.
     pub(crate) fn evaluation(self) -> Result<Resolution, RelayError> {
+        self.bounded(self.max_size, &self.response.body)?;
         let result = self.success::<Answer>()?.into_result();
         result.map_err(|problem| self.refused(problem))
     }
@@ -49,6 +57,7 @@ impl<'a> Received<'a> {
             flags: Option<&'a RawValue>,
             error_code: Option<String>,
         }
+        self.bounded(self.max_size, &self.response.body)?;
         let bulk: Bulk<'_> = self.success()?;
         self.refuse_error_code(bulk.error_code)?;
         let flags = bulk.flags.map_or_else(|| Ok(BTreeMap::new()), bulk_answers);
@@ -75,7 +84,8 @@ impl<'a> Received<'a> {
         struct Configuration<'a> {
             #[serde(borrow)]
             flags: Option<&'a RawValue>,
-            evaluation_context_enrichment: Option<Map<String, Value>>,
+            #[serde(borrow)]
+            evaluation_context_enrichment: Option<&'a RawValue>,
             error_code: Option<String>,
         }
         let status = self.response.status;
@@ -93,9 +103,17 @@ impl<'a> Received<'a> {
             let problem = "member `flags` is not an object".to_owned();
             return Err(self.refused(Problem::Unreadable(problem)));
         }
+        let mut enrichment = Map::new();
+        if let Some(text) = body.evaluation_context_enrichment.map(RawValue::get) {
+            self.bounded(DEFAULT_MAX_RESPONSE_SIZE, text.as_bytes())?;
+            enrichment = serde_json::from_str(text).map_err(|error| self.unreadable(&error))?;
+        }
+        let etag = self.response.headers.get(ETAG);
+        // Gateways refuse requests with long headers.
+        let etag = etag.filter(|etag| etag.len() <= LONGEST_ETAG).cloned();
         let mut configuration = FlagConfiguration::default()
-            .with_enrichment(body.evaluation_context_enrichment.unwrap_or_default())
-            .with_etag(self.response.headers.get(ETAG).cloned().map(Etag::from));
+            .with_enrichment(enrichment)
+            .with_etag(etag.map(Etag::from));
         configuration.flags = flags.map(Arc::from);
         Ok(ConfigurationUpdate::Loaded(configuration))
     }
@@ -113,6 +131,20 @@ impl<'a> Received<'a> {
             return Ok(());
         }
         self.success::<Collection>().map(|_| ())
+    }
+
+    /// # Errors
+    /// A JSON text of a success that would take too much memory.
+    fn bounded(self, max_size: usize, text: &[u8]) -> Result<(), RelayError> {
+        let limit = max_values(max_size);
+        let status = self.response.status;
+        if !status.is_success() || holds_at_most(limit, text) {
+            return Ok(());
+        }
+        Err(RelayError::Body {
+            problem: BodyProblem::TooManyValues { limit },
+            status: status.as_u16(),
+        })
     }
 
     /// Reads the body of a success as `T`. Where that fails, or for another status, an error code
@@ -150,32 +182,44 @@ impl<'a> Received<'a> {
         }
     }
 
-    /// The error that a response means: its error code, else its status (docs/python-parity.md C7, E6, E7).
+    /// The error that a response means: the relay proxy's own evaluation error, else its status
+    /// (docs/relay-protocol.md 7 to 10; docs/python-parity.md C7, E6, E7).
     fn refusal(self) -> RelayError {
+        let status = self.response.status;
         let body = read_object(&self.response.body);
         let is_object = body.is_some();
         let answer = body.map(Answer::from_error).unwrap_or_default();
+        let (mut code, mut message) = answer.code_and_text(self.secrets);
         if answer.error_code.is_some() {
-            return RelayError::Evaluation(answer.into_failure(self.secrets));
-        }
-        let text = answer.message.as_deref().or(answer.details.as_deref());
-        let message = text.and_then(|text| self.secrets.presentable(text));
-        let invalid_context = self.response.status == StatusCode::BAD_REQUEST
+            if self.is_evaluation_error(&code) {
+                let failure = answer.into_failure(self.secrets);
+                return RelayError::Evaluation(failure.with_status(status.as_u16()));
+            }
+            message = message.or_else(|| Some(code.to_string()));
+        } else if self.purpose == Purpose::Evaluation
+            && status == StatusCode::BAD_REQUEST
             && is_object
-            && !message.as_deref().is_some_and(is_about_flag_sets);
-        let (code, message) = if invalid_context {
-            let message = message.as_deref().unwrap_or("no error message given");
-            let message = format!("invalid context: {message}");
-            (ErrorCode::InvalidContext, Some(message))
-        } else {
-            (ErrorCode::General, message)
-        };
+            && !message.as_deref().is_some_and(is_about_flag_sets)
+        {
+            let text = message.as_deref().unwrap_or("no error message given");
+            message = Some(format!("invalid context: {text}"));
+            code = ErrorCode::InvalidContext;
+        }
         RelayError::Status {
-            status: self.response.status.as_u16(),
-            path: self.path.to_owned(),
+            status: status.as_u16(),
+            path: shown_path(self.path).into_owned(),
             message,
             code,
         }
+    }
+
+    /// Whether a response with this error code is from the relay proxy's evaluation of a flag.
+    fn is_evaluation_error(self, code: &ErrorCode) -> bool {
+        let status = self.response.status;
+        self.purpose == Purpose::Evaluation
+            && (status.is_success()
+                || status == StatusCode::BAD_REQUEST
+                || status == StatusCode::NOT_FOUND && *code == ErrorCode::FlagNotFound)
     }
 
     fn unreadable(self, error: &serde_json::Error) -> RelayError {
@@ -194,13 +238,29 @@ fn is_about_flag_sets(message: &str) -> bool {
     message.contains("flagset") || message.contains("flag set")
 }
 
+/// The path for errors and logs: a flag key may be very long.
+pub(crate) fn shown_path(path: &str) -> Cow<'_, str> {
+    // The path is ASCII.
+    match path.get(..LONGEST_PATH) {
+        Some(start) if start.len() < path.len() => format!("{start}…").into(),
+        _ => path.into(),
+    }
+}
+
 fn read_object(body: &[u8]) -> Option<Map<String, Value>> {
     // The HTML page of a gateway need not be parsed.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return None;
     }
+    if !holds_at_most(max_values(DEFAULT_MAX_RESPONSE_SIZE), body) {
+        return None;
+    }
     serde_json::from_slice(body).ok()
 }
+
+const LONGEST_PATH: usize = 300;
+
+const LONGEST_ETAG: usize = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -14,9 +14,21 @@ impl Secrets {
     /// Adds a secret. Ignores one shorter than [`SHORTEST`], which would match parts of words.
     pub(crate) fn add(&mut self, secret: &str) {
         let secret = secret.trim();
-        if secret.len() >= SHORTEST {
-            self.0.push(secret.into());
+        if secret.len() < SHORTEST {
+            return;
         }
+        self.0.push(secret.into());
+        // JSON errors quote texts in Rust's notation.
+        let quoted = format!("{secret:?}");
+        let quoted = quoted.trim_matches('"');
+        if quoted != secret {
+            self.0.push(quoted.into());
+        }
+    }
+
+    /// Whether a text contains a secret.
+    pub(crate) fn are_in(&self, text: &str) -> bool {
+        self.0.iter().any(|secret| text.contains(&**secret))
     }
 
     /// A server's text without secrets and control characters, cut at [`LONGEST`] characters.
@@ -69,5 +81,15 @@ mod tests {
         assert_eq!(shown(&exact), Some(exact.clone()));
         assert_eq!(shown(&format!("{exact} x")), Some(format!("{exact}…")));
         assert!(!format!("{secrets:?}").contains("s3cret"));
+        assert!(secrets.are_in("a s3cret.") && !secrets.are_in("abc"));
+    }
+
+    #[test]
+    fn quoted_secrets_are_removed() {
+        let mut secrets = Secrets::default();
+        secrets.add("quo\"te\\d");
+        let quoted = format!("invalid type: string {:?}", "my quo\"te\\d");
+        let shown = secrets.presentable(&quoted).unwrap();
+        assert_eq!(shown, "invalid type: string \"my [redacted]\"");
     }
 }

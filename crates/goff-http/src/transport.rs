@@ -45,8 +45,9 @@ pub struct TransportStats {
     pub requests_in_flight: usize,
 }
 
-/// A request as it goes over the network.
-#[derive(Debug, Clone)]
+/// A request as it goes over the network. `Debug` shows only the length of the body, which holds
+/// the evaluation context.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct HttpRequest {
     /// The method.
@@ -66,8 +67,8 @@ pub struct HttpRequest {
     pub(crate) progress: Arc<SendProgress>,
 }
 
-/// A complete response.
-#[derive(Debug, Clone)]
+/// A complete response. `Debug` shows only its status and its length.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct HttpResponse {
     /// The status.
@@ -76,6 +77,28 @@ pub struct HttpResponse {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+}
+
+impl fmt::Debug for HttpRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpRequest")
+            .field("method", &self.method)
+            .field("uri", &self.uri)
+            .field("headers", &self.headers)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .field("max_response_size", &self.max_response_size)
+            .field("may_resend", &self.may_resend)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpResponse")
+            .field("status", &self.status)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish_non_exhaustive()
+    }
 }
 
 impl HttpResponse {

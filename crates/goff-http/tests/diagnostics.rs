@@ -25,6 +25,45 @@ async fn lines(debug: bool) -> Vec<(Level, String)> {
     log.lines()
 }
 
+/// An API key that crosses a network unencrypted is warned of once for each client.
+#[tokio::test]
+async fn key_over_plain_http_is_warned_of() {
+    let log = RecordingLog::of("goff_http");
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let key = || Some(goff_core::ApiKey::new("k3y-of-team-a").unwrap());
+    for (endpoint, key, warns) in [
+        ("http://relay-proxy:1031/flags", key(), true),
+        ("http://10.0.0.7", key(), true),
+        ("http://[fd00::1]:80", key(), true),
+        ("http://localhost.example.com", key(), true),
+        ("http://relay-proxy:1031", None, false),
+        ("http://localhost:1031", key(), false),
+        ("http://relay.localhost", key(), false),
+        ("http://LOCALHOST.", key(), false),
+        ("http://127.1.2.3", key(), false),
+        ("http://[::1]:1031", key(), false),
+        ("unix:///run/relay.sock", key(), false),
+        #[cfg(feature = "tls-bundled-roots")]
+        ("https://relay-proxy", key(), false),
+    ] {
+        let before = log.lines().len();
+        let options = HttpRelayClientOptions::new(endpoint.parse().unwrap()).api_key(key);
+        let client = HttpRelayClient::new(options).unwrap();
+        let _ = client.with_protocol(goff_http::RemoteProtocol::Ofrep);
+        let lines = log.lines();
+        let new = lines.get(before..).unwrap();
+        assert_eq!(new.len(), usize::from(warns), "{endpoint}: {new:?}");
+        for (level, line) in new {
+            assert_eq!(*level, Level::WARN);
+            assert!(
+                line.contains("endpoint=http://") && line.contains("https"),
+                "{line}"
+            );
+            assert!(!line.contains("k3y"), "{line}");
+        }
+    }
+}
+
 /// The option `debug` logs requests at INFO instead of DEBUG.
 #[tokio::test]
 async fn every_request_logs_one_line() {

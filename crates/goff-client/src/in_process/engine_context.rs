@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::ControlFlow;
 
+use goff_core::__internal::is_too_deep;
 use goff_core::{AttributeRef, ContextView};
 use goff_engine::{Attribute, Attributes};
 use serde_json::Value;
@@ -65,15 +66,14 @@ fn engine_attribute(attribute: AttributeRef<'_>) -> Attribute<'_> {
         AttributeRef::Float(value) => Attribute::Float(value),
         AttributeRef::Text(Cow::Borrowed(text)) => Attribute::Str(text),
         AttributeRef::Text(Cow::Owned(text)) => Attribute::Text(text.into()),
-        AttributeRef::Json(Cow::Borrowed(value)) => Attribute::Json(value),
-        AttributeRef::Json(Cow::Owned(value)) => Attribute::Owned(Box::new(value)),
-        other => made(&other),
+        AttributeRef::Json(Cow::Borrowed(value)) if !is_too_deep(value) => Attribute::Json(value),
+        other => converted(&other),
     }
 }
 
-/// An attribute that cannot be borrowed.
+/// An attribute that cannot be borrowed, or not be read.
 #[cold]
-fn made<'a>(attribute: &AttributeRef<'_>) -> Attribute<'a> {
+fn converted<'a>(attribute: &AttributeRef<'_>) -> Attribute<'a> {
     match attribute.to_json() {
         Ok(value) => Attribute::Owned(Box::new(value)),
         Err(_) => Attribute::Unreadable,

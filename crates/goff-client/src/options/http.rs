@@ -20,6 +20,7 @@ pub(crate) struct HttpOptions {
     pub(crate) api_key: Option<String>,
     pub(crate) remote_protocol: Option<RemoteProtocol>,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) max_response_size: Option<usize>,
     pub(crate) custom_headers: Vec<(String, String)>,
     pub(crate) data_collector_base_url: Option<String>,
     pub(crate) tls: Option<TlsOptions>,
@@ -118,6 +119,9 @@ impl HttpOptions {
         if let Some(timeout) = self.timeout {
             options = options.timeout(timeout);
         }
+        if let Some(bytes) = self.max_response_size {
+            options = options.max_response_size(bytes);
+        }
         for (name, value) in &self.custom_headers {
             options = options.custom_header(name, value);
         }
@@ -200,6 +204,7 @@ impl HttpOptions {
             ("api_key", self.api_key.is_some()),
             ("remote_protocol", self.remote_protocol.is_some()),
             ("timeout", self.timeout.is_some()),
+            ("max_response_size", self.max_response_size.is_some()),
             ("custom_header", !self.custom_headers.is_empty()),
             (
                 "data_collector_base_url",
@@ -242,6 +247,7 @@ impl fmt::Debug for HttpOptions {
             .field("api_key", &self.api_key.as_ref().map(|_| "redacted"))
             .field("remote_protocol", &self.remote_protocol)
             .field("timeout", &self.timeout)
+            .field("max_response_size", &self.max_response_size)
             // Unchecked names may contain secrets too.
             .field("custom_headers", &self.custom_headers.len())
             .field(

@@ -16,7 +16,13 @@ impl GoFeatureFlagOptions {
     }
 
     /// The API key of the relay proxy, which also selects the flag set. Sent as
-    /// `Authorization: Bearer`. An empty key means none. Default: none (GOFF-AUTH-001 to -003).
+    /// `Authorization: Bearer`, or as `X-API-Key` if a [`custom_header`](Self::custom_header) is
+    /// `Authorization`. An empty key means none. Default: none (GOFF-AUTH-001 to -003).
+    ///
+    /// The change stream takes the key in the query of its URL only, so proxies on the way can have
+    /// it in their access logs. Over `http` anyone on the way can read it: a key for such an
+    /// endpoint on another machine is warned of once. A Unix socket carries the key to the process
+    /// that listens there: its directory must be writable by trusted users only.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.http.api_key = Some(key.into());
         self
@@ -35,15 +41,27 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// Another base URL for usage data, with the same key, headers and timeout (GOFF-CFG-006,
-    /// GOFF-CFG-007). Default: the endpoint.
+    /// The largest response, in bytes, of the evaluation of one flag, and of a delivery of usage
+    /// data. A bulk evaluation may have 16 MiB, a configuration 256 MiB, or this limit where it is
+    /// larger. Reading a response takes at most about ten times as much memory: one of many small
+    /// JSON values can be refused below the limit. At least 1,024. Default: 1 MiB.
+    pub fn max_response_size(mut self, bytes: usize) -> Self {
+        self.http.max_response_size = Some(bytes);
+        self
+    }
+
+    /// Another base URL for usage data, with the same timeout (GOFF-CFG-006, GOFF-CFG-007). It gets
+    /// the API key and every custom header too, so it must be as trusted as the endpoint. Default:
+    /// the endpoint.
     pub fn data_collector_base_url(mut self, url: impl Into<String>) -> Self {
         self.http.data_collector_base_url = Some(url.into());
         self
     }
 
-    /// Adds a header to every request, for example for a gateway. The API key takes precedence over
-    /// an `Authorization` header (GOFF-AUTH-004). Default: none.
+    /// Adds a header to every request, for example for a gateway. Beside an API key, `Authorization`
+    /// holds the credentials of a gateway, and the key goes as `X-API-Key`, which relay proxies
+    /// before v1.49.0 do not read. The key replaces an `X-API-Key` header (GOFF-AUTH-004). Default:
+    /// none.
     pub fn custom_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.http.custom_headers.push((name.into(), value.into()));
         self

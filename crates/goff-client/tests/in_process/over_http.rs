@@ -65,7 +65,9 @@ async fn only_a_complete_configuration_has_an_effect() {
         ("refused", Answer::new(401, r#"{"message":"no"}"#)),
         ("an error code", tagged(200, error_code)),
     ] {
-        assert_eq!(after(answer).await, (1, Some("\"1\"".to_owned())), "{what}");
+        // A gateway that answers 4xx may refuse the tag, so it is left out once.
+        let tag = (what != "refused").then(|| "\"1\"".to_owned());
+        assert_eq!(after(answer).await, (1, tag), "{what}");
     }
 }
 

@@ -81,6 +81,17 @@ fn timeout_must_be_longer_than_zero() {
     refused(options, "timeout", "longer than zero");
 }
 
+#[test]
+fn responses_may_not_be_limited_to_nothing() {
+    for bytes in [0, 1, 1023] {
+        let options = options().max_response_size(bytes);
+        refused(options, "max_response_size", "1,024");
+    }
+    for bytes in [1024, usize::MAX] {
+        GoFeatureFlag::new(options().max_response_size(bytes)).unwrap();
+    }
+}
+
 /// GOFF-CFG-009.
 #[test]
 fn options_without_an_effect_are_refused() {
@@ -90,6 +101,7 @@ fn options_without_an_effect_are_refused() {
         ("api_key", own().api_key("s3cret")),
         ("remote_protocol", own().remote_protocol(ofrep)),
         ("timeout", own().timeout(secs(1))),
+        ("max_response_size", own().max_response_size(2048)),
         ("custom_header", own().custom_header("x-gateway", "s3cret")),
     ] {
         refused(options, option, "beside `with_relay_client`");

@@ -9,7 +9,9 @@ use crate::context::ContextError;
 use crate::evaluation::{Origin, Resolution};
 
 /// An OpenFeature error code. An open set: a code that is not listed becomes [`ErrorCode::Other`];
-/// in OpenFeature it is `GENERAL` with the raw code (GOFF-ERR-001, GOFF-ERR-002).
+/// in OpenFeature it is `GENERAL` with the raw code (GOFF-ERR-001, GOFF-ERR-002). A code consists of
+/// 1 to 64 characters out of `A-Z`, `0-9` and `_`; any other text, which error messages and logs
+/// would show, becomes [`ErrorCode::General`].
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorCode {
@@ -58,10 +60,18 @@ impl From<&str> for ErrorCode {
             "TARGETING_KEY_MISSING" => Self::TargetingKeyMissing,
             "INVALID_CONTEXT" => Self::InvalidContext,
             "GENERAL" => Self::General,
-            other => Self::Other(other.into()),
+            other if is_code(other) => Self::Other(other.into()),
+            _ => Self::General,
         }
     }
 }
+
+fn is_code(text: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=LONGEST_CODE).contains(&text.len()) && text.bytes().all(is_allowed)
+}
+
+const LONGEST_CODE: usize = 64;
 
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -97,7 +107,8 @@ pub enum RelayError {
         /// Whether the request may have been written.
         sent: bool,
     },
-    /// A status that does not belong to an answer.
+    /// A status that does not belong to an answer, with or without an error code: from a gateway, or
+    /// the relay proxy refused the request.
     Status {
         /// The HTTP status.
         status: u16,
@@ -105,7 +116,7 @@ pub enum RelayError {
         path: String,
         /// The server's message, if any.
         message: Option<String>,
-        /// The error code that the status maps to.
+        /// The error code in the response, or the one that the status maps to.
         code: ErrorCode,
     },
     /// A response body that cannot be read.
@@ -124,8 +135,9 @@ pub enum RelayError {
     Evaluation(EvaluationFailure),
 }
 
-/// An evaluation that ended in an error code.
-#[derive(Debug, Clone)]
+/// An evaluation that ended in an error code. `Debug` leaves out the resolution, whose texts are the
+/// server's.
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct EvaluationFailure {
     /// The code, possibly a raw one.
@@ -134,10 +146,13 @@ pub struct EvaluationFailure {
     pub details: String,
     /// The rest of the answer: reason, variant, metadata, version, trackability.
     pub resolution: Arc<Resolution>,
+    /// The HTTP status of the response; `None` if the failure is not from a response, or is one of
+    /// several in a bulk response.
+    pub status: Option<u16>,
 }
 
 impl EvaluationFailure {
-    /// Creates a failure. `details` may be empty.
+    /// Creates a failure without an HTTP status. `details` may be empty.
     pub fn new(
         code: impl Into<ErrorCode>,
         details: impl Into<String>,
@@ -147,7 +162,25 @@ impl EvaluationFailure {
             code: code.into(),
             details: details.into(),
             resolution: resolution.into(),
+            status: None,
         }
+    }
+
+    /// Sets the HTTP status of the response.
+    #[must_use]
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+}
+
+impl fmt::Debug for EvaluationFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EvaluationFailure")
+            .field("code", &self.code)
+            .field("details", &self.details)
+            .field("status", &self.status)
+            .finish_non_exhaustive()
     }
 }
 
@@ -180,6 +213,21 @@ pub enum BodyProblem {
     TooLarge {
         /// The limit in bytes.
         limit: usize,
+    },
+    /// It holds more JSON values than the limit: each needs far more memory than its text.
+    #[error("a body of more than {limit} JSON values")]
+    TooManyValues {
+        /// The limit.
+        limit: usize,
+    },
+    /// It has a content encoding that this client did not request or cannot read.
+    #[error(
+        "a body in the content encoding `{encoding}`, which was not requested; turn it off in the \
+         gateway that added it, or for gzip enable the feature `gzip`"
+    )]
+    Encoded {
+        /// The response's `Content-Encoding`.
+        encoding: String,
     },
 }
 
@@ -214,7 +262,7 @@ impl RelayError {
             | Self::NotConnected(_)
             | Self::Timeout { sent: false, .. }
             | Self::Unsupported { .. } => Origin::NotEvaluated,
-            Self::Status { status, .. } if *status < 500 => Origin::NotEvaluated,
+            Self::Status { status, .. } if (300..500).contains(status) => Origin::NotEvaluated,
             Self::Interrupted(_)
             | Self::Timeout { sent: true, .. }
             | Self::Status { .. }
@@ -226,11 +274,12 @@ impl RelayError {
         }
     }
 
-    /// The HTTP status of the response, for [`Status`](Self::Status) and [`Body`](Self::Body).
+    /// The HTTP status of the response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Status { status, .. } | Self::Body { status, .. } => Some(*status),
+            Self::Evaluation(failure) => failure.status,
             _ => None,
         }
     }
@@ -312,8 +361,8 @@ fn status_meaning(status: u16) -> Option<&'static str> {
     })
 }
 
-/// Why an evaluation failed.
-#[derive(Debug, Clone, thiserror::Error)]
+/// Why an evaluation failed. `Debug` leaves out the resolution, whose texts are the server's.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolutionError {
     /// The client is not initialized, or was shut down (GOFF-LIFE-006).
@@ -379,6 +428,27 @@ impl ResolutionError {
     }
 }
 
+impl fmt::Debug for ResolutionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotReady { reason } => f.debug_tuple("NotReady").field(reason).finish(),
+            Self::Relay(error) => f.debug_tuple("Relay").field(error).finish(),
+            Self::InProcess(failure) => f.debug_tuple("InProcess").field(failure).finish(),
+            Self::TypeMismatch {
+                flag_key,
+                wanted,
+                found,
+                ..
+            } => f
+                .debug_struct("TypeMismatch")
+                .field("flag_key", flag_key)
+                .field("wanted", wanted)
+                .field("found", found)
+                .finish_non_exhaustive(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -411,6 +481,44 @@ mod tests {
         assert_eq!(other.to_string(), "FLAG_CONFIG");
     }
 
+    #[test]
+    fn texts_that_are_no_code_are_general() {
+        let longest = "X".repeat(LONGEST_CODE);
+        assert_eq!(ErrorCode::from(&*longest).as_str(), longest);
+        let too_long = format!("{longest}X");
+        for text in [
+            "",
+            "flag_config",
+            "FLAG CONFIG",
+            "A\nB",
+            "A\u{1b}[31m",
+            "É",
+            &too_long,
+        ] {
+            assert_eq!(ErrorCode::from(text), ErrorCode::General, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn debug_text_leaves_out_what_the_server_answered() {
+        let resolution = Resolution::new("s3cret", crate::Reason::Other("s3cret".into()))
+            .with_variant("s3cret")
+            .with_version("s3cret");
+        let failure = EvaluationFailure::new("GENERAL", "why", resolution.clone());
+        let mismatch = ResolutionError::TypeMismatch {
+            flag_key: "flag".to_owned(),
+            wanted: "a boolean",
+            found: "a string".to_owned(),
+            resolution: Arc::new(resolution),
+        };
+        let relay = ResolutionError::from(RelayError::Evaluation(failure.clone()));
+        for error in [relay, ResolutionError::InProcess(failure), mismatch] {
+            for shown in [format!("{error:?}"), error.to_string()] {
+                assert!(!shown.contains("s3cret"), "{shown}");
+            }
+        }
+    }
+
     /// The table of codes and origins, row by row.
     #[test]
     fn every_failure_has_a_code_and_an_origin() {
@@ -432,6 +540,10 @@ mod tests {
         let invalid = evaluation("INVALID_CONTEXT", "");
         let other = evaluation("FLAG_CONFIG", "");
         let not_found = evaluation("FLAG_NOT_FOUND", "");
+        let with_status = EvaluationFailure::new("GENERAL", "", Resolution::default());
+        let with_status = RelayError::Evaluation(with_status.with_status(400));
+        assert_eq!((other.status(), with_status.status()), (None, Some(400)));
+        assert_eq!(status(503).status(), Some(503));
         use ErrorCode::*;
         for (error, code, origin) in [
             (key, FlagNotFound, Origin::NotEvaluated),
@@ -442,6 +554,7 @@ mod tests {
             (RelayError::Interrupted(cause()), General, Origin::Unknown),
             (timeout(false), General, Origin::NotEvaluated),
             (timeout(true), General, Origin::Unknown),
+            (status(200), General, Origin::Unknown),
             (status(301), General, Origin::NotEvaluated),
             (status(401), General, Origin::NotEvaluated),
             (status(404), General, Origin::NotEvaluated),

@@ -13,8 +13,10 @@ fn received(response: &HttpResponse) -> Received<'_> {
     static NO_SECRETS: Secrets = Secrets::NONE;
     Received {
         response,
+        purpose: Purpose::Evaluation,
         path: "/path",
         secrets: &NO_SECRETS,
+        max_size: DEFAULT_MAX_RESPONSE_SIZE,
     }
 }
 
@@ -128,19 +130,131 @@ fn last_of_two_equal_members_counts() {
     assert_eq!(single(200, body).unwrap().value, json!(2));
 }
 
-/// docs/python-parity.md C11, GOFF-ERR-001, GOFF-ERR-002: an error code is an error with any
-/// status.
+const CODES: [&str; 8] = [
+    "FLAG_NOT_FOUND",
+    "TARGETING_KEY_MISSING",
+    "PARSE_ERROR",
+    "TYPE_MISMATCH",
+    "PROVIDER_NOT_READY",
+    "INVALID_CONTEXT",
+    "GENERAL",
+    "FLAG_CONFIG",
+];
+
+/// docs/python-parity.md C11, GOFF-ERR-001, GOFF-ERR-002; docs/relay-protocol.md 7 to 10: an error
+/// code is an error with any status that the relay proxy gives an evaluation.
 #[test]
-fn error_code_decides_before_the_status() {
-    let codes = "FLAG_NOT_FOUND TARGETING_KEY_MISSING PARSE_ERROR TYPE_MISMATCH PROVIDER_NOT_READY \
-                 INVALID_CONTEXT GENERAL FLAG_CONFIG";
-    for code in codes.split(' ') {
-        for status in [200, 204, 301, 400, 401, 404, 429, 500] {
+fn error_code_of_an_evaluation_is_its_failure() {
+    for code in CODES {
+        let mut statuses = vec![200, 203, 204, 400];
+        if code == "FLAG_NOT_FOUND" {
+            statuses.push(404);
+        }
+        for status in statuses {
             let body = json!({"errorCode": code, "errorDetails": "why", "key": "f"});
             let failure = failure(status, &body);
             assert_eq!(failure.code, ErrorCode::from(code), "{status}");
             assert_eq!(failure.details, "why");
             assert_eq!(failure.resolution.reason, Reason::Error);
+            assert_eq!(failure.status, Some(status));
+            let error = RelayError::Evaluation(failure);
+            assert_eq!(error.status(), Some(status));
+        }
+    }
+}
+
+/// Gateways send error codes too: there the status decides, and the code is kept.
+#[test]
+fn status_of_a_gateway_decides_before_the_error_code() {
+    for code in CODES {
+        for status in [301, 401, 403, 404, 405, 413, 415, 422, 429, 500, 502, 503] {
+            if (status, code) == (404, "FLAG_NOT_FOUND") {
+                continue;
+            }
+            for (details, message) in [("why", "why"), ("", code)] {
+                let body = json!({"errorCode": code, "errorDetails": details}).to_string();
+                let error = single(status, body).unwrap_err();
+                let RelayError::Status { message: text, .. } = &error else {
+                    panic!("{status} {code}: {error:?}");
+                };
+                assert_eq!(text.as_deref(), Some(message));
+                assert_eq!(error.status(), Some(status));
+                assert_eq!(error.code(), ErrorCode::from(code));
+                let not_evaluated = error.origin() == goff_core::Origin::NotEvaluated;
+                assert_eq!(not_evaluated, status < 500, "{error:?}");
+            }
+        }
+    }
+}
+
+/// A configuration or a batch of usage data has no evaluation errors: the message names the
+/// request, and no context is invalid.
+#[test]
+fn other_requests_are_refused_with_their_status() {
+    for purpose in [Purpose::Configuration, Purpose::Collection] {
+        for status in [200, 400, 401, 403, 404, 413, 422, 429, 500, 503] {
+            for (body, code, part) in [
+                (r#"{"errorCode":"QUOTA"}"#, "QUOTA", "`/path`: QUOTA"),
+                (
+                    r#"{"errorCode":"QUOTA","errorDetails":"why"}"#,
+                    "QUOTA",
+                    "`/path`: why",
+                ),
+                (
+                    r#"{"message":"why","errorCode":""}"#,
+                    "GENERAL",
+                    "`/path`: why",
+                ),
+            ] {
+                if status == 200 && code == "GENERAL" {
+                    continue;
+                }
+                let response = response(status, body);
+                let received = Received {
+                    purpose,
+                    ..received(&response)
+                };
+                let error = match purpose {
+                    Purpose::Collection => received.collection().unwrap_err(),
+                    _ => received.configuration(true).unwrap_err(),
+                };
+                let RelayError::Status { status: named, .. } = &error else {
+                    panic!("{status} {body}: {error:?}");
+                };
+                assert_eq!(*named, status);
+                assert_eq!(error.code(), ErrorCode::from(code), "{status} {body}");
+                assert!(error.to_string().contains(part), "{error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn text_in_place_of_an_error_code_is_a_message() {
+    let mut secrets = Secrets::default();
+    secrets.add("TEAM_A_KEY");
+    let long = "X".repeat(65);
+    for (code, details, shown) in [
+        ("bad key", "", "bad key"),
+        ("bad key", "why", "bad key: why"),
+        ("TEAM_A_KEY", "", "[redacted]"),
+        ("IS_TEAM_A_KEY", "why", "IS_[redacted]: why"),
+        ("Bearer TEAM_A_KEY", "", "Bearer [redacted]"),
+        ("A\r\nWARN forged \u{1b}[31m", "", "A WARN forged [31m"),
+        (&long, "", &long),
+        ("é", "", "é"),
+    ] {
+        let body = json!({"errorCode": code, "errorDetails": details}).to_string();
+        for status in [200, 400, 401, 503] {
+            let response = response(status, body.clone());
+            let received = Received {
+                secrets: &secrets,
+                ..received(&response)
+            };
+            let error = received.evaluation().unwrap_err();
+            assert_eq!(error.code(), ErrorCode::General, "{code}");
+            assert!(error.to_string().ends_with(shown), "{error}");
+            assert!(!format!("{error:?}").contains("TEAM_A_KEY"), "{error:?}");
         }
     }
 }
@@ -291,6 +405,7 @@ fn long_texts_are_cut_and_secrets_removed() {
     secrets.add("team-a-key");
     let long = "x".repeat(10_000);
     for body in [
+        json!({"errorCode": format!("team-a-key {long}")}),
         json!({"message": format!("bad key team-a-key {long}")}),
         json!({"errorCode": "GENERAL", "errorDetails": format!("bad key team-a-key {long}")}),
         json!({"value": 1, "reason": {"bad": format!("team-a-key {long}")}}),
@@ -473,6 +588,49 @@ fn other_responses_are_no_configuration() {
     }
 }
 
+/// An ETag is sent with every request, and gateways bound headers.
+#[test]
+fn long_etags_are_not_kept() {
+    for (length, is_kept) in [(2, true), (1024, true), (1025, false), (9000, false)] {
+        let mut headers = HeaderMap::new();
+        headers.insert(ETAG, HeaderValue::from_str(&"x".repeat(length)).unwrap());
+        let response = response(200, r#"{"flags":{}}"#).with_headers(headers);
+        assert_eq!(loaded(&response).etag.is_some(), is_kept, "{length}");
+    }
+}
+
+/// Memory is bounded by the number of values, not by the text alone.
+#[test]
+fn responses_of_too_many_values_are_refused() {
+    let limit = max_values(DEFAULT_MAX_RESPONSE_SIZE);
+    let row = |item: &str, count: usize| vec![item; count].join(",");
+    for (item, values) in [(r#"{"":0}"#, 9), ("{}", 8), ("0", 1), ("[]", 1)] {
+        for (count, is_read) in [(limit / values - 40, true), (limit / values + 40, false)] {
+            let items = row(item, count);
+            let enrichment = format!(r#"{{"evaluationContextEnrichment":{{"a":[{items}]}}}}"#);
+            for body in [
+                format!(r#"{{"reason":"STATIC","value":[{items}]}}"#),
+                format!(r#"{{"reason":"STATIC","value":1,"metadata":{{"a":[{items}]}}}}"#),
+            ] {
+                let bulk = format!(r#"{{"flags":{{"a":{body}}}}}"#);
+                let bulk = received(&response(200, bulk)).bulk_evaluation().map(|_| ());
+                let enrichment = response(200, enrichment.clone());
+                let enrichment = configuration(&enrichment).map(|_| ());
+                for result in [single(200, body).map(|_| ()), bulk, enrichment] {
+                    assert_eq!(result.is_ok(), is_read, "{item} {result:?}");
+                    if let Err(error) = result {
+                        assert!(error.to_string().contains("JSON values"), "{error}");
+                    }
+                }
+            }
+        }
+        // The status of a failure counts, whatever the body.
+        let body = format!(r#"{{"errorCode":"GENERAL","x":[{}]}}"#, row(item, limit));
+        let error = single(503, body).unwrap_err();
+        assert_eq!(error.status(), Some(503));
+    }
+}
+
 proptest! {
     #[test]
     fn reading_arbitrary_bytes_never_panics(
@@ -493,7 +651,7 @@ proptest! {
             let _ = received(&response).bulk_evaluation();
             // An answer with an error code never yields a value.
             if end == cut.len() && body["errorCode"].as_str().is_some_and(|code| !code.is_empty()) {
-                prop_assert!(matches!(single, Err(RelayError::Evaluation(_))));
+                prop_assert!(single.is_err());
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Requests for the flag configuration.
 
 use goff_core::ConfigurationUpdate::{Loaded, NotModified};
-use goff_core::{ApiKey, RelayClient};
+use goff_core::{ApiKey, Etag, RelayClient};
 use goff_http::RemoteProtocol;
 use goff_testkit::Answer;
 use serde_json::json;
@@ -61,6 +61,43 @@ async fn other_protocol_shares_connections_key_and_rate_limit() {
     assert_eq!(&*requests[0].path, "/ofrep/v1/evaluate/flags/a");
     assert_eq!(&*requests[1].path, "/v1/feature/a/eval");
     assert_eq!(requests[0].header("authorization"), Some("Bearer s3cret"));
+}
+
+/// Which of the requests for the configuration name the ETag, when they get these answers.
+async fn named_etags(answers: impl IntoIterator<Item = Answer>) -> Vec<bool> {
+    let answers: Vec<_> = answers.into_iter().collect();
+    let count = answers.len();
+    let (server, client) = serving(answers).await;
+    let held = Etag::from_bytes(ETAG.as_bytes()).unwrap();
+    for _ in 0..count {
+        let _ = client.flag_configuration(&[], Some(&held)).await;
+    }
+    let requests = server.requests();
+    let named = requests.iter().map(|r| r.header("if-none-match").is_some());
+    named.collect()
+}
+
+/// A gateway can refuse the tag itself: it is left out once after a 4xx, and after three other
+/// failures.
+#[tokio::test]
+async fn refused_etag_is_left_out_once() {
+    let status = |status| Answer::new(status, "");
+    let loaded = || Answer::with_headers(200, &[("etag", ETAG)], r#"{"flags":{}}"#);
+    for refusal in [400, 412, 431] {
+        let named = named_etags([status(refusal), loaded(), status(304)]).await;
+        assert_eq!(named, [true, false, true], "{refusal}");
+    }
+    // Once, whatever comes of it.
+    let named = named_etags([status(431), status(502), status(304)]).await;
+    assert_eq!(named, [true, false, true]);
+    for failure in [status(502), Answer::new(200, "{"), status(301)] {
+        let three = [failure.clone(), failure.clone(), failure.clone()];
+        let named = named_etags(three.into_iter().chain([loaded(), status(304)])).await;
+        assert_eq!(named, [true, true, true, false, true]);
+        // Only failures in a row count.
+        let parted = [&failure, &failure, &status(304), &failure, &failure].map(Answer::clone);
+        assert_eq!(named_etags(parted).await, [true; 5]);
+    }
 }
 
 /// GOFF-IP-008.

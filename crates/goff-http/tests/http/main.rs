@@ -4,9 +4,11 @@
 
 mod configuration;
 mod connection_reuse;
+mod encodings;
 mod endpoints;
 mod fixture;
 mod half_open;
+mod large_answers;
 mod limits;
 mod requests;
 mod retry_after;

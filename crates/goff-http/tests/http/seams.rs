@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use goff_core::{BodyProblem, ByteStream, Connect, RelayError};
 use goff_http::{
-    Connector, HttpRelayClient, HttpRequest, HttpResponse, HttpTransport, HyperTransport,
-    MAX_RESPONSE_SIZE, TlsOptions, TransportError,
+    Connector, DEFAULT_MAX_RESPONSE_SIZE, HttpRelayClient, HttpRequest, HttpResponse,
+    HttpTransport, HyperTransport, TlsOptions, TransportError,
 };
 use goff_testkit::Answer;
 use http::StatusCode;
@@ -51,7 +51,7 @@ async fn transport_receives_the_complete_request() {
     assert_eq!(request.method, "POST");
     assert_eq!(request.headers["content-type"], "application/json");
     assert!(request.body.starts_with(b"{\"evaluationContext\":"));
-    assert_eq!(request.max_response_size, MAX_RESPONSE_SIZE);
+    assert_eq!(request.max_response_size, DEFAULT_MAX_RESPONSE_SIZE);
     assert!(request.may_resend);
 }
 
@@ -70,9 +70,9 @@ async fn transport_errors_become_relay_errors() {
 
 #[tokio::test]
 async fn responses_of_custom_transports_are_bounded() {
-    let too_large = Bytes::from(vec![b' '; MAX_RESPONSE_SIZE + 1]);
+    let too_large = Bytes::from(vec![b' '; DEFAULT_MAX_RESPONSE_SIZE + 1]);
     let status = StatusCode::OK;
-    let limit = MAX_RESPONSE_SIZE;
+    let limit = DEFAULT_MAX_RESPONSE_SIZE;
     for outcome in [Ok(too_large), Err(TransportError::TooLarge { status })] {
         let (client, _) = over(outcome);
         let error = evaluate(&client).await.unwrap_err();

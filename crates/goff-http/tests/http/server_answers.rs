@@ -5,6 +5,7 @@ use goff_core::ErrorCode::{General, InvalidContext, ParseError};
 use goff_core::Origin::{NotEvaluated, Unknown};
 use goff_core::RelayError::{Body, Interrupted, NotConnected, Status};
 use goff_core::{BodyProblem, RelayClient, RelayError};
+use goff_http::{DEFAULT_MAX_RESPONSE_SIZE, MAX_BULK_SIZE};
 use goff_testkit::{Answer, FaultyServer};
 
 use crate::fixture::*;
@@ -134,9 +135,10 @@ async fn refused_context_and_unknown_flag_set_have_different_codes() {
 }
 
 #[tokio::test]
-async fn body_is_read_up_to_16_mib() {
+async fn body_is_read_up_to_the_limit_of_its_request() {
     use BodyProblem::TooLarge;
-    const LIMIT: u64 = goff_http::MAX_RESPONSE_SIZE as u64;
+    const LIMITS: [usize; 2] = [DEFAULT_MAX_RESPONSE_SIZE, MAX_BULK_SIZE];
+    let [limit, bulk_limit] = LIMITS.map(|limit| limit as u64);
     let spaces = vec![b' '; 64 * 1024];
     let filled = |head: &str, total| Answer::raw(head).filled_with(spaces.clone(), total);
     let announced = |total: u64| format!("HTTP/1.1 200 \r\ncontent-length: {total}\r\n\r\n");
@@ -146,13 +148,13 @@ async fn body_is_read_up_to_16_mib() {
     for too_large in [
         filled(&announced(large), large),
         filled(&announced(1 << 60), u64::MAX),
-        filled(&announced(LIMIT + 1), LIMIT + 1),
+        filled(&announced(bulk_limit + 1), bulk_limit + 1),
         // Without a length, until the connection closes; and an endless series of chunks.
         filled("HTTP/1.1 200 \r\n\r\n", large).then_close(),
         filled("HTTP/1.1 200 \r\n\r\n", u64::MAX),
         chunked.filled_with(chunk, u64::MAX),
     ] {
-        for error in errors(too_large.clone()).await {
+        for (error, expected) in errors(too_large.clone()).await.into_iter().zip(LIMITS) {
             let Body {
                 problem: TooLarge { limit },
                 status: 200,
@@ -160,7 +162,7 @@ async fn body_is_read_up_to_16_mib() {
             else {
                 panic!("{too_large:?}: {error:?}");
             };
-            assert_eq!((limit as u64, error.code()), (LIMIT, ParseError));
+            assert_eq!((limit, error.code()), (expected, ParseError));
         }
     }
     // For a failure the status matters more than the size of its body.
@@ -168,10 +170,25 @@ async fn body_is_read_up_to_16_mib() {
         assert_matches!(error, Status { status: 502, .. });
     }
     // A body of exactly the limit, in many pieces, is read completely.
-    let padding = LIMIT - STATIC.len() as u64;
-    let whole = filled(&(announced(LIMIT) + STATIC), padding);
-    let (_server, client) = serving([whole]).await;
-    evaluate(&client).await.unwrap();
+    let exactly = |total: u64| {
+        let padding = total - STATIC.len() as u64;
+        filled(&(announced(total) + STATIC), padding)
+    };
+    let (_server, by_default) = serving([exactly(limit), exactly(limit + 1)]).await;
+    evaluate(&by_default).await.unwrap();
+    let too_large = evaluate(&by_default).await.unwrap_err();
+    assert_matches!(too_large, Body { .. });
+    // The option moves the limit of one evaluation, and raises that of all.
+    for option in [100_000, bulk_limit + 1] {
+        let server = server([exactly(option), exactly(option + 1)]).await;
+        let limit = usize::try_from(option).unwrap();
+        let client = client(options(&server.url()).max_response_size(limit));
+        evaluate(&client).await.unwrap();
+        let too_large = evaluate(&client).await.unwrap_err();
+        assert_matches!(too_large, Body { problem: TooLarge { limit: l }, .. } if *l == limit);
+        let all = client.evaluate_all(&context()).await;
+        assert_eq!(all.is_err(), option > bulk_limit, "{all:?}");
+    }
 }
 
 #[tokio::test]

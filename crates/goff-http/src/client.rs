@@ -135,6 +135,12 @@ impl HttpRelayClient {
         self.transport.stats()
     }
 
+    /// Closes the transport's idle connections, and ends its attempts to connect. Requests in flight
+    /// go on, and later ones open new connections.
+    pub fn close_idle_connections(&self) {
+        self.transport.close_idle();
+    }
+
     async fn send<T: Send + 'static>(
         &self,
         request: EndpointRequest,

@@ -109,6 +109,10 @@ impl HttpTransport for HyperTransport {
         Ok(HttpResponse::new(head.status, body).with_headers(head.headers))
     }
 
+    fn close_idle(&self) {
+        self.pools.clear();
+    }
+
     fn stats(&self) -> TransportStats {
         let counters = self.pools.counters();
         TransportStats {

@@ -53,6 +53,13 @@ impl RuntimePools {
         Ok(pool)
     }
 
+    /// Gives up all pools. Requests in flight keep theirs until they end.
+    pub(crate) fn clear(&self) {
+        let pools = std::mem::take(&mut *self.lock());
+        // After the lock: the drop of a pool locks other things.
+        drop(pools);
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }

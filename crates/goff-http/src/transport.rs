@@ -27,6 +27,10 @@ pub trait HttpTransport: fmt::Debug + Send + Sync {
     /// [`TransportError`], when there is no complete response.
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError>;
 
+    /// Closes idle connections, and ends attempts to connect: the client was shut down, and may be
+    /// started again. Default: nothing.
+    fn close_idle(&self) {}
+
     /// The connections and requests at this moment. Default: zeros.
     fn stats(&self) -> TransportStats {
         TransportStats::default()

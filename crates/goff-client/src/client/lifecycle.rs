@@ -115,10 +115,12 @@ impl Lifecycle {
         for session in session.into_iter().chain(self.close()) {
             tokio::join!(session.stop(end), self.flush(left_until(end)));
         }
-        match &self.publisher {
+        let report = match &self.publisher {
             Some(publisher) => publisher.shutdown(left_until(end)).await,
             None => DeliveryReport::default(),
-        }
+        };
+        self.settings.connections.close_idle();
+        report
     }
 
     fn close(&self) -> Option<Arc<Session>> {
@@ -183,6 +185,8 @@ impl Lifecycle {
             fallbacks: count(&self.counters.fallbacks),
             not_collected: count(&self.counters.not_collected),
             reconnects: count(&self.counters.reconnects),
+            open_connections: self.settings.connections.open(),
+            requests_in_flight: self.settings.connections.in_flight(),
         }
     }
 

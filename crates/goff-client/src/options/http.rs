@@ -10,6 +10,7 @@ use goff_http::{
     TlsOptions,
 };
 
+use crate::options::connections::Connections;
 use crate::options::error::OptionsError;
 use crate::options::settings::{DEFAULT_TIMEOUT, RelayClients, StreamSource};
 use crate::remote::bounded_relay::BoundedRelay;
@@ -21,6 +22,10 @@ pub(crate) struct HttpOptions {
     pub(crate) remote_protocol: Option<RemoteProtocol>,
     pub(crate) timeout: Option<Duration>,
     pub(crate) max_response_size: Option<usize>,
+    pub(crate) max_requests_in_flight: Option<usize>,
+    pub(crate) max_idle_connections: Option<usize>,
+    pub(crate) idle_connection_timeout: Option<Duration>,
+    pub(crate) max_connection_age: Option<Option<Duration>>,
     pub(crate) custom_headers: Vec<(String, String)>,
     pub(crate) data_collector_base_url: Option<String>,
     pub(crate) tls: Option<TlsOptions>,
@@ -54,6 +59,9 @@ impl HttpOptions {
             .map_err(|error| OptionsError::caused("api_key", error))?;
         let wire = self.wire(&endpoint)?;
         let client = self.client(endpoint.clone(), api_key.clone(), &wire, debug)?;
+        let mut connections = Connections {
+            clients: vec![client.clone()],
+        };
         let bounded = |client: HttpRelayClient| BoundedRelay {
             client: Arc::new(client),
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
@@ -71,7 +79,11 @@ impl HttpOptions {
                         .default_connector(&base)
                         .map_err(|error| OptionsError::caused("data_collector_base_url", error))?,
                 };
-                Arc::new(self.client(base, api_key.clone(), &wire, debug)?)
+                let client = self.client(base, api_key.clone(), &wire, debug)?;
+                if let Wire::Connector(_) = wire {
+                    connections.clients.push(client.clone());
+                }
+                Arc::new(client)
             }
         };
         Ok(RelayClients {
@@ -81,11 +93,15 @@ impl HttpOptions {
             #[cfg(feature = "in-process")]
             identity: identity(&endpoint, api_key.as_ref()),
             collector,
+            connections,
             stream: self.stream(endpoint, api_key, wire, evaluation_type, debug)?,
         })
     }
 
     fn wire(&self, endpoint: &Endpoint) -> Result<Wire, OptionsError> {
+        if self.transport.is_some() {
+            OptionsError::refuse_set(&self.connection_options(), "http_transport")?;
+        }
         match (&self.transport, &self.connector, &self.tls) {
             (Some(_), Some(_), _) => Err(OptionsError::conflict("connector", "http_transport")),
             (Some(_), None, Some(_)) => Err(OptionsError::conflict("tls", "http_transport")),
@@ -94,6 +110,19 @@ impl HttpOptions {
             (None, Some(connector), None) => Ok(Wire::Connector(Arc::clone(connector))),
             (None, None, _) => Ok(self.default_connector(endpoint)?),
         }
+    }
+
+    fn connection_options(&self) -> [(&'static str, bool); 4] {
+        let timeout = self.idle_connection_timeout;
+        [
+            (
+                "max_requests_in_flight",
+                self.max_requests_in_flight.is_some(),
+            ),
+            ("max_idle_connections", self.max_idle_connections.is_some()),
+            ("idle_connection_timeout", timeout.is_some()),
+            ("max_connection_age", self.max_connection_age.is_some()),
+        ]
     }
 
     fn default_connector(&self, endpoint: &Endpoint) -> Result<Wire, OptionError> {
@@ -121,6 +150,18 @@ impl HttpOptions {
         }
         if let Some(bytes) = self.max_response_size {
             options = options.max_response_size(bytes);
+        }
+        if let Some(requests) = self.max_requests_in_flight {
+            options = options.max_requests_in_flight(requests);
+        }
+        if let Some(connections) = self.max_idle_connections {
+            options = options.max_idle_connections(connections);
+        }
+        if let Some(timeout) = self.idle_connection_timeout {
+            options = options.idle_connection_timeout(timeout);
+        }
+        if let Some(age) = self.max_connection_age {
+            options = options.max_connection_age(age);
         }
         for (name, value) in &self.custom_headers {
             options = options.custom_header(name, value);
@@ -215,6 +256,7 @@ impl HttpOptions {
             ("http_transport", self.transport.is_some()),
         ];
         OptionsError::refuse_set(&set, constructor)?;
+        OptionsError::refuse_set(&self.connection_options(), constructor)?;
         #[cfg(feature = "ws")]
         OptionsError::refuse_set(&self.stream_options(), constructor)?;
         Ok(())
@@ -248,6 +290,10 @@ impl fmt::Debug for HttpOptions {
             .field("remote_protocol", &self.remote_protocol)
             .field("timeout", &self.timeout)
             .field("max_response_size", &self.max_response_size)
+            .field("max_requests_in_flight", &self.max_requests_in_flight)
+            .field("max_idle_connections", &self.max_idle_connections)
+            .field("idle_connection_timeout", &self.idle_connection_timeout)
+            .field("max_connection_age", &self.max_connection_age)
             // Unchecked names may contain secrets too.
             .field("custom_headers", &self.custom_headers.len())
             .field(

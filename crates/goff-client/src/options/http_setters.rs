@@ -50,6 +50,37 @@ impl GoFeatureFlagOptions {
         self
     }
 
+    /// How many requests may be in flight at the same time, on each tokio runtime that sends some
+    /// and for each base URL. Further ones wait in order, and the wait counts into the
+    /// [`timeout`](Self::timeout), so that a relay proxy that does not answer cannot use up the
+    /// sockets of the process. At least 1. Default: 256.
+    pub fn max_requests_in_flight(mut self, requests: usize) -> Self {
+        self.http.max_requests_in_flight = Some(requests);
+        self
+    }
+
+    /// How many idle connections are kept for later requests, on each tokio runtime and for each
+    /// base URL; 0 opens one for each request. Default: 128.
+    pub fn max_idle_connections(mut self, connections: usize) -> Self {
+        self.http.max_idle_connections = Some(connections);
+        self
+    }
+
+    /// How long a connection is kept without a request. Load balancers commonly drop idle
+    /// connections after 60 s. Must be longer than zero. Default: 50 s.
+    pub fn idle_connection_timeout(mut self, timeout: Duration) -> Self {
+        self.http.idle_connection_timeout = Some(timeout);
+        self
+    }
+
+    /// How old a connection may become before it takes no further request, so that requests follow
+    /// the endpoint's name to other addresses. Each connection draws up to a tenth less. `None`
+    /// means no limit; must be longer than zero. Does not concern the change stream. Default: 5 min.
+    pub fn max_connection_age(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.http.max_connection_age = Some(age.into());
+        self
+    }
+
     /// Another base URL for usage data, with the same timeout (GOFF-CFG-006, GOFF-CFG-007). It gets
     /// the API key and every custom header too, so it must be as trusted as the endpoint. Default:
     /// the endpoint.

@@ -5,6 +5,7 @@
 //! evaluation is in `in_process.rs` and `in_process_setters.rs`; all others are here. `settings.rs`
 //! has the options once they are checked. The table in README.md lists them all.
 
+pub(crate) mod connections;
 pub(crate) mod error;
 #[cfg(feature = "http")]
 pub(crate) mod http;
@@ -27,6 +28,8 @@ use serde_json::Value;
 
 #[cfg(feature = "in-process")]
 use crate::in_process::mode::InProcessMode;
+#[cfg(feature = "in-process")]
+use crate::options::connections::Connections;
 use crate::options::error::OptionsError;
 #[cfg(feature = "http")]
 use crate::options::http::HttpOptions;
@@ -223,6 +226,7 @@ impl GoFeatureFlagOptions {
             exporter_metadata,
             collection,
             stream: clients.stream,
+            connections: clients.connections,
             debug: self.debug,
         })
     }
@@ -263,6 +267,7 @@ impl GoFeatureFlagOptions {
             exporter_metadata,
             collection: None,
             stream: None,
+            connections: Connections::default(),
             debug: self.debug,
         })
     }

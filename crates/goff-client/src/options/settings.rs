@@ -9,6 +9,7 @@ use goff_core::{EvaluationType, ExporterMetadata, RelayClient};
 
 #[cfg(feature = "in-process")]
 use crate::in_process::mode::InProcessMode;
+use crate::options::connections::Connections;
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::cache::CacheLimits;
 
@@ -21,6 +22,7 @@ pub(crate) struct Settings {
     pub(crate) collection: Option<Collection>,
     /// `None` without a change stream.
     pub(crate) stream: Option<StreamSource>,
+    pub(crate) connections: Connections,
     pub(crate) debug: bool,
 }
 
@@ -69,6 +71,7 @@ pub(crate) struct RelayClients {
     pub(crate) identity: Vec<u8>,
     /// Where usage data goes.
     pub(crate) collector: Arc<dyn RelayClient>,
+    pub(crate) connections: Connections,
     pub(crate) stream: Option<StreamSource>,
 }
 
@@ -103,6 +106,7 @@ impl From<Arc<dyn RelayClient>> for RelayClients {
             identity: b"relay client".to_vec(),
             relay,
             collector: client,
+            connections: Connections::default(),
             stream: None,
         }
     }

@@ -4,7 +4,8 @@ use goff_core::StreamState;
 use goff_hooks::UsageStats;
 use serde::{Serialize, Serializer};
 
-/// Counters since the client was made. They only grow, also when the client is started again.
+/// Counters since the client was made, which only grow, also when the client is started again; and
+/// what is open at this moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -31,6 +32,13 @@ pub struct Stats {
     pub not_collected: u64,
     /// How often the change stream was opened again.
     pub reconnects: u64,
+    /// HTTP connections to the relay proxy that are open at this moment, in use or idle, and those
+    /// being opened; without the change stream. 0 with a custom relay client, and with a custom
+    /// transport that does not report it.
+    pub open_connections: usize,
+    /// HTTP requests that wait for their answer at this moment; not those that wait for
+    /// `max_requests_in_flight`. 0 in the same cases.
+    pub requests_in_flight: usize,
 }
 
 fn as_text<S: Serializer>(state: &StreamState, serializer: S) -> Result<S::Ok, S::Error> {

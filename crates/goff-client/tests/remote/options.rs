@@ -76,6 +76,20 @@ fn exporter_metadata_is_scalar() {
 }
 
 #[test]
+fn limits_of_connections_must_allow_requests() {
+    let requests = options().max_requests_in_flight(0);
+    refused(requests, "max_requests_in_flight", "at least 1");
+    let (idle, age) = ("idle_connection_timeout", "max_connection_age");
+    let instead = "`max_idle_connections`";
+    refused(
+        options().idle_connection_timeout(Duration::ZERO),
+        idle,
+        instead,
+    );
+    refused(options().max_connection_age(Duration::ZERO), age, instead);
+}
+
+#[test]
 fn timeout_must_be_longer_than_zero() {
     let options = options().timeout(Duration::ZERO);
     refused(options, "timeout", "longer than zero");
@@ -102,6 +116,13 @@ fn options_without_an_effect_are_refused() {
         ("remote_protocol", own().remote_protocol(ofrep)),
         ("timeout", own().timeout(secs(1))),
         ("max_response_size", own().max_response_size(2048)),
+        ("max_requests_in_flight", own().max_requests_in_flight(8)),
+        ("max_idle_connections", own().max_idle_connections(8)),
+        (
+            "idle_connection_timeout",
+            own().idle_connection_timeout(secs(1)),
+        ),
+        ("max_connection_age", own().max_connection_age(secs(1))),
         ("custom_header", own().custom_header("x-gateway", "s3cret")),
     ] {
         refused(options, option, "beside `with_relay_client`");

@@ -350,3 +350,108 @@ fn connection_options_are_refused_beside_a_relay_client() {
         options().disable_cache_invalidation(true),
     );
 }
+
+/// Polls until so many connections are open.
+async fn until_open(goff: &GoFeatureFlag, connections: usize) {
+    let began = Instant::now();
+    while goff.stats().open_connections != connections {
+        assert!(began.elapsed() < secs(20), "{:?}", goff.stats());
+        tokio::time::sleep(millis(5)).await;
+    }
+}
+
+fn uncached(server: &FaultyServer) -> GoFeatureFlagOptions {
+    let options = GoFeatureFlagOptions::new(server.url());
+    options.disable_cache(true).disable_cache_invalidation(true)
+}
+
+#[tokio::test]
+async fn max_requests_in_flight_bounds_the_connections() {
+    for limit in [1, 4] {
+        let silent = FaultyServer::start([]).await.unwrap();
+        let options = uncached(&silent).timeout(millis(500));
+        let goff = connect(options.max_requests_in_flight(limit)).await;
+        let mut evaluations = tokio::task::JoinSet::new();
+        for _ in 0..40 {
+            let goff = goff.clone();
+            evaluations.spawn(async move { evaluate(&goff, false).await.error().cloned() });
+        }
+        let mut unsent = 0;
+        while let Some(error) = evaluations.join_next().await {
+            let error = error.unwrap().unwrap().to_string();
+            unsent += usize::from(error.contains("no request was sent"));
+            let stats = goff.stats();
+            assert!(stats.requests_in_flight <= limit && stats.open_connections <= limit);
+        }
+        assert!(unsent >= 40 - 2 * limit, "{unsent}");
+    }
+}
+
+#[tokio::test]
+async fn connections_are_kept_as_the_options_say() {
+    let own = |change: fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions| change;
+    for (change, opened, open) in [
+        (own(|options| options), 1, 1),
+        (own(|options| options.max_idle_connections(0)), 2, 0),
+        (
+            own(|options| options.idle_connection_timeout(millis(100))),
+            2,
+            0,
+        ),
+        (own(|options| options.max_connection_age(millis(50))), 2, 0),
+    ] {
+        let server = FaultyServer::start([answer()]).await.unwrap();
+        let goff = connect(change(uncached(&server).idle_connection_timeout(secs(4)))).await;
+        assert!(evaluate(&goff, false).await.value);
+        until_open(&goff, open).await;
+        assert!(evaluate(&goff, false).await.value);
+        assert_eq!(server.connections(), opened);
+    }
+}
+
+/// The client can be started again.
+#[tokio::test]
+async fn shutdown_closes_the_connections() {
+    let server = FaultyServer::start([answer()]).await.unwrap();
+    let goff = connect(uncached(&server)).await;
+    for sessions in 1..4 {
+        assert!(evaluate(&goff, false).await.value);
+        until_open(&goff, 1).await;
+        goff.shutdown(TIMEOUT).await;
+        until_open(&goff, 0).await;
+        server.wait_for_ended_connections(sessions).await;
+        goff.initialize().await.unwrap();
+    }
+}
+
+#[derive(Debug)]
+struct NoTransport;
+
+#[async_trait]
+impl goff_http::HttpTransport for NoTransport {
+    async fn send(
+        &self,
+        _: goff_http::HttpRequest,
+    ) -> Result<goff_http::HttpResponse, goff_http::TransportError> {
+        std::future::pending().await
+    }
+}
+
+#[test]
+fn limits_of_connections_have_no_effect_on_a_custom_transport() {
+    let own = || GoFeatureFlagOptions::new("http://localhost:1031").http_transport(NoTransport);
+    assert!(GoFeatureFlag::new(own()).is_ok());
+    for (option, options) in [
+        ("max_requests_in_flight", own().max_requests_in_flight(8)),
+        ("max_idle_connections", own().max_idle_connections(8)),
+        (
+            "idle_connection_timeout",
+            own().idle_connection_timeout(secs(1)),
+        ),
+        ("max_connection_age", own().max_connection_age(secs(1))),
+    ] {
+        let error = GoFeatureFlag::new(options).unwrap_err();
+        assert_eq!(error.option(), option);
+        assert!(error.reason().contains("http_transport"), "{error}");
+    }
+}

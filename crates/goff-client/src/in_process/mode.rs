@@ -18,7 +18,7 @@ pub(crate) enum InProcessMode {
     /// Flags that never change.
     Flags(Arc<Snapshot>),
     #[cfg(feature = "file")]
-    File(FlagFile),
+    Files(Vec<FlagFile>),
 }
 
 /// Flags of a relay proxy.

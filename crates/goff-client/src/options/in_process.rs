@@ -107,15 +107,20 @@ impl InProcessOptions {
         Ok(InProcessMode::Flags(Arc::new(snapshot)))
     }
 
-    /// The mode with flags from a file.
+    /// The mode with flags from files.
     #[cfg(feature = "file")]
-    pub(crate) fn mode_of_file(
+    pub(crate) fn mode_of_files(
         &self,
-        path: &std::path::Path,
+        paths: &[PathBuf],
+        constructor: &'static str,
     ) -> Result<InProcessMode, OptionsError> {
-        self.refuse_without_relay_proxy("from_file")?;
-        let file = FlagFile::at(path).map_err(|error| OptionsError::caused("from_file", error))?;
-        Ok(InProcessMode::File(file))
+        self.refuse_without_relay_proxy(constructor)?;
+        if paths.is_empty() {
+            return Err(OptionsError::new(constructor, "has no path of a flag file"));
+        }
+        let files: Result<Vec<_>, _> = paths.iter().map(|path| FlagFile::at(path)).collect();
+        let files = files.map_err(|error| OptionsError::caused(constructor, error))?;
+        Ok(InProcessMode::Files(files))
     }
 
     /// Refuses options that would have no effect.

@@ -44,7 +44,22 @@ impl GoFeatureFlagOptions {
     /// with a warning; a file of which no flag is left cannot be loaded, while `{}` means no flags.
     #[cfg(feature = "file")]
     pub fn from_file(path: impl Into<PathBuf>) -> Self {
-        Self::with_source(Source::File(path.into()))
+        Self::with_source(Source::Files {
+            paths: vec![path.into()],
+            constructor: "from_file",
+        })
+    }
+
+    /// As [`from_file`](Self::from_file), with the flags of several files, which may be of different
+    /// formats. They are merged as a relay proxy merges its retrievers: of two flags with the same
+    /// key that of the later file counts, as a whole. All files are watched. While one of them is
+    /// absent or cannot be loaded, the flags loaded before stay.
+    #[cfg(feature = "file")]
+    pub fn from_files(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> Self {
+        Self::with_source(Source::Files {
+            paths: paths.into_iter().map(Into::into).collect(),
+            constructor: "from_files",
+        })
     }
 
     /// Where flags are evaluated. Options of the other mode have no effect. Default:

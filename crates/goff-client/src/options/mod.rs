@@ -70,7 +70,10 @@ enum Source {
     #[cfg(feature = "in-process")]
     Flags(String),
     #[cfg(feature = "file")]
-    File(std::path::PathBuf),
+    Files {
+        paths: Vec<std::path::PathBuf>,
+        constructor: &'static str,
+    },
 }
 
 impl GoFeatureFlagOptions {
@@ -199,9 +202,9 @@ impl GoFeatureFlagOptions {
                 return self.without_relay_proxy("from_flags", mode, exporter_metadata);
             }
             #[cfg(feature = "file")]
-            Source::File(path) => {
-                let mode = self.in_process.mode_of_file(path)?;
-                return self.without_relay_proxy("from_file", mode, exporter_metadata);
+            Source::Files { paths, constructor } => {
+                let mode = self.in_process.mode_of_files(paths, constructor)?;
+                return self.without_relay_proxy(constructor, mode, exporter_metadata);
             }
         };
         let collection = (!self.disable_data_collection).then_some(Collection {
@@ -283,7 +286,7 @@ impl fmt::Debug for GoFeatureFlagOptions {
             #[cfg(feature = "in-process")]
             Source::Flags(_) => debug.field("source", &"flags"),
             #[cfg(feature = "file")]
-            Source::File(path) => debug.field("source", path),
+            Source::Files { paths, .. } => debug.field("source", paths),
         };
         #[cfg(feature = "in-process")]
         debug.field("in_process", &self.in_process);

@@ -171,6 +171,74 @@ async fn file_without_a_valid_flag_keeps_the_flags() {
     assert_eq!(code(&details), Some(ErrorCode::ProviderNotReady));
 }
 
+/// As a relay proxy merges its retrievers: the later file wins, flag by flag, even with a bad flag.
+#[tokio::test]
+async fn flags_of_several_files_are_merged_and_followed() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    fs::write(
+        at("base.yaml"),
+        format!(
+            "{}base: {{variations: {{A: 10}}, defaultRule: {{variation: A}}}}\n",
+            yaml(1)
+        ),
+    )
+    .unwrap();
+    fs::write(
+        at("team.json"),
+        json!({"flag": giving(2), "team": giving(20)}).to_string(),
+    )
+    .unwrap();
+    let paths = [at("base.yaml"), at("team.json"), at("late.toml")];
+    let goff = connect(GoFeatureFlagOptions::from_files(&paths)).await;
+    // One file is missing.
+    assert_state(&goff, State::Error);
+    assert!(last_error(&goff).contains("late.toml"));
+    replace(&paths[2], "");
+    replace(
+        &paths[2],
+        "[late.variations]\nA = 30\n[late.defaultRule]\nvariation = \"A\"\n",
+    );
+    assert!(goff.wait_until_ready(PATIENCE).await);
+    let all = async |expected: [i64; 4]| {
+        let found = async {
+            let mut found = [0; 4];
+            for (value, flag) in found.iter_mut().zip(["flag", "base", "team", "late"]) {
+                *value = goff.evaluate(flag, &context(), -1_i64).await.value;
+            }
+            found
+        };
+        assert_eq!(found.await, expected);
+    };
+    all([2, 10, 20, 30]).await;
+    let mut events = goff.subscribe();
+    // Each of them is watched.
+    replace(&paths[0], &yaml(3));
+    assert_eq!(next(&mut events).await, changed(&[], &[], &["base"], false));
+    replace(&paths[1], &json!({"team": giving(21)}).to_string());
+    assert_eq!(
+        next(&mut events).await,
+        changed(&[], &["flag", "team"], &[], false)
+    );
+    all([3, -1, 21, 30]).await;
+    // A bad flag of a later file hides the good one of an earlier file.
+    let bad = with(giving(4), "defaultRule", json!({"variation": "B"}));
+    replace(
+        &paths[1],
+        &json!({"team": giving(21), "flag": bad}).to_string(),
+    );
+    assert_eq!(next(&mut events).await, changed(&[], &[], &["flag"], false));
+    let details = evaluate(&goff, -1_i64).await;
+    assert_eq!(code(&details), Some(ErrorCode::FlagNotFound));
+    fs::remove_file(&paths[0]).unwrap();
+    assert!(matches!(next(&mut events).await, ClientEvent::Error(_)));
+    assert_eq!(next(&mut events).await, ClientEvent::Stale);
+    all([-1, -1, 21, 30]).await;
+    replace(&paths[0], "{}");
+    assert_eq!(next(&mut events).await, ClientEvent::Ready);
+    goff.shutdown(PATIENCE).await;
+}
+
 #[tokio::test]
 async fn without_a_relay_proxy_nothing_is_collected_and_nothing_falls_back() {
     let flags = json!({"flag": giving(1), "broken": general()}).to_string();
@@ -202,6 +270,14 @@ fn invalid_options_are_refused() {
     assert_refused(
         GoFeatureFlagOptions::from_flags("[]"),
         "option `from_flags` is not a JSON object of flags by key: expected an object of flags at byte 0",
+    );
+    assert_refused(
+        GoFeatureFlagOptions::from_files(["flags.yaml", "flags.ini"]),
+        "option `from_files` flag file `flags.ini` has an unsupported extension; rename it to end in .yaml, .yml, .json or .toml",
+    );
+    assert_refused(
+        GoFeatureFlagOptions::from_files([""; 0]),
+        "option `from_files` has no path of a flag file",
     );
     let of_flags = || GoFeatureFlagOptions::from_flags("{}");
     let of_file = || GoFeatureFlagOptions::from_file("flags.yaml");

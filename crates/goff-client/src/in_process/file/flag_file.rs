@@ -4,9 +4,8 @@ use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use goff_engine::{FlagFileFormat, FlagProblem, FlagSet};
+use goff_engine::FlagFileFormat;
 
-use crate::in_process::left_out::listed;
 use crate::in_process::regular_file::{self, Links};
 
 /// The path of a flag file and its format.
@@ -14,15 +13,6 @@ use crate::in_process::regular_file::{self, Links};
 pub(crate) struct FlagFile {
     path: PathBuf,
     format: FlagFileFormat,
-}
-
-/// The flags of a file, as a relay proxy would serve them.
-#[derive(Debug, Clone)]
-pub(crate) struct LoadedFlags {
-    /// The flags that pass the server's validation. The server serves no others.
-    pub(crate) flags: FlagSet,
-    /// Why each other flag is left out, in the order of the file.
-    pub(crate) left_out: Vec<FlagProblem>,
 }
 
 impl FlagFile {
@@ -62,7 +52,7 @@ impl FlagFile {
     }
 
     /// Parses what [`read`](Self::read) returned.
-    pub(crate) fn parse(&self, content: &[u8]) -> Result<LoadedFlags, FlagFileError> {
+    pub(crate) fn parse(&self, content: &[u8]) -> Result<goff_engine::FlagFile, FlagFileError> {
         let text = std::str::from_utf8(content).map_err(|error| {
             let valid = content.get(..error.valid_up_to()).unwrap_or_default();
             self.error(Problem::not_text_after(valid))
@@ -71,12 +61,8 @@ impl FlagFile {
         if text.trim().is_empty() {
             return Err(self.error(Problem::Empty));
         }
-        let loaded = LoadedFlags::parse(text, self.format)
-            .map_err(|error| self.error(Problem::Malformed(error.to_string())))?;
-        if loaded.flags.is_empty() && !loaded.left_out.is_empty() {
-            return Err(self.error(Problem::NoneLeft(listed(&loaded.left_out))));
-        }
-        Ok(loaded)
+        goff_engine::FlagFile::parse(text, self.format)
+            .map_err(|error| self.error(Problem::Malformed(error.to_string())))
     }
 
     fn error(&self, problem: Problem) -> FlagFileError {
@@ -90,30 +76,6 @@ impl FlagFile {
 impl fmt::Display for FlagFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "flag file `{}`", self.path.display())
-    }
-}
-
-impl LoadedFlags {
-    /// The flags of a text.
-    pub(crate) fn parse(
-        text: &str,
-        format: FlagFileFormat,
-    ) -> Result<Self, goff_engine::FlagFileError> {
-        let goff_engine::FlagFile {
-            flags, problems, ..
-        } = goff_engine::FlagFile::parse(text, format)?;
-        let flags = if problems.is_empty() {
-            flags
-        } else {
-            let names: std::collections::HashSet<&str> =
-                problems.iter().map(FlagProblem::flag).collect();
-            let served = flags.iter().filter(|flag| !names.contains(flag.key()));
-            served.cloned().collect()
-        };
-        Ok(Self {
-            flags,
-            left_out: problems,
-        })
     }
 }
 
@@ -146,8 +108,6 @@ enum Problem {
     Empty,
     #[error(", {0}; correct it there")]
     Malformed(String),
-    #[error(" has no flag that passes validation; correct one, or write `{{}}` for no flags: {0}")]
-    NoneLeft(String),
 }
 
 impl Problem {
@@ -219,22 +179,8 @@ mod tests {
             let file = FlagFile::at(&directory.path().join(name)).unwrap();
             let loaded = file.parse(&file.read().unwrap()).unwrap();
             assert!(loaded.flags.get("fläg").is_some(), "{name}");
-            assert_eq!(loaded.left_out, []);
+            assert_eq!(loaded.problems, []);
         }
-    }
-
-    /// docs/relay-protocol.md 12: the server does not serve them.
-    #[test]
-    fn flags_that_fail_validation_are_left_out_with_a_reason() {
-        let text = format!(
-            "good:\n  {VALID}bad:\n  variations: {{on: true}}\n  defaultRule: {{variation: other}}\n"
-        );
-        let loaded = LoadedFlags::parse(&text, FlagFileFormat::Yaml).unwrap();
-        let served: Vec<&str> = loaded.flags.iter().map(goff_engine::Flag::key).collect();
-        assert_eq!(served, ["good"]);
-        let left_out: Vec<String> = loaded.left_out.iter().map(ToString::to_string).collect();
-        let reason = "line 6, column 28: flag `bad`: invalid variation: other does not exist";
-        assert_eq!(left_out, [reason]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Flags from a watched file.
 
 pub(crate) mod flag_file;
+pub(crate) mod merged;
 pub(crate) mod source;
 mod watcher;

@@ -6,38 +6,47 @@ use std::time::Duration;
 use goff_core::__internal::BackgroundTask;
 use goff_core::NoRuntimeError;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
 use crate::in_process::file::flag_file::FlagFile;
-use crate::in_process::file::watcher::{FlagFileWatcher, Refresh};
+use crate::in_process::file::merged::{FilesError, MergedFiles};
+use crate::in_process::file::watcher::FlagFileWatcher;
 use crate::in_process::snapshot::{Snapshot, retire};
 use crate::status::error::ClientError;
 
-/// Serves what the watcher of a flag file finds. Dropping it stops the watcher.
+/// Serves what the watchers of the flag files find. Dropping it stops them.
 #[derive(Debug)]
 pub(crate) struct FlagFileSource {
-    watcher: Option<FlagFileWatcher>,
+    watchers: Vec<FlagFileWatcher>,
     first: watch::Receiver<Option<FirstAttempt>>,
     _first_load_timeout: BackgroundTask,
 }
 
 impl FlagFileSource {
     pub(crate) fn start(
-        file: FlagFile,
+        files: &[FlagFile],
         current: CurrentConfiguration,
     ) -> Result<Self, NoRuntimeError> {
         let (report, first) = watch::channel(None);
-        let timeout = first_load_timeout(file.to_string(), current.clone(), report.clone())?;
-        let watcher = FlagFileWatcher::start(file, move |refresh| {
-            let attempt = serve(&current, refresh);
-            report.send_if_modified(|first| {
-                let is_first = first.is_none();
-                first.get_or_insert(attempt);
-                is_first
-            });
-        })?;
+        let merged = Arc::new(MergedFiles::new(files));
+        let timeout = first_load_timeout(merged.to_string(), current.clone(), report.clone())?;
+        let watch = |(index, file): (usize, &FlagFile)| {
+            let (merged, current, report) = (Arc::clone(&merged), current.clone(), report.clone());
+            FlagFileWatcher::start(file.clone(), move |refresh| {
+                merged.take(index, refresh, |flags| {
+                    let attempt = serve(&current, flags);
+                    report.send_if_modified(|first| {
+                        let is_first = first.is_none();
+                        first.get_or_insert(attempt);
+                        is_first
+                    });
+                });
+            })
+        };
+        let watchers: Result<Vec<_>, _> = files.iter().enumerate().map(watch).collect();
         Ok(Self {
-            watcher: Some(watcher),
+            watchers: watchers?,
             first,
             _first_load_timeout: timeout,
         })
@@ -48,9 +57,11 @@ impl FlagFileSource {
         self.first.clone()
     }
 
-    pub(crate) async fn stop(mut self, grace: Duration) {
-        if let Some(watcher) = self.watcher.take() {
-            watcher.stop(grace).await;
+    pub(crate) async fn stop(self, grace: Duration) {
+        let end = Instant::now().checked_add(grace);
+        for watcher in self.watchers {
+            let left = end.map_or(grace, |end| end.saturating_duration_since(Instant::now()));
+            watcher.stop(left).await;
         }
     }
 }
@@ -74,12 +85,9 @@ fn first_load_timeout(
 }
 
 /// Blocks.
-fn serve(current: &CurrentConfiguration, refresh: Refresh) -> FirstAttempt {
-    match refresh {
-        Ok(loaded) => {
-            let reasons = loaded.left_out.iter();
-            let reasons = reasons.map(|left| (left.flag().to_owned(), left.message().to_owned()));
-            let snapshot = Snapshot::new(loaded.flags, reasons.collect());
+fn serve(current: &CurrentConfiguration, flags: Result<Snapshot, FilesError>) -> FirstAttempt {
+    match flags {
+        Ok(snapshot) => {
             if let Some(replaced) = current.loaded(Arc::new(snapshot)) {
                 retire(replaced);
             }

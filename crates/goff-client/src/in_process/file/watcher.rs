@@ -14,8 +14,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use crate::in_process::file::flag_file::{FlagFile, FlagFileError, LoadedFlags};
-use crate::in_process::left_out::warn_of_left_out;
+use crate::in_process::file::flag_file::{FlagFile, FlagFileError};
 
 /// Reads a flag file at the start and again after each change: a write, a rename over it, a changed
 /// link on its path, its deletion and return.
@@ -34,7 +33,7 @@ pub(crate) struct FlagFileWatcher {
 }
 
 /// The flags of a changed file, or the reason why it has none.
-pub(crate) type Refresh = Result<LoadedFlags, FlagFileError>;
+pub(crate) type Refresh = Result<goff_engine::FlagFile, FlagFileError>;
 
 impl FlagFileWatcher {
     /// Starts watching. `take` gets the flags of the first look and of each later one that found
@@ -158,9 +157,8 @@ impl WatchedFile {
         }
         self.seen = seen;
         let refresh = content.and_then(|content| self.file.parse(&content));
-        match &refresh {
-            Ok(loaded) => warn_of_left_out(&self.file, &loaded.left_out),
-            Err(error) => tracing::warn!(%error, "flag file not loaded"),
+        if let Err(error) = &refresh {
+            tracing::warn!(%error, "flag file not loaded");
         }
         (self.take)(refresh);
     }

@@ -60,8 +60,8 @@ impl ConfigurationSource {
                 Ok(None)
             }
             #[cfg(feature = "file")]
-            InProcessMode::File(file) => {
-                FlagFileSource::start(file.clone(), current).map(|source| Some(Self::File(source)))
+            InProcessMode::Files(files) => {
+                FlagFileSource::start(files, current).map(|source| Some(Self::File(source)))
             }
         }
     }

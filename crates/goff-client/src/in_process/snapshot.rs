@@ -38,6 +38,8 @@ pub(crate) struct Snapshot {
 struct Prepared {
     flag_key: Arc<str>,
     is_left_out: bool,
+    /// Whether the flag depends on others, which the engine does not evaluate.
+    has_needs: bool,
     answers: Box<[OnceLock<Arc<Resolution>>]>,
     disabled: OnceLock<Arc<Resolution>>,
 }
@@ -134,6 +136,10 @@ impl Snapshot {
         };
         let outcome =
             |result| Outcome::new(Arc::clone(&prepared.flag_key), result, Origin::InProcess);
+        if prepared.has_needs {
+            let error = needs_other_flags(flag);
+            return LocalEvaluation::FallBack(outcome(Err(Box::new(error))));
+        }
         let view = EngineContext(context);
         let now = Timestamp::from(SystemTime::now());
         // A panic of the context or the engine costs this evaluation only.
@@ -244,6 +250,7 @@ impl Prepared {
         Self {
             flag_key: flag.key().into(),
             is_left_out: false,
+            has_needs: flag.needs().len() > 0,
             answers: (0..__internal::answer_count(flag))
                 .map(|_| OnceLock::new())
                 .collect(),
@@ -299,6 +306,23 @@ fn failure(
     }
     let failure = EvaluationFailure::new(code, error.to_string(), Arc::new(resolution));
     (ResolutionError::InProcess(failure), may_fall_back)
+}
+
+/// A flag has `needs`. Relay proxies to come serve it as disabled unless each flag in that list has
+/// the expected value (`thomaspoignant/go-feature-flag`, issue 5567 and pull request 5583:
+/// `"needs": [{"flag": "payments", "value": true}]`); 1.55.2 ignores the member. Ignoring it here
+/// would turn on what the relay proxy has turned off.
+#[cold]
+fn needs_other_flags(flag: &Flag) -> ResolutionError {
+    let key = flag.key();
+    let details = format!(
+        "flag `{key}` depends on other flags by its member `needs`, which is not evaluated in process; ask the relay proxy for it"
+    );
+    let mut resolution =
+        Resolution::new(Value::Null, Reason::Error).with_variant(SDK_DEFAULT_VARIANT);
+    resolution.track_events = is_tracked(flag.raw_json());
+    let failure = EvaluationFailure::new(ErrorCode::General, details, Arc::new(resolution));
+    ResolutionError::InProcess(failure)
 }
 
 /// A flag serves a variation that it does not have. The engine's answer is null.

@@ -1,6 +1,6 @@
 //! The fallback to the relay proxy where the engine fails.
 
-use goff_client::Resolution;
+use goff_client::{LocalFlags, Resolution};
 use goff_core::{EvaluationFailure, Origin};
 
 use crate::*;
@@ -139,4 +139,54 @@ async fn shutdown_bounds_a_fallback() {
         goff.shutdown(secs(1)).await;
     });
     assert_eq!(code(&details), Some(ErrorCode::ProviderNotReady));
+}
+
+/// What relay proxies after 1.55.2 add: `needs` (go-feature-flag issue 5567). A flag that may be
+/// disabled by another one is not evaluated as if it had no such member.
+#[tokio::test(start_paused = true)]
+async fn flag_that_needs_others_is_evaluated_by_the_relay_proxy() {
+    let one = json!([{"flag": "payments", "value": true}]);
+    let several = json!([{"flag": "a"}, {"flag": "b", "value": "x"}]);
+    for (member, needs) in [
+        ("needs", one),
+        ("needs", several),
+        ("Needs", json!(["odd"])),
+    ] {
+        let relay = ScriptedRelay::new().with_answer("needy", Ok(answer()));
+        let needy = with(giving(1), member, needs.clone());
+        let off = json!(["none"]);
+        let other = with(with(giving(2), "needs", json!([])), "wants", off);
+        relay.set_flags(&json!({"needy": needy, "other": other}), None);
+        let goff = goff(&relay).await;
+        let details = goff.evaluate("needy", &context(), 0_i64).await;
+        assert_eq!(details.value, 7, "{needs}");
+        assert_eq!(details.metadata()["gofeatureflag_evaluated_remotely"], true);
+        assert_eq!(relay.request_count(), 1);
+
+        // Where nothing can be asked, it is an error that names the reason.
+        let text = json!({"needy": needy}).to_string();
+        let fixed = LocalFlags::from_flags(&text).unwrap();
+        let without_relay = connect(GoFeatureFlagOptions::from_flags(text)).await;
+        let all = goff.evaluate_all(&context()).await.unwrap();
+        let local = goff.local().unwrap();
+        for details in [
+            local.evaluate("needy", &context(), 5_i64),
+            fixed.evaluate("needy", &context(), 5_i64),
+            without_relay.evaluate("needy", &context(), 5_i64).await,
+        ] {
+            assert_eq!(
+                (details.value, code(&details)),
+                (5, Some(ErrorCode::General))
+            );
+            let error = details.error().unwrap().to_string();
+            assert!(
+                error.contains("`needs`") && error.contains("`needy`"),
+                "{error}"
+            );
+        }
+        assert_eq!(code(&all["needy"]), Some(ErrorCode::General));
+        // An empty list, and members that nothing announces.
+        assert_eq!(goff.evaluate("other", &context(), 0_i64).await.value, 2);
+        assert_eq!(relay.request_count(), 1);
+    }
 }

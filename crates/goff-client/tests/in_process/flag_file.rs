@@ -171,6 +171,30 @@ async fn file_without_a_valid_flag_keeps_the_flags() {
     assert_eq!(code(&details), Some(ErrorCode::ProviderNotReady));
 }
 
+/// Without a relay proxy to ask, a flag that depends on others is an error, in every format.
+#[tokio::test]
+async fn flag_that_needs_others_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let flag = with(giving(1), "needs", json!([{"flag": "a", "value": true}]));
+    let json = json!({"flag": flag, "other": giving(2)}).to_string();
+    let toml = "flag = {variations = {A = 1}, defaultRule = {variation = \"A\"}, needs = [{flag = \"a\"}]}\nother = {variations = {A = 2}, defaultRule = {variation = \"A\"}}\n";
+    for (name, content) in [("a.json", &*json), ("a.yaml", &json), ("a.toml", toml)] {
+        let path = directory.path().join(name);
+        fs::write(&path, content).unwrap();
+        let goff = connect(GoFeatureFlagOptions::from_file(&path)).await;
+        let details = evaluate(&goff, 7_i64).await;
+        assert_eq!(
+            (details.value, code(&details)),
+            (7, Some(ErrorCode::General)),
+            "{name}"
+        );
+        let error = details.error().unwrap().to_string();
+        assert!(error.contains("`needs`"), "{error}");
+        assert_eq!(goff.evaluate("other", &context(), 0_i64).await.value, 2);
+        goff.shutdown(PATIENCE).await;
+    }
+}
+
 /// As a relay proxy merges its retrievers: the later file wins, flag by flag, even with a bad flag.
 #[tokio::test]
 async fn flags_of_several_files_are_merged_and_followed() {

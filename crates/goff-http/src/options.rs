@@ -123,8 +123,8 @@ impl HttpRelayClientOptions {
     }
 
     /// How many requests may be in flight at the same time, for each tokio runtime that sends some.
-    /// Further ones wait, and the wait counts into the [`timeout`](Self::timeout). Bounds the open
-    /// connections too. At least 1. No effect with [`transport`](Self::transport). Default: 256.
+    /// Further ones wait, and the wait counts into the [`timeout`](Self::timeout). At most as many
+    /// connections are in use, and as many being opened. At least 1. No effect with [`transport`](Self::transport). Default: 256.
     #[must_use]
     pub fn max_requests_in_flight(mut self, requests: usize) -> Self {
         self.pool.max_requests_in_flight = requests;

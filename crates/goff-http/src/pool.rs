@@ -157,7 +157,7 @@ impl Pool {
             if let Some(idle) = state.pop_idle(began, self.settings.idle_timeout) {
                 return Ok(idle);
             }
-            state.wait(began)
+            state.wait(began, self.settings.max_requests_in_flight)
         };
         if let Some(id) = attempt_for {
             self.spawn(self.attempt(id, began));
@@ -283,13 +283,18 @@ impl State {
 
     /// Waits for a connection. Where more requests wait than attempts are in progress, the second
     /// value names the request for which to begin one.
-    fn wait(&mut self, now: Instant) -> (oneshot::Receiver<io::Result<Connection>>, Option<u64>) {
+    fn wait(
+        &mut self,
+        now: Instant,
+        max_attempts: usize,
+    ) -> (oneshot::Receiver<io::Result<Connection>>, Option<u64>) {
         self.waiting.retain(|other| !other.connection.is_closed());
         self.last_id += 1;
         let id = self.last_id;
         // An old attempt probably waits for a peer that does not respond.
         let young = |began: &&Instant| now.saturating_duration_since(**began) < PATIENCE;
-        let has_attempt = self.attempts.iter().filter(young).count() <= self.waiting.len();
+        let has_attempt = self.attempts.len() < max_attempts
+            && self.attempts.iter().filter(young).count() <= self.waiting.len();
         if has_attempt {
             self.attempts.push(now);
         }

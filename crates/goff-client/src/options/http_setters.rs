@@ -53,7 +53,8 @@ impl GoFeatureFlagOptions {
     /// How many requests may be in flight at the same time, on each tokio runtime that sends some
     /// and for each base URL. Further ones wait in order, and the wait counts into the
     /// [`timeout`](Self::timeout), so that a relay proxy that does not answer cannot use up the
-    /// sockets of the process. At least 1. Default: 256.
+    /// sockets of the process: at most as many connections are in use, and as many being opened.
+    /// At least 1. Default: 256.
     pub fn max_requests_in_flight(mut self, requests: usize) -> Self {
         self.http.max_requests_in_flight = Some(requests);
         self

@@ -193,6 +193,32 @@ async fn hanging_attempts_to_connect_are_few_and_end() {
     }
 }
 
+/// A relay proxy that cannot be reached, and callers that give up long before the timeout.
+#[tokio::test(start_paused = true)]
+async fn attempts_to_connect_are_bounded_however_many_callers_give_up() {
+    for limit in [1, 8] {
+        let hanging = Arc::new(AtomicUsize::new(0));
+        let never = OnlyOnce {
+            inner: Connector::new(&"http://localhost".parse().unwrap(), &TlsOptions::new())
+                .unwrap(),
+            attempts: AtomicUsize::new(1),
+            hanging: Arc::clone(&hanging),
+        };
+        let options = options("http://localhost").timeout(Duration::from_secs(60));
+        let options = options.connector(Arc::new(never));
+        let client = client(options.max_requests_in_flight(limit));
+        for _ in 0..30 {
+            let requests: Vec<_> = (0..limit).map(|_| evaluate(&client)).collect();
+            let given_up =
+                tokio::time::timeout(Duration::from_millis(1_500), futures_join(requests));
+            given_up.await.unwrap_err();
+            assert!((1..=limit).contains(&hanging.load(Ordering::SeqCst)));
+        }
+        tokio::time::sleep(Duration::from_secs(61)).await;
+        assert_eq!(hanging.load(Ordering::SeqCst), 0);
+    }
+}
+
 async fn futures_join<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut futures: Vec<_> = futures.into_iter().map(Box::pin).collect();
     let mut outcomes = Vec::new();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1 as client;
-use hyper::header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, UPGRADE};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode, Uri};
@@ -34,6 +34,27 @@ impl StrippingProxy {
     ///
     /// No port can be bound.
     pub async fn start(relay: &RelayProxy, prefix: &'static str) -> io::Result<Self> {
+        Self::with_credentials(relay, prefix, None).await
+    }
+
+    /// A gateway that also answers 401 with HTML to every request without this `Authorization`.
+    ///
+    /// # Errors
+    ///
+    /// No port can be bound.
+    pub async fn requiring(
+        relay: &RelayProxy,
+        prefix: &'static str,
+        authorization: &'static str,
+    ) -> io::Result<Self> {
+        Self::with_credentials(relay, prefix, Some(authorization)).await
+    }
+
+    async fn with_credentials(
+        relay: &RelayProxy,
+        prefix: &'static str,
+        authorization: Option<&'static str>,
+    ) -> io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let endpoint = format!("http://{}{prefix}", listener.local_addr()?);
         let relay = relay.address().clone();
@@ -41,7 +62,18 @@ impl StrippingProxy {
             // Ends at the first failure to accept; the test then sees its requests refused.
             while let Ok((stream, _)) = listener.accept().await {
                 let relay = relay.clone();
-                let service = service_fn(move |request| forward(relay.clone(), prefix, request));
+                let service = service_fn(move |request: Request<Incoming>| {
+                    let relay = relay.clone();
+                    let sent = request.headers().get(AUTHORIZATION);
+                    let is_allowed =
+                        authorization.is_none_or(|it| sent.is_some_and(|sent| sent == it));
+                    async move {
+                        if is_allowed {
+                            return forward(relay, prefix, request).await;
+                        }
+                        Ok(plain(StatusCode::UNAUTHORIZED, "<html>who are you?</html>"))
+                    }
+                });
                 let connection =
                     http1::Builder::new().serve_connection(TokioIo::new(stream), service);
                 tokio::spawn(connection.with_upgrades());

@@ -1,7 +1,11 @@
 //! Scenario 8: API keys, except those of the change stream.
 
-use goff_tests_integration::{EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance, relay};
+use goff_tests_integration::{
+    EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance, StrippingProxy, own_relay, relay,
+};
 
+use super::changes_and_usage::changes_and_usage_data_arrive;
+use crate::following::stream_opens;
 use crate::surfaces::{Options, User, remote_surfaces, surfaces};
 
 /// GOFF-AUTH-001.
@@ -57,6 +61,35 @@ async fn a_custom_header_can_carry_the_key_and_the_option_overrides_it() {
         surface.serves("string_key", &User::john(), "CC0000").await;
     }
     for surface in remote_surfaces(relay.endpoint(), wrong).await {
+        let seen = surface.fails("string_key", &User::john(), "GENERAL").await;
+        assert!(seen.message.contains("401"), "{surface}: {seen:?}");
+    }
+}
+
+/// A gateway has its own credentials in `Authorization`, and the relay proxy behind it wants its
+/// key: evaluations, configuration, usage data and the change stream pass both.
+/// GOFF-AUTH-004.
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn credentials_of_a_gateway_stand_beside_the_key() {
+    const BASIC: &str = "Basic Z2F0ZXdheTpwYXNz";
+    let relay = own_relay(Instance::Authenticated);
+    let gateway = StrippingProxy::requiring(&relay, "/team/flags", BASIC);
+    let gateway = gateway.await.unwrap();
+    let basic = |options: Options| options.custom_header("Authorization", BASIC);
+    let in_header = |options| basic(options).custom_header("X-API-Key", EVALUATION_KEY);
+    for surface in surfaces(gateway.endpoint(), in_header).await {
+        surface.serves("string_key", &User::john(), "CC0000").await;
+        stream_opens(&surface.goff, 0).await;
+    }
+    let in_option = |options| basic(options).api_key(EVALUATION_KEY);
+    let passing = surfaces(gateway.endpoint(), in_option).await;
+    changes_and_usage_data_arrive(&relay, &passing, "my flag!").await;
+    // Each alone is refused: by the gateway, and by the relay proxy.
+    let key = |options: Options| options.api_key(EVALUATION_KEY);
+    let mut refused = remote_surfaces(gateway.endpoint(), key).await;
+    refused.extend(remote_surfaces(gateway.endpoint(), basic).await);
+    for surface in refused {
         let seen = surface.fails("string_key", &User::john(), "GENERAL").await;
         assert!(seen.message.contains("401"), "{surface}: {seen:?}");
     }

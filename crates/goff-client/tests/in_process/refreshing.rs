@@ -90,6 +90,40 @@ async fn flag_list_is_sent_with_every_request() {
     assert_eq!(relay.configuration_requests().len(), 4);
 }
 
+/// A server may announce changes at any rate: the fetches stay few, also while they fail, and the
+/// last change is served within the longest gap.
+#[tokio::test(start_paused = true)]
+async fn stream_of_announcements_causes_few_fetches() {
+    const SECONDS: usize = 30;
+    for every in [millis(1), millis(10), millis(250)] {
+        let (relay, goff) = client_of(1).await;
+        let sink = goff.invalidation_sink();
+        let announce_for = async |seconds: usize| {
+            let before = relay.configuration_requests().len();
+            let end = tokio::time::Instant::now() + secs(1) * u32::try_from(seconds).unwrap();
+            while tokio::time::Instant::now() < end {
+                sink.invalidate(named(&["flag"]));
+                tokio::time::sleep(every).await;
+            }
+            relay.configuration_requests().len() - before
+        };
+        let fetches = announce_for(SECONDS).await;
+        // The gaps are 100, 200, 400 and 800 ms, then a second; and "not modified" is doubted in
+        // series of three fetches.
+        assert!(fetches <= SECONDS + 12, "{fetches} each {every:?}");
+        assert!(fetches >= SECONDS / 2, "{fetches} each {every:?}");
+        update(&relay, 2);
+        sink.invalidate(named(&["flag"]));
+        tokio::time::sleep(millis(1_040)).await;
+        assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
+
+        relay.set_configuration_failure(Some(unavailable()));
+        let fetches = announce_for(SECONDS).await;
+        // The pauses after failures double from 100 ms, and are random up to that.
+        assert!(fetches <= 25, "{fetches} failing each {every:?}");
+    }
+}
+
 /// The event comes with the change, not with the announcement.
 #[tokio::test(start_paused = true)]
 async fn announced_change_is_fetched_at_once() {
@@ -97,6 +131,8 @@ async fn announced_change_is_fetched_at_once() {
     let mut events = goff.subscribe();
     let sink = goff.invalidation_sink();
     for (value, announcement) in [(2, named(&["flag"])), (3, Invalidation::All)] {
+        // Changes that follow each other within a second wait longer.
+        tokio::time::sleep(secs(1)).await;
         update(&relay, value);
         let begun = tokio::time::Instant::now();
         sink.invalidate(announcement);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use goff_core::__internal::{BackgroundTask, StopSignal, Stopped};
 use goff_core::NoRuntimeError;
 use tokio::sync::{Notify, Semaphore};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use crate::in_process::last_known_good::LastKnownGood;
 use crate::in_process::snapshot::Snapshot;
@@ -143,6 +143,11 @@ async fn write_pending(shared: Arc<Shared>, mut stop: StopSignal) {
         if is_last {
             return;
         }
+        // Of the configurations that arrive during the pause only the newest is written.
+        tokio::select! {
+            () = stop.stopped() => {}
+            () = sleep(PAUSE) => {}
+        }
     }
 }
 
@@ -169,6 +174,9 @@ impl Shared {
 
 /// The longest that a start waits for the disk.
 const RESTORE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between two writes: each one waits for the disk.
+const PAUSE: Duration = Duration::from_secs(3);
 
 /// Renewals of the date within the age limit.
 const RENEWALS: u32 = 8;

@@ -126,9 +126,9 @@ impl Poll {
                 report.send_replace(Some(first));
             }
             let pause = Instant::now() + backoff.pause(random_u64());
+            // An announced change does not shorten the pause.
             tokio::select! {
                 () = sleep_until(pause) => {}
-                () = self.changes.wait() => {}
                 () = self.compilation.ended() => {}
             }
         }
@@ -141,11 +141,18 @@ impl Poll {
         loop {
             tokio::select! {
                 () = schedule.wait() => {}
-                () = self.changes.wait() => {}
+                () = self.changes.wait() => {
+                    schedule.announced(random_u64());
+                    continue;
+                }
                 () = self.compilation.ended() => {}
             }
             let announced = self.changes.take();
-            match self.refresh().await {
+            let refreshed = self.refresh().await;
+            if announced.any {
+                schedule.announcements.fetched();
+            }
+            match refreshed {
                 Ok(is_loaded) => {
                     failures = 0;
                     schedule.succeeded(is_loaded, announced.names_fetched);
@@ -241,7 +248,7 @@ impl Poll {
     }
 }
 
-/// The times of the next fetches, announced changes aside.
+/// The times of the next fetches.
 #[derive(Debug)]
 struct Schedule {
     interval: Duration,
@@ -249,6 +256,11 @@ struct Schedule {
     /// The next repetition after a lagging instance answered, and its number.
     lagging: Option<(Instant, usize)>,
     retry: Option<Instant>,
+    /// The fetch of the announced changes.
+    announced: Option<Instant>,
+    announcements: Announcements,
+    /// No announcement causes a fetch before this time, after a failure.
+    held_until: Option<Instant>,
     /// An announced change is not fetched yet.
     owes_fetch: bool,
     backoff: Backoff,
@@ -261,6 +273,9 @@ impl Schedule {
             poll: Instant::now() + jittered(interval, random_u64()),
             lagging: None,
             retry: None,
+            announced: None,
+            announcements: Announcements::default(),
+            held_until: None,
             owes_fetch: false,
             backoff: Backoff::new(interval.min(LONGEST_PAUSE)),
         }
@@ -269,7 +284,7 @@ impl Schedule {
     /// Waits for the next fetch and takes it off the schedule.
     async fn wait(&mut self) {
         let lagging = self.lagging.map(|(at, _)| at);
-        let Some(next) = [Some(self.poll), lagging, self.retry]
+        let Some(next) = [Some(self.poll), lagging, self.retry, self.announced]
             .into_iter()
             .flatten()
             .min()
@@ -285,6 +300,8 @@ impl Schedule {
         if self.retry.is_some_and(|at| at <= now) {
             self.retry = None;
         }
+        // Whatever causes the fetch, it finds the announced changes.
+        self.announced = None;
         if let Some((at, round)) = self.lagging
             && at <= now
         {
@@ -294,8 +311,17 @@ impl Schedule {
         }
     }
 
+    /// A change was announced.
+    fn announced(&mut self, random: u64) {
+        if self.announced.is_none() {
+            let at = self.announcements.next_fetch(random);
+            self.announced = Some(self.held_until.map_or(at, |held| at.max(held)));
+        }
+    }
+
     fn succeeded(&mut self, is_loaded: bool, names_fetched: bool) {
         self.retry = None;
+        self.held_until = None;
         self.owes_fetch = false;
         self.backoff = Backoff::new(self.interval.min(LONGEST_PAUSE));
         if is_loaded {
@@ -308,9 +334,50 @@ impl Schedule {
 
     fn failed(&mut self, was_announced: bool) {
         self.owes_fetch |= was_announced;
+        let held = Instant::now() + self.backoff.pause(random_u64());
+        self.held_until = Some(held);
         if self.owes_fetch {
-            self.retry = Some(Instant::now() + self.backoff.pause(random_u64()));
+            self.retry = Some(held);
         }
+    }
+}
+
+/// The pace of announced fetches: a server may announce changes at any rate, and announces each to
+/// all clients at the same time.
+#[derive(Debug)]
+struct Announcements {
+    /// When the last announced fetch ended.
+    last: Option<Instant>,
+    /// The time until the next one, if there is one within [`LONGEST_GAP`].
+    gap: Duration,
+}
+
+impl Default for Announcements {
+    fn default() -> Self {
+        Self {
+            last: None,
+            gap: SHORTEST_GAP,
+        }
+    }
+}
+
+impl Announcements {
+    /// When to fetch a change that is announced now.
+    fn next_fetch(&mut self, random: u64) -> Instant {
+        let now = Instant::now();
+        let drawn = (LONGEST_JITTER.as_nanos() * u128::from(random)) >> u64::BITS;
+        let jittered = now + Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX));
+        let Some(last) = self.last.filter(|last| now - *last < LONGEST_GAP) else {
+            self.gap = SHORTEST_GAP;
+            return jittered;
+        };
+        let at = jittered.max(last + self.gap);
+        self.gap = (self.gap * 2).min(LONGEST_GAP);
+        at
+    }
+
+    fn fetched(&mut self) {
+        self.last = Some(Instant::now());
     }
 }
 
@@ -322,6 +389,9 @@ fn jittered(interval: Duration, random: u64) -> Duration {
     Duration::from_nanos(u64::try_from(nanos - spread / 2 + drawn).unwrap_or(u64::MAX)).min(A_YEAR)
 }
 
+const LONGEST_JITTER: Duration = Duration::from_millis(30);
+const SHORTEST_GAP: Duration = Duration::from_millis(100);
+const LONGEST_GAP: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const FAILURES_UNTIL_STALE: u32 = 3;
@@ -446,5 +516,24 @@ mod tests {
         let longest = jittered(interval, u64::MAX);
         assert!(longest <= Duration::from_secs(132) && longest > Duration::from_secs(131));
         assert!(jittered(Duration::MAX, u64::MAX) <= A_YEAR);
+    }
+
+    /// 100 ms after the first fetch, then twice as long each time, up to a second; after a quiet
+    /// second at once.
+    #[tokio::test(start_paused = true)]
+    async fn gap_grows_under_announcements_and_is_gone_after_a_quiet_second() {
+        let mut announcements = Announcements::default();
+        for _ in 0..2 {
+            for gap in [0, 100, 200, 400, 800, 1_000, 1_000] {
+                let at = announcements.next_fetch(0);
+                assert_eq!((at - Instant::now()).as_millis(), gap);
+                sleep_until(at).await;
+                announcements.fetched();
+            }
+            tokio::time::sleep(LONGEST_GAP).await;
+        }
+        let at = announcements.next_fetch(u64::MAX);
+        let jitter = at - Instant::now();
+        assert!(jitter <= LONGEST_JITTER && jitter > LONGEST_JITTER / 2);
     }
 }

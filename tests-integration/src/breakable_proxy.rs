@@ -1,7 +1,9 @@
-//! A loopback TCP proxy in front of a relay proxy. A test can make it refuse connections.
+//! A loopback TCP proxy in front of a relay proxy. A test can make it refuse connections, or cut them at a regular
+//! age.
 
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -15,6 +17,7 @@ use crate::{Address, RelayProxy};
 pub struct BreakableProxy {
     address: SocketAddr,
     relay: SocketAddr,
+    longest: Duration,
     accepting: Option<JoinHandle<()>>,
 }
 
@@ -25,6 +28,15 @@ impl BreakableProxy {
     ///
     /// No port can be bound, or the relay proxy listens on a Unix socket.
     pub async fn start(relay: &RelayProxy) -> io::Result<Self> {
+        Self::cutting(relay, UNCUT).await
+    }
+
+    /// Starts on a free port. As some load balancers do, it cuts each connection at the age `longest`.
+    ///
+    /// # Errors
+    ///
+    /// As [`start`](Self::start).
+    pub async fn cutting(relay: &RelayProxy, longest: Duration) -> io::Result<Self> {
         let Address::Tcp(relay) = *relay.address() else {
             return Err(io::Error::other("the relay proxy has no port"));
         };
@@ -32,7 +44,8 @@ impl BreakableProxy {
         Ok(Self {
             address: listener.local_addr()?,
             relay,
-            accepting: Some(tokio::spawn(accept(listener, relay))),
+            longest,
+            accepting: Some(tokio::spawn(accept(listener, relay, longest))),
         })
     }
 
@@ -58,7 +71,7 @@ impl BreakableProxy {
     pub async fn repair(&mut self) -> io::Result<()> {
         self.break_off().await;
         let listener = TcpListener::bind(self.address).await?;
-        self.accepting = Some(tokio::spawn(accept(listener, self.relay)));
+        self.accepting = Some(tokio::spawn(accept(listener, self.relay, self.longest)));
         Ok(())
     }
 }
@@ -71,7 +84,7 @@ impl Drop for BreakableProxy {
     }
 }
 
-async fn accept(listener: TcpListener, relay: SocketAddr) {
+async fn accept(listener: TcpListener, relay: SocketAddr, longest: Duration) {
     // Dropping it with this function aborts its tasks.
     let mut connections = JoinSet::new();
     // Ends at the first failure to accept; the test then sees its requests refused.
@@ -79,8 +92,11 @@ async fn accept(listener: TcpListener, relay: SocketAddr) {
         connections.spawn(async move {
             if let Ok(mut relay) = TcpStream::connect(relay).await {
                 // Either side may end it.
-                let _ = copy_bidirectional(&mut stream, &mut relay).await;
+                let copying = copy_bidirectional(&mut stream, &mut relay);
+                let _ = tokio::time::timeout(longest, copying).await;
             }
         });
     }
 }
+
+const UNCUT: Duration = Duration::from_secs(60 * 60 * 24);

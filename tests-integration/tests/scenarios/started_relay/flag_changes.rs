@@ -1,6 +1,11 @@
 //! Scenario 10: a changed flag file is announced, and the changed flags leave the cache.
 
-use goff_tests_integration::{Instance, own_relay};
+use std::time::Duration;
+
+use goff_provider::native::EvaluationContext;
+use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions};
+use goff_tests_integration::{BreakableProxy, Instance, own_relay};
+use tokio::time::Instant;
 
 use crate::following::{STATIC_KEY, change_of, static_key_with_b, stream_opens};
 use crate::surfaces::{User, plain, remote_surfaces};
@@ -72,4 +77,44 @@ async fn a_flag_is_disabled_and_restored() {
         let seen = surface.expect(BOOL_KEY, false, &john, true).await;
         assert_eq!(seen.reason, "CACHED", "{surface}");
     }
+}
+
+/// A load balancer cuts every connection at the same age: after two gaps the stream is handed over before that. Each
+/// change arrives, and answers of other flags stay cached.
+#[tokio::test]
+#[ignore = "needs a relay proxy: cargo xtask integration"]
+async fn stream_behind_a_cutting_gateway_keeps_the_cache_and_every_change() {
+    let age = Duration::from_secs(7);
+    let relay = own_relay(Instance::Open);
+    let gateway = BreakableProxy::cutting(&relay, age).await.unwrap();
+    let goff = GoFeatureFlag::connect(GoFeatureFlagOptions::new(gateway.endpoint()))
+        .await
+        .unwrap();
+    let john = EvaluationContext::builder().targeting_key("john").build();
+    stream_opens(&goff, 2).await;
+    goff.evaluate("default_key", &john, String::new()).await;
+    let mut subscription = goff.subscribe();
+    let (start, first) = (Instant::now(), goff.stats());
+    let (mut changes, mut current) = (0, STATIC_KEY.to_owned());
+    while start.elapsed() < age * 3 {
+        let (next, value) = match changes % 2 {
+            0 => (static_key_with_b(), "b"),
+            _ => (STATIC_KEY.to_owned(), "a"),
+        };
+        relay.edit_flags(&current, &next).unwrap();
+        current = next;
+        // During a hand-over the change before may be announced a second time.
+        loop {
+            change_of("static_key", &mut subscription).await;
+            let seen = goff.evaluate("static_key", &john, String::new()).await;
+            if seen.value == value {
+                break;
+            }
+        }
+        let other = goff.evaluate("default_key", &john, String::new()).await;
+        assert_eq!(other.reason().as_str(), "CACHED", "{:?}", goff.stats());
+        changes += 1;
+    }
+    assert_eq!(goff.stats().reconnects, first.reconnects, "a gap");
+    assert!(changes >= 3, "{changes} changes");
 }

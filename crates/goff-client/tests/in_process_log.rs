@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_client::{
-    ErrorCode, EvaluationContext, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, RelayError,
+    ErrorCode, EvaluationContext, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions,
+    Invalidation, RelayError,
 };
 use goff_testkit::{RecordingLog, ScriptedRelay};
 use serde_json::json;
@@ -37,8 +38,8 @@ fn lines(log: &RecordingLog, level: Level, text: &str) -> usize {
 }
 
 /// GOFF-ERR-005: the first failed refresh of an outage is a warning, the others are debug lines.
-/// GOFF-FALLBACK-005, GOFF-FALLBACK-008: each fallback is a warning, and so is its failure. The
-/// application sees only the results of its evaluations.
+/// GOFF-FALLBACK-005, GOFF-FALLBACK-008: the first fallback of a flag and configuration is a
+/// warning, the others are debug lines. The application sees only the results of its evaluations.
 #[tokio::test(start_paused = true)]
 async fn background_failures_are_logged() {
     let log = RecordingLog::of("goff");
@@ -57,19 +58,26 @@ async fn background_failures_are_logged() {
     assert!(lines(&log, Level::DEBUG, "refresh still failing") >= 10);
 
     let context = EvaluationContext::default();
-    for round in 1..=3 {
+    for round in 1..=3_u64 {
         // The relay proxy does not know the flag.
         let details = goff.evaluate("broken", &context, 1_i64).await;
         assert_eq!(details.error().unwrap().code(), ErrorCode::ParseError);
-        assert_eq!(
-            lines(&log, Level::WARN, "falling back to the relay proxy"),
-            round
-        );
-        assert_eq!(
-            lines(&log, Level::WARN, "fallback to the relay proxy failed"),
-            round
-        );
+        let text = "falling back to the relay proxy";
+        assert_eq!(lines(&log, Level::WARN, text), 1);
+        assert_eq!(lines(&log, Level::WARN, "fallback_error"), 1);
+        assert_eq!(lines(&log, Level::DEBUG, text) as u64, round - 1);
+        let stats = goff.stats();
+        assert_eq!((stats.fallbacks, stats.failed_fallbacks), (round, round));
     }
+    // Another flag, and the same one in another configuration.
+    let broken = json!({"disable": "yes"});
+    relay.set_flags(&json!({"broken": broken, "other": broken}), Some("\"2\""));
+    goff.invalidation_sink().invalidate(Invalidation::All);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    for flag in ["broken", "other", "broken", "other"] {
+        goff.evaluate(flag, &context, 1_i64).await;
+    }
+    assert_eq!(lines(&log, Level::WARN, "falling back"), 3);
 }
 
 /// GOFF-IP-017.

@@ -9,6 +9,8 @@ use goff_core::{Invalidation, InvalidationSink, NoRuntimeError, StreamState};
 use tokio::sync::watch;
 
 #[cfg(feature = "in-process")]
+use crate::in_process::InProcessEvaluator;
+#[cfg(feature = "in-process")]
 use crate::in_process::source::pending_changes::PendingChanges;
 use crate::remote::RemoteEvaluator;
 use crate::status::SessionStatus;
@@ -32,7 +34,7 @@ pub(crate) enum ChangeTarget {
     Cache(Arc<RemoteEvaluator>),
     /// The poller of the flag configuration reports what changed once it has fetched it.
     #[cfg(feature = "in-process")]
-    Configuration(Arc<PendingChanges>),
+    Configuration(Arc<PendingChanges>, Arc<InProcessEvaluator>),
 }
 
 impl ChangeSink {
@@ -90,7 +92,8 @@ impl InvalidationSink for ChangeSink {
         match &self.target {
             ChangeTarget::Cache(evaluator) => evaluator.invalidate(&invalidation),
             #[cfg(feature = "in-process")]
-            ChangeTarget::Configuration(changes) => {
+            ChangeTarget::Configuration(changes, evaluator) => {
+                evaluator.change_announced(&invalidation);
                 changes.announce(&invalidation);
                 return;
             }

@@ -15,7 +15,7 @@ use crate::details::EvaluationDetails;
 use crate::in_process::{
     InProcessEvaluator,
     current_configuration::{CurrentConfiguration, FirstAttempt},
-    fallback_failed,
+    fallback,
     mode::InProcessMode,
     snapshot::LocalEvaluation,
     source::{ConfigurationSource, pending_changes::PendingChanges},
@@ -87,7 +87,9 @@ impl Evaluator {
         match self {
             Self::Remote(remote) => ChangeTarget::Cache(Arc::clone(remote)),
             #[cfg(feature = "in-process")]
-            Self::InProcess { changes, .. } => ChangeTarget::Configuration(Arc::clone(changes)),
+            Self::InProcess {
+                changes, evaluator, ..
+            } => ChangeTarget::Configuration(Arc::clone(changes), Arc::clone(evaluator)),
         }
     }
 
@@ -290,7 +292,7 @@ impl RelayCall {
                 Outcome::new(flag_key, Err(Box::new(error.into())), origin)
             }
             #[cfg(feature = "in-process")]
-            Self::FallBack(_, local) => fallback_failed(local, &error),
+            Self::FallBack(_, local) => fallback::failed(local, &error.into()),
         }
     }
 }
@@ -309,7 +311,7 @@ impl Drop for Evaluator {
         match self {
             Self::Remote(remote) => remote.cancel_requests(),
             #[cfg(feature = "in-process")]
-            Self::InProcess { .. } => {}
+            Self::InProcess { evaluator, .. } => evaluator.cancel_requests(),
         }
     }
 }

@@ -183,6 +183,7 @@ impl Lifecycle {
             refreshes: count(&self.counters.refreshes),
             failed_refreshes: count(&self.counters.failed_refreshes),
             fallbacks: count(&self.counters.fallbacks),
+            failed_fallbacks: count(&self.counters.failed_fallbacks),
             not_collected: count(&self.counters.not_collected),
             reconnects: count(&self.counters.reconnects),
             open_connections: self.settings.connections.open(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod current_configuration;
 pub(crate) mod engine_context;
+pub(crate) mod fallback;
 #[cfg(feature = "file")]
 pub(crate) mod file;
 pub(crate) mod last_known_good;
@@ -12,13 +13,12 @@ pub(crate) mod snapshot;
 pub(crate) mod source;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use goff_core::{ContextView, FallbackOrigin, Origin, Outcome, RelayError};
-use serde_json::Value;
+use goff_core::{ContextView, Invalidation, Outcome};
 
+use crate::in_process::fallback::Fallback;
 use crate::in_process::snapshot::{LocalEvaluation, Snapshot};
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::status::counters::Counters;
@@ -28,8 +28,8 @@ use crate::status::counters::Counters;
 #[derive(Debug)]
 pub(crate) struct InProcessEvaluator {
     current: ArcSwapOption<Snapshot>,
-    /// The relay proxy that evaluates over OFREP where the engine fails (GOFF-FALLBACK-001).
-    fallback: Option<BoundedRelay>,
+    /// Evaluates where the engine fails (GOFF-FALLBACK-001).
+    fallback: Option<Fallback>,
     pub(crate) counters: Arc<Counters>,
 }
 
@@ -37,7 +37,7 @@ impl InProcessEvaluator {
     pub(crate) fn new(fallback: Option<BoundedRelay>, counters: Arc<Counters>) -> Self {
         Self {
             current: ArcSwapOption::empty(),
-            fallback,
+            fallback: fallback.map(|relay| Fallback::new(relay, Arc::clone(&counters))),
             counters,
         }
     }
@@ -48,7 +48,11 @@ impl InProcessEvaluator {
 
     /// Replaces the current configuration, and returns it.
     pub(crate) fn replace(&self, next: Option<Arc<Snapshot>>) -> Option<Arc<Snapshot>> {
-        self.current.swap(next)
+        let replaced = self.current.swap(next);
+        if let Some(fallback) = &self.fallback {
+            fallback.configuration_replaced();
+        }
+        replaced
     }
 
     /// Evaluates with the current configuration; `None` without one (GOFF-LIFE-006). Never waits.
@@ -74,57 +78,33 @@ impl InProcessEvaluator {
     /// The longest that a fallback takes.
     pub(crate) fn limit(&self) -> Duration {
         let fallback = self.fallback.as_ref();
-        fallback.map_or(Duration::ZERO, BoundedRelay::limit)
+        fallback.map_or(Duration::ZERO, Fallback::limit)
     }
 
-    /// Evaluates on the relay proxy what failed here with `local` (GOFF-FALLBACK-001 to -009).
+    /// Evaluates on the relay proxy what failed here with `local`.
     pub(crate) async fn fall_back(
         &self,
         flag_key: &str,
         context: &dyn ContextView,
         local: Outcome,
     ) -> Outcome {
-        let (Some(relay), Err(error)) = (&self.fallback, &local.result) else {
-            return local;
-        };
-        self.counters.fallbacks.fetch_add(1, Ordering::Relaxed);
-        tracing::warn!(
-            flag_key,
-            code = %error.code(),
-            %error,
-            "in-process evaluation failed, falling back to the relay proxy"
-        );
-        match relay
-            .bounded(relay.client.evaluate(flag_key, context))
-            .await
-        {
-            Ok(mut resolution) => {
-                resolution
-                    .metadata
-                    .insert(EVALUATED_REMOTELY.to_owned(), Value::Bool(true));
-                Outcome::new(
-                    local.flag_key,
-                    Ok(Arc::new(resolution)),
-                    Origin::Fallback(FallbackOrigin::Answered),
-                )
-            }
-            Err(error) => {
-                tracing::warn!(flag_key, %error, "fallback to the relay proxy failed");
-                fallback_failed(local, &error)
-            }
+        match &self.fallback {
+            Some(fallback) => fallback.evaluate(flag_key, context, local).await,
+            None => local,
+        }
+    }
+
+    /// A change of flags was announced, and is not loaded yet.
+    pub(crate) fn change_announced(&self, change: &Invalidation) {
+        if let Some(fallback) = &self.fallback {
+            fallback.invalidate(change);
+        }
+    }
+
+    /// Ends the fallbacks in flight.
+    pub(crate) fn cancel_requests(&self) {
+        if let Some(fallback) = &self.fallback {
+            fallback.cancel_requests();
         }
     }
 }
-
-/// The outcome after a fallback that failed: the engine's, with what the relay proxy did.
-pub(crate) fn fallback_failed(mut local: Outcome, error: &RelayError) -> Outcome {
-    local.origin = Origin::Fallback(match error.origin() {
-        Origin::Relay => FallbackOrigin::Answered,
-        Origin::NotEvaluated => FallbackOrigin::NotEvaluated,
-        _ => FallbackOrigin::Unknown,
-    });
-    local
-}
-
-/// The metadata entry of a resolution that came from the fallback (GOFF-FALLBACK-007).
-const EVALUATED_REMOTELY: &str = "gofeatureflag_evaluated_remotely";

@@ -94,6 +94,11 @@ impl SingleFlight {
         Self::with_grace(GRACE)
     }
 
+    #[cfg(feature = "in-process")]
+    pub(crate) fn for_uncached_answers() -> Arc<Self> {
+        Self::with_grace(Duration::ZERO)
+    }
+
     fn with_grace(grace: Duration) -> Arc<Self> {
         Arc::new(Self {
             requests: Mutex::default(),

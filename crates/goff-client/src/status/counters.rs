@@ -13,6 +13,7 @@ pub(crate) struct Counters {
     pub(crate) refreshes: AtomicU64,
     pub(crate) failed_refreshes: AtomicU64,
     pub(crate) fallbacks: AtomicU64,
+    pub(crate) failed_fallbacks: AtomicU64,
     pub(crate) not_collected: AtomicU64,
     pub(crate) reconnects: AtomicU64,
 }

@@ -28,6 +28,8 @@ pub struct Stats {
     pub failed_refreshes: u64,
     /// Evaluations that fell back to the relay proxy (in-process evaluation).
     pub fallbacks: u64,
+    /// Such evaluations that the relay proxy did not answer with a value.
+    pub failed_fallbacks: u64,
     /// Tracking events that were not recorded because no relay proxy is configured.
     pub not_collected: u64,
     /// How often the change stream was opened again.

@@ -2,6 +2,7 @@
 
 use goff_client::{LocalFlags, Resolution};
 use goff_core::{EvaluationFailure, Origin};
+use tokio::task::JoinHandle;
 
 use crate::*;
 
@@ -188,5 +189,95 @@ async fn flag_that_needs_others_is_evaluated_by_the_relay_proxy() {
         // An empty list, and members that nothing announces.
         assert_eq!(goff.evaluate("other", &context(), 0_i64).await.value, 2);
         assert_eq!(relay.request_count(), 1);
+    }
+}
+
+fn calls(goff: &GoFeatureFlag, users: impl Iterator<Item = usize>) -> Vec<JoinHandle<i64>> {
+    users
+        .map(|user| {
+            let goff = goff.clone();
+            tokio::spawn(async move {
+                let user = EvaluationContext::builder().targeting_key(user.to_string());
+                goff.evaluate("broken", &user.build(), 0_i64).await.value
+            })
+        })
+        .collect()
+}
+
+/// Identical fallbacks at the same time share one request, which the relay proxy records once: the
+/// others are recorded here. The next one is a new request.
+#[tokio::test(start_paused = true)]
+async fn identical_fallbacks_share_a_request() {
+    let relay = with_broken(Ok(answer())).manual();
+    let goff = goff(&relay).await;
+    let callers = calls(&goff, (0..300).map(|n| n % 3));
+    relay.wait_for_requests(3).await;
+    tokio::time::sleep(secs(1)).await;
+    for request in 0..3 {
+        assert!(relay.complete(request));
+    }
+    for caller in callers {
+        assert_eq!(caller.await.unwrap(), 7);
+    }
+    let stats = goff.stats();
+    assert_eq!((relay.request_count(), stats.fallbacks), (3, 300));
+    assert_eq!((stats.usage.recorded, stats.failed_fallbacks), (297, 0));
+    goff.flush(TIMEOUT).await;
+    let batch = serde_json::to_value(&relay.batches()[0]).unwrap();
+    assert_eq!(batch["events"][0]["default"], false);
+    assert_eq!(batch["events"][0]["value"], 7);
+
+    let again = calls(&goff, 0..1);
+    relay.wait_for_requests(4).await;
+    assert!(relay.complete(3));
+    for caller in again {
+        assert_eq!(caller.await.unwrap(), 7);
+    }
+    assert_eq!(goff.stats().usage.recorded, 297);
+}
+
+/// A request from before a change is not shared with evaluations after it, and a request without a
+/// caller ends at once, since its answer is of no use.
+#[tokio::test(start_paused = true)]
+async fn fallback_from_before_a_change_is_not_shared() {
+    let relay = with_broken(Ok(answer())).manual();
+    let goff = goff(&relay).await;
+    let early = calls(&goff, 0..1);
+    relay.wait_for_requests(1).await;
+    let named = Invalidation::Flags(["broken".to_owned()].into());
+    goff.invalidation_sink().invalidate(named);
+    let late = calls(&goff, 0..1);
+    relay.wait_for_requests(2).await;
+    for caller in early.into_iter().chain(late) {
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+    }
+    tokio::time::sleep(millis(1)).await;
+    assert_eq!(relay.waiting(), 0);
+}
+
+/// What failed for all is recorded as often as it was evaluated.
+#[tokio::test(start_paused = true)]
+async fn failure_of_a_shared_fallback_is_recorded_for_each_caller() {
+    for (remote, recorded, unknown) in [
+        (failure("FLAG_NOT_FOUND"), 4, 0),
+        (status(503), 4, 1),
+        (status(404), 5, 0),
+    ] {
+        let relay = with_broken(Err(remote)).manual();
+        let goff = goff(&relay).await;
+        let callers = calls(&goff, std::iter::repeat_n(0, 5));
+        relay.wait_for_requests(1).await;
+        tokio::time::sleep(millis(1)).await;
+        assert!(relay.complete(0));
+        for caller in callers {
+            assert_eq!(caller.await.unwrap(), 0);
+        }
+        let stats = goff.stats();
+        assert_eq!((relay.request_count(), stats.failed_fallbacks), (1, 5));
+        assert_eq!(
+            (stats.usage.recorded, stats.usage.unknown),
+            (recorded, unknown)
+        );
     }
 }

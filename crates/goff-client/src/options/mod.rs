@@ -117,8 +117,8 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// How long the cache may serve an answer; `None` means until a change of its flag is announced
-    /// (GOFF-CACHE-002). With several relay proxies behind a load balancer only this limit bounds
+    /// How long the cache may serve an answer; `None`, or more than a year, means until a change of
+    /// its flag is announced (GOFF-CACHE-002). With several relay proxies behind a load balancer only this limit bounds
     /// staleness, because an evaluation may reach an instance that lags behind the announcement.
     /// Remote evaluation. Default: 60 s.
     pub fn cache_ttl(mut self, ttl: impl Into<Option<Duration>>) -> Self {
@@ -173,7 +173,8 @@ impl GoFeatureFlagOptions {
         OptionsError::refuse_zero("cache_ttl", self.cache_ttl, reason)?;
         let cache = (!self.disable_cache).then_some(CacheLimits {
             size: self.cache_size,
-            ttl: self.cache_ttl,
+            // The cache cannot count as far as a `Duration` can.
+            ttl: self.cache_ttl.filter(|ttl| *ttl <= A_YEAR),
         });
         let flush_interval = self.flush_interval_or_default();
         let reason = "must be longer than zero; to collect nothing set `disable_data_collection`";
@@ -307,5 +308,6 @@ impl fmt::Debug for GoFeatureFlagOptions {
 
 const DEFAULT_CACHE_SIZE: u64 = 10_000;
 const DEFAULT_CACHE_TTL: Duration = Duration::from_secs(60);
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 const DEFAULT_MAX_PENDING_EVENTS: usize = 10_000;

@@ -2,7 +2,6 @@
 //!
 //! A separate test binary: it counts the panics of the whole process.
 #![cfg(all(feature = "ws", feature = "in-process"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -12,6 +12,7 @@ pub(crate) mod session_runtime;
 pub(crate) mod stream;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,9 +64,21 @@ use crate::status::stats::Stats;
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Debug, Clone)]
+///
+/// `Debug` shows its status and counters, and no user.
+#[derive(Clone)]
 pub struct GoFeatureFlag {
     lifecycle: Arc<Lifecycle>,
+}
+
+impl fmt::Debug for GoFeatureFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GoFeatureFlag")
+            .field("evaluation_type", &self.evaluation_type())
+            .field("status", &self.status())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
 }
 
 impl GoFeatureFlag {

@@ -1,5 +1,6 @@
 //! Answers of the relay proxy, cached for equal evaluations until they expire or their flag changes.
 
+use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +16,6 @@ use crate::remote::invalidation_log::{Epoch, InvalidationLog};
 
 /// A least-recently-used cache with a time limit (GOFF-CACHE-001). Epochs keep an answer from
 /// surviving a change of its flag.
-#[derive(Debug)]
 pub(crate) struct ResolutionCache {
     store: Cache<CacheKey, CachedResolution, BuildHasherDefault<AlreadyHashed>>,
     invalidations: InvalidationLog,
@@ -108,6 +108,15 @@ impl ResolutionCache {
         if !matches!(invalidation, Invalidation::Flags(_)) {
             self.store.invalidate_all();
         }
+    }
+}
+
+/// The contexts of users are in the keys.
+impl fmt::Debug for ResolutionCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResolutionCache")
+            .field("entries", &self.store.entry_count())
+            .finish_non_exhaustive()
     }
 }
 

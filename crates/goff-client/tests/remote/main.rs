@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cache;
+mod debug;
 mod evaluation;
 #[cfg(feature = "ws")]
 mod executors;

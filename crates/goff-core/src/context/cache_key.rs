@@ -14,7 +14,7 @@ use crate::context::{ContextError, ContextView, EvaluationContext};
 ///
 /// Equal contexts make equal keys, whatever the order of their attributes. The hash finds a key,
 /// full and typed equality decides.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct CacheKey {
     flag_key: Box<str>,
     context: Arc<EvaluationContext>,
@@ -107,6 +107,14 @@ impl<'a> CacheKeyRef<'a> {
 impl Hash for CacheKeyRef<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         state.write_u64(self.hash);
+    }
+}
+
+impl fmt::Debug for CacheKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheKey")
+            .field("flag_key", &self.flag_key)
+            .finish_non_exhaustive()
     }
 }
 

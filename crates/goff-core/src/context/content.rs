@@ -1,10 +1,11 @@
 //! The content of a native evaluation context.
 
+use std::fmt;
+
 use crate::context::Attribute;
 
 /// What a native context holds; its clones share it. It never changes, so two contexts with one
 /// content are equal without being compared.
-#[derive(Debug)]
 pub struct Content {
     pub(super) targeting_key: Option<Box<str>>,
     /// Sorted by name; names are unique.
@@ -13,6 +14,12 @@ pub struct Content {
     pub(super) counted: usize,
     /// `None` where an attribute is unreadable.
     pub(super) hash: Option<u64>,
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Content").finish_non_exhaustive()
+    }
 }
 
 /// The argument of a method that no crate but this one can name, and so can neither call nor

@@ -1,6 +1,7 @@
 //! The native evaluation context: immutable, with its hash.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -15,6 +16,10 @@ use crate::context::{Attribute, AttributeRef, ContextView};
 /// `INVALID_CONTEXT`, naming the attribute: every remote one, because the whole context is sent,
 /// and in process those that read the attribute.
 ///
+/// `Debug` shows the names of the attributes, and neither their values nor the targeting key:
+/// contexts describe people, and `Debug` texts end in logs. [`visit`](ContextView::visit) reads the
+/// values.
+///
 /// ```
 /// # use goff_core::EvaluationContext;
 /// let context = EvaluationContext::builder()
@@ -24,7 +29,7 @@ use crate::context::{Attribute, AttributeRef, ContextView};
 ///     .attribute("labels", vec!["pro", "beta"])
 ///     .build();
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct EvaluationContext {
     content: Arc<Content>,
 }
@@ -141,6 +146,37 @@ impl ContextView for EvaluationContext {
     }
 }
 
+impl fmt::Debug for EvaluationContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Content {
+            targeting_key,
+            attributes,
+            ..
+        } = &*self.content;
+        write_names(f, "EvaluationContext", targeting_key.is_some(), attributes)
+    }
+}
+
+impl fmt::Debug for EvaluationContextBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let has_key = self.targeting_key.is_some();
+        write_names(f, "EvaluationContextBuilder", has_key, &self.attributes)
+    }
+}
+
+fn write_names(
+    f: &mut fmt::Formatter<'_>,
+    type_name: &str,
+    has_targeting_key: bool,
+    attributes: &[(Box<str>, Attribute)],
+) -> fmt::Result {
+    let names: Vec<_> = attributes.iter().map(|(name, _)| name).collect();
+    f.debug_struct(type_name)
+        .field("has_targeting_key", &has_targeting_key)
+        .field("attributes", &names)
+        .finish_non_exhaustive()
+}
+
 impl Default for EvaluationContext {
     /// No targeting key, no attributes.
     fn default() -> Self {
@@ -156,7 +192,8 @@ impl PartialEq for EvaluationContext {
 }
 
 /// Collects the content of an [`EvaluationContext`]. Setters never fail.
-#[derive(Debug, Clone, Default)]
+/// `Debug` shows what that of the context does.
+#[derive(Clone, Default)]
 #[must_use]
 pub struct EvaluationContextBuilder {
     targeting_key: Option<Box<str>>,

@@ -39,7 +39,9 @@ impl From<TrackingEvent> for Event {
 ///
 /// The collector does not coerce and silently drops an event with a member of the wrong type, so
 /// the types here are those of the wire (GOFF-COLL-003 to -010).
-#[derive(Debug, Clone, PartialEq)]
+///
+/// `Debug` hides the user's key.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct FeatureEvent {
     /// Whether the user is known or anonymous.
@@ -173,7 +175,9 @@ struct FeatureEventWire<'a> {
 }
 
 /// An action of a user, for experiments (GOFF-TRACK-004, GOFF-TRACK-005).
-#[derive(Debug, Clone, PartialEq, Serialize)]
+///
+/// `Debug` hides the user's key, the context, and the values of the details.
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename = "tracking", rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct TrackingEvent {
@@ -224,6 +228,32 @@ impl TrackingEvent {
     pub fn with_details(mut self, details: Map<String, Value>) -> Self {
         self.details = details;
         self
+    }
+}
+
+impl fmt::Debug for FeatureEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FeatureEvent")
+            .field("context_kind", &self.context_kind)
+            .field("creation_date_seconds", &self.creation_date_seconds)
+            .field("flag_key", &self.flag_key)
+            .field("resolution", &self.resolution)
+            .field("default_value", &self.default_value)
+            .field("is_default", &self.is_default)
+            .field("source", &self.source)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for TrackingEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let details: Vec<_> = self.details.keys().collect();
+        f.debug_struct("TrackingEvent")
+            .field("context_kind", &self.context_kind)
+            .field("creation_date_seconds", &self.creation_date_seconds)
+            .field("name", &self.name)
+            .field("details", &details)
+            .finish_non_exhaustive()
     }
 }
 

@@ -65,7 +65,7 @@ use crate::status::stats::Stats;
 /// # }
 /// ```
 ///
-/// `Debug` shows its status and counters, and no user.
+/// `Debug` shows its settings, status and counters, and no user.
 #[derive(Clone)]
 pub struct GoFeatureFlag {
     lifecycle: Arc<Lifecycle>,
@@ -74,7 +74,7 @@ pub struct GoFeatureFlag {
 impl fmt::Debug for GoFeatureFlag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GoFeatureFlag")
-            .field("evaluation_type", &self.evaluation_type())
+            .field("settings", self.lifecycle.settings())
             .field("status", &self.status())
             .field("stats", &self.stats())
             .finish_non_exhaustive()

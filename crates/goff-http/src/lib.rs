@@ -77,6 +77,7 @@ mod rate_limit;
 mod request;
 mod resolver;
 mod response;
+mod runtime_io;
 mod runtime_pools;
 mod secrets;
 mod tls;
@@ -92,3 +93,9 @@ pub use request::{
 };
 pub use tls::{TlsOptions, TlsRoots};
 pub use transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats};
+
+/// Not covered by semver: for the goff crates only.
+#[doc(hidden)]
+pub mod __internal {
+    pub use crate::runtime_io::check_io;
+}

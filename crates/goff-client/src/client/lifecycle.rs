@@ -93,6 +93,10 @@ impl Lifecycle {
         }
         // Without a usable runtime nothing changes.
         IoRuntime::current()?;
+        #[cfg(feature = "http")]
+        if self.settings.needs_io {
+            goff_http::__internal::check_io()?;
+        }
         let status = self.status.begin();
         if let Some(publisher) = &self.publisher {
             publisher.start()?;
@@ -193,6 +197,10 @@ impl Lifecycle {
 
     pub(crate) fn subscribe(&self) -> Subscription {
         self.status.subscribe()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     pub(crate) fn exporter_metadata(&self) -> &ExporterMetadata {

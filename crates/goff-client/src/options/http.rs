@@ -94,6 +94,7 @@ impl HttpOptions {
             identity: identity(&endpoint, api_key.as_ref()),
             collector,
             connections,
+            needs_io: self.transport.is_none() && self.connector.is_none(),
             stream: self.stream(endpoint, api_key, wire, evaluation_type, debug)?,
         })
     }

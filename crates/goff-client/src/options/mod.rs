@@ -232,6 +232,7 @@ impl GoFeatureFlagOptions {
             stream: clients.stream,
             connections: clients.connections,
             debug: self.debug,
+            needs_io: clients.needs_io,
         })
     }
 
@@ -273,6 +274,7 @@ impl GoFeatureFlagOptions {
             stream: None,
             connections: Connections::default(),
             debug: self.debug,
+            needs_io: false,
         })
     }
 }

@@ -24,6 +24,12 @@ pub(crate) struct Settings {
     pub(crate) stream: Option<StreamSource>,
     pub(crate) connections: Connections,
     pub(crate) debug: bool,
+    /// Whether goff-http opens connections, which needs a runtime with I/O.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "there is no goff-http")
+    )]
+    pub(crate) needs_io: bool,
 }
 
 /// Where flags are evaluated, and what that needs.
@@ -73,6 +79,7 @@ pub(crate) struct RelayClients {
     pub(crate) collector: Arc<dyn RelayClient>,
     pub(crate) connections: Connections,
     pub(crate) stream: Option<StreamSource>,
+    pub(crate) needs_io: bool,
 }
 
 impl Mode {
@@ -108,6 +115,7 @@ impl From<Arc<dyn RelayClient>> for RelayClients {
             collector: client,
             connections: Connections::default(),
             stream: None,
+            needs_io: false,
         }
     }
 }

@@ -167,6 +167,22 @@ fn runtime_without_timers_is_an_error_of_connect() {
     assert_eq!(bare.metrics().num_alive_tasks(), 0);
 }
 
+/// Nor without I/O, unless a relay client or transport of the application sends the requests.
+#[test]
+fn runtime_without_io_is_an_error_of_connect() {
+    let timers_only = Builder::new_current_thread().enable_time().build().unwrap();
+    let options = || GoFeatureFlagOptions::new("http://localhost");
+    let unix = GoFeatureFlagOptions::new("unix:///run/relay.sock");
+    for options in [options(), options().disable_cache_invalidation(true), unix] {
+        let error = timers_only.block_on(GoFeatureFlag::connect(options));
+        let error = error.unwrap_err();
+        let missing = NoRuntimeError::NoIo;
+        assert!(matches!(error, InitializeError::NoRuntime(error) if error == missing));
+    }
+    let scripted = super::options(&ScriptedRelay::new());
+    timers_only.block_on(connect(scripted));
+}
+
 /// A caller outside tokio that gives up leaves nothing.
 #[test]
 fn giving_up_outside_tokio_ends_the_request() {

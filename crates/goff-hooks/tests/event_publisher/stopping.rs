@@ -294,3 +294,36 @@ fn publisher_outlives_its_runtime() {
     let report = runtime().block_on(publisher.shutdown(SECOND));
     assert_eq!(counts(&report), (6, 6, 0, 0));
 }
+
+/// Another executor can wait for the publisher, whether its runtime is driven or not.
+#[test]
+fn flush_and_shutdown_work_outside_tokio() {
+    let driven = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_time()
+        .build()
+        .unwrap();
+    let idle = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    for (runtime, delivered) in [(driven, 3), (idle, 0)] {
+        let (_relay, publisher) = {
+            let _entered = runtime.enter();
+            running(options())
+        };
+        record(&publisher, 0..3);
+        let limit = Duration::from_millis(if delivered == 0 { 20 } else { 5_000 });
+        pollster::block_on(async {
+            let report = publisher.flush(limit).await;
+            assert_eq!(counts(&report), (3, delivered, 0, 3 - delivered));
+            for _ in 0..2 {
+                let report = publisher.shutdown(limit).await;
+                assert_eq!(counts(&report), (3, delivered, 0, 3 - delivered));
+            }
+        });
+    }
+    let never_started = EventPublisher::new(Arc::new(ScriptedRelay::new()), options());
+    pollster::block_on(never_started.flush(SECOND));
+    pollster::block_on(never_started.shutdown(SECOND));
+}

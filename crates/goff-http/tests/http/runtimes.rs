@@ -8,7 +8,8 @@ use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use goff_core::{EventBatch, RelayClient, RelayError};
+use goff_core::{Connect, EventBatch, RelayClient, RelayError};
+use goff_http::{Connector, HttpRequest, HttpResponse, HttpTransport, TlsOptions, TransportError};
 use goff_testkit::{Answer, FaultyServer};
 use tokio::runtime::{Builder, Runtime};
 
@@ -155,4 +156,51 @@ fn outside_a_runtime_requests_fail_without_a_panic() {
     fails(poll_once(client.flag_configuration(&[], None)).unwrap_err());
     let batch = EventBatch::new(goff_core::ExporterMetadata::default(), Vec::new());
     fails(poll_once(client.collect(&batch)).unwrap_err());
+    let endpoint = server.url().parse().unwrap();
+    let connector = Connector::new(&endpoint, &TlsOptions::default()).unwrap();
+    let error = poll_once(connector.connect()).map(drop).unwrap_err();
+    assert!(error.to_string().contains("tokio runtime"), "{error}");
+}
+
+/// A transport that needs no tokio works outside it, with the timeout of the client.
+#[test]
+fn custom_transport_works_outside_a_runtime() {
+    #[derive(Debug)]
+    struct Canned(bool);
+
+    #[async_trait::async_trait]
+    impl HttpTransport for Canned {
+        async fn send(&self, _: HttpRequest) -> Result<HttpResponse, TransportError> {
+            if !self.0 {
+                std::future::pending::<()>().await;
+            }
+            Ok(HttpResponse::new(http::StatusCode::OK, STATIC))
+        }
+    }
+
+    for answers in [true, false] {
+        let options = options("http://relay.example")
+            .timeout(Duration::from_millis(20))
+            .transport(Arc::new(Canned(answers)));
+        let result = pollster::block_on(evaluate(&client(options)));
+        match (answers, result) {
+            (true, Ok(resolution)) => assert_eq!(resolution.value, true),
+            (false, Err(RelayError::Timeout { .. })) => {}
+            (_, other) => panic!("{other:?}"),
+        }
+    }
+}
+
+/// A runtime that lacks timers or I/O gives an error, too.
+#[test]
+fn runtime_without_timers_or_io_is_an_error() {
+    let serving = multi_threaded();
+    let server = answering(&serving);
+    let client = client_of(&server);
+    let bare = Builder::new_current_thread().build().unwrap();
+    let timers_only = Builder::new_current_thread().enable_time().build().unwrap();
+    for runtime in [bare, timers_only] {
+        let error = runtime.block_on(evaluate(&client)).unwrap_err();
+        assert!(matches!(error, RelayError::NotConnected(_)), "{error:?}");
+    }
 }

@@ -53,7 +53,7 @@ pub use relay_config::{
     ADMIN_KEY, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance, KEY_WITHOUT_FLAG_SET,
     TEAM_A_KEY, TEAM_B_KEY,
 };
-pub use relay_proxy::RelayProxy;
+pub use relay_proxy::{RelayProxy, flag_set_key};
 pub use relay_source::RelaySource;
 pub use start_error::StartError;
 pub use stripping_proxy::StrippingProxy;

@@ -96,6 +96,19 @@ impl RelayProcess {
     }
 
     pub(crate) fn wait_until_loaded(&self, address: &Address) -> Result<Info, StartError> {
+        self.wait_until(address, Info::is_loaded)
+    }
+
+    /// Waits for an answer. The relay proxy then has read its flags, or refused them.
+    pub(crate) fn wait_until_it_answers(&self, address: &Address) -> Result<Info, StartError> {
+        self.wait_until(address, |_| true)
+    }
+
+    fn wait_until(
+        &self,
+        address: &Address,
+        is_ready: impl Fn(&Info) -> bool,
+    ) -> Result<Info, StartError> {
         let give_up = Instant::now() + PATIENCE;
         loop {
             let exit_status = self.directory.join("exit-status");
@@ -106,7 +119,7 @@ impl RelayProcess {
             }
             let info = get(address, "/info");
             match info {
-                Ok(info) if info.is_loaded() => return Ok(info),
+                Ok(info) if is_ready(&info) => return Ok(info),
                 info if Instant::now() > give_up => {
                     let reason = format!("not ready after {PATIENCE:?}: {info:?}");
                     return Err(StartError::new(reason, self.log()));

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use goff_testkit::CollectedKind;
+use serde_json::json;
 
 use crate::embedded::Embedded;
-use crate::relay_config::FLAG_FILES;
+use crate::relay_config::{ADMIN_KEY, FLAG_FILES};
 use crate::relay_directory::new_directory;
 use crate::relay_process::{RelayProcess, get};
 use crate::{Address, Instance, RecordedEvents, RelaySource, StartError};
@@ -73,6 +74,51 @@ impl RelayProxy {
     ) -> Result<Self, StartError> {
         let source = RelaySource::configured()?;
         Self::start_once(instance, &source, Some(port), Some(flags))
+    }
+
+    /// Starts a relay proxy of the configured source with a flag set for each flag file, given by its extension and
+    /// its content. The key of the first is [`flag_set_key`]`(0)`. A file that the relay proxy refuses leaves its set
+    /// without flags.
+    ///
+    /// # Errors
+    ///
+    /// The relay proxy does not answer; the source starts no process, or none is configured.
+    pub fn start_with_flag_files(files: &[(&str, Vec<u8>)]) -> Result<Self, StartError> {
+        let failed = |error: io::Error| StartError::new(error.to_string(), String::new());
+        let source = RelaySource::configured()?;
+        let directory = new_directory().map_err(failed)?;
+        let mut sets = Vec::new();
+        for (number, (extension, content)) in files.iter().enumerate() {
+            let path = format!("file-{number}.{extension}");
+            fs::write(directory.join(&path), content).map_err(failed)?;
+            sets.push(json!({
+                "name": format!("set-{number}"),
+                "apiKeys": [flag_set_key(number)],
+                "pollingInterval": 3_600_000,
+                "startWithRetrieverError": true,
+                "fileFormat": extension,
+                "retriever": {"kind": "file", "path": path},
+            }));
+        }
+        // JSON is YAML.
+        let configuration = json!({
+            "hideBanner": true,
+            "server": {"mode": "http"},
+            "authorizedKeys": {"admin": [ADMIN_KEY]},
+            "flagsets": sets,
+        });
+        let name = "flag-files.yaml";
+        fs::write(directory.join(name), configuration.to_string()).map_err(failed)?;
+        let port = free_port().map_err(failed)?;
+        let address = Address::Tcp(port);
+        let process = RelayProcess::spawn(&source, directory, name, &address).map_err(failed)?;
+        let version = process.wait_until_it_answers(&address)?.version();
+        Ok(Self {
+            endpoint: format!("http://{port}"),
+            address,
+            version,
+            server: Server::Process(process),
+        })
     }
 
     /// The relay proxy at an `http:` URL.
@@ -235,6 +281,11 @@ impl RelayProxy {
             server: Server::Process(process),
         })
     }
+}
+
+/// The key of a flag set of [`RelayProxy::start_with_flag_files`].
+pub fn flag_set_key(number: usize) -> String {
+    format!("key-{number}")
 }
 
 fn external() -> io::Error {

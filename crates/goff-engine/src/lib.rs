@@ -196,6 +196,7 @@ mod document;
 mod evaluate;
 #[cfg(feature = "file")]
 mod file;
+mod presentable;
 mod query;
 mod validation;
 
@@ -228,6 +229,13 @@ pub mod __internal {
     #[inline]
     pub fn get_full<'f>(flags: &'f FlagSet, key: &str) -> Option<(usize, &'f Flag)> {
         flags.get_full(key)
+    }
+
+    /// The JSON of a flag, however deep; integers of 64 bits are exact.
+    #[cfg(feature = "file")]
+    #[must_use]
+    pub fn flag_value(flag: &Flag) -> Option<serde_json::Value> {
+        flag.value()
     }
 
     /// How many different answers a flag can give.

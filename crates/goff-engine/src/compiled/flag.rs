@@ -2,6 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+#[cfg(feature = "file")]
+use crate::configuration::{
+    compact_json::CompactJson,
+    json::{MAX_NESTING, Node},
+};
 use crate::{
     compiled::{
         body::{Body, State},
@@ -89,6 +94,13 @@ impl Flag {
     #[must_use]
     pub fn raw_json(&self) -> &str {
         &self.json
+    }
+
+    /// The value of [`raw_json`](Self::raw_json), however deep.
+    #[cfg(feature = "file")]
+    pub(crate) fn value(&self) -> Option<serde_json::Value> {
+        let node = Node::parse_exact(&self.json, MAX_NESTING).ok()?;
+        Some(CompactJson::from_node(&node).ok()?.to_value())
     }
 
     /// Why the flag cannot be evaluated, if its configuration was rejected.

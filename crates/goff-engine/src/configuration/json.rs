@@ -59,6 +59,16 @@ impl<'t> Node<'t> {
         reader.end()?;
         Ok(node)
     }
+
+    /// As [`parse`](Self::parse), with exact integers of 64 bits.
+    #[cfg(feature = "file")]
+    pub(crate) fn parse_exact(text: &'t str, max_depth: usize) -> Result<Self, SyntaxError> {
+        let mut reader = Reader::new(text);
+        reader.exact = true;
+        let node = reader.value(max_depth)?;
+        reader.end()?;
+        Ok(node)
+    }
 }
 
 /// A double as a JSON number: whole values as integers, so that they print without a fraction.
@@ -143,11 +153,24 @@ pub(crate) struct Reader<'t> {
     text: &'t str,
     /// Byte offset of what is read next.
     pub(crate) at: usize,
+    /// Byte offset of the last member name.
+    #[cfg(feature = "file")]
+    pub(crate) name_at: usize,
+    /// Whether integers of 64 bits stay exact, unlike the official decoder's doubles.
+    #[cfg(feature = "file")]
+    exact: bool,
 }
 
 impl<'t> Reader<'t> {
     pub(crate) fn new(text: &'t str) -> Self {
-        Self { text, at: 0 }
+        Self {
+            text,
+            at: 0,
+            #[cfg(feature = "file")]
+            name_at: 0,
+            #[cfg(feature = "file")]
+            exact: false,
+        }
     }
 
     fn rest(&self) -> &'t [u8] {
@@ -267,6 +290,10 @@ impl<'t> Reader<'t> {
 
     fn member_name(&mut self) -> Result<Cow<'t, str>, SyntaxError> {
         self.white_space();
+        #[cfg(feature = "file")]
+        {
+            self.name_at = self.at;
+        }
         self.expect(b'"', "expected a member name")?;
         let name = self.string()?;
         self.white_space();
@@ -281,11 +308,6 @@ impl<'t> Reader<'t> {
         } else {
             Err(self.error("expected a value"))
         }
-    }
-
-    #[cfg(feature = "file")]
-    pub(crate) fn deeper(&self, depth: usize) -> Result<usize, SyntaxError> {
-        depth.checked_sub(1).ok_or(self.error(TOO_DEEP))
     }
 
     /// Reads an object; `value` reads the value of each member.
@@ -364,6 +386,13 @@ impl<'t> Reader<'t> {
             }
         }
         let text = self.text.get(start..self.at).unwrap_or_default();
+        #[cfg(feature = "file")]
+        if self.exact {
+            let signed = text.parse::<i64>().map(Number::from);
+            if let Ok(exact) = signed.or_else(|_| text.parse::<u64>().map(Number::from)) {
+                return Ok(Node::Number(Some(exact)));
+            }
+        }
         match text.parse() {
             Ok(value) => Ok(Node::Number(number(value))),
             Err(_) => Err(self.error("expected a number")),
@@ -452,7 +481,7 @@ impl<'t> Reader<'t> {
     }
 
     /// Skips one value, delimited by brackets and quotes only.
-    fn skip_extent(&mut self) -> Result<(), SyntaxError> {
+    pub(crate) fn skip_extent(&mut self) -> Result<(), SyntaxError> {
         let mut depth = 0_usize;
         loop {
             match self.peek() {

@@ -4,7 +4,9 @@ use std::{fmt, sync::Arc};
 
 use serde_json::{Map, Value};
 
-use crate::{compiled::metadata::Metadata, configuration::budget::TooExpensive};
+use crate::{
+    compiled::metadata::Metadata, configuration::budget::TooExpensive, presentable::presentable,
+};
 
 /// The outcome of evaluating a flag, borrowed from the flag and the flag context
 /// (docs/engine-semantics.md 13; upstream
@@ -203,7 +205,8 @@ impl fmt::Display for EvaluationError<'_> {
             Self::BucketingKeyNotFound(key) => {
                 return write!(
                     f,
-                    "impossible to find bucketingKey in context: nested key not found: {key}"
+                    "impossible to find bucketingKey in context: nested key not found: {}",
+                    presentable(key)
                 );
             }
             Self::InvalidBucketingKey => "invalid bucketing key",
@@ -221,9 +224,12 @@ impl fmt::Display for EvaluationError<'_> {
                 "json: error calling MarshalJSON for type *time.Time: Time.MarshalJSON: timezone hour outside of range [0,23]"
             }
             Self::UnreadableAttribute(name) => {
+                let name = presentable(name);
                 return write!(f, "attribute `{name}` of the evaluation context cannot be read");
             }
-            Self::FlagNotFound(key) => return write!(f, "flag `{key}` was not found"),
+            Self::FlagNotFound(key) => {
+                return write!(f, "flag `{}` was not found", presentable(key));
+            }
         })
     }
 }
@@ -240,7 +246,7 @@ pub struct FlagError {
 impl FlagError {
     pub(crate) fn new(message: impl fmt::Display) -> Self {
         Self {
-            message: message.to_string().into(),
+            message: presentable(&message.to_string()).into(),
         }
     }
 }

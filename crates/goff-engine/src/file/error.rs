@@ -1,15 +1,60 @@
 //! Errors of flag files, with positions.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use super::position::Position;
+use super::{
+    position::{Lines, Position},
+    served::Fault,
+};
+use crate::presentable::presentable;
 
-/// A flag that the server would reject.
+/// Why a text is not in its format.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Malformed {
+    offset: usize,
+    message: Cow<'static, str>,
+}
+
+impl Malformed {
+    pub(super) fn new(offset: usize, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        Self { offset, message }
+    }
+
+    /// The error of a file with this text.
+    pub(super) fn of_file(self, text: &str) -> FlagFileError {
+        FlagFileError {
+            position: Lines::new(text).position(self.offset),
+            message: presentable(&self.message).into_owned(),
+        }
+    }
+}
+
+impl From<Fault> for Malformed {
+    fn from(fault: Fault) -> Self {
+        Self::new(fault.offset, fault.message)
+    }
+}
+
+/// A flag that the server would reject, or that takes too much memory or time.
+///
+/// Texts of the flag in the message are cut, and have no line breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagProblem {
     pub(super) flag: String,
     pub(super) position: Position,
     pub(super) message: String,
+    pub(super) kind: ProblemKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProblemKind {
+    /// The server cannot decode the flag, and refuses the file.
+    Undecodable,
+    /// The server leaves the flag out.
+    Invalid,
+    /// The flag is beyond a limit that the server does not have.
+    TooLarge,
 }
 
 impl FlagProblem {
@@ -19,7 +64,14 @@ impl FlagProblem {
         &self.flag
     }
 
-    /// What is wrong, in the server's words.
+    /// Whether the server refuses the whole file for it. Otherwise it leaves out the flag, or even
+    /// serves it, if the limit is not the server's.
+    #[must_use]
+    pub fn refuses_file(&self) -> bool {
+        self.kind == ProblemKind::Undecodable
+    }
+
+    /// What is wrong, in the server's words if it is wrong there.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
@@ -40,11 +92,8 @@ impl FlagProblem {
 
 impl fmt::Display for FlagProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: flag `{}`: {}",
-            self.position, self.flag, self.message
-        )
+        let (position, flag) = (self.position, presentable(&self.flag));
+        write!(f, "{position}: flag `{flag}`: {}", self.message)
     }
 }
 
@@ -56,17 +105,6 @@ pub struct FlagFileError {
 }
 
 impl FlagFileError {
-    pub(super) fn new(position: Position, message: impl Into<String>) -> Self {
-        Self {
-            position,
-            message: message.into(),
-        }
-    }
-
-    pub(super) fn at<T>(position: Position, message: impl Into<String>) -> Result<T, Self> {
-        Err(Self::new(position, message))
-    }
-
     /// Line in the file, from 1.
     #[must_use]
     pub fn line(&self) -> usize {

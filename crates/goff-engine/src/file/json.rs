@@ -1,49 +1,62 @@
 //! Flag files in JSON.
 
+use std::{borrow::Cow, rc::Rc};
+
 use super::{
-    error::FlagFileError,
-    position::Lines,
-    tree::{Content, MAX_DEPTH, Tree},
+    error::Malformed,
+    tree::{Content, MAX_DEPTH, Object, TOO_DEEP, Tree},
 };
 use crate::configuration::json::{Node, Reader, SyntaxError};
 
-pub(super) fn parse(text: &str) -> Result<Tree, FlagFileError> {
-    let lines = Lines::new(text);
+pub(super) fn parse(text: &str) -> Result<Tree<'_>, Malformed> {
     let mut reader = Reader::new(text);
-    tree(&mut reader, &lines, MAX_DEPTH)
+    tree(&mut reader, MAX_DEPTH)
         .and_then(|tree| reader.end().map(|()| tree))
-        .map_err(|error| FlagFileError::new(lines.position(error.offset), error.what))
+        .map_err(|error| Malformed::new(error.offset, error.what))
 }
 
-/// Reads a value with the position of each of its parts.
-fn tree(reader: &mut Reader<'_>, lines: &Lines<'_>, depth: usize) -> Result<Tree, SyntaxError> {
+/// Reads a value with the place of each of its parts.
+fn tree<'t>(reader: &mut Reader<'t>, depth: usize) -> Result<Tree<'t>, SyntaxError> {
     reader.white_space();
-    let position = lines.position(reader.at);
+    let offset = reader.at;
     let content = match reader.peek() {
+        Some(b'[' | b'{') if depth == 0 => {
+            reader.skip_extent()?;
+            Content::Unusable(TOO_DEEP)
+        }
         Some(b'[') => {
-            let depth = reader.deeper(depth)?;
             let mut elements = Vec::new();
             reader.elements(|reader| {
-                elements.push(tree(reader, lines, depth)?);
+                elements.push(tree(reader, depth - 1)?);
                 Ok(())
             })?;
-            Content::List(elements)
+            elements.shrink_to_fit();
+            Content::List(Rc::new(elements))
         }
         Some(b'{') => {
-            let depth = reader.deeper(depth)?;
             let mut members = Vec::new();
             reader.members(|reader, name| {
-                members.push((name.into_owned(), tree(reader, lines, depth)?));
+                let name = Tree::new(reader.name_at, text(name));
+                members.push((name, tree(reader, depth - 1)?));
                 Ok(())
             })?;
-            Content::Object(members)
+            members.shrink_to_fit();
+            let repeated = None;
+            Content::Object(Rc::new(Object { members, repeated }))
         }
         _ => match reader.value(0)? {
             Node::Bool(value) => Content::Bool(value),
             Node::Number(value) => Content::Number(value),
-            Node::String(text) => Content::Text(text.into_owned()),
+            Node::String(value) => text(value),
             Node::Null | Node::Array(_) | Node::Object(_) => Content::Null,
         },
     };
-    Ok(Tree::new(position, content))
+    Ok(Tree::new(offset, content))
+}
+
+fn text(text: Cow<'_, str>) -> Content<'_> {
+    match text {
+        Cow::Borrowed(text) => Content::Text(text),
+        Cow::Owned(text) => Content::OwnText(text.into()),
+    }
 }

@@ -3,8 +3,9 @@
 mod error;
 mod json;
 mod position;
-mod scalars;
+mod scalar;
 mod served;
+mod text;
 mod toml;
 mod tree;
 mod yaml;
@@ -13,14 +14,22 @@ use std::{path::Path, sync::Arc};
 
 use crate::{
     compiled::{body::Body, flag::Flag, flag_set::FlagSet, interner::Interner},
-    configuration::{budget::SharedBudget, definition::FlagDefinition},
+    configuration::{
+        budget::SharedBudget,
+        definition::FlagDefinition,
+        json::{MAX_NESTING, Node, utf8_lossy},
+    },
     evaluate::evaluation::FlagError,
-    validation,
+    presentable::presentable,
+    validation::{self, Step},
 };
 
 pub use error::{FlagFileError, FlagProblem};
 
-use position::Position;
+use error::{Malformed, ProblemKind};
+use position::Lines;
+use served::CopyBudget;
+use tree::Tree;
 
 /// A file of flags, loaded and validated.
 ///
@@ -70,11 +79,12 @@ pub struct FlagFile {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FlagFileFormat {
-    /// YAML 1.2; `yes` and `no` are text.
+    /// YAML as Go's `gopkg.in/yaml.v3` reads it: version 1.2, with the numbers of 1.1. `yes` and `no`
+    /// are booleans where a boolean is expected, and text elsewhere.
     Yaml,
     /// JSON.
     Json,
-    /// TOML 1.0.
+    /// TOML 1.1.
     Toml,
 }
 
@@ -93,53 +103,132 @@ impl FlagFileFormat {
 }
 
 impl FlagFile {
-    /// Loads a flag file.
+    /// Loads a flag file: text, or the bytes of a file.
     ///
     /// # Errors
     ///
     /// If the text is not of that format, or not an object of flags.
-    pub fn parse(text: &str, format: FlagFileFormat) -> Result<Self, FlagFileError> {
-        let tree = match format {
-            FlagFileFormat::Yaml => yaml::parse(text)?,
-            FlagFileFormat::Json => json::parse(text)?,
-            FlagFileFormat::Toml => toml::parse(text)?,
-        };
-        let mut flags = FlagSet::default();
-        let mut problems = Vec::new();
+    pub fn parse(text: impl AsRef<[u8]>, format: FlagFileFormat) -> Result<Self, FlagFileError> {
+        let bytes = text.as_ref();
+        let text = text::decode(bytes, format);
+        let text = text.map_err(|error| error.of_file(&utf8_lossy(bytes)))?;
+        Self::of_text(&text, format).map_err(|error| error.of_file(&text))
+    }
+
+    fn of_text(text: &str, format: FlagFileFormat) -> Result<Self, Malformed> {
+        let mut copies = CopyBudget::of(text.len());
         let mut shared = SharedBudget::default();
-        for (key, mut flag) in tree.into_flags()? {
-            if format == FlagFileFormat::Yaml {
-                scalars::settle(&mut flag);
-            }
-            let problem = |position: Position, message: String| FlagProblem {
-                flag: key.clone(),
-                position,
-                message,
+        let mut flags = FlagSet::default();
+        let mut found = Vec::new();
+        for (index, (key, tree, is_merged)) in
+            read(text, format, &mut copies)?.into_iter().enumerate()
+        {
+            let mut problem = |place, message: String, kind| {
+                found.push((key.clone(), place, message, kind));
             };
-            let node = flag.to_node();
-            let json = served::to_json(&flag);
-            let mut budget = shared.flag(json.len());
-            let body = match FlagDefinition::decode(&node, &mut budget) {
-                Err(error) => {
-                    problems.push(problem(flag.member(error.member), error.to_string()));
-                    Err(FlagError::new(error))
+            let json = served::to_json(&tree, is_merged, format, &mut copies);
+            // The tree may be much larger than the JSON.
+            drop(tree);
+            let (json, body) = match json {
+                Err(fault) => {
+                    let kind = match fault.is_servers {
+                        true => ProblemKind::Undecodable,
+                        false => ProblemKind::TooLarge,
+                    };
+                    problem(Place::Offset(fault.offset), fault.message.clone(), kind);
+                    ("{}".to_owned(), Err(FlagError::new(fault.message)))
                 }
-                Ok(definition) => {
-                    if let Err(invalid) = validation::flag(&definition) {
-                        problems.push(problem(flag.locate(&invalid.path), invalid.message));
-                    }
-                    let body = Body::compile(definition, &mut Interner::default(), &mut budget);
-                    match &body {
-                        Ok(_) => shared.settle(&budget),
-                        Err(error) => problems.push(problem(flag.position, error.to_string())),
-                    }
-                    body.map(Arc::new)
+                Ok(json) => {
+                    let body = Self::compile(&json, &mut shared, &mut |path, message, kind| {
+                        problem(Place::Part(index, path), message, kind);
+                    });
+                    (json, body)
                 }
             };
-            flags.insert(Flag::new(&key, &json, body));
+            flags.insert(Flag::new(&key, &json, body.map(Arc::new)));
         }
+        let problems = problems(found, text, format)?;
         Ok(Self { flags, problems })
     }
+
+    /// Compiles a flag as the server serves it, and checks it as the server does.
+    fn compile(
+        json: &str,
+        shared: &mut SharedBudget,
+        problem: &mut dyn FnMut(Vec<Step>, String, ProblemKind),
+    ) -> Result<Body, FlagError> {
+        let mut budget = shared.flag(json.len());
+        let node = Node::parse_exact(json, MAX_NESTING).map_err(FlagError::new);
+        let definition = node
+            .and_then(|node| FlagDefinition::decode(&node, &mut budget).map_err(FlagError::new));
+        let definition = match definition {
+            Ok(definition) => definition,
+            Err(error) => {
+                // The types of members have been checked.
+                problem(Vec::new(), error.to_string(), ProblemKind::TooLarge);
+                return Err(error);
+            }
+        };
+        if let Err(invalid) = validation::flag(&definition) {
+            problem(invalid.path, invalid.message, ProblemKind::Invalid);
+        }
+        let body = Body::compile(definition, &mut Interner::default(), &mut budget);
+        match &body {
+            Ok(_) => shared.settle(&budget),
+            Err(error) => problem(Vec::new(), error.to_string(), ProblemKind::TooLarge),
+        }
+        body
+    }
+}
+
+/// The flags of a text by name, and whether they are merged into it.
+fn read<'t>(
+    text: &'t str,
+    format: FlagFileFormat,
+    copies: &mut CopyBudget,
+) -> Result<Vec<(String, Tree<'t>, bool)>, Malformed> {
+    let root = match format {
+        FlagFileFormat::Yaml => yaml::parse(text)?,
+        FlagFileFormat::Json => json::parse(text)?,
+        FlagFileFormat::Toml => toml::parse(text)?,
+    };
+    Ok(served::flags(&root, format, copies)?)
+}
+
+/// Where a problem is.
+enum Place {
+    Offset(usize),
+    /// A part of the flag with this index.
+    Part(usize, Vec<Step>),
+}
+
+/// Finds the places of problems. The file is read again, because its tree takes much memory beside
+/// the compiled flags.
+fn problems(
+    found: Vec<(String, Place, String, ProblemKind)>,
+    text: &str,
+    format: FlagFileFormat,
+) -> Result<Vec<FlagProblem>, Malformed> {
+    if found.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lines = Lines::new(text);
+    let flags = read(text, format, &mut CopyBudget::of(text.len()))?;
+    let problem = |(flag, place, message, kind): (String, Place, String, ProblemKind)| {
+        let offset = match place {
+            Place::Offset(offset) => offset,
+            Place::Part(index, path) => flags
+                .get(index)
+                .map_or(0, |(_, tree, _)| tree.locate(&path)),
+        };
+        FlagProblem {
+            flag,
+            position: lines.position(offset),
+            message: presentable(&message).into_owned(),
+            kind,
+        }
+    };
+    Ok(found.into_iter().map(problem).collect())
 }
 
 #[cfg(test)]

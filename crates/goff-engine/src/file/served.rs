@@ -2,72 +2,563 @@
 //!
 //! The server decodes a file into typed members and encodes them again. That
 //! drops unknown members and nulls, spells known members in the usual way, and
-//! completes dates (upstream `modules/core/flag/internal_flag.go`, encoded with
-//! Go's `encoding/json`).
+//! completes dates (upstream `modules/core/flag/internal_flag.go`, decoded with
+//! `gopkg.in/yaml.v3`, `encoding/json` and `github.com/BurntSushi/toml`).
 
-use super::tree::{Content, Tree, last};
-use crate::configuration::definition::known;
+use std::{borrow::Cow, collections::HashSet};
+
+use serde_json::Number;
+
+use super::{
+    FlagFileFormat,
+    scalar::{self, Scalar, Tag},
+    tree::{Content, Object, Tree},
+};
+use crate::configuration::{date::Date, definition::known};
 
 /// A member that the server knows.
-pub(super) type Member = (&'static str, Shape);
+type Member = (&'static str, Shape);
 
 /// The shape of a member's value.
 #[derive(Clone, Copy)]
-pub(super) enum Shape {
-    /// Any value, written unchanged.
+enum Shape {
+    /// Any value.
     Free,
     Text,
+    Bool,
+    Double,
     Date,
+    /// An object with free member names and any values.
+    Values,
+    /// An object with free member names and numbers.
+    Doubles,
     Object(&'static [Member]),
     List(&'static [Member]),
-    /// Steps of steps, which are decoded but have no effect. They are written unchanged.
+    /// Steps of steps, which are decoded but have no effect.
     InnerSteps,
 }
 
-/// The JSON of a flag.
-pub(super) fn to_json(flag: &Tree) -> String {
-    let mut text = String::new();
-    write(flag, Shape::Object(FLAG), &mut text);
-    text
+/// Why the server cannot decode a flag.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) offset: usize,
+    pub(super) message: String,
+    /// Whether the server refuses the file for it.
+    pub(super) is_servers: bool,
 }
 
-fn write(tree: &Tree, shape: Shape, text: &mut String) {
-    match (shape, &tree.content) {
-        (Shape::Object(known_members), Content::Object(members)) => {
-            text.push('{');
-            let start = text.len();
-            for (name, shape) in known_members {
-                let value = last(members, |member| known(member, &[name]).is_some());
-                let Some(value) = value.filter(|value| !matches!(value.content, Content::Null))
-                else {
-                    continue;
-                };
-                if text.len() > start {
-                    text.push(',');
-                }
-                text.push('"');
-                text.push_str(name);
-                text.push_str("\":");
-                write(value, *shape, text);
-            }
-            text.push('}');
+fn fault<T>(offset: usize, message: impl Into<String>) -> Result<T, Fault> {
+    let (message, is_servers) = (message.into(), true);
+    Err(Fault {
+        offset,
+        message,
+        is_servers,
+    })
+}
+
+fn wrong<T>(offset: usize, member: &str, expected: &str) -> Result<T, Fault> {
+    fault(offset, format!("member `{member}` is not {expected}"))
+}
+
+/// How much the aliases of a file may copy into its flags.
+pub(super) struct CopyBudget {
+    left: usize,
+}
+
+impl CopyBudget {
+    /// The budget for a file of so many bytes. Memory for a copied byte is about six bytes.
+    pub(super) fn of(size: usize) -> Self {
+        Self {
+            left: (256 * 1024_usize).saturating_add(size.saturating_mul(8)),
         }
-        (Shape::List(members), Content::List(elements)) => {
-            text.push('[');
-            for (index, element) in elements.iter().enumerate() {
-                if index > 0 {
-                    text.push(',');
-                }
-                write(element, Shape::Object(members), text);
-            }
-            text.push(']');
-        }
-        (Shape::Date, Content::Text(date)) => {
-            text.push_str(&serde_json::Value::from(encoded(date)).to_string());
-        }
-        _ => tree.write(text),
     }
 }
+
+/// The cost of a copied value beside its text.
+const COPIED_VALUE: usize = 24;
+
+/// The flags of a file by name, and whether they are merged into it.
+pub(super) fn flags<'t>(
+    root: &Tree<'t>,
+    format: FlagFileFormat,
+    budget: &mut CopyBudget,
+) -> Result<Vec<(String, Tree<'t>, bool)>, Fault> {
+    let mut writer = Writer::new(format, budget);
+    match &root.target().content {
+        Content::Object(object) => {
+            let entries = writer.entries(object)?;
+            let flag = |entry: Entry<'_, 't>| {
+                (
+                    entry.name.into_owned(),
+                    entry.value.clone(),
+                    entry.is_merged,
+                )
+            };
+            Ok(entries.into_iter().map(flag).collect())
+        }
+        _ if writer.is_null(root) => Ok(Vec::new()),
+        _ => fault(root.offset, "expected an object of flags"),
+    }
+}
+
+/// The JSON of a flag.
+pub(super) fn to_json(
+    flag: &Tree<'_>,
+    is_merged: bool,
+    format: FlagFileFormat,
+    budget: &mut CopyBudget,
+) -> Result<String, Fault> {
+    let mut writer = Writer::new(format, budget);
+    writer.copies = usize::from(is_merged);
+    writer.value(flag, Shape::Object(FLAG), "flag")?;
+    writer.json.shrink_to_fit();
+    Ok(writer.json)
+}
+
+/// Writes a flag.
+struct Writer<'b> {
+    format: FlagFileFormat,
+    budget: &'b mut CopyBudget,
+    /// How many aliases and merged objects lie around what is written.
+    copies: usize,
+    json: String,
+}
+
+/// A member of an object, or of one that is merged into it.
+struct Entry<'a, 't> {
+    name: Cow<'a, str>,
+    value: &'a Tree<'t>,
+    is_merged: bool,
+}
+
+impl<'b> Writer<'b> {
+    fn new(format: FlagFileFormat, budget: &'b mut CopyBudget) -> Self {
+        Self {
+            format,
+            budget,
+            copies: 0,
+            json: String::new(),
+        }
+    }
+
+    fn value(&mut self, tree: &Tree<'_>, shape: Shape, member: &str) -> Result<(), Fault> {
+        if let Content::Alias(target) = &tree.content {
+            self.copies += 1;
+            let written = self.value(target, shape, member);
+            self.copies -= 1;
+            return written;
+        }
+        self.spend(tree.offset, tree.spelling().map_or(0, str::len))?;
+        if let Content::Unusable(why) = tree.content {
+            return fault(tree.offset, why);
+        }
+        match shape {
+            Shape::Free => self.free(tree),
+            Shape::Object(known_members) => self.object(tree, known_members, member),
+            Shape::List(members) => self.list(tree, members, member),
+            Shape::InnerSteps => self.list(tree, STEP, member),
+            Shape::Values => self.map(tree, Shape::Free, member),
+            Shape::Doubles => self.map(tree, Shape::Double, member),
+            Shape::Text | Shape::Bool | Shape::Double | Shape::Date => {
+                self.scalar(tree, shape, member)
+            }
+        }
+    }
+
+    /// Counts a value that an alias copies.
+    fn spend(&mut self, offset: usize, size: usize) -> Result<(), Fault> {
+        if self.copies == 0 {
+            return Ok(());
+        }
+        let left = self.budget.left.checked_sub(size + COPIED_VALUE);
+        let (message, is_servers) = ("the aliases of the file copy too much", false);
+        self.budget.left = left.ok_or_else(|| Fault {
+            offset,
+            message: message.to_owned(),
+            is_servers,
+        })?;
+        Ok(())
+    }
+
+    /// The scalar that a value is, whatever its member; `None` for lists and objects.
+    fn read<'a>(&self, tree: &'a Tree<'_>) -> Result<Option<Scalar<'a>>, Fault> {
+        let tree = tree.target();
+        let resolved = match &tree.content {
+            Content::Null => Ok(Scalar::Null),
+            Content::Bool(value) => Ok(Scalar::Bool(*value)),
+            Content::Number(None) => {
+                return fault(tree.offset, "number beyond the range of a double");
+            }
+            Content::Number(Some(value)) => Ok(Scalar::Number(value.clone())),
+            Content::Date(date) => Ok(Scalar::Date((**date).to_owned())),
+            Content::Text(text) => Ok(Scalar::Text((*text).into())),
+            Content::OwnText(text) => Ok(Scalar::Text((&**text).into())),
+            Content::Plain(text) => scalar::resolve(Tag::None, text),
+            Content::Tagged(tagged) => scalar::resolve(tagged.tag, &tagged.text),
+            Content::Unusable(why) => Err(*why),
+            Content::List(_) | Content::Object(_) | Content::Alias(_) => return Ok(None),
+        };
+        match resolved {
+            Ok(scalar) => Ok(Some(scalar)),
+            Err(why) => fault(tree.offset, why),
+        }
+    }
+
+    fn is_null(&self, tree: &Tree<'_>) -> bool {
+        matches!(self.read(tree), Ok(Some(Scalar::Null)))
+    }
+
+    fn scalar(&mut self, tree: &Tree<'_>, shape: Shape, member: &str) -> Result<(), Fault> {
+        let expected = match shape {
+            Shape::Bool => "a boolean",
+            Shape::Double => "a number within the range of a double",
+            Shape::Date => "an RFC 3339 date",
+            _ => "a string",
+        };
+        // In YAML any scalar is text where text is expected.
+        let spelling = match tree.content {
+            Content::Plain(_) | Content::Tagged(_) => tree.spelling(),
+            _ => None,
+        };
+        match (shape, self.read(tree)?) {
+            (Shape::Double, Some(Scalar::Null)) => self.json.push('0'),
+            (_, Some(Scalar::Null)) => self.json.push_str("null"),
+            (Shape::Bool, Some(Scalar::Bool(value))) => {
+                self.json.push_str(if value { "true" } else { "false" });
+            }
+            (Shape::Bool, Some(Scalar::Text(text))) if self.format == FlagFileFormat::Yaml => {
+                match scalar::boolean(&text) {
+                    Some(value) => self.json.push_str(if value { "true" } else { "false" }),
+                    None => return wrong(tree.offset, member, expected),
+                }
+            }
+            (Shape::Double, Some(Scalar::Number(value))) if self.is_double(&value) => {
+                self.json.push_str(&value.to_string());
+            }
+            (Shape::Date, Some(Scalar::Date(date))) => self.text(&date),
+            (Shape::Date, Some(Scalar::Text(text))) if Date::parse(&text).is_some() => {
+                self.text(&encoded(&text));
+            }
+            (Shape::Text, Some(Scalar::Text(text))) => self.text(&text),
+            (Shape::Text, Some(_)) if spelling.is_some() => {
+                self.text(spelling.unwrap_or_default());
+            }
+            _ => return wrong(tree.offset, member, expected),
+        }
+        Ok(())
+    }
+
+    /// In TOML, an integer must be exact as a double.
+    fn is_double(&self, number: &Number) -> bool {
+        let exact = number
+            .as_i64()
+            .is_none_or(|value| value.unsigned_abs() < 1 << 53);
+        exact || self.format != FlagFileFormat::Toml
+    }
+
+    fn free(&mut self, tree: &Tree<'_>) -> Result<(), Fault> {
+        match &tree.content {
+            Content::List(elements) => {
+                self.json.push('[');
+                for (index, element) in elements.iter().enumerate() {
+                    if index > 0 {
+                        self.json.push(',');
+                    }
+                    self.value(element, Shape::Free, "")?;
+                }
+                self.json.push(']');
+                return Ok(());
+            }
+            Content::Object(object) => {
+                // The server cannot write an object with other names as JSON.
+                for (name, _) in &object.members {
+                    if !name.is_merge() && !self.is_text_tagged(name) {
+                        let spelling = name.spelling().unwrap_or("null");
+                        let message = format!("member name `{spelling}` is not text; quote it");
+                        return fault(name.offset, message);
+                    }
+                }
+                return self.members(object, Shape::Free);
+            }
+            _ => {}
+        }
+        match self.read(tree)? {
+            Some(Scalar::Null) | None => self.json.push_str("null"),
+            Some(Scalar::Bool(value)) => self.json.push_str(if value { "true" } else { "false" }),
+            Some(Scalar::Number(value)) => self.json.push_str(&value.to_string()),
+            Some(Scalar::NotFinite) => {
+                let spelling = tree.spelling().unwrap_or_default();
+                return fault(tree.offset, format!("number `{spelling}` has no JSON form"));
+            }
+            Some(Scalar::Date(text)) => self.text(&text),
+            Some(Scalar::Text(text)) => self.text(&text),
+        }
+        Ok(())
+    }
+
+    fn is_text_tagged(&self, name: &Tree<'_>) -> bool {
+        match &name.target().content {
+            Content::Tagged(tagged) if tagged.tag != Tag::None => false,
+            Content::Plain(_) | Content::Tagged(_) => {
+                matches!(self.read(name), Ok(Some(Scalar::Text(_))))
+            }
+            _ => true,
+        }
+    }
+
+    /// An object with free member names.
+    fn map(&mut self, tree: &Tree<'_>, shape: Shape, member: &str) -> Result<(), Fault> {
+        match &tree.content {
+            Content::Object(object) => self.members(object, shape),
+            _ if self.is_null(tree) => {
+                self.json.push_str("null");
+                Ok(())
+            }
+            // The server's decoder takes any value for an empty table.
+            _ if self.format == FlagFileFormat::Toml => {
+                self.json.push_str("{}");
+                Ok(())
+            }
+            _ => wrong(tree.offset, member, "an object"),
+        }
+    }
+
+    fn members(&mut self, object: &Object<'_>, shape: Shape) -> Result<(), Fault> {
+        self.json.push('{');
+        for (index, entry) in self.entries(object)?.into_iter().enumerate() {
+            if index > 0 {
+                self.json.push(',');
+            }
+            self.text(&entry.name);
+            self.json.push(':');
+            self.entry(&entry, shape, "percentage")?;
+        }
+        self.json.push('}');
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &Entry<'_, '_>, shape: Shape, member: &str) -> Result<(), Fault> {
+        let copies = self.copies;
+        self.copies += usize::from(entry.is_merged);
+        let written = self.value(entry.value, shape, member);
+        self.copies = copies;
+        written
+    }
+
+    /// An object whose members the server knows. It leaves out the others, and nulls.
+    fn object(
+        &mut self,
+        tree: &Tree<'_>,
+        known_members: &'static [Member],
+        member: &str,
+    ) -> Result<(), Fault> {
+        let Content::Object(object) = &tree.content else {
+            if self.is_null(tree) {
+                self.json.push_str("{}");
+                return Ok(());
+            }
+            return wrong(tree.offset, member, "an object");
+        };
+        let is_yaml = self.format == FlagFileFormat::Yaml;
+        let index = |name: &str| {
+            let exact = known_members
+                .iter()
+                .position(|(known_name, _)| *known_name == name);
+            let folded = || {
+                let is_it = |(known_name, _): &Member| known(name, &[known_name]).is_some();
+                known_members.iter().position(is_it).filter(|_| !is_yaml)
+            };
+            exact.or_else(folded)
+        };
+        let mut found: Vec<(usize, Entry<'_, '_>)> = Vec::new();
+        for entry in self.entries(object)? {
+            let Some(index) = index(&entry.name) else {
+                continue;
+            };
+            let is_set = is_yaml && found.iter().any(|(other, _)| *other == index);
+            if is_set && !entry.is_merged {
+                let message = format!("member `{}` is defined twice", entry.name);
+                return fault(entry.value.offset, message);
+            }
+            if !is_set {
+                found.push((index, entry));
+            }
+        }
+        found.sort_by_key(|(index, _)| *index);
+        self.json.push('{');
+        let start = self.json.len();
+        for (place, (index, entry)) in found.iter().enumerate() {
+            let Some((name, shape)) = known_members.get(*index) else {
+                continue;
+            };
+            // Repeated members merge; a null then undoes the earlier ones.
+            let is_alone = [place.checked_sub(1), place.checked_add(1)]
+                .iter()
+                .flatten()
+                .all(|beside| found.get(*beside).is_none_or(|(other, _)| other != index));
+            let is_null = self.is_null(entry.value);
+            if is_alone && is_null {
+                continue;
+            }
+            let before = self.json.len();
+            if before > start {
+                self.json.push(',');
+            }
+            self.json.push('"');
+            self.json.push_str(name);
+            self.json.push_str("\":");
+            if is_null {
+                self.json.push_str("null");
+            } else {
+                self.entry(entry, *shape, name)?;
+            }
+            if *name == CONVERTER {
+                self.json.truncate(before);
+            }
+        }
+        self.json.push('}');
+        Ok(())
+    }
+
+    fn list(
+        &mut self,
+        tree: &Tree<'_>,
+        members: &'static [Member],
+        member: &str,
+    ) -> Result<(), Fault> {
+        let Content::List(elements) = &tree.content else {
+            if self.is_null(tree) {
+                self.json.push_str("null");
+                return Ok(());
+            }
+            return wrong(tree.offset, member, "an array");
+        };
+        self.json.push('[');
+        let start = self.json.len();
+        for element in elements.iter() {
+            // The server's decoder of YAML leaves them out.
+            if self.format == FlagFileFormat::Yaml && self.is_null(element) {
+                continue;
+            }
+            if self.json.len() > start {
+                self.json.push(',');
+            }
+            self.value(element, Shape::Object(members), member)?;
+        }
+        self.json.push(']');
+        Ok(())
+    }
+
+    /// The members of an object with those that it merges, without those whose name is null.
+    fn entries<'a, 't>(&mut self, object: &'a Object<'t>) -> Result<Vec<Entry<'a, 't>>, Fault> {
+        let mut entries = Vec::with_capacity(object.members.len());
+        let merged = self.own_entries(object, &mut |name, value| {
+            entries.push(Entry {
+                name,
+                value,
+                is_merged: false,
+            });
+        })?;
+        if let Some(merged) = merged {
+            // The server's decoder compares the values of names, so that a merged member replaces
+            // one that is called by a number.
+            let mut seen = HashSet::new();
+            for (name, _) in &object.members {
+                if let Ok(Some(Scalar::Text(name))) = self.read(name) {
+                    seen.insert(name);
+                }
+            }
+            self.copies += 1;
+            let result = self.merge(merged, &mut seen, &mut entries);
+            self.copies -= 1;
+            result?;
+        }
+        Ok(entries)
+    }
+
+    /// Visits the members of an object, except the merged ones, whose value it returns.
+    fn own_entries<'a, 't>(
+        &mut self,
+        object: &'a Object<'t>,
+        visit: &mut dyn FnMut(Cow<'a, str>, &'a Tree<'t>),
+    ) -> Result<Option<&'a Tree<'t>>, Fault> {
+        let repeated = object.repeated.and_then(|index| object.members.get(index));
+        if let Some((name, _)) = repeated {
+            let spelling = name.spelling().unwrap_or_default();
+            return fault(name.offset, format!("member `{spelling}` is defined twice"));
+        }
+        let mut merged = None;
+        for (name, value) in &object.members {
+            if name.is_merge() {
+                merged = Some(value);
+                continue;
+            }
+            let (offset, is_alias) = (name.offset, matches!(name.content, Content::Alias(_)));
+            let name = match (self.read(name)?, name.spelling()) {
+                (Some(Scalar::Null), _) => continue,
+                (Some(Scalar::Text(name)), _) => name,
+                (_, Some(spelling)) => Cow::Borrowed(spelling),
+                (_, None) => return fault(offset, "the name of a member is not a scalar"),
+            };
+            self.copies += usize::from(is_alias);
+            let spent = self.spend(offset, name.len());
+            self.copies -= usize::from(is_alias);
+            spent?;
+            visit(name, value);
+        }
+        Ok(merged)
+    }
+
+    /// Adds the members of an object, or of each object of a list, unless their name is taken.
+    fn merge<'a, 't>(
+        &mut self,
+        merged: &'a Tree<'t>,
+        seen: &mut HashSet<Cow<'a, str>>,
+        entries: &mut Vec<Entry<'a, 't>>,
+    ) -> Result<(), Fault> {
+        let objects = match &merged.content {
+            Content::List(elements) => elements.as_slice(),
+            _ => std::slice::from_ref(merged),
+        };
+        for tree in objects {
+            let Content::Object(object) = &tree.target().content else {
+                return fault(
+                    tree.offset,
+                    "the value of `<<` is no object and no list of objects",
+                );
+            };
+            let inner = self.own_entries(object, &mut |name, value| {
+                if seen.insert(name.clone()) {
+                    entries.push(Entry {
+                        name,
+                        value,
+                        is_merged: true,
+                    });
+                }
+            })?;
+            if let Some(inner) = inner {
+                self.merge(inner, seen, entries)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes a text in quotes.
+    fn text(&mut self, text: &str) {
+        let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+        if text.bytes().all(is_plain) {
+            self.json.push('"');
+            self.json.push_str(text);
+            self.json.push('"');
+        } else {
+            self.json
+                .push_str(&serde_json::Value::from(text).to_string());
+        }
+    }
+}
+
+/// A member that the server decodes and does not use.
+const CONVERTER: &str = "converter";
 
 /// A date as Go writes it: no zeros at the end of the fraction, `Z` for UTC.
 pub(super) fn encoded(date: &str) -> String {
@@ -96,30 +587,31 @@ pub(super) fn encoded(date: &str) -> String {
     format!("{day}T{hour_digit}{time}{zone}")
 }
 
-pub(super) const FLAG: &[Member] = &[
-    ("variations", Shape::Free),
+const FLAG: &[Member] = &[
+    ("variations", Shape::Values),
     ("targeting", Shape::List(RULE)),
     ("bucketingKey", Shape::Text),
     ("defaultRule", Shape::Object(RULE)),
     ("experimentation", Shape::Object(WINDOW)),
     ("scheduledRollout", Shape::List(STEP)),
-    ("trackEvents", Shape::Free),
-    ("disable", Shape::Free),
+    ("trackEvents", Shape::Bool),
+    ("disable", Shape::Bool),
     ("version", Shape::Text),
-    ("metadata", Shape::Free),
+    ("metadata", Shape::Values),
+    (CONVERTER, Shape::Text),
 ];
 
-pub(super) const STEP: &[Member] = &[
-    ("variations", Shape::Free),
+const STEP: &[Member] = &[
+    ("variations", Shape::Values),
     ("targeting", Shape::List(RULE)),
     ("bucketingKey", Shape::Text),
     ("defaultRule", Shape::Object(RULE)),
     ("experimentation", Shape::Object(WINDOW)),
     ("scheduledRollout", Shape::InnerSteps),
-    ("trackEvents", Shape::Free),
-    ("disable", Shape::Free),
+    ("trackEvents", Shape::Bool),
+    ("disable", Shape::Bool),
     ("version", Shape::Text),
-    ("metadata", Shape::Free),
+    ("metadata", Shape::Values),
     ("date", Shape::Date),
 ];
 
@@ -127,9 +619,9 @@ const RULE: &[Member] = &[
     ("name", Shape::Text),
     ("query", Shape::Text),
     ("variation", Shape::Text),
-    ("percentage", Shape::Free),
+    ("percentage", Shape::Doubles),
     ("progressiveRollout", Shape::Object(PROGRESSIVE_ROLLOUT)),
-    ("disable", Shape::Free),
+    ("disable", Shape::Bool),
 ];
 
 const PROGRESSIVE_ROLLOUT: &[Member] = &[
@@ -139,7 +631,7 @@ const PROGRESSIVE_ROLLOUT: &[Member] = &[
 
 const ROLLOUT_END: &[Member] = &[
     ("variation", Shape::Text),
-    ("percentage", Shape::Free),
+    ("percentage", Shape::Double),
     ("date", Shape::Date),
 ];
 

@@ -197,37 +197,225 @@ fn syntax_errors_have_a_position() {
     for (format, text, line, column, what) in [
         (Json, "{\n  \"f\": tru}", 2, 8, "expected a value"),
         (Json, "[]", 1, 1, "expected an object of flags"),
+        (Json, "\u{feff}{}", 1, 1, "expected a value"),
+        (Yaml, "a: 1\na: 2", 2, 1, "member `a` is defined twice"),
         (
             Yaml,
-            "f:\n  a: 1\n  a: 2",
-            3,
-            3,
-            "member `a` is defined twice",
+            "<<: 1",
+            1,
+            5,
+            "the value of `<<` is no object and no list of objects",
         ),
-        (Yaml, "f: .nan", 1, 4, "number `.nan` has no JSON form"),
-        (Toml, "x = inf", 1, 5, "number `inf` has no JSON form"),
+        (Yaml, "é: \u{7}", 1, 4, "control characters are not allowed"),
+        (Yaml, "# \u{7f}", 1, 3, "control characters are not allowed"),
+        (Yaml, "é: \"\\é\\/\"", 1, 5, ""),
+        (Yaml, "é: \"\\\\\\/\"", 1, 7, "unknown escape"),
+        (Yaml, "%FOO\n---\n", 1, 1, "unknown directive"),
+        (Toml, "'é' = 2024-02-30", 1, 7, ""),
+        (
+            Toml,
+            "x = 1e400",
+            1,
+            5,
+            "number beyond the range of a double",
+        ),
+        (
+            Toml,
+            "x = 9223372036854775808",
+            1,
+            5,
+            "integer beyond 64 bits",
+        ),
     ] {
-        let message = format!("line {line}, column {column}: {what}");
-        assert_eq!(rejection(text, format).to_string(), message);
+        let message = rejection(text, format).to_string();
+        let place = format!("line {line}, column {column}: ");
+        if !what.is_empty() {
+            assert_eq!(message, format!("{place}{what}"), "{text}");
+        }
     }
-    assert_eq!(rejection("a: [1", Yaml).line(), 2);
+    assert_eq!(rejection("a: 1\nb: [1", Yaml).line(), 2);
     assert_eq!(rejection("a = 1\nb = [1", Toml).line(), 2);
-    let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-    for format in [Yaml, Json] {
-        assert!(FlagFile::parse(&deep, format).is_err());
+    let bytes = FlagFile::parse(b"a: \xc3\xa9\n\xc3\xa9b \xff", Yaml).unwrap_err();
+    let message = "line 2, column 4: not UTF-8; save it in that encoding";
+    assert_eq!(bytes.to_string(), message);
+}
+
+/// The message about the first bad flag.
+fn first_problem(text: &str, format: FlagFileFormat) -> String {
+    let file = FlagFile::parse(text, format).unwrap();
+    file.problems
+        .first()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+const GOOD: &str = "good: {variations: {a: 1}, defaultRule: {variation: a}}\n";
+
+#[test]
+fn a_flag_that_cannot_be_decoded_leaves_the_others() {
+    let deep = format!(
+        "bad: {{metadata: {{m: {}1{}}}}}",
+        "[".repeat(1_000),
+        "]".repeat(1_000)
+    );
+    for (bad, column, what) in [
+        ("bad: {a: 1, a: 2}", 13, "member `a` is defined twice"),
+        (
+            "bad: {variations: {a: .nan}}",
+            23,
+            "number `.nan` has no JSON form",
+        ),
+        (
+            "bad: {variations: {a: {1: x}}}",
+            24,
+            "member name `1` is not text; quote it",
+        ),
+        (
+            "bad: {disable: maybe}",
+            16,
+            "member `disable` is not a boolean",
+        ),
+        (
+            "bad: {disable: 'true'}",
+            16,
+            "member `disable` is not a boolean",
+        ),
+        (
+            "bad: {<<: 1}",
+            11,
+            "the value of `<<` is no object and no list of objects",
+        ),
+        ("bad: {version: !!int x}", 0, "not what its tag says"),
+        (
+            "bad: {experimentation: {start: '2024-01-01'}}",
+            32,
+            "member `start` is not an RFC 3339 date",
+        ),
+        (
+            "bad: &b {metadata: {m: *b}}",
+            24,
+            "an alias of a value that contains it",
+        ),
+        (
+            "bad: {converter: [x]}",
+            18,
+            "member `converter` is not a string",
+        ),
+    ] {
+        let text = format!("{GOOD}{bad}\n");
+        let file = FlagFile::parse(&text, Yaml).unwrap();
+        let message = format!("line 2, column {column}: flag `bad`: {what}");
+        let shown = file.problems[0].to_string();
+        assert!(
+            shown == message || column == 0 && shown.ends_with(what),
+            "{bad}: {shown}"
+        );
+        assert!(file.problems[0].refuses_file(), "{bad}");
+        assert_eq!(value(&file, "good"), 1, "{bad}");
     }
+    let json = format!(
+        "{{\"good\":{{\"variations\":{{\"a\":1}},\"defaultRule\":{{\"variation\":\"a\"}}}},\"bad\":{{\"metadata\":{{\"m\":{}1{}}}}}}}",
+        "[".repeat(1_000),
+        "]".repeat(1_000)
+    );
+    let texts = [(format!("{GOOD}{deep}"), Yaml), (json, Json)];
+    for (text, format) in texts {
+        let file = FlagFile::parse(&text, format).unwrap();
+        assert!(
+            file.problems[0]
+                .to_string()
+                .ends_with("flag `bad`: nested too deeply")
+        );
+        assert_eq!(value(&file, "good"), 1);
+    }
+    // A null undoes an earlier member, as in the server's decoder.
+    let json = r#"{"f":{"variations":{"a":1},"defaultRule":{"variation":"a"},"defaultRule":null}}"#;
+    assert!(first_problem(json, Json).ends_with("missing default rule"));
+    // What the flag does not use does not matter.
+    load(
+        "f: {owner: {a: 1, a: 2, n: .nan}, variations: {a: 1}, defaultRule: {variation: a}}",
+        Yaml,
+    );
+}
+
+/// docs/relay-protocol.md 12: the relay proxy leaves the flag out, and serves the others.
+#[test]
+fn an_invalid_flag_does_not_refuse_the_file() {
+    let text = format!(
+        "{GOOD}bad: {{variations: {{a: 1}}, defaultRule: {{variation: b}}}}\nworse: {{disable: 1}}\n"
+    );
+    let file = FlagFile::parse(&text, Yaml).unwrap();
+    let refuses: Vec<bool> = file
+        .problems
+        .iter()
+        .map(FlagProblem::refuses_file)
+        .collect();
+    assert_eq!(refuses, [false, true]);
 }
 
 #[test]
-fn aliases_of_aliases_are_bounded() {
-    let mut text = String::from("a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n");
-    for level in 1..9 {
-        let alias = format!("*a{}", level - 1);
-        let list = [alias.as_str(); 10].join(",");
-        text.push_str(&format!("a{level}: &a{level} [{list}]\n"));
+fn texts_of_flags_are_cut_in_messages() {
+    let query = format!("x\u{1b}\n{}", "y ".repeat(10_000));
+    let flag =
+        json!({"variations": {"a": 1}, "defaultRule": {"variation": query}, "targeting": []});
+    for (key, flag) in [
+        ("f".to_owned(), flag),
+        ("k\n".repeat(5_000), json!({"disable": 1})),
+    ] {
+        let file = FlagFile::parse(json!({&key: flag}).to_string(), Json).unwrap();
+        let message = file.problems[0].to_string();
+        assert!(message.chars().count() < 600, "{message}");
+        assert!(!message.contains(char::is_control), "{message}");
+        assert_eq!(file.problems[0].flag(), key);
     }
-    let error = rejection(&text, Yaml).to_string();
-    assert!(error.ends_with("too many nodes through aliases"), "{error}");
+    let query = json!({"f": {"variations": {"a": 1}, "defaultRule": {"variation": "a"},
+        "targeting": [{"query": query, "variation": "a"}]}});
+    let message = first_problem(&query.to_string(), Json);
+    assert!(
+        message.chars().count() < 600 && !message.contains(char::is_control),
+        "{message}"
+    );
+}
+
+#[test]
+fn each_node_knows_its_place() {
+    let yaml = "é: {ü: &ü [ö, *ü2 ], 'ß': \"a\\tb\"}";
+    let yaml = yaml.replace("*ü2 ", "x");
+    let toml = "[é]\nü = ['ö', 'x']\nß = \"a\\tb\"\n"
+        .replace('é', "'é'")
+        .replace('ü', "'ü'")
+        .replace('ß', "'ß'");
+    let json = "{\"é\": {\"ü\": [\"ö\", \"x\"], \"ß\": \"a\\tb\"}}";
+    for (format, text) in [(Yaml, &*yaml), (Toml, &*toml), (Json, json)] {
+        let flags = read(text, format, &mut CopyBudget::of(0)).unwrap();
+        let (key, flag, _) = &flags[0];
+        assert_eq!(key, "é");
+        let at = |offset: usize| text[offset..].trim_start_matches(['"', '\'', '&', 'ü', ' ']);
+        let tree::Content::Object(object) = &flag.content else {
+            panic!("{text}");
+        };
+        let names: Vec<usize> = object.members.iter().map(|(name, _)| name.offset).collect();
+        assert!(
+            text[names[0]..]
+                .trim_start_matches(['"', '\''])
+                .starts_with('ü'),
+            "{text}"
+        );
+        assert!(at(names[1]).starts_with('ß'), "{text}");
+        let step = |name: &str| Step::Entry(name.to_owned());
+        assert!(at(flag.locate(&[step("ü")])).starts_with('['), "{text}");
+        assert!(
+            at(flag.locate(&[step("ü"), Step::Index(1)])).starts_with('x'),
+            "{text}"
+        );
+        assert!(at(flag.locate(&[step("ß")])).starts_with("a\\t"), "{text}");
+    }
+    // An alias leads to the place of its value.
+    let text = "a: &a {variations: {x: 1}, defaultRule: {variation: y}}\nb:\n  <<: *a\n";
+    let file = FlagFile::parse(text, Yaml).unwrap();
+    let lines: Vec<usize> = file.problems.iter().map(FlagProblem::line).collect();
+    assert_eq!(lines, [1, 1]);
+    assert_eq!(file.problems[1].column(), file.problems[0].column());
 }
 
 /// The server's message about a flag, with its position.
@@ -344,4 +532,25 @@ fn members_win_over_many_merged_ones() {
             "{index}"
         );
     }
+}
+
+/// What people share with anchors is served: lists of names, default rules.
+#[test]
+fn usual_aliases_are_within_the_budget() {
+    let list: Vec<String> = (0..500)
+        .map(|index| format!("user-{index}@example.com"))
+        .collect();
+    let list = format!("[\"{}\"]", list.join("\", \""));
+    let mut text = format!(
+        "q: &q 'email in {list}'\nbase: &base {{variations: {{a: x}}, defaultRule: {{variation: a}}}}\n"
+    );
+    for flag in 0..20 {
+        text += &format!("f{flag}: {{<<: *base , targeting: [{{query: *q , variation: a}}]}}\n");
+    }
+    let file = FlagFile::parse(&text, Yaml).unwrap();
+    let problems: Vec<String> = file.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        problems,
+        ["line 1, column 7: flag `q`: member `flag` is not an object"]
+    );
 }

@@ -1,178 +1,149 @@
-//! The contents of flag files in any format, with positions.
+//! The contents of a flag file in any format, with the place of each value.
 
-use std::borrow::Cow;
+use std::rc::Rc;
 
 use serde_json::Number;
 
-use super::{error::FlagFileError, position::Position};
-use crate::{
-    configuration::{
-        definition::known,
-        json::{Node, number},
-    },
-    validation::Step,
-};
+use super::scalar::Tag;
+use crate::{configuration::definition::known, validation::Step};
 
+/// A value of a flag file. A clone shares the parts.
 #[derive(Clone, Debug)]
-pub(super) struct Tree {
-    pub(super) position: Position,
-    pub(super) content: Content,
-    /// How YAML spells a plain scalar.
-    pub(super) source: Option<String>,
+pub(super) struct Tree<'t> {
+    /// Byte offset of its first character in the text.
+    pub(super) offset: usize,
+    pub(super) content: Content<'t>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Content {
+pub(super) enum Content<'t> {
     Null,
     Bool(bool),
-    /// `None` is a number of a JSON file that does not fit a double.
+    /// `None` is a number that JSON cannot express as a double.
     Number(Option<Number>),
-    Text(String),
-    List(Vec<Tree>),
-    Object(Vec<(String, Tree)>),
+    /// A date of TOML, as RFC 3339.
+    Date(Rc<str>),
+    Text(&'t str),
+    /// A text that the file spells in another way, with escapes for example.
+    OwnText(Rc<str>),
+    /// An unquoted scalar of YAML, whose type depends on the member.
+    Plain(&'t str),
+    Tagged(Rc<Tagged>),
+    List(Rc<Vec<Tree<'t>>>),
+    Object(Rc<Object<'t>>),
+    /// A reference of YAML to a value elsewhere in the file.
+    Alias(Rc<Tree<'t>>),
+    /// Why there is no value. That matters only in a flag that uses it.
+    Unusable(&'static str),
 }
 
-/// Deepest nesting of a file; a flag may be nested less.
+/// A scalar of YAML with a tag, or an unquoted one that spans lines.
+#[derive(Debug)]
+pub(super) struct Tagged {
+    pub(super) tag: Tag,
+    pub(super) text: Box<str>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Object<'t> {
+    /// Names and values in the order of the file.
+    pub(super) members: Vec<(Tree<'t>, Tree<'t>)>,
+    /// Index of a member whose name YAML does not allow, because an earlier one has it.
+    pub(super) repeated: Option<usize>,
+}
+
+/// Deepest nesting of a file, aliases included.
 pub(super) const MAX_DEPTH: usize = 256;
 
-impl Content {
-    /// An exact integer of 64 bits.
-    pub(super) fn integer(value: i128) -> Option<Self> {
-        let number = i64::try_from(value).map(Number::from);
-        number
-            .or_else(|_| u64::try_from(value).map(Number::from))
-            .ok()
-            .map(|number| Self::Number(Some(number)))
+pub(super) const TOO_DEEP: &str = "nested too deeply";
+
+impl<'t> Tree<'t> {
+    pub(super) fn new(offset: usize, content: Content<'t>) -> Self {
+        Self { offset, content }
     }
 
-    pub(super) fn double(value: f64) -> Self {
-        Self::Number(number(value))
-    }
-}
-
-impl Tree {
-    pub(super) fn new(position: Position, content: Content) -> Self {
-        Self {
-            position,
-            content,
-            source: None,
-        }
-    }
-
-    /// The flags by name.
-    pub(super) fn into_flags(self) -> Result<Vec<(String, Self)>, FlagFileError> {
-        match self.content {
-            Content::Object(members) => Ok(members),
-            Content::Null => Ok(Vec::new()),
-            _ => FlagFileError::at(self.position, "expected an object of flags"),
-        }
-    }
-
-    pub(super) fn to_node(&self) -> Node<'static> {
+    /// The value itself, where it may be an alias.
+    pub(super) fn target(&self) -> &Self {
         match &self.content {
-            Content::Null => Node::Null,
-            Content::Bool(value) => Node::Bool(*value),
-            Content::Number(value) => Node::Number(value.clone()),
-            Content::Text(text) => Node::String(Cow::Owned(text.clone())),
-            Content::List(elements) => Node::Array(elements.iter().map(Self::to_node).collect()),
-            Content::Object(members) => Node::Object(
-                members
-                    .iter()
-                    .map(|(name, value)| (Cow::Owned(name.clone()), value.to_node()))
-                    .collect(),
-            ),
+            Content::Alias(target) => target,
+            _ => self,
         }
     }
 
-    /// Writes the value as JSON.
-    pub(super) fn write(&self, text: &mut String) {
+    /// A scalar of text or of YAML as it is spelled.
+    pub(super) fn spelling(&self) -> Option<&str> {
+        match &self.target().content {
+            Content::Text(text) | Content::Plain(text) => Some(text),
+            Content::OwnText(text) => Some(text),
+            Content::Tagged(tagged) => Some(&tagged.text),
+            _ => None,
+        }
+    }
+
+    /// Whether it is the name of members that are merged into an object.
+    pub(super) fn is_merge(&self) -> bool {
         match &self.content {
-            Content::Null => text.push_str("null"),
-            Content::Bool(value) => text.push_str(if *value { "true" } else { "false" }),
-            Content::Number(Some(value)) => text.push_str(&value.to_string()),
-            // Any number that does not fit a double will do.
-            Content::Number(None) => text.push_str("1e999"),
-            Content::Text(value) => {
-                text.push_str(&serde_json::Value::from(value.as_str()).to_string());
-            }
-            Content::List(elements) => {
-                text.push('[');
-                for (index, element) in elements.iter().enumerate() {
-                    if index > 0 {
-                        text.push(',');
-                    }
-                    element.write(text);
-                }
-                text.push(']');
-            }
-            Content::Object(members) => {
-                text.push('{');
-                for (index, (name, value)) in members.iter().enumerate() {
-                    if index > 0 {
-                        text.push(',');
-                    }
-                    text.push_str(&serde_json::Value::from(name.as_str()).to_string());
-                    text.push(':');
-                    value.write(text);
-                }
-                text.push('}');
-            }
+            Content::Plain(text) => *text == "<<",
+            Content::Tagged(tagged) => tagged.tag == Tag::Merge && &*tagged.text == "<<",
+            _ => false,
         }
     }
 
-    /// The position of a part, or of the last existing part on the path to it.
-    pub(super) fn locate(&self, path: &[Step]) -> Position {
-        let mut current = self;
+    /// The byte offset of a part of a flag, or of the last existing part on the path to it.
+    pub(super) fn locate(&self, path: &[Step]) -> usize {
+        let mut current = self.target();
         for step in path {
             let next = match (step, &current.content) {
-                (Step::Member(name), Content::Object(members)) => {
-                    last(members, |member| known(member, &[name]).is_some())
+                (Step::Member(name), Content::Object(object)) => {
+                    let folded = |member: &str| known(member, &[name]).is_some();
+                    object
+                        .last(&|member| member == *name)
+                        .or_else(|| object.last(&folded))
                 }
-                (Step::Entry(name), Content::Object(members)) => {
-                    last(members, |member| member == name)
+                (Step::Entry(name), Content::Object(object)) => {
+                    object.last(&|member| member == name)
                 }
                 (Step::Index(index), Content::List(elements)) => elements.get(*index),
                 _ => None,
             };
             let Some(next) = next else { break };
-            current = next;
+            current = next.target();
         }
-        current.position
+        current.offset
     }
+}
 
-    /// The position of the only member of that name at any depth; the position of the tree if there
-    /// are several.
-    pub(super) fn member(&self, name: &'static str) -> Position {
-        let mut found = Vec::new();
-        self.members_called(name, &mut found);
-        match found.as_slice() {
-            [only] => *only,
-            _ => self.position,
+impl<'t> Object<'t> {
+    /// The value of the last member of a name, or of the first merged one.
+    fn last(&self, is: &dyn Fn(&str) -> bool) -> Option<&Tree<'t>> {
+        let mut members = self.members.iter().rev();
+        if let Some((_, value)) = members.find(|(name, _)| name.spelling().is_some_and(is)) {
+            return Some(value);
         }
-    }
-
-    fn members_called(&self, name: &'static str, found: &mut Vec<Position>) {
-        match &self.content {
+        let (_, merged) = self.members.iter().find(|(name, _)| name.is_merge())?;
+        match &merged.target().content {
+            Content::Object(object) => object.last(is),
             Content::List(elements) => {
-                for element in elements {
-                    element.members_called(name, found);
-                }
+                elements
+                    .iter()
+                    .find_map(|element| match &element.target().content {
+                        Content::Object(object) => object.last(is),
+                        _ => None,
+                    })
             }
-            Content::Object(members) => {
-                for (member, value) in members {
-                    if known(member, &[name]).is_some() {
-                        found.push(value.position);
-                    }
-                    value.members_called(name, found);
-                }
-            }
-            _ => {}
+            _ => None,
         }
     }
 }
 
-/// Of repeated members the last one counts.
-pub(super) fn last(members: &[(String, Tree)], is: impl Fn(&str) -> bool) -> Option<&Tree> {
-    let mut found = members.iter().rev().filter(|(member, _)| is(member));
-    found.next().map(|(_, value)| value)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of two-byte values has a node for each two bytes.
+    #[test]
+    fn a_node_is_small() {
+        assert!(size_of::<Tree<'_>>() <= 32);
+        assert!(size_of::<Object<'_>>() <= 40);
+    }
 }

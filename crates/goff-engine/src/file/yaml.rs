@@ -1,248 +1,283 @@
 //! Flag files in YAML.
 
-use std::collections::{HashMap, HashSet};
+use std::{collections::HashMap, rc::Rc};
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, Span};
 
 use super::{
-    error::FlagFileError,
-    position::Position,
-    scalars::timestamp,
-    tree::{Content, MAX_DEPTH, Tree},
+    error::Malformed,
+    scalar::Tag,
+    tree::{Content, MAX_DEPTH, Object, TOO_DEEP, Tagged, Tree},
 };
 
-/// The most nodes of a file after its aliases are replaced.
-const MAX_NODES: usize = 1_000_000;
-
 /// Reads the first document of a text.
-pub(super) fn parse(text: &str) -> Result<Tree, FlagFileError> {
-    let mut builder = Builder::default();
-    for event in Parser::new_from_str(text) {
+pub(super) fn parse(text: &str) -> Result<Tree<'_>, Malformed> {
+    check_characters(text)?;
+    check_directives(text)?;
+    let mut builder = Builder {
+        text,
+        open: Vec::new(),
+        anchors: HashMap::new(),
+        root: None,
+        skipped: 0,
+    };
+    let options = granit_parser::options! {
+        // As the server's decoder, whose scanner is that of libyaml.
+        bom_inside_document_as_content: true,
+        block_scalar_eof_without_line_feed: true,
+        flow_nesting_limit: 10_000,
+        block_nesting_limit: 10_000,
+    };
+    for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) =
-            event.map_err(|error| FlagFileError::new(position(error.marker()), error.info()))?;
-        if builder.event(event, position(&span.start))? {
+            event.map_err(|error| Malformed::new(offset(error.marker()), error.info()))?;
+        if builder.event(event, &span)? {
             break;
         }
     }
-    let start = Position { line: 1, column: 1 };
-    Ok(builder.root.unwrap_or(Tree::new(start, Content::Null)))
+    Ok(builder.root.unwrap_or(Tree::new(0, Content::Null)))
 }
 
-fn position(marker: &Marker) -> Position {
-    Position {
-        line: marker.line(),
-        column: marker.col() + 1,
+fn offset(marker: &Marker) -> usize {
+    // There is one for each marker of a text in memory.
+    marker.byte_offset().unwrap_or(marker.index())
+}
+
+/// The server's decoder refuses control characters, even in comments.
+fn check_characters(text: &str) -> Result<(), Malformed> {
+    let is_allowed = |char: char| {
+        matches!(char,
+            '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fffd}' | '\u{10000}'..)
+    };
+    match text.char_indices().find(|(_, char)| !is_allowed(*char)) {
+        Some((offset, _)) => Err(Malformed::new(offset, "control characters are not allowed")),
+        None => Ok(()),
     }
+}
+
+/// The server's decoder knows version 1.1 only.
+fn check_directives(text: &str) -> Result<(), Malformed> {
+    let mut offset = 0;
+    let mut has_version = false;
+    for line in text.split_inclusive('\n') {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("%YAML") if has_version => {
+                return Err(Malformed::new(offset, "directive `%YAML` is repeated"));
+            }
+            Some("%YAML") => {
+                has_version = true;
+                if words.next() != Some("1.1") {
+                    let what = "version is not supported; write `%YAML 1.1` or leave it out";
+                    return Err(Malformed::new(offset, what));
+                }
+            }
+            Some("%TAG") => {}
+            Some(word) if word.starts_with('%') && line.starts_with('%') => {
+                return Err(Malformed::new(offset, "unknown directive"));
+            }
+            Some(word) if !word.starts_with('#') => break,
+            _ => {}
+        }
+        offset += line.len();
+    }
+    Ok(())
 }
 
 /// Puts events together without recursion.
-#[derive(Default)]
-struct Builder {
-    open: Vec<Open>,
-    anchors: HashMap<usize, Tree>,
-    root: Option<Tree>,
-    nodes: usize,
+struct Builder<'t> {
+    text: &'t str,
+    open: Vec<Open<'t>>,
+    /// Complete values with an anchor, and how deeply each is nested.
+    anchors: HashMap<usize, (Rc<Tree<'t>>, usize)>,
+    root: Option<Tree<'t>>,
+    /// How many lists and objects are open that are nested too deeply to be read.
+    skipped: usize,
 }
 
-struct Open {
-    tree: Tree,
+/// A list or an object that is not complete.
+struct Open<'t> {
+    offset: usize,
     anchor: usize,
-    /// The name of the next member.
-    name: Option<String>,
-    /// Names of members, once there are too many for a linear search.
-    names: HashSet<String>,
-    /// Objects merged with `<<`.
-    merged: Vec<(String, Tree)>,
-    merged_names: HashSet<String>,
+    /// How deeply its parts are nested, aliases included.
+    height: usize,
+    parts: Parts<'t>,
 }
 
-impl Open {
-    fn has_member(&mut self, name: &str) -> bool {
-        let Content::Object(members) = &self.tree.content else {
-            return false;
-        };
-        if members.len() < MANY_MEMBERS {
-            return members.iter().any(|(member, _)| member == name);
-        }
-        let known = self.names.len();
-        let added = members.iter().skip(known).map(|(member, _)| member.clone());
-        self.names.extend(added);
-        self.names.contains(name)
-    }
+enum Parts<'t> {
+    List(Vec<Tree<'t>>),
+    Object {
+        members: Vec<(Tree<'t>, Tree<'t>)>,
+        /// The name of the next member.
+        name: Option<Tree<'t>>,
+    },
 }
 
-const MANY_MEMBERS: usize = 32;
-
-impl Builder {
+impl<'t> Builder<'t> {
     /// Handles an event; true at the end of the document.
-    fn event(&mut self, event: Event<'_>, position: Position) -> Result<bool, FlagFileError> {
+    fn event(&mut self, event: Event<'_>, span: &Span) -> Result<bool, Malformed> {
+        let at = offset(&span.start);
+        if self.skipped > 0 {
+            match event {
+                Event::SequenceStart(..) | Event::MappingStart(..) => self.skipped += 1,
+                Event::SequenceEnd | Event::MappingEnd => self.skipped -= 1,
+                _ => {}
+            }
+            return Ok(false);
+        }
         match event {
             Event::Scalar(text, style, anchor, tag) => {
-                let is_plain = match tag {
-                    None => style == ScalarStyle::Plain,
-                    Some(tag) => ["int", "float", "bool", "null"].contains(&tag.suffix.as_str()),
-                };
-                let content = if is_plain {
-                    plain(&text, position)?
-                } else {
-                    Content::Text(text.to_string())
-                };
-                let text = text.into_owned();
-                let mut tree = Tree::new(position, content);
-                tree.source = Some(text.clone());
-                self.add(tree, anchor, Some(text))?;
-            }
-            Event::SequenceStart(anchor, _) => {
-                self.begin(Content::List(Vec::new()), anchor, position)?;
-            }
-            Event::MappingStart(anchor, _) => {
-                self.begin(Content::Object(Vec::new()), anchor, position)?;
-            }
-            Event::SequenceEnd | Event::MappingEnd => {
-                if let Some(mut open) = self.open.pop() {
-                    for (name, value) in std::mem::take(&mut open.merged) {
-                        if !open.has_member(&name)
-                            && let Content::Object(members) = &mut open.tree.content
-                        {
-                            members.push((name, value));
+                let tag = tag.map(|tag| Tag::of(&format!("{}{}", tag.handle(), tag.suffix())));
+                let content = match tag {
+                    None | Some(Some(Tag::None)) if style == ScalarStyle::Plain => {
+                        match self.spelled(&text, at) {
+                            Some(text) => Content::Plain(text),
+                            None => tagged(Tag::None, &text),
                         }
                     }
-                    self.add(open.tree, open.anchor, None)?;
+                    Some(Some(tag)) if tag != Tag::None => tagged(tag, &text),
+                    _ => {
+                        let quote = usize::from(style != ScalarStyle::Plain);
+                        match self.spelled(&text, at + quote) {
+                            Some(text) => Content::Text(text),
+                            None => Content::OwnText(text.into()),
+                        }
+                    }
+                };
+                if style == ScalarStyle::DoubleQuoted {
+                    self.check_escapes(at, offset(&span.end))?;
+                }
+                self.add(Tree::new(at, content), 0, anchor);
+            }
+            Event::SequenceStart(_, anchor, _) => {
+                self.begin(Parts::List(Vec::new()), anchor, at);
+            }
+            Event::MappingStart(_, anchor, _) => {
+                let (members, name) = (Vec::new(), None);
+                self.begin(Parts::Object { members, name }, anchor, at);
+            }
+            Event::SequenceEnd | Event::MappingEnd => {
+                if let Some(open) = self.open.pop() {
+                    let tree = Tree::new(open.offset, complete(open.parts));
+                    self.add(tree, open.height + 1, open.anchor);
                 }
             }
             Event::Alias(anchor) => {
-                let Some(tree) = self.anchors.get(&anchor).cloned() else {
-                    return FlagFileError::at(position, "alias of an anchor that is not complete");
+                let (content, height) = match self.anchors.get(&anchor) {
+                    None => (Content::Unusable("an alias of a value that contains it"), 0),
+                    Some((_, height)) if self.open.len() + height > MAX_DEPTH => {
+                        (Content::Unusable(TOO_DEEP), 0)
+                    }
+                    Some((tree, height)) => (Content::Alias(Rc::clone(tree)), *height),
                 };
-                self.count(&tree, position)?;
-                let name = tree.source.clone();
-                self.add(tree, 0, name)?;
+                self.add(Tree::new(at, content), height, 0);
             }
             Event::DocumentEnd => return Ok(true),
-            Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentStart(_) => {}
+            // No other event is a value.
+            _ => {}
         }
         Ok(false)
     }
 
-    fn begin(
-        &mut self,
-        content: Content,
-        anchor: usize,
-        position: Position,
-    ) -> Result<(), FlagFileError> {
-        if self.open.len() >= MAX_DEPTH {
-            return FlagFileError::at(position, "nested too deeply");
+    /// The part of the file that spells a scalar, unless it differs.
+    fn spelled(&self, scalar: &str, offset: usize) -> Option<&'t str> {
+        let spelled = self.text.get(offset..offset + scalar.len())?;
+        (spelled == scalar).then_some(spelled)
+    }
+
+    /// Refuses escapes that the server's decoder does not know: `\/`, and halves of surrogate pairs.
+    fn check_escapes(&self, start: usize, end: usize) -> Result<(), Malformed> {
+        let quoted = self.text.get(start..end).unwrap_or_default();
+        let mut from = 0;
+        while let Some(at) = quoted.get(from..).and_then(|rest| rest.find('\\')) {
+            let escape = from + at;
+            let rest = quoted.get(escape + 1..).unwrap_or_default();
+            let code = rest.strip_prefix('u').and_then(|digits| digits.get(..4));
+            let code = code.and_then(|digits| u16::from_str_radix(digits, 16).ok());
+            if rest.starts_with('/') || code.is_some_and(|code| (0xd800..0xe000).contains(&code)) {
+                return Err(Malformed::new(start + escape, "unknown escape"));
+            }
+            from = escape + 1 + rest.chars().next().map_or(0, char::len_utf8);
         }
-        self.open.push(Open {
-            tree: Tree::new(position, content),
-            anchor,
-            name: None,
-            names: HashSet::new(),
-            merged: Vec::new(),
-            merged_names: HashSet::new(),
-        });
         Ok(())
     }
 
-    /// Adds a complete value to the innermost open list or object; a scalar may be a member name.
-    fn add(
-        &mut self,
-        tree: Tree,
-        anchor: usize,
-        text: Option<String>,
-    ) -> Result<(), FlagFileError> {
+    fn begin(&mut self, parts: Parts<'t>, anchor: usize, offset: usize) {
+        if self.open.len() >= MAX_DEPTH {
+            self.skipped = 1;
+            self.add(Tree::new(offset, Content::Unusable(TOO_DEEP)), 0, 0);
+            return;
+        }
+        self.open.push(Open {
+            offset,
+            anchor,
+            height: 0,
+            parts,
+        });
+    }
+
+    /// Adds a complete value to the innermost open list or object.
+    fn add(&mut self, tree: Tree<'t>, height: usize, anchor: usize) {
         if anchor != 0 {
-            self.anchors.insert(anchor, tree.clone());
+            self.anchors.insert(anchor, (Rc::new(tree.clone()), height));
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(tree);
-            return Ok(());
+            return;
         };
-        if let Content::List(elements) = &mut open.tree.content {
-            elements.push(tree);
-            return Ok(());
+        open.height = open.height.max(height);
+        match &mut open.parts {
+            Parts::List(elements) => elements.push(tree),
+            Parts::Object { members, name } => match name.take() {
+                None => *name = Some(tree),
+                Some(name) => members.push((name, tree)),
+            },
         }
-        let Some(name) = open.name.take() else {
-            let Some(name) = text else {
-                return FlagFileError::at(tree.position, "the name of a member is not a scalar");
-            };
-            if open.has_member(&name) {
-                return FlagFileError::at(
-                    tree.position,
-                    format!("member `{name}` is defined twice"),
-                );
-            }
-            open.name = Some(name);
-            return Ok(());
-        };
-        if name == "<<" {
-            let merged = match tree.content {
-                Content::List(trees) => trees,
-                content => vec![Tree { content, ..tree }],
-            };
-            for tree in merged {
-                if let Content::Object(members) = tree.content {
-                    for (name, value) in members {
-                        if open.merged_names.insert(name.clone()) {
-                            open.merged.push((name, value));
-                        }
-                    }
-                }
-            }
-        } else if let Content::Object(members) = &mut open.tree.content {
-            members.push((name, tree));
-        }
-        Ok(())
-    }
-
-    /// Counts the nodes of a copy, so that aliases of aliases do not exhaust the memory.
-    fn count(&mut self, tree: &Tree, position: Position) -> Result<(), FlagFileError> {
-        let mut pending = vec![tree];
-        while let Some(tree) = pending.pop() {
-            self.nodes += 1;
-            if self.nodes > MAX_NODES {
-                return FlagFileError::at(position, "too many nodes through aliases");
-            }
-            match &tree.content {
-                Content::List(elements) => pending.extend(elements),
-                Content::Object(members) => pending.extend(members.iter().map(|(_, value)| value)),
-                _ => {}
-            }
-        }
-        Ok(())
     }
 }
 
-/// A plain scalar in the core schema of YAML 1.2.
-fn plain(text: &str, position: Position) -> Result<Content, FlagFileError> {
-    let integer = |prefix, radix| {
-        let value = i64::from_str_radix(text.strip_prefix(prefix)?, radix).ok()?;
-        Content::integer(value.into())
+fn tagged<'t>(tag: Tag, text: &str) -> Content<'t> {
+    let text = text.into();
+    Content::Tagged(Rc::new(Tagged { tag, text }))
+}
+
+fn complete(parts: Parts<'_>) -> Content<'_> {
+    match parts {
+        Parts::List(mut elements) => {
+            elements.shrink_to_fit();
+            Content::List(Rc::new(elements))
+        }
+        Parts::Object { mut members, .. } => {
+            members.shrink_to_fit();
+            let repeated = repeated(&members);
+            Content::Object(Rc::new(Object { members, repeated }))
+        }
+    }
+}
+
+/// The index of a name that an earlier member has. Names are compared as they are spelled, and
+/// aliases by what they refer to.
+fn repeated(members: &[(Tree<'_>, Tree<'_>)]) -> Option<usize> {
+    let name = |index: usize| {
+        let (name, _) = members.get(index)?;
+        match &name.content {
+            Content::Alias(target) => Some((Rc::as_ptr(target).addr(), "")),
+            _ => Some((0, name.spelling()?)),
+        }
     };
-    Ok(match text {
-        "" | "~" | "null" | "Null" | "NULL" => Content::Null,
-        "true" | "True" | "TRUE" => Content::Bool(true),
-        "false" | "False" | "FALSE" => Content::Bool(false),
-        ".nan" | ".NaN" | ".NAN" | ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF"
-        | "-.inf" | "-.Inf" | "-.INF" => {
-            return FlagFileError::at(position, format!("number `{text}` has no JSON form"));
-        }
-        _ => {
-            let prefixed = integer("0x", 16).or_else(|| integer("0o", 8));
-            let begins_like_a_number =
-                text.starts_with(|first: char| "+-.0123456789".contains(first));
-            match (prefixed, text.parse::<f64>()) {
-                (Some(number), _) => number,
-                (None, Ok(number))
-                    if begins_like_a_number && text.bytes().any(|byte| byte.is_ascii_digit()) =>
-                {
-                    // An integer beyond 64 bits is a float.
-                    let exact = text.parse().ok().and_then(Content::integer);
-                    exact.unwrap_or(Content::double(number))
-                }
-                // The source keeps the spelling for members that are text.
-                _ => Content::Text(timestamp(text).unwrap_or_else(|| text.to_owned())),
-            }
-        }
-    })
+    if members.len() <= FEW_MEMBERS {
+        return (1..members.len()).find(|later| {
+            name(*later).is_some() && (0..*later).any(|index| name(index) == name(*later))
+        });
+    }
+    let mut sorted: Vec<usize> = (0..members.len())
+        .filter(|index| name(*index).is_some())
+        .collect();
+    sorted.sort_by(|a, b| name(*a).cmp(&name(*b)));
+    let pairs = sorted.iter().zip(sorted.iter().skip(1));
+    let repeated = pairs.filter(|(one, next)| name(**one) == name(**next));
+    repeated.map(|(_, next)| *next).min()
 }
+
+/// Up to so many names are compared one by one.
+const FEW_MEMBERS: usize = 16;

@@ -14,6 +14,7 @@ use crate::{
         json::{MAX_NESTING, Node},
     },
     evaluate::{operand::Operand, scope::NameTable, work::Work},
+    presentable::presentable,
     query::{
         Query,
         rule_language::{Program, program::End},
@@ -73,7 +74,7 @@ impl InvalidFlag {
 impl fmt::Display for InvalidFlag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.path.is_empty() {
-            write!(f, "`{}`: ", self.member())?;
+            write!(f, "`{}`: ", presentable(&self.member()))?;
         }
         f.write_str(&self.message)
     }
@@ -96,7 +97,7 @@ type Variations<'d, 't> = &'d [(Cow<'t, str>, CompactJson)];
 
 fn invalid(message: impl Into<String>, path: impl Into<Vec<Step>>) -> Checked {
     Err(InvalidFlag {
-        message: message.into(),
+        message: presentable(&message.into()).into_owned(),
         path: path.into(),
     })
 }
@@ -246,6 +247,7 @@ fn query(query: &str) -> Result<(), String> {
     if is_valid {
         Ok(())
     } else {
+        let query = presentable(query);
         Err(format!("invalid query: `{query}` cannot be evaluated"))
     }
 }

@@ -1,14 +1,15 @@
 //! A flag set: the source of its flags, the loaded flags, and the changes of a new load.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use goff_engine::{FlagFile, FlagFileFormat, FlagSet as Flags};
+use goff_engine::__internal::flag_value;
+use goff_engine::{FlagFile, FlagFileFormat, FlagProblem, FlagSet as Flags};
 use serde_json::{Map, Value, json};
 
 /// A flag set: its own flags, keys and enrichment.
@@ -39,7 +40,7 @@ pub(super) struct Loaded {
     /// Each flag in the form of the configuration endpoint.
     pub(super) served: BTreeMap<String, Value>,
     /// The text from which they were loaded.
-    text: String,
+    text: Vec<u8>,
     /// Why flags of the source are not served.
     problems: Vec<String>,
 }
@@ -106,12 +107,12 @@ impl FlagSet {
         // The lock is held throughout, so that loads do not overlap.
         let source = lock(&self.source);
         let (text, format) = match &*source {
-            Source::Text(text, format) => (Cow::Borrowed(text.as_str()), *format),
+            Source::Text(text, format) => (Cow::Borrowed(text.as_bytes()), *format),
             Source::File(path) => (Cow::Owned(read(path)?), format_of(path)),
         };
         let before = self.loaded();
         let is_first = lock(&self.loaded_at).is_none();
-        if !is_first && before.text == text {
+        if !is_first && before.text == *text {
             *lock(&self.loaded_at) = Some(SystemTime::now());
             return Ok(None);
         }
@@ -126,27 +127,27 @@ impl FlagSet {
 impl Loaded {
     /// Parses flags as the relay proxy does: a flag that cannot be decoded refuses the whole text;
     /// an invalid flag is left out.
-    fn parse(text: String, format: FlagFileFormat) -> Result<Self, LoadError> {
+    fn parse(text: Vec<u8>, format: FlagFileFormat) -> Result<Self, LoadError> {
         let file = FlagFile::parse(&text, format).map_err(|error| LoadError(error.to_string()))?;
-        let undecodable = |problem: &&goff_engine::FlagProblem| {
-            let flag = file.flags.get(problem.flag());
-            flag.is_some_and(|flag| flag.error().is_some())
-        };
-        if let Some(problem) = file.problems.iter().find(undecodable) {
+        if let Some(problem) = file.problems.iter().find(|problem| problem.refuses_file()) {
             return Err(LoadError(problem.to_string()));
         }
         let mut loaded = Self {
+            text,
             problems: file.problems.iter().map(ToString::to_string).collect(),
             ..Self::default()
         };
-        let has_problem = |key: &str| file.problems.iter().any(|problem| problem.flag() == key);
-        for flag in file.flags.iter().filter(|flag| !has_problem(flag.key())) {
-            let served = serde_json::from_str(flag.raw_json());
-            let served = served.map_err(|error| LoadError(error.to_string()))?;
-            loaded.served.insert(flag.key().to_owned(), served);
-            loaded.flags.insert(flag.clone());
+        let left_out: HashSet<&str> = file.problems.iter().map(FlagProblem::flag).collect();
+        for flag in file
+            .flags
+            .iter()
+            .filter(|flag| !left_out.contains(flag.key()))
+        {
+            if let Some(served) = flag_value(flag) {
+                loaded.served.insert(flag.key().to_owned(), served);
+                loaded.flags.insert(flag.clone());
+            }
         }
-        loaded.text = text;
         Ok(loaded)
     }
 }
@@ -177,8 +178,8 @@ fn change_message(
     Some(format!("{message}\n").into())
 }
 
-fn read(path: &Path) -> Result<String, LoadError> {
-    fs::read_to_string(path).map_err(|error| LoadError(format!("{}: {error}", path.display())))
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    fs::read(path).map_err(|error| LoadError(format!("{}: {error}", path.display())))
 }
 
 /// The format by the extension; YAML if it is unknown.
@@ -231,7 +232,7 @@ b: {variations: {x: 1}, defaultRule: {variation: x}}
     fn a_malformed_file_changes_nothing_and_an_invalid_flag_is_left_out() {
         let set = set(FLAGS);
         set.load().unwrap();
-        for bad in ["a: [", "a: {variations: 7}"] {
+        for bad in ["a: [", "a: {variations: 7}", "a: {disable: 1}\nb: {}"] {
             set.set_source(Source::Text(bad.to_owned(), FlagFileFormat::Yaml));
             set.load().unwrap_err();
             assert_eq!(set.loaded().flags.len(), 2, "{bad}");
@@ -241,6 +242,24 @@ b: {variations: {x: 1}, defaultRule: {variation: x}}
         // The served flags are the same.
         assert!(set.load().unwrap().is_none());
         assert_eq!(set.loaded().flags.len(), 2);
+        assert_eq!(set.problems().len(), 1, "{:?}", set.problems());
+    }
+
+    /// Values nested deeper than `serde_json` reads are served, and flags beyond a limit that the
+    /// relay proxy does not have are left out.
+    #[test]
+    fn what_the_relay_proxy_serves_does_not_refuse_the_file() {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        let copies = "*s , ".repeat(100);
+        let long = "y".repeat(20_000);
+        let text = format!(
+            "{FLAGS}deep: {{variations: {{x: {deep}}}, defaultRule: {{variation: x}}}}\n\
+             copies: {{variations: {{x: &s {long}}}, defaultRule: {{variation: x}}, metadata: {{m: [{copies}]}}}}\n"
+        );
+        let set = set(&text);
+        set.load().unwrap();
+        assert_eq!(set.loaded().flags.len(), 3, "{:?}", set.problems());
+        assert_eq!(set.loaded().served.len(), 3);
         assert_eq!(set.problems().len(), 1, "{:?}", set.problems());
     }
 }

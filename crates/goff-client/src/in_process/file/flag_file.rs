@@ -53,15 +53,11 @@ impl FlagFile {
 
     /// Parses what [`read`](Self::read) returned.
     pub(crate) fn parse(&self, content: &[u8]) -> Result<goff_engine::FlagFile, FlagFileError> {
-        let text = std::str::from_utf8(content).map_err(|error| {
-            let valid = content.get(..error.valid_up_to()).unwrap_or_default();
-            self.error(Problem::not_text_after(valid))
-        })?;
         // YAML would read no flags from it, but a file is empty while it is being written.
-        if text.trim().is_empty() {
+        if content.trim_ascii().is_empty() {
             return Err(self.error(Problem::Empty));
         }
-        goff_engine::FlagFile::parse(text, self.format)
+        goff_engine::FlagFile::parse(content, self.format)
             .map_err(|error| self.error(Problem::Malformed(error.to_string())))
     }
 
@@ -101,25 +97,10 @@ enum Problem {
     NotRead(String),
     #[error(" is larger than {MAX_FLAG_FILE_SIZE} bytes; remove flags from it")]
     TooLarge,
-    /// The place, from 1.
-    #[error(", line {line}, column {column}: not UTF-8; save it in that encoding")]
-    NotText { line: usize, column: usize },
     #[error(" is empty; write `{{}}` for no flags")]
     Empty,
     #[error(", {0}; correct it there")]
     Malformed(String),
-}
-
-impl Problem {
-    /// The text after `valid` is not UTF-8.
-    fn not_text_after(valid: &[u8]) -> Self {
-        let lines = valid.split(|byte| *byte == b'\n');
-        let last = lines.clone().next_back().unwrap_or_default();
-        Self::NotText {
-            line: lines.count(),
-            column: String::from_utf8_lossy(last).chars().count() + 1,
-        }
-    }
 }
 
 impl From<io::Error> for Problem {
@@ -191,7 +172,7 @@ mod tests {
         );
         assert_eq!(
             error("a.yaml", b"a: \xc3\xa9\xc3\xa9 \n\xc3\xa9b \xff"),
-            "flag file `PATH`, line 2, column 4: not UTF-8; save it in that encoding"
+            "flag file `PATH`, line 2, column 4: not UTF-8; save it in that encoding; correct it there"
         );
         for empty in [&b""[..], b" \n\t\n"] {
             let error = error("a.yaml", empty);

@@ -1,0 +1,111 @@
+//! What a YAML file with aliases costs to load: memory and time have bounds that depend on its size alone.
+
+use std::time::Instant;
+
+use goff_engine::{FlagFile, FlagFileFormat};
+use peak_alloc::PeakAlloc;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+const FLAG: &str = "variations: {a: x}, defaultRule: {variation: a}";
+
+/// Each kind of file at two sizes.
+fn files() -> Vec<(&'static str, [String; 2])> {
+    let kinds: [(&str, fn(usize) -> String); 9] = [
+        ("aliases of a long scalar", |size| {
+            let aliases = "*s, ".repeat(size / 8);
+            format!(
+                "s: &s {}\nf: {{{FLAG}, metadata: {{m: [{aliases}]}}}}\n",
+                "y".repeat(size / 2)
+            )
+        }),
+        ("flags with an alias of a long query", |size| {
+            let list = "\"item\", ".repeat(size / 20);
+            let rule = "{query: *q , variation: a}";
+            let flag = |index| format!("f{index}: {{{FLAG}, targeting: [{rule}]}}\n");
+            let flags: String = (0..size / 200).map(flag).collect();
+            format!("q: &q 'x in [{list}\"\"]'\n{flags}")
+        }),
+        ("nested anchors", |size| {
+            let open: String = (0..200).map(|level| format!("&a{level} [")).collect();
+            let items = "x,".repeat(size / 2);
+            format!(
+                "f: {{{FLAG}, metadata: {{m: {open}{items}{}}}}}\n",
+                "]".repeat(200)
+            )
+        }),
+        ("anchors of anchors", |size| {
+            let link =
+                |index: usize| format!("a{index}: &a{index} [*a{}, x]\n", index.saturating_sub(1));
+            let links: String = (1..size / 30).map(link).collect();
+            let last = size / 30 - 1;
+            format!("a0: &a0 [x]\n{links}f: {{{FLAG}, metadata: {{m: *a{last} }}}}\n")
+        }),
+        ("billion laughs", |size| {
+            let mut text = format!("a0: &a0 [{}]\n", "x,".repeat(size / 4));
+            for level in 1..9 {
+                let aliases = format!("*a{}, ", level - 1).repeat(size / 50);
+                text += &format!("a{level}: &a{level} [{aliases}]\n");
+            }
+            text + &format!("f: {{{FLAG}, metadata: {{m: *a8 }}}}\n")
+        }),
+        ("billion laughs in merges", |size| {
+            let member = |index| format!("m{index}: 1, ");
+            let members: String = (0..size / 20).map(member).collect();
+            let mut text = format!("a0: &a0 {{{members}}}\n");
+            for level in 1..9 {
+                let aliases = format!("*a{}, ", level - 1).repeat(size / 50);
+                text += &format!("a{level}: &a{level} {{<<: [{aliases}]}}\n");
+            }
+            text + &format!("f: {{{FLAG}, metadata: *a8 }}\n")
+        }),
+        ("names that are aliases", |size| {
+            let object = "{*n : x}, ".repeat(size / 20);
+            format!(
+                "n: &n {}\nf: {{{FLAG}, metadata: {{m: [{object}]}}}}\n",
+                "y".repeat(size / 2)
+            )
+        }),
+        ("flags that merge a large one", |size| {
+            let member = |index| format!("m{index}: 1, ");
+            let members: String = (0..size / 20).map(member).collect();
+            let flag = |index| format!("f{index}: {{<<: *f , version: '1'}}\n");
+            let flags: String = (0..size / 50).map(flag).collect();
+            format!("f: &f {{{FLAG}, metadata: {{{members}}}}}\n{flags}")
+        }),
+        ("no alias", |size| {
+            let items = "x,".repeat(size / 2);
+            format!("f: {{variations: {{a: [{items}]}}, defaultRule: {{variation: a}}}}\n")
+        }),
+    ];
+    let sizes = [100_000, 800_000];
+    kinds.map(|(name, text)| (name, sizes.map(text))).to_vec()
+}
+
+/// The release bound is 1 MB + 50 bytes and 20 ms + 1 µs for each byte; a debug build may take ten times as long.
+#[test]
+fn memory_and_time_depend_on_the_size_of_the_file() {
+    let mut beyond = Vec::new();
+    for (name, texts) in files() {
+        for text in texts {
+            let size = text.len();
+            ALLOCATOR.reset_peak_usage();
+            let (before, start) = (ALLOCATOR.current_usage(), Instant::now());
+            let file = FlagFile::parse(&text, FlagFileFormat::Yaml);
+            let (time, peak) = (start.elapsed(), ALLOCATOR.peak_usage() - before);
+            let shown = format!(
+                "{name}, {size} bytes: {peak} bytes ({} each), {time:?}",
+                peak / size
+            );
+            println!("{shown}");
+            // A flag that copies too much is left out; the file is read.
+            file.unwrap();
+            let allowed_time = 10 * (20 + size as u128 / 1_000);
+            if peak > 1_000_000 + 50 * size || time.as_millis() > allowed_time {
+                beyond.push(shown);
+            }
+        }
+    }
+    assert!(beyond.is_empty(), "{beyond:#?}");
+}

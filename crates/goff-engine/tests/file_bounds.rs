@@ -12,7 +12,8 @@ const FLAG: &str = "variations: {a: x}, defaultRule: {variation: a}";
 
 /// Each kind of file at two sizes.
 fn files() -> Vec<(&'static str, [String; 2])> {
-    let kinds: [(&str, fn(usize) -> String); 9] = [
+    type Kind = (&'static str, fn(usize) -> String);
+    let kinds: [Kind; 9] = [
         ("aliases of a long scalar", |size| {
             let aliases = "*s, ".repeat(size / 8);
             format!(

@@ -390,13 +390,18 @@ fn each_node_knows_its_place() {
         let flags = read(text, format, &mut CopyBudget::of(0)).unwrap();
         let (key, flag, _) = &flags[0];
         assert_eq!(key, "é");
-        let at = |offset: usize| text[offset..].trim_start_matches(['"', '\'', '&', 'ü', ' ']);
+        let at = |offset: usize| {
+            text.get(offset..)
+                .unwrap()
+                .trim_start_matches(['"', '\'', '&', 'ü', ' '])
+        };
         let tree::Content::Object(object) = &flag.content else {
             panic!("{text}");
         };
         let names: Vec<usize> = object.members.iter().map(|(name, _)| name.offset).collect();
         assert!(
-            text[names[0]..]
+            text.get(names[0]..)
+                .unwrap()
                 .trim_start_matches(['"', '\''])
                 .starts_with('ü'),
             "{text}"

@@ -37,7 +37,7 @@ fn utf16(bytes: &[u8], unit: impl Fn([u8; 2]) -> u16) -> Result<Cow<'static, str
             Err(_) => return Err(Malformed::new(text.len(), "not UTF-16")),
         }
     }
-    if bytes.len() % 2 != 0 {
+    if !bytes.len().is_multiple_of(2) {
         return Err(Malformed::new(text.len(), "not UTF-16"));
     }
     Ok(Cow::Owned(text))

@@ -130,7 +130,10 @@ async fn in_process(path: &std::path::Path) -> Vec<Seen> {
             .attribute("x", 1_i64)
             .build();
         let details = client.evaluate("f", &context, Value::Null).await;
-        all.push(match details.error().map(|error| error.code().as_str()) {
+        let code = details
+            .error()
+            .map(|error| error.code().as_str().to_owned());
+        all.push(match code.as_deref() {
             // A client without any flag of its file is not ready.
             Some("PROVIDER_NOT_READY") => return not_found(),
             Some(code) => Seen {

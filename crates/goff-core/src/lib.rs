@@ -77,14 +77,14 @@ pub use usage::{
 #[doc(hidden)]
 pub mod __internal {
     pub use crate::context::{
-        CacheKey, CacheKeyRef, GoFeatureFlagRef, canonical_hash, is_too_deep, write_flat_form,
-        write_nested_form,
+        CacheKey, CacheKeyRef, GoFeatureFlagRef, canonical_hash, is_too_deep, map_size, text_size,
+        value_size, write_flat_form, write_nested_form,
     };
     pub use crate::evaluation::{OutcomeSlot, Projection, project, project_with};
     #[cfg(feature = "open-feature")]
     pub use crate::sdk::{GoFeatureFlagAttribute, resolution_details, value_to_json};
     pub use crate::task::{
         BackgroundTask, Backoff, IoRuntime, NoRuntimeError, NotAnswered, StopSignal, Stopped,
-        random_u64, timeout,
+        jittered, random_u64, timeout,
     };
 }

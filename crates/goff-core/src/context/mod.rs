@@ -11,6 +11,7 @@ mod depth;
 mod evaluation_context;
 mod exporter_metadata;
 mod json;
+mod memory_size;
 mod scan;
 mod view;
 
@@ -27,4 +28,5 @@ pub use depth::is_too_deep;
 pub use evaluation_context::{EvaluationContext, EvaluationContextBuilder, IntoTargetingKey};
 pub use exporter_metadata::{ExporterMetadata, ExporterMetadataError};
 pub use json::{write_flat_form, write_nested_form};
+pub use memory_size::{map_size, text_size, value_size};
 pub use view::{ContextError, ContextView};

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
+use crate::context::{map_size, text_size, value_size};
+
 /// A flag's resolution from the relay proxy or the engine. It is shared in an `Arc`, so a cached
 /// resolution is not copied.
 #[derive(Debug, Clone, PartialEq)]
@@ -87,6 +89,17 @@ impl Resolution {
     pub fn with_cacheable(mut self, cacheable: bool) -> Self {
         self.cacheable = cacheable;
         self
+    }
+
+    /// About how many bytes of memory the resolution keeps.
+    #[must_use]
+    pub fn memory_size(&self) -> usize {
+        let text = |text: &Option<String>| text.as_deref().map_or(0, text_size);
+        size_of::<Self>()
+            + value_size(&self.value)
+            + text(&self.variant)
+            + text(&self.version)
+            + map_size(&self.metadata)
     }
 
     /// Whether the flag is disabled: callers then get their default instead of

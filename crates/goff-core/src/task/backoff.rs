@@ -45,6 +45,15 @@ impl Backoff {
     }
 }
 
+/// Within a tenth of the interval, so that clients do not act in step (GOFF-IP-011). At most a year.
+#[must_use]
+pub fn jittered(interval: Duration, random: u64) -> Duration {
+    let nanos = interval.min(A_YEAR).as_nanos();
+    let spread = nanos / 5;
+    let drawn = (spread * u128::from(random)) >> u64::BITS;
+    Duration::from_nanos(u64::try_from(nanos - spread / 2 + drawn).unwrap_or(u64::MAX)).min(A_YEAR)
+}
+
 /// An evenly distributed random number, not for secrets.
 #[must_use]
 pub fn random_u64() -> u64 {
@@ -55,6 +64,7 @@ pub fn random_u64() -> u64 {
 const FIRST_CEILING: Duration = Duration::from_millis(100);
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -89,6 +99,17 @@ mod tests {
         assert_eq!(ceilings(&mut wide, 3), [2_000, 3_000, 3_000]);
         assert_eq!(ceilings(&mut starting(Duration::MAX), 1), [3_000]);
         assert_eq!(ceilings(&mut starting(Duration::ZERO), 2), [10, 20]);
+    }
+
+    /// GOFF-IP-011.
+    #[test]
+    fn intervals_are_within_a_tenth() {
+        let interval = Duration::from_secs(120);
+        assert_eq!(jittered(interval, 0), Duration::from_secs(108));
+        let longest = jittered(interval, u64::MAX);
+        assert!(longest <= Duration::from_secs(132) && longest > Duration::from_secs(131));
+        assert!(jittered(Duration::MAX, u64::MAX) <= A_YEAR);
+        assert!(jittered(Duration::ZERO, u64::MAX).is_zero());
     }
 
     #[test]

@@ -6,6 +6,6 @@ mod io_runtime;
 mod timeout;
 
 pub use background::{BackgroundTask, StopSignal, Stopped};
-pub use backoff::{Backoff, random_u64};
+pub use backoff::{Backoff, jittered, random_u64};
 pub use io_runtime::{IoRuntime, NoRuntimeError, NotAnswered};
 pub use timeout::timeout;

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use goff_core::{Event, FeatureEvent, Resolution};
-use serde_json::{Map, Value};
+use goff_core::__internal::{map_size, text_size, value_size};
+use goff_core::{Event, FeatureEvent, Resolution, TrackingEvent};
 
 /// Events in the order of recording. Its limits bound the queue together with the batch in flight;
 /// beyond them the oldest queued event is dropped (GOFF-COLL-019).
@@ -65,6 +65,11 @@ impl EventBuffer {
     /// The number of queued events and of those in flight.
     pub(super) fn pending(&self) -> usize {
         self.queue.len() + self.in_flight
+    }
+
+    /// The weight of the queued events and of those in flight.
+    pub(super) fn weight(&self) -> usize {
+        self.weight
     }
 
     pub(super) fn counts(&self) -> EventCounts {
@@ -144,10 +149,11 @@ impl From<Event> for WeighedEvent {
         let contents = match &event {
             Event::Feature(event) => feature_weight(event),
             Event::Tracking(event) => {
-                event.user_key.len()
-                    + event.name.len()
-                    + map_weight(&event.evaluation_context)
-                    + map_weight(&event.details)
+                size_of::<TrackingEvent>()
+                    + text_size(&event.user_key)
+                    + text_size(&event.name)
+                    + map_size(&event.evaluation_context)
+                    + map_size(&event.details)
             }
             _ => 0,
         };
@@ -160,32 +166,13 @@ impl From<Event> for WeighedEvent {
 
 /// A resolution counts in full, because the events may be the last that hold it.
 fn feature_weight(event: &FeatureEvent) -> usize {
-    let of_resolution = |resolution: &Resolution| {
-        value_weight(&resolution.value)
-            + resolution.variant.as_deref().map_or(0, str::len)
-            + resolution.version.as_deref().map_or(0, str::len)
-            + map_weight(&resolution.metadata)
-    };
-    event.user_key.len()
-        + event.flag_key.len()
-        + event.resolution.as_deref().map_or(0, of_resolution)
-        + event.default_value.as_deref().map_or(0, value_weight)
-}
-
-fn map_weight(map: &Map<String, Value>) -> usize {
-    map.iter()
-        .map(|(name, value)| name.len() + value_weight(value))
-        .sum()
-}
-
-fn value_weight(value: &Value) -> usize {
-    size_of::<Value>()
-        + match value {
-            Value::String(text) => text.len(),
-            Value::Array(items) => items.iter().map(value_weight).sum(),
-            Value::Object(members) => map_weight(members),
-            Value::Null | Value::Bool(_) | Value::Number(_) => 0,
-        }
+    text_size(&event.user_key)
+        + text_size(&event.flag_key)
+        + event
+            .resolution
+            .as_deref()
+            .map_or(0, Resolution::memory_size)
+        + event.default_value.as_deref().map_or(0, value_size)
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ mod worker;
 ///
 /// [`record`](EventSink::record) takes a lock, appends the event and returns. A background task
 /// delivers the events in the order of recording: every flush interval, as soon as
-/// `max_pending_events` are queued, on [`flush`](Self::flush) and at [`shutdown`](Self::shutdown).
+/// `max_pending_events` or half of `max_pending_bytes` are queued, on [`flush`](Self::flush) and at [`shutdown`](Self::shutdown).
 /// Nothing is sent at start or when the queue is empty, and one batch at a time is in flight
 /// (GOFF-COLL-014 to -018). Delivery is at least once: a batch whose response was lost is sent
 /// again, because the wire has no deduplication key.
@@ -40,9 +40,8 @@ mod worker;
 /// event is found, which is counted as rejected; the first is logged with a warning. A 413 also
 /// halves the size of later batches.
 ///
-/// The queue and the batch in flight together hold at most twice `max_pending_events` events, and at
-/// most 1 KiB of memory for each of these, or 64 MiB if that is more. Beyond that the oldest queued
-/// event is dropped (GOFF-COLL-019). An outage is logged with one warning when it begins and one
+/// The queue and the batch in flight together hold at most twice `max_pending_events` events and
+/// `max_pending_bytes` of memory. Beyond that the oldest queued event is dropped (GOFF-COLL-019). An outage is logged with one warning when it begins and one
 /// line when it is over.
 ///
 /// Dropping a publisher without `shutdown` ends its task and loses the pending events. If the
@@ -107,7 +106,7 @@ impl EventPublisher {
     #[must_use]
     pub fn new(collector: Arc<dyn RelayClient>, options: EventPublisherOptions) -> Self {
         Self {
-            buffer: Arc::new(SharedBuffer::new(options.max_pending_events)),
+            buffer: Arc::new(SharedBuffer::new(&options)),
             collector,
             options,
             session: Mutex::new(None),

@@ -11,6 +11,7 @@ pub struct EventPublisherOptions {
     pub(super) exporter_metadata: ExporterMetadata,
     pub(super) flush_interval: Duration,
     pub(super) max_pending_events: usize,
+    pub(super) max_pending_bytes: usize,
     pub(super) debug: bool,
 }
 
@@ -21,7 +22,7 @@ impl EventPublisherOptions {
         self
     }
 
-    /// The time between two deliveries. Default: 60 s; at least 1 ms.
+    /// The time between two deliveries, with a jitter of a tenth. Default: 60 s; at least 1 ms.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval = interval.max(Duration::from_millis(1));
         self
@@ -31,6 +32,14 @@ impl EventPublisherOptions {
     /// batch. The queue and the batch in flight hold twice as many. Default: 10,000; at least 1.
     pub fn max_pending_events(mut self, count: usize) -> Self {
         self.max_pending_events = count.max(1);
+        self
+    }
+
+    /// About how many bytes of memory the queue and the batch in flight keep at most; half of it
+    /// starts a delivery. Beyond it the oldest queued event is dropped, and an event that is larger
+    /// alone. Default: 64 MiB; at least 1.
+    pub fn max_pending_bytes(mut self, bytes: usize) -> Self {
+        self.max_pending_bytes = bytes.max(1);
         self
     }
 
@@ -47,6 +56,7 @@ impl Default for EventPublisherOptions {
             exporter_metadata: ExporterMetadata::default(),
             flush_interval: Duration::from_secs(60),
             max_pending_events: 10_000,
+            max_pending_bytes: 64 * 1024 * 1024,
             debug: false,
         }
     }

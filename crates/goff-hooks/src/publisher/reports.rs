@@ -42,6 +42,8 @@ pub struct UsageStats {
     pub pending: u64,
     /// The pending events that are in flight: those of the batch being sent.
     pub in_flight: u64,
+    /// About how many bytes of memory the pending events keep.
+    pub pending_bytes: u64,
     /// Evaluations that were not recorded because the relay proxy may have recorded them.
     pub unknown: u64,
 }

@@ -7,13 +7,15 @@ use goff_core::{Event, RelayError};
 use tokio::sync::Notify;
 
 use super::buffer::{EventBuffer, Limits, WeighedEvent};
+use super::options::EventPublisherOptions;
 use super::reports::{DeliveryReport, UsageStats};
 
 /// What recording threads, the worker and the publisher share.
 pub(super) struct SharedBuffer {
     max_pending_events: usize,
+    max_pending_bytes: usize,
     state: Mutex<State>,
-    /// Wakes the worker when `max_pending_events` are queued.
+    /// Wakes the worker when `max_pending_events` are queued, or half of `max_pending_bytes`.
     pub(super) size_trigger: Notify,
 }
 
@@ -36,14 +38,14 @@ struct State {
 
 impl SharedBuffer {
     /// A buffer that is not open yet.
-    pub(super) fn new(max_pending_events: usize) -> Self {
-        let events = max_pending_events.saturating_mul(2);
+    pub(super) fn new(options: &EventPublisherOptions) -> Self {
         let limits = Limits {
-            events,
-            weight: events.saturating_mul(BYTES_PER_EVENT).max(MIN_BYTES),
+            events: options.max_pending_events.saturating_mul(2),
+            weight: options.max_pending_bytes,
         };
         Self {
-            max_pending_events,
+            max_pending_events: options.max_pending_events,
+            max_pending_bytes: options.max_pending_bytes,
             state: Mutex::new(State {
                 buffer: EventBuffer::new(limits),
                 ..State::default()
@@ -89,7 +91,8 @@ impl SharedBuffer {
         let dropped = state.buffer.push(event);
         let fires = !state.size_trigger_fired
             && !state.size_trigger_off
-            && state.buffer.len() >= self.max_pending_events;
+            && (state.buffer.len() >= self.max_pending_events
+                || state.buffer.weight() > self.max_pending_bytes / 2);
         state.size_trigger_fired |= fires;
         drop(state);
         // Freed outside the lock.
@@ -172,6 +175,7 @@ impl SharedBuffer {
             rejected: as_u64(counts.rejected),
             pending: as_u64(state.buffer.pending()),
             in_flight: as_u64(state.buffer.in_flight()),
+            pending_bytes: as_u64(state.buffer.weight()),
             unknown: state.unknown,
         }
     }
@@ -184,11 +188,3 @@ impl SharedBuffer {
 fn as_u64(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
-
-/// The weight limit for each event that the buffer may hold: several times the weight of an event of a
-/// boolean flag.
-const BYTES_PER_EVENT: usize = 1024;
-
-/// The weight limit is never below this (64 MiB), so that a small `max_pending_events` still has room
-/// for large events.
-const MIN_BYTES: usize = 64 * 1024 * 1024;

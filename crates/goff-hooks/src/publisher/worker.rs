@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::{iter, mem};
 
-use goff_core::__internal::StopSignal;
+use goff_core::__internal::{StopSignal, jittered, random_u64};
 use goff_core::{EventBatch, RelayClient, RelayError};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
@@ -37,7 +37,7 @@ impl Worker {
         let interval = self.options.flush_interval;
         let mut log = DeliveryLog::new(self.options.debug, self.buffer.stats().dropped);
         let mut limits = BatchLimits::new();
-        let mut next = Box::pin(sleep(interval));
+        let mut next = Box::pin(sleep(jittered(interval, random_u64())));
         loop {
             let mut requests = Vec::new();
             tokio::select! {
@@ -56,7 +56,7 @@ impl Worker {
                         continue;
                     }
                 }
-                () = &mut next => next.set(sleep(interval)),
+                () = &mut next => next.set(sleep(jittered(interval, random_u64()))),
                 () = self.buffer.size_trigger.notified() => {
                     if self.buffer.is_size_trigger_off() {
                         continue;

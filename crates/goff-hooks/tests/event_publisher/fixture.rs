@@ -15,6 +15,8 @@ use tokio::time::advance;
 
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
+/// The default interval of deliveries, with its jitter.
+pub(crate) const INTERVAL: Duration = Duration::from_secs(67);
 pub(crate) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// A cache hit whose creation date is its id.

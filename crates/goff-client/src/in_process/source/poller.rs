@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::__internal::{BackgroundTask, Backoff, random_u64};
+use goff_core::__internal::{BackgroundTask, Backoff, jittered, random_u64};
 use goff_core::{NoRuntimeError, RelayError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -381,19 +381,10 @@ impl Announcements {
     }
 }
 
-/// Within a tenth of the interval, so that clients do not poll in step (GOFF-IP-011).
-fn jittered(interval: Duration, random: u64) -> Duration {
-    let nanos = interval.as_nanos().min(u128::from(u64::MAX));
-    let spread = nanos / 5;
-    let drawn = (spread * u128::from(random)) >> u64::BITS;
-    Duration::from_nanos(u64::try_from(nanos - spread / 2 + drawn).unwrap_or(u64::MAX)).min(A_YEAR)
-}
-
 const LONGEST_JITTER: Duration = Duration::from_millis(30);
 const SHORTEST_GAP: Duration = Duration::from_millis(100);
 const LONGEST_GAP: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const FAILURES_UNTIL_STALE: u32 = 3;
 const REFUSALS_UNTIL_FATAL: u32 = 3;
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(200);
@@ -506,16 +497,6 @@ mod tests {
         let begun = Instant::now();
         poller.stop(Duration::from_secs(1)).await;
         assert!(begun.elapsed() < Duration::from_secs(1));
-    }
-
-    /// GOFF-IP-011.
-    #[test]
-    fn intervals_are_within_a_tenth() {
-        let interval = Duration::from_secs(120);
-        assert_eq!(jittered(interval, 0), Duration::from_secs(108));
-        let longest = jittered(interval, u64::MAX);
-        assert!(longest <= Duration::from_secs(132) && longest > Duration::from_secs(131));
-        assert!(jittered(Duration::MAX, u64::MAX) <= A_YEAR);
     }
 
     /// 100 ms after the first fetch, then twice as long each time, up to a second; after a quiet

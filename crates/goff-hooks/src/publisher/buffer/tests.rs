@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
-use goff_core::{ContextKind, EventSource, FeatureEvent, TrackingEvent};
+use goff_core::{ContextKind, EventSource};
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Map, json};
 
 use super::*;
 

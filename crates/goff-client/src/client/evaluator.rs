@@ -93,6 +93,15 @@ impl Evaluator {
         }
     }
 
+    /// About how many bytes of memory the cached answers keep.
+    pub(crate) fn cache_bytes(&self) -> u64 {
+        match self {
+            Self::Remote(remote) => remote.cache_bytes(),
+            #[cfg(feature = "in-process")]
+            Self::InProcess { .. } => 0,
+        }
+    }
+
     /// Starts to load flags; remote evaluation is ready at once. The flags of `earlier` are served
     /// until then. `on_refused` is called when the relay proxy refuses the key.
     pub(crate) fn start(

@@ -43,6 +43,7 @@ impl Lifecycle {
                 .exporter_metadata(settings.exporter_metadata.clone())
                 .flush_interval(collection.flush_interval)
                 .max_pending_events(collection.max_pending_events)
+                .max_pending_bytes(collection.max_pending_bytes)
                 .debug(settings.debug);
             Arc::new(EventPublisher::new(
                 Arc::clone(&collection.collector),
@@ -177,6 +178,9 @@ impl Lifecycle {
             misses: count(&self.counters.misses),
             shared: count(&self.counters.shared),
             evictions: count(&self.counters.evictions),
+            cache_bytes: session
+                .as_ref()
+                .map_or(0, |session| session.evaluator.cache_bytes()),
             usage: self
                 .publisher
                 .as_ref()

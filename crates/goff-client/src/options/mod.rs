@@ -51,10 +51,12 @@ pub struct GoFeatureFlagOptions {
     exporter_metadata: Vec<(String, Value)>,
     cache_size: u64,
     cache_ttl: Option<Duration>,
+    max_cache_bytes: u64,
     disable_cache: bool,
     disable_data_collection: bool,
     data_flush_interval: Option<Duration>,
     max_pending_events: Option<usize>,
+    max_pending_bytes: Option<usize>,
     debug: bool,
     #[cfg(feature = "in-process")]
     in_process: InProcessOptions,
@@ -90,10 +92,12 @@ impl GoFeatureFlagOptions {
             exporter_metadata: Vec::new(),
             cache_size: DEFAULT_CACHE_SIZE,
             cache_ttl: Some(DEFAULT_CACHE_TTL),
+            max_cache_bytes: DEFAULT_MAX_CACHE_BYTES,
             disable_cache: false,
             disable_data_collection: false,
             data_flush_interval: None,
             max_pending_events: None,
+            max_pending_bytes: None,
             debug: false,
             #[cfg(feature = "in-process")]
             in_process: InProcessOptions::default(),
@@ -118,11 +122,22 @@ impl GoFeatureFlagOptions {
     }
 
     /// How long the cache may serve an answer; `None`, or more than a year, means until a change of
-    /// its flag is announced (GOFF-CACHE-002). With several relay proxies behind a load balancer only this limit bounds
-    /// staleness, because an evaluation may reach an instance that lags behind the announcement.
-    /// Remote evaluation. Default: 60 s.
+    /// its flag is announced (GOFF-CACHE-002). With several relay proxies behind a load balancer only
+    /// this limit bounds staleness, because an evaluation may reach an instance that lags behind the
+    /// announcement.
+    /// Remote evaluation. Default: 60 s. An answer is served for up to a tenth less, so that answers
+    /// that were cached together are not all asked for again together.
     pub fn cache_ttl(mut self, ttl: impl Into<Option<Duration>>) -> Self {
         self.cache_ttl = ttl.into();
+        self
+    }
+
+    /// About how many bytes of memory the cache keeps at most; the least recently used answer is
+    /// dropped first. Each answer counts with its context, and as at least the share that
+    /// [`cache_size`](Self::cache_size) leaves for each (6.5 KiB by default). An answer of more than
+    /// 64 KiB, context included, is not cached. Remote evaluation. Default: 64 MiB.
+    pub fn max_cache_bytes(mut self, bytes: u64) -> Self {
+        self.max_cache_bytes = bytes;
         self
     }
 
@@ -138,7 +153,8 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// The interval between deliveries of usage data (GOFF-COLL-014). Default: 60 s.
+    /// The interval between deliveries of usage data, with a jitter of a tenth (GOFF-COLL-014).
+    /// Default: 60 s.
     pub fn data_flush_interval(mut self, interval: Duration) -> Self {
         self.data_flush_interval = Some(interval);
         self
@@ -149,6 +165,14 @@ impl GoFeatureFlagOptions {
     /// (GOFF-COLL-014, GOFF-COLL-019). Default: 10,000.
     pub fn max_pending_events(mut self, events: usize) -> Self {
         self.max_pending_events = Some(events);
+        self
+    }
+
+    /// About how many bytes of memory the buffered events keep at most. Half of it starts a delivery
+    /// before the interval is over; beyond it new events replace the oldest, which are counted as
+    /// dropped. Default: 64 MiB.
+    pub fn max_pending_bytes(mut self, bytes: usize) -> Self {
+        self.max_pending_bytes = Some(bytes);
         self
     }
 
@@ -171,8 +195,15 @@ impl GoFeatureFlagOptions {
         }
         let reason = "must be longer than zero; to have no cache set `disable_cache`";
         OptionsError::refuse_zero("cache_ttl", self.cache_ttl, reason)?;
+        if self.max_cache_bytes == 0 {
+            return Err(OptionsError::new(
+                "max_cache_bytes",
+                "must be at least 1; to have no cache set `disable_cache`",
+            ));
+        }
         let cache = (!self.disable_cache).then_some(CacheLimits {
             size: self.cache_size,
+            bytes: self.max_cache_bytes,
             // The cache cannot count as far as a `Duration` can.
             ttl: self.cache_ttl.filter(|ttl| *ttl <= A_YEAR),
         });
@@ -183,6 +214,13 @@ impl GoFeatureFlagOptions {
         if max_pending_events == 0 {
             return Err(OptionsError::new(
                 "max_pending_events",
+                "must be at least 1; to collect nothing set `disable_data_collection`",
+            ));
+        }
+        let max_pending_bytes = self.max_pending_bytes_or_default();
+        if max_pending_bytes == 0 {
+            return Err(OptionsError::new(
+                "max_pending_bytes",
                 "must be at least 1; to collect nothing set `disable_data_collection`",
             ));
         }
@@ -212,6 +250,7 @@ impl GoFeatureFlagOptions {
             collector: clients.collector,
             flush_interval,
             max_pending_events,
+            max_pending_bytes,
         });
         let remote = Mode::Remote {
             relay: clients.relay.clone(),
@@ -253,6 +292,10 @@ impl GoFeatureFlagOptions {
             .unwrap_or(DEFAULT_MAX_PENDING_EVENTS)
     }
 
+    fn max_pending_bytes_or_default(&self) -> usize {
+        self.max_pending_bytes.unwrap_or(DEFAULT_MAX_PENDING_BYTES)
+    }
+
     #[cfg(feature = "in-process")]
     fn without_relay_proxy(
         &self,
@@ -265,6 +308,7 @@ impl GoFeatureFlagOptions {
         let set = [
             ("data_flush_interval", self.data_flush_interval.is_some()),
             ("max_pending_events", self.max_pending_events.is_some()),
+            ("max_pending_bytes", self.max_pending_bytes.is_some()),
         ];
         OptionsError::refuse_set(&set, constructor)?;
         Ok(Settings {
@@ -297,10 +341,12 @@ impl fmt::Debug for GoFeatureFlagOptions {
             .field("exporter_metadata", &self.exporter_metadata)
             .field("cache_size", &self.cache_size)
             .field("cache_ttl", &self.cache_ttl)
+            .field("max_cache_bytes", &self.max_cache_bytes)
             .field("disable_cache", &self.disable_cache)
             .field("disable_data_collection", &self.disable_data_collection)
             .field("data_flush_interval", &self.flush_interval_or_default())
             .field("max_pending_events", &self.max_pending_events_or_default())
+            .field("max_pending_bytes", &self.max_pending_bytes_or_default())
             .field("debug", &self.debug);
         #[cfg(feature = "http")]
         debug.field("http", &self.http);
@@ -311,5 +357,7 @@ impl fmt::Debug for GoFeatureFlagOptions {
 const DEFAULT_CACHE_SIZE: u64 = 10_000;
 const DEFAULT_CACHE_TTL: Duration = Duration::from_secs(60);
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+const DEFAULT_MAX_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 const DEFAULT_MAX_PENDING_EVENTS: usize = 10_000;
+const DEFAULT_MAX_PENDING_BYTES: usize = 64 * 1024 * 1024;

@@ -50,6 +50,7 @@ pub(crate) struct Collection {
     pub(crate) collector: Arc<dyn RelayClient>,
     pub(crate) flush_interval: Duration,
     pub(crate) max_pending_events: usize,
+    pub(crate) max_pending_bytes: usize,
 }
 
 /// The change stream of a relay proxy.

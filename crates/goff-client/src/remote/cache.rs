@@ -4,9 +4,9 @@ use std::fmt;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use goff_core::__internal::{CacheKey, CacheKeyRef};
+use goff_core::__internal::{CacheKey, CacheKeyRef, random_u64};
 use goff_core::{Invalidation, Reason, Resolution};
 use moka::Equivalent;
 use moka::policy::EvictionPolicy;
@@ -18,6 +18,10 @@ use crate::remote::invalidation_log::{Epoch, InvalidationLog};
 /// surviving a change of its flag.
 pub(crate) struct ResolutionCache {
     store: Cache<CacheKey, CachedResolution, BuildHasherDefault<AlreadyHashed>>,
+    ttl: Option<Duration>,
+    bytes: Arc<AtomicU64>,
+    /// The limit and a little more, so that not every insertion evicts.
+    most_bytes: u64,
     invalidations: InvalidationLog,
 }
 
@@ -25,6 +29,7 @@ pub(crate) struct ResolutionCache {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct CacheLimits {
     pub(crate) size: u64,
+    pub(crate) bytes: u64,
     /// `None` means no expiry (GOFF-CACHE-002).
     pub(crate) ttl: Option<Duration>,
 }
@@ -35,15 +40,25 @@ pub(crate) struct CachedResolution {
     pub(crate) flag_key: Arc<str>,
     pub(crate) resolution: Arc<Resolution>,
     epoch: Epoch,
+    /// `None` means no expiry.
+    serve_until: Option<Instant>,
+    bytes: u32,
 }
 
 impl ResolutionCache {
     /// `evictions` counts the answers that are dropped for size or age.
     pub(crate) fn new(limits: CacheLimits, evictions: Arc<AtomicU64>) -> Self {
+        let bytes = Arc::new(AtomicU64::new(0));
+        // moka has one limit. Where an answer weighs its share at least, it bounds the number too.
+        let share = (limits.bytes / limits.size).clamp(1, u32::MAX.into());
+        let least = u32::try_from(share).unwrap_or(u32::MAX);
+        let held = Arc::clone(&bytes);
         let mut builder = Cache::builder()
-            .max_capacity(limits.size)
+            .max_capacity(limits.bytes.min(share.saturating_mul(limits.size)))
+            .weigher(move |_, cached: &CachedResolution| cached.bytes.max(least))
             .eviction_policy(EvictionPolicy::lru())
-            .eviction_listener(move |_, _, cause| {
+            .eviction_listener(move |_, cached, cause| {
+                held.fetch_sub(cached.bytes.into(), Ordering::Relaxed);
                 if cause.was_evicted() {
                     evictions.fetch_add(1, Ordering::Relaxed);
                 }
@@ -53,8 +68,16 @@ impl ResolutionCache {
         }
         Self {
             store: builder.build_with_hasher(BuildHasherDefault::default()),
+            ttl: limits.ttl,
+            bytes,
+            most_bytes: limits.bytes.saturating_add(limits.bytes / 16),
             invalidations: InvalidationLog::default(),
         }
+    }
+
+    /// About how many bytes of memory the answers keep.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     /// The fresh answer for this key.
@@ -71,6 +94,7 @@ impl ResolutionCache {
     /// A stale answer is not removed: a newer one may have replaced it by now, and would be lost.
     fn serves(&self, cached: &CachedResolution) -> bool {
         self.is_fresh(&cached.flag_key, cached.epoch)
+            && cached.serve_until.is_none_or(|end| Instant::now() < end)
     }
 
     /// The epoch of a request that starts now.
@@ -92,13 +116,28 @@ impl ResolutionCache {
         cached: &Arc<Resolution>,
         epoch: Epoch,
     ) {
-        if cached.cacheable && self.is_fresh(flag_key, epoch) {
-            let cached = CachedResolution {
-                flag_key: Arc::clone(flag_key),
-                resolution: Arc::clone(cached),
-                epoch,
-            };
-            self.store.insert(key, cached);
+        if !cached.cacheable || !self.is_fresh(flag_key, epoch) {
+            return;
+        }
+        let bytes = BOOKKEEPING + key.memory_size() + cached.memory_size();
+        if bytes > LARGEST {
+            tracing::debug!(%flag_key, bytes, "answer too large for the cache");
+            return;
+        }
+        let cached = CachedResolution {
+            flag_key: Arc::clone(flag_key),
+            resolution: Arc::clone(cached),
+            epoch,
+            serve_until: self
+                .ttl
+                .and_then(|ttl| Instant::now().checked_add(shortened(ttl, random_u64()))),
+            bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
+        };
+        self.bytes.fetch_add(cached.bytes.into(), Ordering::Relaxed);
+        self.store.insert(key, cached);
+        // moka evicts after some hundred insertions, which may be many bytes.
+        if self.bytes() > self.most_bytes {
+            self.store.run_pending_tasks();
         }
     }
 
@@ -120,6 +159,15 @@ impl fmt::Debug for ResolutionCache {
     }
 }
 
+/// The time limit or up to a tenth less. moka could do the same, but with a time for each answer it
+/// takes 30 % longer to find one.
+fn shortened(ttl: Duration, random: u64) -> Duration {
+    let tenth = ttl / 10;
+    #[expect(clippy::cast_precision_loss, reason = "a fraction needs few bits")]
+    let fraction = random as f64 / u64::MAX as f64;
+    ttl - tenth.mul_f64(fraction).min(tenth)
+}
+
 /// An answer as all callers but the first get it: with reason `CACHED`, unless the flag is
 /// disabled (docs/python-parity.md C4, GOFF-CACHE-007).
 pub(crate) fn cached_form(resolution: &Arc<Resolution>) -> Arc<Resolution> {
@@ -128,6 +176,12 @@ pub(crate) fn cached_form(resolution: &Arc<Resolution>) -> Arc<Resolution> {
     }
     Arc::new(Resolution::clone(resolution).with_reason(Reason::Cached))
 }
+
+/// What the cache keeps for each answer beside key and value.
+const BOOKKEEPING: usize = 300;
+
+/// The largest answer that is cached (64 KiB). Few of them would displace all others.
+const LARGEST: usize = 64 * 1024;
 
 struct LookUp<'a>(CacheKeyRef<'a>);
 
@@ -169,8 +223,13 @@ mod tests {
 
     use super::*;
 
+    fn limits(size: u64, ttl: Option<Duration>) -> CacheLimits {
+        let bytes = u64::MAX;
+        CacheLimits { size, bytes, ttl }
+    }
+
     fn cache(size: u64, ttl: Option<Duration>) -> ResolutionCache {
-        ResolutionCache::new(CacheLimits { size, ttl }, Arc::default())
+        ResolutionCache::new(limits(size, ttl), Arc::default())
     }
 
     fn context(n: i64) -> EvaluationContext {
@@ -261,8 +320,7 @@ mod tests {
     #[test]
     fn size_limit_drops_the_least_recently_used() {
         let evictions = Arc::default();
-        let cache =
-            ResolutionCache::new(CacheLimits { size: 3, ttl: None }, Arc::clone(&evictions));
+        let cache = ResolutionCache::new(limits(3, None), Arc::clone(&evictions));
         for n in 0..3 {
             put(&cache, "a", n, cache.epoch());
             cache.store.run_pending_tasks();
@@ -284,12 +342,117 @@ mod tests {
         for cache in [&brief, &endless] {
             put(cache, "a", 1, cache.epoch());
         }
-        let deadline = std::time::Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + Duration::from_secs(5);
         while has(&brief, "a", 1) {
-            assert!(std::time::Instant::now() < deadline, "it never expires");
+            assert!(Instant::now() < deadline, "it never expires");
             std::thread::yield_now();
         }
         assert!(has(&endless, "a", 1));
+    }
+
+    /// The bytes of contexts and answers together, whatever the limit of answers allows.
+    #[test]
+    fn limit_of_bytes_drops_the_least_recently_used() {
+        let size_of_one = |length: usize| {
+            let cache = cache(100, None);
+            put_resolution(&cache, resolution_of(length), "a", 1, cache.epoch());
+            cache.bytes()
+        };
+        assert!(size_of_one(9_000) >= size_of_one(1_000) + 8_000);
+        for (length, most) in [(1_000, 20), (9_000, 4), (30_000, 1)] {
+            // Rounded down to a multiple of the number of answers.
+            let bytes = size_of_one(length) * most + 100;
+            let limits = CacheLimits {
+                size: 100,
+                bytes,
+                ttl: None,
+            };
+            let cache = ResolutionCache::new(limits, Arc::default());
+            for n in 0..50 {
+                put_resolution(&cache, resolution_of(length), "a", n, cache.epoch());
+                cache.store.run_pending_tasks();
+                assert!(cache.bytes() <= bytes, "{length}");
+            }
+            let first_left = 50 - i64::try_from(most).unwrap();
+            let left: Vec<_> = (0..50).filter(|n| has(&cache, "a", *n)).collect();
+            assert_eq!(left, (first_left..50).collect::<Vec<_>>(), "{length}");
+            cache.invalidate(&Invalidation::All);
+            cache.store.run_pending_tasks();
+            assert_eq!(cache.bytes(), 0);
+        }
+    }
+
+    /// Small answers weigh their share, so that the limit of answers holds too.
+    #[test]
+    fn number_of_answers_is_limited_exactly_with_any_limit_of_bytes() {
+        for bytes in [10_000, 64 * 1024 * 1024, u64::MAX] {
+            let limits = CacheLimits {
+                size: 7,
+                bytes,
+                ttl: None,
+            };
+            let cache = ResolutionCache::new(limits, Arc::default());
+            for n in 0..20 {
+                put(&cache, "a", n, cache.epoch());
+                cache.store.run_pending_tasks();
+            }
+            let left: Vec<_> = (0..20).filter(|n| has(&cache, "a", *n)).collect();
+            assert_eq!(left, (13..20).collect::<Vec<_>>(), "{bytes}");
+        }
+    }
+
+    #[test]
+    fn answer_and_context_beyond_a_size_are_not_kept() {
+        let cache = cache(100, None);
+        put_resolution(&cache, resolution_of(64_000), "a", 1, cache.epoch());
+        assert!(has(&cache, "a", 1));
+        put_resolution(&cache, resolution_of(LARGEST), "b", 1, cache.epoch());
+        assert!(!has(&cache, "b", 1));
+        let flag_key = "c".repeat(LARGEST);
+        put(&cache, &flag_key, 1, cache.epoch());
+        assert!(!has(&cache, &flag_key, 1));
+        let context = EvaluationContext::builder().attribute("bio", "x".repeat(LARGEST));
+        let context = context.build();
+        let key = CacheKeyRef::new("d", &context).unwrap();
+        let answer = Arc::new(resolution());
+        let owned = key.to_owned_key(&context);
+        cache.put(owned, &"d".into(), &answer, cache.epoch());
+        assert!(cache.get_ref(key).is_none());
+    }
+
+    fn resolution_of(length: usize) -> Resolution {
+        resolution().with_value("x".repeat(length))
+    }
+
+    /// Answers that were cached together are not asked for again together, and none is served for
+    /// longer than the limit.
+    #[test]
+    fn answers_cached_together_expire_apart() {
+        let ttl = Duration::from_secs(2);
+        assert_eq!(shortened(ttl, 0), ttl);
+        assert_eq!(shortened(ttl, u64::MAX), Duration::from_millis(1_800));
+        assert!(shortened(Duration::MAX, u64::MAX) < Duration::MAX);
+        let cache = cache(1_000, Some(ttl));
+        let start = Instant::now();
+        for n in 0..200 {
+            put(&cache, "a", n, cache.epoch());
+        }
+        let end = Instant::now() + ttl;
+        let mut counts = Vec::new();
+        loop {
+            let is_over = Instant::now() >= end;
+            let before = start.elapsed() < Duration::from_millis(1_800);
+            let count = (0..200).filter(|n| has(&cache, "a", *n)).count();
+            assert!(!before || start.elapsed() >= Duration::from_millis(1_800) || count == 200);
+            counts.push(count);
+            if is_over {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        assert_eq!(counts.last(), Some(&0));
+        let apart = counts.iter().filter(|count| (20..180).contains(*count));
+        assert!(apart.count() > 5, "{counts:?}");
     }
 
     /// docs/python-parity.md C4, docs/python-parity.md C26.

@@ -122,6 +122,11 @@ impl RemoteEvaluator {
         }
     }
 
+    /// About how many bytes of memory the cached answers keep.
+    pub(crate) fn cache_bytes(&self) -> u64 {
+        self.cache.as_ref().map_or(0, ResolutionCache::bytes)
+    }
+
     /// Cancels the requests in flight.
     pub(crate) fn cancel_requests(&self) {
         self.in_flight.cancel_all();

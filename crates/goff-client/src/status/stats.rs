@@ -5,7 +5,7 @@ use goff_hooks::UsageStats;
 use serde::{Serialize, Serializer};
 
 /// Counters since the client was made, which only grow, also when the client is started again; and
-/// what is open at this moment.
+/// what is open or held at this moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Stats {
@@ -17,6 +17,8 @@ pub struct Stats {
     pub shared: u64,
     /// Cached answers that were dropped for size or age.
     pub evictions: u64,
+    /// About how many bytes of memory the cached answers keep now.
+    pub cache_bytes: u64,
     /// The usage data.
     pub usage: UsageStats,
     /// Whether the change stream is open; `Down` without a change stream.

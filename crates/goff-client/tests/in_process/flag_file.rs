@@ -320,6 +320,7 @@ fn invalid_options_are_refused() {
         without_effect! {
             data_flush_interval(secs(1));
             max_pending_events(1);
+            max_pending_bytes(1);
             flag_change_polling_interval(secs(1));
             evaluation_flag_list(["flag"]);
             last_known_good_file("flags");

@@ -72,9 +72,11 @@ async fn data_flush_interval_is_the_time_between_deliveries() {
         }
         let goff = connect(options).await;
         hit(&goff, 1).await;
-        tokio::time::sleep(secs(expected) - millis(10)).await;
+        // With a jitter of a tenth.
+        let expected = secs(expected);
+        tokio::time::sleep(expected - expected / 10 - millis(10)).await;
         assert!(relay.batches().is_empty());
-        tokio::time::sleep(millis(20)).await;
+        tokio::time::sleep(expected / 5 + millis(20)).await;
         assert_eq!(relay.batches().len(), 1);
     }
 }
@@ -134,6 +136,8 @@ async fn disable_data_collection_records_nothing() {
         "disable_data_collection: false",
         "data_flush_interval: 60s",
         "max_pending_events: 10000",
+        "max_pending_bytes: 67108864",
+        "max_cache_bytes: 67108864",
         "debug: false",
     ] {
         assert!(options.contains(default), "{default} in {options}");
@@ -301,6 +305,26 @@ async fn remote_protocol_selects_the_path() {
     }
 }
 
+/// One event of 10 kB starts a delivery, and the buffer holds one.
+#[tokio::test(start_paused = true)]
+async fn max_pending_bytes_starts_a_delivery() {
+    let relay = ScriptedRelay::new().with_value("flag", true);
+    let goff = connect(options(&relay).max_pending_bytes(15_000)).await;
+    let context = user(&"x".repeat(10_000));
+    for _ in 0..2 {
+        goff.evaluate("flag", &context, false).await;
+    }
+    tokio::time::sleep(millis(1)).await;
+    assert_eq!(relay.batches().len(), 1);
+    relay.set_collector_delay(Some(secs(60)));
+    for _ in 0..3 {
+        goff.evaluate("flag", &context, false).await;
+    }
+    let usage = goff.stats().usage;
+    assert_eq!((usage.pending, usage.dropped), (1, 2));
+    assert!((10_000..15_000).contains(&usage.pending_bytes));
+}
+
 /// The error says what to set instead. GOFF-CFG-001; docs/python-parity.md C48.
 #[test]
 fn zero_is_refused() {
@@ -324,6 +348,13 @@ fn zero_is_refused() {
         collection,
         options().max_pending_events(0),
     );
+    check(
+        "max_pending_bytes",
+        collection,
+        options().max_pending_bytes(0),
+    );
+    let cache = options().max_cache_bytes(0);
+    check("max_cache_bytes", "disable_cache", cache);
     check(
         "reconnect_interval",
         "longer than zero",

@@ -362,7 +362,7 @@ async fn exporter_metadata_labels_the_batches() {
 async fn outage_of_the_collector_loses_and_repeats_nothing() {
     let relay = ScriptedRelay::new();
     let goff = goff(&relay).await;
-    relay.set_collector_failure(Some(status(400)));
+    relay.set_collector_failure(Some(status(503)));
     let flags: Vec<_> = (0..100).map(|n| format!("flag-{n}")).collect();
     for (n, flag_key) in flags.iter().enumerate() {
         relay.set_answer(flag_key, Ok(resolution(json!(true))));

@@ -16,6 +16,8 @@ const SOAKS: &[Soak] = &[
     ("refreshes", 1, refreshes),
     ("conformance", 1, conformance),
     ("fuzz", 5, fuzz),
+    ("hostile", 2, hostile),
+    ("outage", 1, outage),
 ];
 
 /// Runs the command.
@@ -85,6 +87,22 @@ fn conformance(options: &Options) -> Result<(), Failure> {
 /// The engine's fuzz targets.
 fn fuzz(options: &Options) -> Result<(), Failure> {
     fuzz::for_minutes(options.minutes, options.seed.unwrap_or(0))
+}
+
+/// Every way in which a relay proxy can be out of reach.
+fn outage(options: &Options) -> Result<(), Failure> {
+    let tests = integration::tests(&Relay::Auto.resolve()?)?
+        .words("--test outage -- --nocapture --include-ignored")
+        .env("GOFF_OUTAGE_SECONDS", (options.minutes * 60).to_string());
+    options.seeded(tests).run()
+}
+
+/// Flag files, configurations and answers made to exhaust the client.
+fn hostile(options: &Options) -> Result<(), Failure> {
+    let test = Program::cargo("test --package goff-client --features file")
+        .words("--test hostile -- --nocapture")
+        .env("GOFF_HOSTILE_SECONDS", (options.minutes * 60).to_string());
+    options.seeded(test).run()
 }
 
 #[derive(Debug, PartialEq, Eq)]

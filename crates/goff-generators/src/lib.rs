@@ -7,6 +7,7 @@
 //! | [`flag_files`] | objects of flags by their keys |
 //! | [`contexts`] | objects of attributes, whose names queries mention |
 //! | [`values`] | JSON values |
+//! | [`hostile_inputs`] | flag files, configurations and answers that would exhaust a careless reader |
 //! | [`rule_language_queries`], [`json_logic_rules`] | targeting queries |
 //!
 //! JSON is generated as text, because a parsed value loses the spelling of numbers, repeated members and their order.
@@ -15,6 +16,7 @@
 mod context;
 mod document;
 mod flag;
+mod hostile;
 mod json;
 mod json_logic;
 mod rule_language;
@@ -22,5 +24,6 @@ mod rule_language;
 pub use context::{contexts, values};
 pub use document::{Area, Document, documents};
 pub use flag::{flag_files, flags};
+pub use hostile::{Hostile, Reader, every_hostile_input, hostile_inputs};
 pub use json_logic::json_logic_rules;
 pub use rule_language::rule_language_queries;

@@ -218,12 +218,13 @@ async fn flags_of_several_files_are_merged_and_followed() {
     // One file is missing.
     assert_state(&goff, State::Error);
     assert!(last_error(&goff).contains("late.toml"));
+    let mut events = goff.subscribe();
     replace(&paths[2], "");
     replace(
         &paths[2],
         "[late.variations]\nA = 30\n[late.defaultRule]\nvariation = \"A\"\n",
     );
-    assert!(goff.wait_until_ready(PATIENCE).await);
+    while next(&mut events).await != ClientEvent::Ready {}
     let all = async |expected: [i64; 4]| {
         let found = async {
             let mut found = [0; 4];
@@ -235,7 +236,6 @@ async fn flags_of_several_files_are_merged_and_followed() {
         assert_eq!(found.await, expected);
     };
     all([2, 10, 20, 30]).await;
-    let mut events = goff.subscribe();
     // Each of them is watched.
     replace(&paths[0], &yaml(3));
     assert_eq!(next(&mut events).await, changed(&[], &[], &["base"], false));

@@ -142,3 +142,27 @@ async fn left_out_flags_are_warned_of_once() {
     assert_eq!(second.len(), 2, "{second:?}");
     assert!(second[1].contains("flag `three`") && !second[1].contains("flag `one`"));
 }
+
+/// A flag that depends on others is evaluated by the relay proxy, which is warned of once.
+#[tokio::test(start_paused = true)]
+async fn flag_that_needs_others_is_warned_of_once() {
+    let log = RecordingLog::of("goff");
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let relay = ScriptedRelay::new().with_value("needy", 7);
+    relay.set_flags(
+        &json!({"needy": {
+            "variations": {"A": 1}, "defaultRule": {"variation": "A"}, "needs": [{"flag": "x"}],
+        }}),
+        None,
+    );
+    let goff = goff(&relay).await;
+    for _ in 0..3 {
+        let details = goff
+            .evaluate("needy", &EvaluationContext::default(), 0_i64)
+            .await;
+        assert_eq!(details.value, 7);
+    }
+    let warnings = log.at(Level::WARN);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("`needs`"), "{warnings:?}");
+}

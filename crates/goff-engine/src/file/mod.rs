@@ -126,6 +126,7 @@ impl FlagFile {
             let mut problem = |place, message: String, kind| {
                 found.push((key.clone(), place, message, kind));
             };
+            let needs = tree.needs();
             let json = served::to_json(&tree, is_merged, format, &mut copies);
             // The tree may be much larger than the JSON.
             drop(tree);
@@ -142,7 +143,11 @@ impl FlagFile {
                     let body = Self::compile(&json, &mut shared, &mut |path, message, kind| {
                         problem(Place::Part(index, path), message, kind);
                     });
-                    (json, body)
+                    let with_needs = |body| Body {
+                        needs: needs.into(),
+                        ..body
+                    };
+                    (json, body.map(with_needs))
                 }
             };
             flags.insert(Flag::new(&key, &json, body.map(Arc::new)));

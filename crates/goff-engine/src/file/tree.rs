@@ -111,6 +111,30 @@ impl<'t> Tree<'t> {
         }
         current.offset
     }
+
+    /// The names of the flags that a flag depends on, by its member `needs`
+    /// (`configuration/definition.rs`). The server does not serve the member yet.
+    pub(super) fn needs(&self) -> Vec<Box<str>> {
+        let Content::Object(flag) = &self.target().content else {
+            return Vec::new();
+        };
+        let Some(needs) = flag.last(&|member| known(member, &["needs"]).is_some()) else {
+            return Vec::new();
+        };
+        let name = |entry: &Self| match &entry.target().content {
+            Content::Object(entry) => entry
+                .last(&|member| known(member, &["flag"]).is_some())
+                .and_then(Self::spelling)
+                .unwrap_or_default()
+                .into(),
+            _ => "".into(),
+        };
+        match &needs.target().content {
+            Content::Null | Content::Plain("" | "~" | "null" | "Null" | "NULL") => Vec::new(),
+            Content::List(entries) => entries.iter().map(name).collect(),
+            _ => vec!["".into()],
+        }
+    }
 }
 
 impl<'t> Object<'t> {

@@ -24,7 +24,7 @@ pub(crate) struct Body {
     pub(crate) version: Box<str>,
     pub(crate) metadata: Metadata,
     /// The flags that this one depends on.
-    pub(crate) needs: Box<[Box<str>]>,
+    pub(crate) needs: Option<Box<Needs>>,
     /// The attribute that is hashed instead of the targeting key. An empty name means the
     /// targeting key, which may then be empty.
     pub(crate) bucketing_key: Option<Box<str>>,
@@ -35,6 +35,10 @@ pub(crate) struct Body {
     pub(crate) states: Box<[State]>,
     pub(crate) schedule: Option<Box<Schedule>>,
 }
+
+/// The names of the flags that a flag depends on.
+#[derive(Clone, Debug)]
+pub(crate) struct Needs(pub(crate) Box<[Box<str>]>);
 
 /// What is in force at some time. States share what does not differ between them.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     compiled::{
-        body::{Answer, Body, DEFAULT_RULE, Schedule, State, Window},
+        body::{Answer, Body, DEFAULT_RULE, Needs, Schedule, State, Window},
         interner::Interner,
         metadata::Metadata,
         rule::{ProgressiveRollout, Serving, Split, is_dynamic},
@@ -53,8 +53,8 @@ impl Body {
         let metadata = flag.metadata.take().into_iter().flatten();
         let metadata = metadata.map(|(name, value)| (Box::from(name), StoredValue::new(value)));
         let metadata = Metadata::new(metadata.collect());
-        let needs = flag.needs.take().into_iter().flatten().map(Box::from);
-        let needs = needs.collect();
+        let needs = flag.needs.take().filter(|names| !names.is_empty());
+        let needs = needs.map(|names| Box::new(Needs(names.into_iter().map(Box::from).collect())));
         let version = flag.version.take().unwrap_or_default().into();
         let bucketing_key = flag.bucketing_key.take().map(Box::from);
         let track_events = flag.track_events.unwrap_or(true);
@@ -175,18 +175,15 @@ impl Compiler<'_> {
         let last = self.states.last();
         let rules = match last {
             Some(last) if !draft.rules_changed => Arc::clone(&last.rules),
-            _ => draft
-                .rules
-                .iter()
-                .filter_map(|rule| rule.compiled())
-                .collect(),
+            _ => draft.compiled(self.budget)?,
         };
         draft.rules_changed = false;
         let variations = match last {
             Some(last) if !self.variations.changed => Arc::clone(&last.variations),
             Some(_) => {
+                let entries = self.variations.entries.iter();
                 self.budget
-                    .spend_on::<Variation>(self.variations.entries.len())?;
+                    .spend(entries.map(Variation::copied_size).sum())?;
                 self.variations.entries.as_slice().into()
             }
             None => self.interner.variations(self.variations.entries.clone()),
@@ -235,12 +232,12 @@ impl Compiler<'_> {
         };
         if let Some(rollout) = &rule.progressive_rollout {
             return Ok(match ProgressiveRollout::new(rollout, answer) {
-                Some(rollout) => Serving::ProgressiveRollout(Arc::new(rollout)),
+                Some(rollout) => Serving::ProgressiveRollout(Box::new(rollout)),
                 None => Serving::IncompleteProgressiveRollout,
             });
         }
         Ok(match (entries, &rule.variation) {
-            ([_, ..], _) => Serving::Split(Arc::new(Split::new(entries, answer))),
+            ([_, ..], _) => Serving::Split(Box::new(Split::new(entries, answer))),
             ([], Some(variation)) => Serving::Fixed(answer(variation)),
             ([], None) => Serving::Nothing,
         })
@@ -256,7 +253,7 @@ struct Variations {
     /// How many entries are sorted by name: those that the flag defined first.
     sorted: usize,
     /// The places of the other entries.
-    others: HashMap<Arc<str>, usize, RandomState>,
+    others: HashMap<Box<str>, usize, RandomState>,
     /// Whether they differ from those of the last state.
     changed: bool,
 }
@@ -265,7 +262,7 @@ impl Variations {
     /// Definitions are sorted by name.
     fn new(definitions: Definitions<'_>) -> Self {
         let variation = |(name, value)| Variation {
-            name: Arc::from(Cow::into_owned(name)),
+            name: Box::from(name),
             value: StoredValue::new(value),
         };
         let entries: Vec<_> = definitions.into_iter().map(variation).collect();
@@ -287,10 +284,9 @@ impl Variations {
             return *index;
         }
         let index = self.entries.len();
-        let name: Arc<str> = name.into();
-        self.others.insert(Arc::clone(&name), index);
+        self.others.insert(name.into(), index);
         self.entries.push(Variation {
-            name,
+            name: name.into(),
             value: StoredValue::Missing,
         });
         self.changed = true;

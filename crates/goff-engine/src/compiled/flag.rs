@@ -53,12 +53,13 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Flag {
-    key: Box<str>,
-    json: Box<str>,
+    /// The key, and the JSON that the flag was made from.
+    text: Box<str>,
+    key_length: u32,
     /// State of the bucketing hash after the key.
     hash: BucketingHash,
     /// Shared by the flags of a set that have the same JSON.
-    body: Result<Arc<Body>, FlagError>,
+    body: Arc<Result<Body, FlagError>>,
 }
 
 impl Flag {
@@ -70,13 +71,14 @@ impl Flag {
         let json = utf8_lossy(json);
         let mut budget = Budget::new(json.len());
         let body = Body::from_json(&json, &mut Interner::default(), &mut budget);
-        Self::new(key, &json, body.map(Arc::new))
+        Self::new(key, &json, Arc::new(body))
     }
 
-    pub(crate) fn new(key: &str, json: &str, body: Result<Arc<Body>, FlagError>) -> Self {
+    pub(crate) fn new(key: &str, json: &str, body: Arc<Result<Body, FlagError>>) -> Self {
         Self {
-            key: key.into(),
-            json: json.into(),
+            text: [key, json].concat().into(),
+            // A key of 4 GiB is not looked up.
+            key_length: u32::try_from(key.len()).unwrap_or(u32::MAX),
             hash: BucketingHash::new().write(key),
             body,
         }
@@ -86,27 +88,31 @@ impl Flag {
     #[must_use]
     #[inline]
     pub fn key(&self) -> &str {
-        &self.key
+        self.text
+            .get(..self.key_length as usize)
+            .unwrap_or_default()
     }
 
     /// The JSON that the flag was made from; for a flag from a file, the JSON
     /// that the relay proxy serves for it.
     #[must_use]
     pub fn raw_json(&self) -> &str {
-        &self.json
+        self.text
+            .get(self.key_length as usize..)
+            .unwrap_or_default()
     }
 
     /// The value of [`raw_json`](Self::raw_json), however deep.
     #[cfg(feature = "file")]
     pub(crate) fn value(&self) -> Option<serde_json::Value> {
-        let node = Node::parse_exact(&self.json, MAX_NESTING).ok()?;
+        let node = Node::parse_exact(self.raw_json(), MAX_NESTING).ok()?;
         Some(CompactJson::from_node(&node).ok()?.to_value())
     }
 
     /// Why the flag cannot be evaluated, if its configuration was rejected.
     #[must_use]
     pub fn error(&self) -> Option<&FlagError> {
-        self.body.as_ref().err()
+        self.body.as_ref().as_ref().err()
     }
 
     /// The names of the flags that this one depends on, by its member `needs`; a
@@ -128,8 +134,12 @@ impl Flag {
     /// assert!(flag.needs().eq(["payments"]));
     /// ```
     pub fn needs(&self) -> impl ExactSizeIterator<Item = &str> {
-        let needs = self.body.as_ref().map(|body| &*body.needs);
-        needs.unwrap_or_default().iter().map(|name| &**name)
+        let body = self.body.as_ref().as_ref().ok();
+        let needs = body.and_then(|body| body.needs.as_deref());
+        needs
+            .map_or(&[][..], |needs| &*needs.0)
+            .iter()
+            .map(|name| &**name)
     }
 
     /// Checks the flag as the server does when it loads a flag: variations that do
@@ -156,7 +166,7 @@ impl Flag {
     /// The first check that the flag fails, or why it [cannot be
     /// evaluated](Self::error).
     pub fn validate(&self) -> Result<(), InvalidFlag> {
-        validation::json(&self.json)?;
+        validation::json(self.raw_json())?;
         match self.error() {
             None => Ok(()),
             Some(error) => Err(InvalidFlag {
@@ -178,6 +188,7 @@ impl Flag {
         };
         self.body
             .as_ref()
+            .as_ref()
             .is_ok_and(|body| body.schedule.is_some() || body.states.iter().any(depends))
     }
 
@@ -193,7 +204,7 @@ impl Flag {
         flag_context: &'a FlagContext,
         now: Timestamp,
     ) -> Evaluation<'a> {
-        match &self.body {
+        match &*self.body {
             Ok(body) => pipeline::evaluate(body, self.hash, attributes, flag_context, now),
             Err(error) => pipeline::rejected(error),
         }
@@ -202,7 +213,7 @@ impl Flag {
     /// Whether an evaluation of this flag served a variation that the flag does not
     /// have.
     pub(crate) fn serves_missing_variation(&self, evaluation: &Evaluation<'_>) -> bool {
-        let answer = self.body.as_ref().ok().zip(evaluation.answer);
+        let answer = self.body.as_ref().as_ref().ok().zip(evaluation.answer);
         answer
             .and_then(|(body, answer)| body.answers.get(answer))
             .is_some_and(|answer| !answer.exists)
@@ -210,16 +221,19 @@ impl Flag {
 
     /// How many different results the flag can serve.
     pub(crate) fn answer_count(&self) -> usize {
-        self.body.as_ref().map_or(0, |body| body.answers.len())
+        self.body
+            .as_ref()
+            .as_ref()
+            .map_or(0, |body| body.answers.len())
     }
 }
 
 impl fmt::Debug for Flag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Flag")
-            .field("key", &self.key)
+            .field("key", &self.key())
             .field("error", &self.error())
-            .field("raw_json", &self.json)
+            .field("raw_json", &self.raw_json())
             .finish()
     }
 }

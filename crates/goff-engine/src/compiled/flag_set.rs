@@ -72,11 +72,12 @@ impl FlagSet {
                 if body.is_ok() {
                     shared.settle(&budget);
                 }
-                body.map(Arc::new)
+                Arc::new(body)
             });
-            set.insert(Flag::new(&key, json, body.clone()));
+            set.insert(Flag::new(&key, json, Arc::clone(body)));
         })
         .map_err(FlagSetError)?;
+        set.flags.shrink_to_fit();
         Ok(set)
     }
 

@@ -1,7 +1,5 @@
 //! Compiled rules: which contexts they match, and what they serve.
 
-use std::sync::Arc;
-
 use crate::{
     configuration::{
         date::Timestamp,
@@ -11,13 +9,25 @@ use crate::{
     query::Query,
 };
 
-/// A targeting rule of a flag. Copies share what is large, since each state of a flag has one.
+/// A targeting rule of a flag. Copies share the query.
 #[derive(Clone, Debug)]
 pub(crate) struct Rule {
-    pub(crate) name: Option<Arc<str>>,
+    pub(crate) name: Option<Box<str>>,
     pub(crate) query: Query,
     pub(crate) serving: Serving,
     pub(crate) disabled: bool,
+}
+
+impl Rule {
+    /// The bytes that a copy takes.
+    pub(crate) fn copied_size(&self) -> usize {
+        let serving = match &self.serving {
+            Serving::Split(split) => size_of::<Split>() + size_of_val(&*split.buckets),
+            Serving::ProgressiveRollout(_) => size_of::<ProgressiveRollout>(),
+            _ => 0,
+        };
+        size_of::<Self>() + self.name.as_deref().map_or(0, str::len) + serving
+    }
 }
 
 /// What a rule serves, as indices of answers.
@@ -27,8 +37,8 @@ pub(crate) struct Rule {
 #[derive(Clone, Debug)]
 pub(crate) enum Serving {
     Fixed(u32),
-    Split(Arc<Split>),
-    ProgressiveRollout(Arc<ProgressiveRollout>),
+    Split(Box<Split>),
+    ProgressiveRollout(Box<ProgressiveRollout>),
     /// A progressive rollout without a variation or a date, or that ends before it begins.
     IncompleteProgressiveRollout,
     Nothing,

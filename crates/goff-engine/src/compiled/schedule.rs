@@ -36,7 +36,7 @@ pub(crate) struct Draft<'t> {
 /// A rule, as far as it is compiled.
 #[derive(Debug)]
 pub(crate) struct DraftRule<'t> {
-    pub(crate) name: Option<Arc<str>>,
+    pub(crate) name: Option<Box<str>>,
     pub(crate) query: Option<Query>,
     /// Without the name and the query.
     pub(crate) definition: RuleDefinition<'t>,
@@ -66,7 +66,7 @@ impl<'t> Draft<'t> {
         budget: &mut Budget,
     ) -> Result<Self, TooExpensive> {
         let rules = flag.targeting.unwrap_or_default();
-        budget.spend_on::<(DraftRule<'_>, Rule)>(rules.len())?;
+        budget.spend_on::<DraftRule<'_>>(rules.len())?;
         let mut draft = |rule| DraftRule::new(rule, names);
         Ok(Self {
             rules: rules.into_iter().map(&mut draft).collect(),
@@ -75,6 +75,19 @@ impl<'t> Draft<'t> {
             window: flag.experimentation,
             disabled: flag.disable.unwrap_or(false),
         })
+    }
+
+    /// The targeting rules as they are evaluated, once all are compiled.
+    pub(crate) fn compiled(&self, budget: &mut Budget) -> Result<Arc<[Rule]>, TooExpensive> {
+        if self.rules.is_empty() {
+            return Ok(Arc::default());
+        }
+        let mut rules = Vec::with_capacity(self.rules.len());
+        for rule in self.rules.iter().filter_map(DraftRule::compiled) {
+            budget.spend(rule.copied_size())?;
+            rules.push(rule);
+        }
+        Ok(rules.into())
     }
 
     /// Makes rules serve other answers than before, after a variation has got another value: an
@@ -129,7 +142,7 @@ impl<'t> Draft<'t> {
         }
         // The rules are searched for the names of the updates, and make a new state.
         budget.spend_on::<Rule>(self.rules.len())?;
-        budget.spend_on::<(DraftRule<'_>, Rule)>(updates.len())?;
+        budget.spend_on::<DraftRule<'_>>(updates.len())?;
         // Unnamed updates are never merged, unlike those with an empty name.
         let mut updates: Vec<_> = updates
             .into_iter()
@@ -176,7 +189,7 @@ impl<'t> DraftRule<'t> {
         let name = definition.name.take().filter(|name| !name.is_empty());
         let query = definition.query.take();
         Self {
-            name: name.map(Arc::from),
+            name: name.map(Box::from),
             query: query.map(|query| Query::compile(&query::trim(&query), names)),
             definition,
             serving: None,
@@ -188,7 +201,7 @@ impl<'t> DraftRule<'t> {
     }
 
     /// The rule as it is evaluated; none if what it serves is not compiled.
-    pub(crate) fn compiled(&self) -> Option<Rule> {
+    fn compiled(&self) -> Option<Rule> {
         Some(Rule {
             name: self.name.clone(),
             query: self.query.clone().unwrap_or(Query::Always),

@@ -9,11 +9,18 @@ use serde_json::Value;
 
 use crate::configuration::compact_json::CompactJson;
 
-/// A variation of a flag. Copies share the name and the value.
+/// A variation of a flag. Copies share a long value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Variation {
-    pub(crate) name: Arc<str>,
+    pub(crate) name: Box<str>,
     pub(crate) value: StoredValue,
+}
+
+impl Variation {
+    /// The bytes that a copy takes.
+    pub(crate) fn copied_size(&self) -> usize {
+        size_of::<Self>() + self.name.len() + SHORT
+    }
 }
 
 /// A value. Objects and lists are stored compactly until they are served: an object of
@@ -22,7 +29,7 @@ pub(crate) struct Variation {
 pub(crate) enum StoredValue {
     /// The value, null, of a variation that does not exist.
     Missing,
-    /// Null, a boolean or a number.
+    /// Null, a boolean, a number or a short text.
     Inline(Value),
     Text(Arc<Value>),
     Compound(Arc<(CompactJson, OnceLock<Value>)>),
@@ -34,7 +41,9 @@ impl StoredValue {
             CompactJson::List(_) | CompactJson::Object(_) => {
                 Self::Compound(Arc::new((value, OnceLock::new())))
             }
-            CompactJson::Text(text) => Self::Text(Arc::new(Value::String(text.into()))),
+            CompactJson::Text(text) if text.len() > SHORT => {
+                Self::Text(Arc::new(Value::String(text.into())))
+            }
             scalar => Self::Inline(scalar.to_value()),
         }
     }
@@ -49,6 +58,9 @@ impl StoredValue {
         }
     }
 }
+
+/// A text that is copied rather than shared.
+const SHORT: usize = 64;
 
 impl PartialEq for StoredValue {
     fn eq(&self, other: &Self) -> bool {

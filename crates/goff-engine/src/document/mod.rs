@@ -91,7 +91,7 @@ impl Document {
         let body = check_queries(&definition)
             .and_then(|()| Body::compile(definition, &mut Interner::default(), &mut budget));
         Ok(Self {
-            flag: Flag::new(&flag_key.unwrap_or_default(), "", body.map(Arc::new)),
+            flag: Flag::new(&flag_key.unwrap_or_default(), "", Arc::new(body)),
             attributes,
             flag_context,
         })

@@ -1,6 +1,6 @@
 //! The result of an evaluation.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use serde_json::{Map, Value};
 
@@ -239,8 +239,7 @@ impl std::error::Error for EvaluationError<'_> {}
 /// Why a flag's configuration was rejected: the text of its `PARSE_ERROR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagError {
-    // Shared, so that flags of a set that have the same JSON share their error.
-    message: Arc<str>,
+    message: Box<str>,
 }
 
 impl FlagError {

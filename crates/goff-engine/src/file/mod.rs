@@ -150,7 +150,7 @@ impl FlagFile {
                     (json, body.map(with_needs))
                 }
             };
-            flags.insert(Flag::new(&key, &json, body.map(Arc::new)));
+            flags.insert(Flag::new(&key, &json, Arc::new(body)));
         }
         let problems = problems(found, text, format)?;
         Ok(Self { flags, problems })

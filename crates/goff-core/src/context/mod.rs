@@ -13,11 +13,10 @@ mod exporter_metadata;
 mod json;
 mod memory_size;
 mod scan;
+mod unreadable;
 mod view;
 
-pub use attribute::{
-    Attribute, AttributeRef, EXPORTER_METADATA, GOFEATUREFLAG, GoFeatureFlagRef, Unreadable,
-};
+pub use attribute::{Attribute, AttributeRef, EXPORTER_METADATA, GOFEATUREFLAG, GoFeatureFlagRef};
 pub use cache_key::{CacheKey, CacheKeyRef};
 pub use canonical::canonical_hash;
 #[cfg(feature = "open-feature")]
@@ -29,4 +28,5 @@ pub use evaluation_context::{EvaluationContext, EvaluationContextBuilder, IntoTa
 pub use exporter_metadata::{ExporterMetadata, ExporterMetadataError};
 pub use json::{write_flat_form, write_nested_form};
 pub use memory_size::{map_size, text_size, value_size};
+pub use unreadable::Unreadable;
 pub use view::{ContextError, ContextView};

@@ -1,6 +1,7 @@
 //! Flag files in YAML, JSON and TOML.
 
 mod error;
+mod format;
 mod json;
 mod position;
 mod scalar;
@@ -10,10 +11,15 @@ mod toml;
 mod tree;
 mod yaml;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
-    compiled::{body::Body, flag::Flag, flag_set::FlagSet, interner::Interner},
+    compiled::{
+        body::{Body, Needs},
+        flag::Flag,
+        flag_set::FlagSet,
+        interner::Interner,
+    },
     configuration::{
         budget::SharedBudget,
         definition::FlagDefinition,
@@ -25,6 +31,7 @@ use crate::{
 };
 
 pub use error::{FlagFileError, FlagProblem};
+pub use format::FlagFileFormat;
 
 use error::{Malformed, ProblemKind};
 use position::Lines;
@@ -75,33 +82,6 @@ pub struct FlagFile {
     pub problems: Vec<FlagProblem>,
 }
 
-/// The format of a flag file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum FlagFileFormat {
-    /// YAML as Go's `gopkg.in/yaml.v3` reads it: version 1.2, with the numbers of 1.1. `yes` and `no`
-    /// are booleans where a boolean is expected, and text elsewhere.
-    Yaml,
-    /// JSON.
-    Json,
-    /// TOML 1.1.
-    Toml,
-}
-
-impl FlagFileFormat {
-    /// The format for the extension of a path, in any letter case.
-    #[must_use]
-    pub fn of_path(path: &Path) -> Option<Self> {
-        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
-        match extension.as_str() {
-            "yaml" | "yml" => Some(Self::Yaml),
-            "json" => Some(Self::Json),
-            "toml" => Some(Self::Toml),
-            _ => None,
-        }
-    }
-}
-
 impl FlagFile {
     /// Loads a flag file: text, or the bytes of a file.
     ///
@@ -143,11 +123,8 @@ impl FlagFile {
                     let body = Self::compile(&json, &mut shared, &mut |path, message, kind| {
                         problem(Place::Part(index, path), message, kind);
                     });
-                    let with_needs = |body| Body {
-                        needs: needs.into(),
-                        ..body
-                    };
-                    (json, body.map(with_needs))
+                    let needs = (!needs.is_empty()).then(|| Box::new(Needs(needs.into())));
+                    (json, body.map(|body| Body { needs, ..body }))
                 }
             };
             flags.insert(Flag::new(&key, &json, Arc::new(body)));

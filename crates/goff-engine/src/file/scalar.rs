@@ -5,7 +5,6 @@ use std::borrow::Cow;
 
 use serde_json::Number;
 
-use super::served::encoded;
 use crate::configuration::{date::Date, json::number};
 
 /// What a scalar is.
@@ -269,6 +268,33 @@ fn base64(text: &str) -> Option<Vec<u8>> {
         bytes.extend_from_slice(decoded.get(..group.len() - 1)?);
     }
     Some(bytes)
+}
+
+/// A date as Go writes it: no zeros at the end of the fraction, `Z` for UTC.
+pub(super) fn encoded(date: &str) -> String {
+    let Some((day, time)) = date.split_once('T') else {
+        return date.to_owned();
+    };
+    let zone_at = time.find(['Z', '+', '-']).unwrap_or(time.len());
+    let (time, zone) = time.split_at(zone_at);
+    let time = time.replace(',', ".");
+    let time = match time.split_once('.') {
+        Some((whole, fraction)) => {
+            // Digits after the nanoseconds are dropped.
+            let fraction = fraction.get(..9).unwrap_or(fraction);
+            format!("{whole}.{fraction}")
+                .trim_end_matches('0')
+                .trim_end_matches('.')
+                .to_owned()
+        }
+        None => time,
+    };
+    let hour_digit = if time.find(':') == Some(1) { "0" } else { "" };
+    let zone = match zone {
+        "+00:00" | "-00:00" => "Z",
+        zone => zone,
+    };
+    format!("{day}T{hour_digit}{time}{zone}")
 }
 
 #[cfg(test)]

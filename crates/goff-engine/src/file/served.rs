@@ -10,7 +10,7 @@ use std::{borrow::Cow, collections::HashSet};
 use serde_json::Number;
 
 use super::{
-    FlagFileFormat,
+    format::FlagFileFormat,
     scalar::{self, Scalar, Tag},
     tree::{Content, Object, Tree},
 };
@@ -237,7 +237,7 @@ impl<'b> Writer<'b> {
             }
             (Shape::Date, Some(Scalar::Date(date))) => self.text(&date),
             (Shape::Date, Some(Scalar::Text(text))) if Date::parse(&text).is_some() => {
-                self.text(&encoded(&text));
+                self.text(&scalar::encoded(&text));
             }
             (Shape::Text, Some(Scalar::Text(text))) => self.text(&text),
             (Shape::Text, Some(_)) if spelling.is_some() => {
@@ -560,33 +560,6 @@ impl<'b> Writer<'b> {
 /// A member that the server decodes and does not use.
 const CONVERTER: &str = "converter";
 
-/// A date as Go writes it: no zeros at the end of the fraction, `Z` for UTC.
-pub(super) fn encoded(date: &str) -> String {
-    let Some((day, time)) = date.split_once('T') else {
-        return date.to_owned();
-    };
-    let zone_at = time.find(['Z', '+', '-']).unwrap_or(time.len());
-    let (time, zone) = time.split_at(zone_at);
-    let time = time.replace(',', ".");
-    let time = match time.split_once('.') {
-        Some((whole, fraction)) => {
-            // Digits after the nanoseconds are dropped.
-            let fraction = fraction.get(..9).unwrap_or(fraction);
-            format!("{whole}.{fraction}")
-                .trim_end_matches('0')
-                .trim_end_matches('.')
-                .to_owned()
-        }
-        None => time,
-    };
-    let hour_digit = if time.find(':') == Some(1) { "0" } else { "" };
-    let zone = match zone {
-        "+00:00" | "-00:00" => "Z",
-        zone => zone,
-    };
-    format!("{day}T{hour_digit}{time}{zone}")
-}
-
 const FLAG: &[Member] = &[
     ("variations", Shape::Values),
     ("targeting", Shape::List(RULE)),
@@ -653,7 +626,7 @@ mod tests {
                 "2024-01-01T00:00:00.123456789-01:30",
             ),
         ] {
-            assert_eq!(encoded(read), written);
+            assert_eq!(scalar::encoded(read), written);
         }
     }
 }

@@ -497,7 +497,7 @@ fn problems_name_the_place() {
 
 #[test]
 fn formats_go_by_extension() {
-    let of = |path: &str| FlagFileFormat::of_path(Path::new(path));
+    let of = |path: &str| FlagFileFormat::of_path(std::path::Path::new(path));
     assert_eq!(of("a/flags.YML"), Some(Yaml));
     assert_eq!(of("flags.json"), Some(Json));
     assert_eq!(of("flags.toml"), Some(Toml));

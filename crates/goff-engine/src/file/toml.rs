@@ -9,7 +9,7 @@ use toml::{
 
 use super::{
     error::Malformed,
-    served::encoded,
+    scalar::encoded,
     tree::{Content, Object, Tree},
 };
 use crate::configuration::{date::Date, json::number};

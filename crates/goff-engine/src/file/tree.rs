@@ -96,12 +96,11 @@ impl<'t> Tree<'t> {
             let next = match (step, &current.content) {
                 (Step::Member(name), Content::Object(object)) => {
                     let folded = |member: &str| known(member, &[name]).is_some();
-                    object
-                        .last(&|member| member == *name)
-                        .or_else(|| object.last(&folded))
+                    let exact = Search::new(&|member| member == *name).last(object);
+                    exact.or_else(|| Search::new(&folded).last(object))
                 }
                 (Step::Entry(name), Content::Object(object)) => {
-                    object.last(&|member| member == name)
+                    Search::new(&|member| member == name).last(object)
                 }
                 (Step::Index(index), Content::List(elements)) => elements.get(*index),
                 _ => None,
@@ -118,12 +117,21 @@ impl<'t> Tree<'t> {
         let Content::Object(flag) = &self.target().content else {
             return Vec::new();
         };
-        let Some(needs) = flag.last(&|member| known(member, &["needs"]).is_some()) else {
-            return Vec::new();
+        let is_needs = |member: &str| known(member, &["needs"]).is_some();
+        let mut search = Search::new(&is_needs);
+        let Some(needs) = search.last(flag) else {
+            // Of a flag that was not searched to its end it is not known that it needs none.
+            return if search.is_exhausted() {
+                vec!["".into()]
+            } else {
+                Vec::new()
+            };
         };
+        let is_flag = |member: &str| known(member, &["flag"]).is_some();
+        let mut search = Search::new(&is_flag);
         let name = |entry: &Self| match &entry.target().content {
-            Content::Object(entry) => entry
-                .last(&|member| known(member, &["flag"]).is_some())
+            Content::Object(entry) => search
+                .last(entry)
                 .and_then(Self::spelling)
                 .unwrap_or_default()
                 .into(),
@@ -137,23 +145,58 @@ impl<'t> Tree<'t> {
     }
 }
 
-impl<'t> Object<'t> {
+/// A search for a member, also in merged objects, which may be merged again and again. So it ends
+/// after a number of steps.
+struct Search<'a> {
+    is: &'a dyn Fn(&str) -> bool,
+    steps: usize,
+}
+
+impl<'a> Search<'a> {
+    /// The members that a search looks at, at most.
+    const STEPS: usize = 2_000;
+
+    fn new(is: &'a dyn Fn(&str) -> bool) -> Self {
+        Self {
+            is,
+            steps: Self::STEPS,
+        }
+    }
+
+    fn is_exhausted(&self) -> bool {
+        self.steps == 0
+    }
+
     /// The value of the last member of a name, or of the first merged one.
-    fn last(&self, is: &dyn Fn(&str) -> bool) -> Option<&Tree<'t>> {
-        let mut members = self.members.iter().rev();
-        if let Some((_, value)) = members.find(|(name, _)| name.spelling().is_some_and(is)) {
+    fn last<'o, 't>(&mut self, object: &'o Object<'t>) -> Option<&'o Tree<'t>> {
+        self.find(object, MAX_DEPTH)
+    }
+
+    fn find<'o, 't>(&mut self, object: &'o Object<'t>, levels: usize) -> Option<&'o Tree<'t>> {
+        self.steps = self.steps.saturating_sub(object.members.len() + 1);
+        if self.is_exhausted() || levels == 0 {
+            self.steps = 0;
+            return None;
+        }
+        let mut members = object.members.iter().rev();
+        if let Some((_, value)) = members.find(|(name, _)| name.spelling().is_some_and(self.is)) {
             return Some(value);
         }
-        let (_, merged) = self.members.iter().find(|(name, _)| name.is_merge())?;
+        let (_, merged) = object.members.iter().find(|(name, _)| name.is_merge())?;
         match &merged.target().content {
-            Content::Object(object) => object.last(is),
+            Content::Object(object) => self.find(object, levels - 1),
             Content::List(elements) => {
-                elements
-                    .iter()
-                    .find_map(|element| match &element.target().content {
-                        Content::Object(object) => object.last(is),
-                        _ => None,
-                    })
+                for element in elements.iter() {
+                    if let Content::Object(object) = &element.target().content
+                        && let Some(found) = self.find(object, levels - 1)
+                    {
+                        return Some(found);
+                    }
+                    if self.is_exhausted() {
+                        break;
+                    }
+                }
+                None
             }
             _ => None,
         }

@@ -102,7 +102,8 @@ fn configuration(round: usize) -> FlagConfiguration {
     FlagConfiguration::new(text).with_etag(Etag::from_bytes(format!("\"{round:08}\"").as_bytes()))
 }
 
-#[tokio::test]
+/// The paused clock passes the pauses between announced refreshes.
+#[tokio::test(start_paused = true)]
 async fn memory_after_many_refreshes_is_that_after_a_few() {
     let refreshes = std::env::var("GOFF_REFRESHES").map_or(300, |text| text.parse().unwrap());
     assert!(refreshes > 10, "there is nothing to compare");

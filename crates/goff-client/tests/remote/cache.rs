@@ -267,7 +267,8 @@ async fn cache_ttl_bounds_staleness() {
         assert!(Instant::now() < give_up, "it never expires");
         tokio::task::yield_now().await;
     }
-    assert!(start.elapsed() >= ttl);
+    // Answers expire up to a tenth earlier, each at another time.
+    assert!(start.elapsed() >= ttl * 9 / 10);
     for goff in [&endless, &by_default] {
         assert_eq!(goff.evaluate("flag", &context, 0).await.value, 1);
     }

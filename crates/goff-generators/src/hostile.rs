@@ -272,6 +272,15 @@ const SHAPES: &[Shape] = &[
         let merges = "    - {<<: *m}\n".repeat(n / 30);
         yaml(&format!("x: &m {{{members}}}\n    y:\n{merges}"))
     }),
+    ("merges of merges", Reader::Yaml, |n| {
+        let count = (n / 50).clamp(1, 2_000);
+        let mut lines = format!("x0: &x0 {FLAG}\n");
+        for i in 1..count {
+            let before = i - 1;
+            lines += &format!("x{i}: &x{i} {{<<: [*x{before}, *x{before}], a: {i}}}\n");
+        }
+        format!("{lines}flag: {{<<: *x{}, disable: false}}\n", count - 1)
+    }),
     ("alias as a key", Reader::Yaml, |n| {
         let keys: String = (0..n / 20).map(|i| format!("    *x : {i}\n")).collect();
         yaml(&format!("x: &x {}\n{keys}", "x".repeat(n / 2)))

@@ -60,6 +60,13 @@ fn options(value: Value) -> GoFeatureFlagOptions {
     GoFeatureFlagOptions::with_relay_client(Arc::new(Constant(answer)))
 }
 
+type Case<'a> = (
+    &'a Value,
+    usize,
+    &'a dyn Fn(usize) -> EvaluationContext,
+    usize,
+);
+
 #[tokio::test]
 async fn cache_keeps_no_more_than_the_limit() {
     const MIB: usize = 1024 * 1024;
@@ -68,7 +75,7 @@ async fn cache_keeps_no_more_than_the_limit() {
     let text = |length: usize| "x".repeat(length);
     let (plain, large) = (json!(true), json!(text(30_000)));
     // Answer, users, context, limit.
-    let cases: [(&Value, usize, &dyn Fn(usize) -> EvaluationContext, usize); 5] = [
+    let cases: [Case<'_>; 5] = [
         (
             &plain,
             10_000,

@@ -4,7 +4,12 @@
 //! `cargo xtask soak hostile [--minutes N] [--seed S]` is the long form, with larger and random
 //! inputs: `GOFF_HOSTILE_SECONDS` is its duration, `GOFF_SEED` chooses the inputs.
 #![cfg(all(feature = "file", feature = "http", target_os = "linux"))]
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+#![expect(clippy::print_stdout, reason = "a failed test shows what it measured")]
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -100,7 +100,7 @@ fn file_mode() {
         &[
             "new-checkout = false because DEFAULT",
             "new-checkout changed: true",
-            "still true: flags not loaded: flag file `the file`, line 2",
+            "still true: flags not loaded: flag file `the file`, line 1, column 28: unclosed bracket",
             "green",
         ],
     );

@@ -1,5 +1,4 @@
 //! The provider polled by an executor other than tokio.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -35,6 +35,12 @@ fn giving(value: impl Into<Value>) -> Value {
     json!({"variations": {"A": value.into()}, "defaultRule": {"variation": "A"}})
 }
 
+/// A flag that is valid, and null since a scheduled step.
+fn null_since_a_step() -> Value {
+    let step = json!({"date": "2020-01-01T00:00:00Z", "variations": {"A": null}});
+    with(giving(1), "scheduledRollout", json!([step]))
+}
+
 fn with(mut flag: Value, member: &str, value: Value) -> Value {
     flag.as_object_mut()
         .unwrap()
@@ -98,7 +104,7 @@ async fn details_are_the_engines() {
         "metadata": {"owner": "ä", "n": 1},
     });
     let sut = sut(json!({
-        "split": split, "null": giving(Value::Null),
+        "split": split, "null": null_since_a_step(),
         "disabled": with(giving(true), "disable", json!(true)),
     }))
     .await;
@@ -177,7 +183,7 @@ async fn fields_of_the_sdk_are_attributes() {
 async fn evaluations_are_recorded_once() {
     for hook_fails in [false, true] {
         let mut sut = sut(json!({
-            "flag": giving(true), "null": giving(Value::Null),
+            "flag": giving(true), "null": null_since_a_step(),
             "disabled": with(giving(true), "disable", json!(true)),
             "untracked": with(giving(true), "trackEvents", json!(false)),
             "text": giving("x"),

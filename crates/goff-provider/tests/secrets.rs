@@ -123,9 +123,13 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
         let requests = server.requests();
         let evaluation = requests.iter().find(|request| request.method == "POST");
         assert_eq!(
-            evaluation.unwrap().header("authorization"),
-            Some(format!("Bearer {API_KEY}").as_str()),
+            evaluation.unwrap().header("x-api-key"),
+            Some(API_KEY),
             "without the key in the request the test proves nothing"
+        );
+        assert_eq!(
+            evaluation.unwrap().header("authorization"),
+            Some(format!("Basic {HEADER_VALUE}").as_str())
         );
         assert_eq!(
             evaluation.unwrap().header("x-gateway-token"),

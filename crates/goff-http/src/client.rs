@@ -279,7 +279,7 @@ impl HttpRelayClient {
     ) {
         let path = &*shown_path(path);
         let status = status.map(|status| status.as_u16());
-        let duration_ms = duration.as_secs_f64() * 1e3;
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let error = error.map(tracing::field::display);
         if self.debug {
             tracing::info!(path, status, duration_ms, error, "relay proxy request");

@@ -82,5 +82,12 @@ async fn every_request_logs_one_line() {
             assert!(parts.iter().all(|part| line.contains(part)), "{line}");
         }
         assert!(!good.1.contains("error="), "{}", good.1);
+        let duration = good.1.split("duration_ms=").nth(1);
+        let duration = duration.and_then(|rest| rest.split(' ').next());
+        assert!(
+            duration.is_some_and(|text| text.parse::<u64>().is_ok()),
+            "{}",
+            good.1
+        );
     }
 }

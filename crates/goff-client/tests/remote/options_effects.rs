@@ -412,9 +412,12 @@ async fn max_requests_in_flight_bounds_the_connections() {
             let error = error.unwrap().unwrap().to_string();
             unsent += usize::from(error.contains("no request was sent"));
             let stats = goff.stats();
-            assert!(stats.requests_in_flight <= limit && stats.open_connections <= limit);
+            assert!(stats.requests_in_flight <= limit, "{stats:?}");
+            // Attempts to connect have the same limit.
+            assert!(stats.open_connections <= 2 * limit, "{stats:?}");
         }
-        assert!(unsent >= 40 - 2 * limit, "{unsent}");
+        // Those that waited may be sent just before their timeout, one after the other.
+        assert!(unsent >= 20, "{unsent}");
     }
 }
 

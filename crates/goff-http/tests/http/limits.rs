@@ -66,14 +66,12 @@ async fn requests_in_flight_are_bounded() {
         let began = Instant::now();
         let (sent, unsent) = time_out(&client, requests, limit).await;
         assert!(began.elapsed() < Duration::from_secs(10));
-        // One that waited may be sent just before its timeout.
-        assert!(
-            sent >= 1 && unsent >= requests - 2 * limit,
-            "{sent} {unsent}"
-        );
-        // What was opened too late for its request is idle.
+        // Those that waited may be sent just before their timeout, one after the other.
+        assert!(sent >= 1 && unsent >= requests / 4, "{sent} {unsent}");
+        // What was opened too late for its request is idle. Attempts have the same limit as requests.
         until(&client, is_idle).await;
-        assert!(client.transport_stats().open_connections <= limit);
+        let open = client.transport_stats().open_connections;
+        assert!(open <= 2 * limit, "{open}");
     }
 }
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 /// The most levels of lists and objects in an attribute. What `serde_json` parses has at most 128.
 pub(crate) const MAX_DEPTH: usize = 512;
 
-/// Whether lists and objects are nested deeper than [`MAX_DEPTH`].
+/// Whether lists and objects are nested deeper than 512 levels.
 pub fn is_too_deep(value: &Value) -> bool {
     exceeds(value, MAX_DEPTH)
 }

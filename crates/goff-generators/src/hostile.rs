@@ -212,6 +212,13 @@ const SHAPES: &[Shape] = &[
         let query = repeat_joined(n / 12, "1", ",");
         with_schedule(n / 120, r#""disable":true"#, &query)
     }),
+    ("schedule over many rules", Reader::JsonFlags, |n| {
+        let rules = list(n / 90, r#"{"query":"a eq 1","variation":"a"}"#);
+        let steps = list(n / 80, r#"{"date":"2020-01-01T00:00:00Z"}"#);
+        with_members(&format!(
+            "\"targeting\":{rules},\"scheduledRollout\":{steps}"
+        ))
+    }),
     ("schedule of queries", Reader::JsonFlags, |n| {
         let rule = r#""targeting":[{"name":"r","query":"a in [1, 2, 3]","variation":"b"}]"#;
         with_schedule(n / 140, rule, "1,2,3")
@@ -281,6 +288,46 @@ const SHAPES: &[Shape] = &[
         }
         format!("{lines}flag: {{<<: *x{}, disable: false}}\n", count - 1)
     }),
+    ("merges of empty objects", Reader::Yaml, |n| {
+        let count = (n / 30).clamp(1, 100);
+        let mut lines = "a0: &a0 {}\n".to_owned();
+        for i in 1..count {
+            let before = i - 1;
+            lines += &format!("a{i}: &a{i} {{<<: [*a{before}, *a{before}]}}\n");
+        }
+        format!("{lines}{}", " \n".repeat(n / 2))
+    }),
+    ("names of one long text", Reader::Yaml, |n| {
+        let text = "x".repeat(n / 2);
+        let flags: String = (0..n / 50)
+            .map(|i| format!("f{i}: {{*x : 1, *x : 2}}\n"))
+            .collect();
+        format!("x: &x {text}\n{flags}")
+    }),
+    ("numbers of many digits by alias", Reader::Yaml, |n| {
+        let flags: String = (0..n / 60)
+            .map(|i| format!("f{i}: {{version: *x, metadata: {{*x : 1}}}}\n"))
+            .collect();
+        format!("x: &x {}\n{flags}", "1".repeat(n / 2))
+    }),
+    ("nulls by alias", Reader::Yaml, |n| {
+        let flags: String = (0..n / 50)
+            .map(|i| format!("f{i}: {{targeting: *x}}\n"))
+            .collect();
+        format!("x: &x [{}]\n{flags}", repeat_joined(n / 6, "~", ", "))
+    }),
+    ("needs by alias", Reader::Yaml, |n| {
+        let entries = repeat_joined((n / 16).min(900), "*e", ", ");
+        let flags: String = (0..n / 160)
+            .map(|i| {
+                format!(
+                    "f{i}: {{needs: *n, variations: {{a: 1}}, defaultRule: {{variation: a}}}}\n"
+                )
+            })
+            .collect();
+        let text = "x".repeat(n / 2);
+        format!("k: &k {text}\ne: &e {{flag: *k}}\nn: &n [{entries}]\n{flags}")
+    }),
     ("alias as a key", Reader::Yaml, |n| {
         let keys: String = (0..n / 20).map(|i| format!("    *x : {i}\n")).collect();
         yaml(&format!("x: &x {}\n{keys}", "x".repeat(n / 2)))
@@ -336,6 +383,14 @@ const SHAPES: &[Shape] = &[
     ("answer with one long text", Reader::Answer, |n| {
         answer(&format!("\"{}\"", "x".repeat(n)))
     }),
+    (
+        "answer of objects after an odd member",
+        Reader::Answer,
+        |n| {
+            let value = list(n / 7, r#"{"":0}"#);
+            format!(r#"{{"x":1e999,"value":{value},"reason":"STATIC","variationType":"a"}}"#)
+        },
+    ),
     ("answer with a huge number", Reader::Answer, |n| {
         answer(&"9".repeat(n))
     }),

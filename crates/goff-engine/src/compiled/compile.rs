@@ -151,7 +151,13 @@ impl Compiler<'_> {
 
     /// Compiles a state and gives its index.
     fn add_state(&mut self, draft: &mut Draft<'_>) -> Result<u32, TooExpensive> {
-        for (index, rule) in draft.rules.iter_mut().enumerate() {
+        // Not for steps that change no rule: flags have many of both.
+        let changed = if draft.rules_changed {
+            &mut *draft.rules
+        } else {
+            &mut []
+        };
+        for (index, rule) in changed.iter_mut().enumerate() {
             if rule.serving.is_none() {
                 let reason = if is_dynamic(&rule.definition) {
                     Reason::TargetingMatchSplit

@@ -106,7 +106,7 @@ impl FlagFile {
             let mut problem = |place, message: String, kind| {
                 found.push((key.clone(), place, message, kind));
             };
-            let needs = tree.needs();
+            let needs = tree.needs(&mut copies.left);
             let json = served::to_json(&tree, is_merged, format, &mut copies);
             // The tree may be much larger than the JSON.
             drop(tree);

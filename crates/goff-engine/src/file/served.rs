@@ -14,7 +14,10 @@ use super::{
     scalar::{self, Scalar, Tag},
     tree::{Content, Object, Tree},
 };
-use crate::configuration::{date::Date, definition::known};
+use crate::{
+    configuration::{date::Date, definition::known},
+    presentable::presentable,
+};
 
 /// A member that the server knows.
 type Member = (&'static str, Shape);
@@ -48,7 +51,9 @@ pub(super) struct Fault {
 }
 
 fn fault<T>(offset: usize, message: impl Into<String>) -> Result<T, Fault> {
-    let (message, is_servers) = (message.into(), true);
+    // One message for each flag is kept, and aliases give many flags one long text.
+    let message = presentable(&message.into()).into_owned();
+    let is_servers = true;
     Err(Fault {
         offset,
         message,
@@ -62,7 +67,7 @@ fn wrong<T>(offset: usize, member: &str, expected: &str) -> Result<T, Fault> {
 
 /// How much the aliases of a file may copy into its flags.
 pub(super) struct CopyBudget {
-    left: usize,
+    pub(super) left: usize,
 }
 
 impl CopyBudget {
@@ -180,6 +185,15 @@ impl<'b> Writer<'b> {
         Ok(())
     }
 
+    /// Counts the name of a member that an alias copies, or that is copied with its object.
+    fn spend_name(&mut self, name: &Tree<'_>) -> Result<(), Fault> {
+        let is_alias = usize::from(matches!(name.content, Content::Alias(_)));
+        self.copies += is_alias;
+        let spent = self.spend(name.offset, name.spelling().map_or(0, str::len));
+        self.copies -= is_alias;
+        spent
+    }
+
     /// The scalar that a value is, whatever its member; `None` for lists and objects.
     fn read<'a>(&self, tree: &'a Tree<'_>) -> Result<Option<Scalar<'a>>, Fault> {
         let tree = tree.target();
@@ -205,7 +219,10 @@ impl<'b> Writer<'b> {
     }
 
     fn is_null(&self, tree: &Tree<'_>) -> bool {
-        matches!(self.read(tree), Ok(Some(Scalar::Null)))
+        // Without reading a text that aliases repeat: the spellings of null are short.
+        const LONGEST: usize = "null".len();
+        tree.spelling().is_none_or(|text| text.len() <= LONGEST)
+            && matches!(self.read(tree), Ok(Some(Scalar::Null)))
     }
 
     fn scalar(&mut self, tree: &Tree<'_>, shape: Shape, member: &str) -> Result<(), Fault> {
@@ -272,8 +289,9 @@ impl<'b> Writer<'b> {
             Content::Object(object) => {
                 // The server cannot write an object with other names as JSON.
                 for (name, _) in &object.members {
+                    self.spend_name(name)?;
                     if !name.is_merge() && !self.is_text_tagged(name) {
-                        let spelling = name.spelling().unwrap_or("null");
+                        let spelling = presentable(name.spelling().unwrap_or("null"));
                         let message = format!("member name `{spelling}` is not text; quote it");
                         return fault(name.offset, message);
                     }
@@ -287,7 +305,7 @@ impl<'b> Writer<'b> {
             Some(Scalar::Bool(value)) => self.json.push_str(if value { "true" } else { "false" }),
             Some(Scalar::Number(value)) => self.json.push_str(&value.to_string()),
             Some(Scalar::NotFinite) => {
-                let spelling = tree.spelling().unwrap_or_default();
+                let spelling = presentable(tree.spelling().unwrap_or_default());
                 return fault(tree.offset, format!("number `{spelling}` has no JSON form"));
             }
             Some(Scalar::Date(text)) => self.text(&text),
@@ -377,7 +395,8 @@ impl<'b> Writer<'b> {
             };
             let is_set = is_yaml && found.iter().any(|(other, _)| *other == index);
             if is_set && !entry.is_merged {
-                let message = format!("member `{}` is defined twice", entry.name);
+                let name = presentable(&entry.name);
+                let message = format!("member `{name}` is defined twice");
                 return fault(entry.value.offset, message);
             }
             if !is_set {
@@ -438,6 +457,7 @@ impl<'b> Writer<'b> {
         for element in elements.iter() {
             // The server's decoder of YAML leaves them out.
             if self.format == FlagFileFormat::Yaml && self.is_null(element) {
+                self.spend(element.offset, 0)?;
                 continue;
             }
             if self.json.len() > start {
@@ -484,7 +504,7 @@ impl<'b> Writer<'b> {
     ) -> Result<Option<&'a Tree<'t>>, Fault> {
         let repeated = object.repeated.and_then(|index| object.members.get(index));
         if let Some((name, _)) = repeated {
-            let spelling = name.spelling().unwrap_or_default();
+            let spelling = presentable(name.spelling().unwrap_or_default());
             return fault(name.offset, format!("member `{spelling}` is defined twice"));
         }
         let mut merged = None;
@@ -493,17 +513,15 @@ impl<'b> Writer<'b> {
                 merged = Some(value);
                 continue;
             }
-            let (offset, is_alias) = (name.offset, matches!(name.content, Content::Alias(_)));
+            // Before its text is read.
+            self.spend_name(name)?;
+            let offset = name.offset;
             let name = match (self.read(name)?, name.spelling()) {
                 (Some(Scalar::Null), _) => continue,
                 (Some(Scalar::Text(name)), _) => name,
                 (_, Some(spelling)) => Cow::Borrowed(spelling),
                 (_, None) => return fault(offset, "the name of a member is not a scalar"),
             };
-            self.copies += usize::from(is_alias);
-            let spent = self.spend(offset, name.len());
-            self.copies -= usize::from(is_alias);
-            spent?;
             visit(name, value);
         }
         Ok(merged)
@@ -521,6 +539,8 @@ impl<'b> Writer<'b> {
             _ => std::slice::from_ref(merged),
         };
         for tree in objects {
+            // Objects without members can be merged into each other again and again.
+            self.spend(tree.offset, 0)?;
             let Content::Object(object) = &tree.target().content else {
                 return fault(
                     tree.offset,

@@ -112,8 +112,10 @@ impl<'t> Tree<'t> {
     }
 
     /// The names of the flags that a flag depends on, by its member `needs`
-    /// (`configuration/definition.rs`). The server does not serve the member yet.
-    pub(super) fn needs(&self) -> Vec<Box<str>> {
+    /// (`configuration/definition.rs`). The server does not serve the member yet. `budget` is how many
+    /// bytes the names may take: many flags can share one long list by an alias. Beyond it, one name
+    /// is empty.
+    pub(super) fn needs(&self, budget: &mut usize) -> Vec<Box<str>> {
         let Content::Object(flag) = &self.target().content else {
             return Vec::new();
         };
@@ -129,21 +131,31 @@ impl<'t> Tree<'t> {
         };
         let is_flag = |member: &str| known(member, &["flag"]).is_some();
         let mut search = Search::new(&is_flag);
-        let name = |entry: &Self| match &entry.target().content {
-            Content::Object(entry) => search
-                .last(entry)
-                .and_then(Self::spelling)
-                .unwrap_or_default()
-                .into(),
-            _ => "".into(),
-        };
         match &needs.target().content {
             Content::Null | Content::Plain("" | "~" | "null" | "Null" | "NULL") => Vec::new(),
-            Content::List(entries) => entries.iter().map(name).collect(),
+            Content::List(entries) => {
+                let mut names = Vec::new();
+                for entry in entries.iter() {
+                    let name = match &entry.target().content {
+                        Content::Object(entry) => search.last(entry).and_then(Self::spelling),
+                        _ => None,
+                    };
+                    let name = name.unwrap_or_default();
+                    let Some(left) = budget.checked_sub(name.len() + NAME) else {
+                        return vec!["".into()];
+                    };
+                    *budget = left;
+                    names.push(name.into());
+                }
+                names
+            }
             _ => vec!["".into()],
         }
     }
 }
+
+/// The memory of a name beside its text.
+const NAME: usize = 24;
 
 /// A search for a member, also in merged objects, which may be merged again and again. So it ends
 /// after a number of steps.

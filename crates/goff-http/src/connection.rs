@@ -28,7 +28,8 @@ pub(crate) struct Connection {
     opened: Instant,
     max_age: Duration,
     idle_since: Instant,
-    has_served: bool,
+    /// A request was answered on it, or it was kept for one.
+    was_kept: bool,
     /// A request was sent and its response is not complete.
     is_busy: bool,
     /// A byte of the response to the last request has arrived.
@@ -64,7 +65,7 @@ impl Connection {
             opened: now,
             max_age: jittered(max_age),
             idle_since: now,
-            has_served: false,
+            was_kept: false,
             is_busy: false,
             has_response,
         })
@@ -83,13 +84,18 @@ impl Connection {
     /// The whole response was read.
     pub(crate) fn finished(&mut self, now: Instant) {
         self.is_busy = false;
-        self.has_served = true;
+        self.was_kept = true;
         self.idle_since = now;
     }
 
-    /// Whether a request was answered on this connection.
-    pub(crate) fn has_served(&self) -> bool {
-        self.has_served
+    /// The connection is kept until a request needs it.
+    pub(crate) fn keep(&mut self) {
+        self.was_kept = true;
+    }
+
+    /// Whether this connection was kept, so that its peer may have closed it or be gone.
+    pub(crate) fn was_kept(&self) -> bool {
+        self.was_kept
     }
 
     /// Whether a byte of the response to the last request has arrived.

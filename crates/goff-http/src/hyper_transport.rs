@@ -75,7 +75,7 @@ impl HyperTransport {
                 Ok(response) => return Ok((response, connection, exchange)),
                 Err(error) => error,
             };
-            if error.take_message().is_some() && exchange.is_on_used_connection {
+            if error.take_message().is_some() && exchange.is_on_kept_connection {
                 // The connection closed while it was idle; nothing was written.
                 continue;
             }
@@ -149,7 +149,7 @@ fn message(request: &HttpRequest) -> Request<RequestBody> {
 struct Exchange<'a> {
     pool: &'a Pool,
     progress: &'a SendProgress,
-    is_on_used_connection: bool,
+    is_on_kept_connection: bool,
     has_response: Arc<AtomicBool>,
     began: Instant,
 }
@@ -159,15 +159,15 @@ impl<'a> Exchange<'a> {
         Self {
             pool,
             progress,
-            is_on_used_connection: connection.has_served(),
+            is_on_kept_connection: connection.was_kept(),
             has_response: connection.has_response(),
             began: Instant::now(),
         }
     }
 
-    /// Whether the connection was used before and nothing was read from it since.
+    /// Whether the connection was kept before and nothing was read from it since.
     fn is_unanswered(&self) -> bool {
-        self.is_on_used_connection && !self.has_response.load(Ordering::Acquire)
+        self.is_on_kept_connection && !self.has_response.load(Ordering::Acquire)
     }
 
     /// Closes the connections that have been idle since before this request: they are as old as

@@ -242,20 +242,8 @@ impl Pool {
 
     /// Gives a connection to the request that has waited longest, or keeps it.
     fn hand_over(&self, connection: Connection) {
-        let mut state = self.state();
-        let mut connection = Ok(connection);
-        while let Some(waiting) = state.waiting.pop_front() {
-            match waiting.connection.send(connection) {
-                Ok(()) => return,
-                // That request was given up.
-                Err(returned) => connection = returned,
-            }
-        }
-        if let Ok(connection) = connection
-            && state.idle.len() < self.settings.max_idle_connections
-        {
-            state.idle.push(connection);
-        }
+        let max_idle = self.settings.max_idle_connections;
+        self.state().hand_over(connection, max_idle);
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -305,6 +293,32 @@ impl State {
             connection: sender,
         });
         (receiver, has_attempt.then_some(id))
+    }
+
+    /// Gives a connection to the request that has waited longest, or keeps it.
+    fn hand_over(&mut self, connection: Connection, max_idle: usize) {
+        let mut connection = Ok(connection);
+        while let Some(waiting) = self.waiting.pop_front() {
+            match waiting.connection.send(connection) {
+                Ok(()) => return,
+                // That request was given up.
+                Err(returned) => connection = returned,
+            }
+        }
+        if let Ok(mut connection) = connection
+            && self.idle.len() < max_idle
+        {
+            connection.keep();
+            self.idle.push(connection);
+        }
+    }
+
+    /// The attempt for the request `id` served another one: if `id` still waits, it relies on the
+    /// attempts that are in progress.
+    fn served_another(&mut self, id: u64) {
+        if let Some(waiting) = self.waiting.iter_mut().find(|waiting| waiting.id == id) {
+            waiting.has_attempt = false;
+        }
     }
 
     /// Takes the attempt that began at `began` off the list.
@@ -360,12 +374,16 @@ impl Attempt {
         let Some((pool, id)) = self.pool.upgrade().zip(self.id.take()) else {
             return false;
         };
-        match outcome {
-            Ok(connection) => pool.hand_over(connection),
-            Err(error) => self.id = pool.state().failed(id, error),
-        }
+        // In one step: a request that begins to wait must not rely on an attempt that has ended.
         let mut state = pool.state();
         state.end_attempt(self.began);
+        match outcome {
+            Ok(connection) => {
+                state.hand_over(connection, pool.settings.max_idle_connections);
+                state.served_another(id);
+            }
+            Err(error) => self.id = state.failed(id, error),
+        }
         if self.id.is_some() {
             self.began = Instant::now();
             state.attempts.push(self.began);

@@ -149,7 +149,7 @@ impl StreamTask {
             self.report.failed(error);
             return pause;
         }
-        if let Some(age) = cut_at {
+        if let Some(age) = cut_at.filter(|age| *age >= SHORTEST_CUT_AGE) {
             self.cut_ages.note(age);
         }
         self.report.cut(error);
@@ -174,10 +174,13 @@ impl Streams {
         let has_ended = match read {
             Ok(frame) => {
                 report.received(frame).await;
-                // The server does not answer close frames. It is alive, so what it sent long ago
-                // has arrived.
                 let since = self.previous.as_ref().map(|closing| closing.since);
-                since.is_none_or(|since| since.elapsed() >= CLOSING)
+                let has_ended = since.is_none_or(|since| since.elapsed() >= CLOSING);
+                if has_ended {
+                    // This frame may be an old one, and a change may follow it.
+                    report.not_drained(&"the server does not answer close frames");
+                }
+                has_ended
             }
             Err(StreamError::Closed) => true,
             Err(error) => {
@@ -274,5 +277,8 @@ const AFTER_CUT: Duration = Duration::from_secs(1);
 const FAILURE_AFTER_CUT: Duration = Duration::from_secs(2);
 /// A stream that was open for less is of no use.
 const MOMENT: Duration = Duration::from_secs(1);
+/// No middlebox limits the age of streams to less. The age of a stream that never received
+/// anything is zero.
+const SHORTEST_CUT_AGE: Duration = Duration::from_secs(3);
 /// The wait for the answer to a close frame: two pings of the relay proxy.
 const CLOSING: Duration = Duration::from_secs(2);

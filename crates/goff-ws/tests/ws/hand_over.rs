@@ -185,7 +185,8 @@ async fn server_that_never_closes_is_left_after_two_pings() {
         new.ping().await;
     }
     old.closed_by_client().await;
-    assert_eq!(calls.so_far(), []);
+    // A change may have been behind the last ping.
+    calls.expect(&[ALL]).await;
 }
 
 /// What the previous stream may have held is lost, so everything may have changed.

@@ -1,4 +1,4 @@
-//! Hostile flag files, configurations and answers, each read in a process of its own with 1 GB of
+//! Hostile flag files, configurations and answers, each read in a separate process with 1 GB of
 //! address space: nothing aborts, and nothing takes longer than its bound.
 //!
 //! `cargo xtask soak hostile [--minutes N] [--seed S]` is the long form, with larger and random

@@ -10,6 +10,7 @@ use goff_core::{ByteStream, Connect, EventBatch, ExporterMetadata, RelayClient, 
 use goff_http::{Connector, HttpRelayClient, TlsOptions, TransportStats};
 use goff_testkit::{Answer, FaultyServer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::fixture::*;
@@ -189,6 +190,62 @@ async fn hanging_attempts_to_connect_are_few_and_end() {
     while hanging.load(Ordering::SeqCst) > 0 {
         tokio::task::yield_now().await;
     }
+}
+
+/// The first attempt is refused once `refuse` says so, the second one is answered once, and the others
+/// are refused at once.
+#[derive(Debug)]
+struct SecondFirst {
+    attempts: AtomicUsize,
+    refuse: Arc<Semaphore>,
+}
+
+#[async_trait]
+impl Connect for SecondFirst {
+    async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
+        match self.attempts.fetch_add(1, Ordering::SeqCst) {
+            0 => drop(self.refuse.acquire().await),
+            1 => {
+                let (near, mut far) = tokio::io::duplex(4096);
+                tokio::spawn(async move {
+                    let length = STATIC.len();
+                    let answer = format!(
+                        "HTTP/1.1 200 \r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{STATIC}"
+                    );
+                    let _ = far.read(&mut [0; 4096]).await;
+                    far.write_all(answer.as_bytes()).await
+                });
+                return Ok(Box::new(near));
+            }
+            _ => {}
+        }
+        Err(io::ErrorKind::ConnectionRefused.into())
+    }
+}
+
+/// The attempt of the second request serves the first one, whose own attempt fails afterwards: the
+/// second request gets an error, and does not wait for its timeout.
+#[tokio::test(start_paused = true)]
+async fn request_whose_attempt_served_another_is_not_forgotten() {
+    let refuse = Arc::new(Semaphore::new(0));
+    let connector = Arc::new(SecondFirst {
+        attempts: AtomicUsize::new(0),
+        refuse: Arc::clone(&refuse),
+    });
+    let timeout = Duration::from_secs(20);
+    let options = options("http://localhost").timeout(timeout);
+    let client = client(options.connector(connector.clone()));
+    let (one, other) = (client.clone(), client);
+    let first = tokio::spawn(async move { evaluate(&one).await });
+    while connector.attempts.load(Ordering::SeqCst) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let second = tokio::spawn(async move { evaluate(&other).await });
+    first.await.unwrap().unwrap();
+    refuse.add_permits(1);
+    let error = second.await.unwrap().unwrap_err();
+    assert!(!matches!(error, RelayError::Timeout { .. }), "{error:?}");
+    assert_eq!(connector.attempts.load(Ordering::SeqCst), 3);
 }
 
 /// A relay proxy that cannot be reached, and callers that give up long before the timeout.

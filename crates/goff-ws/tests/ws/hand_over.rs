@@ -206,6 +206,21 @@ async fn previous_stream_that_breaks_invalidates_everything() {
     assert_eq!(calls.so_far(), []);
 }
 
+/// Streams on which nothing ever arrives are given up as dead; that is no age at which they are cut.
+#[tokio::test(start_paused = true)]
+async fn silent_streams_have_no_regular_age() {
+    let (mut server, listener, mut calls) = listening(&options());
+    for _ in 0..3 {
+        let _silent = calls.open(server.accept().await).await;
+        calls.expect(&[DOWN]).await;
+    }
+    let mut socket = calls.open(server.accept().await).await;
+    ping_for(&mut socket, 60).await;
+    let next = tokio::time::timeout(SECOND, server.accept()).await;
+    assert!(next.is_err(), "another stream was opened");
+    assert_eq!(listener.monitor().stats().hand_overs, 0);
+}
+
 /// The current stream stays while the next cannot be opened, and the attempts go on.
 #[tokio::test(start_paused = true)]
 async fn next_stream_that_cannot_be_opened_changes_nothing() {

@@ -326,6 +326,10 @@ fn scaling(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A pause between two messages. Messages that follow each other faster share fetches, and wait for
+/// them on purpose.
+const QUIET: Duration = Duration::from_millis(1_200);
+
 /// The time from a change message to the new value, among 1,000 flags.
 fn changes(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
     const NAME: &str = "in-process, message to new value";
@@ -340,6 +344,7 @@ fn changes(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
     for version in 1..=WINDOWS {
         flags.insert("changing".to_owned(), constant_flag(version));
         relay.serve(Value::from(flags.clone()).to_string().into(), version);
+        std::thread::sleep(QUIET);
         let start = Instant::now();
         sink.invalidate(Invalidation::Flags(["changing".to_owned()].into()));
         times.push(served_after(start, &local, version)?);
@@ -372,6 +377,7 @@ fn changes_over_a_socket(suite: &mut Suite, runtime: &Runtime) -> Result<(), Fai
         // The relay proxy loads the flags first; the message is sent once the streams are open again.
         relay.silence_change_streams(true);
         relay.set_flags(&Value::from(flags.clone()).to_string())?;
+        std::thread::sleep(QUIET);
         let start = Instant::now();
         relay.silence_change_streams(false);
         times.push(served_after(start, &local, version)?);

@@ -36,10 +36,7 @@ fn main() -> Result<ExitCode, Box<dyn std::error::Error>> {
 }
 
 fn bound(name: String, unit: &'static str, value: f64, bound: f64) -> Row {
-    // Compilation is quadratic for some inputs.
-    Row::stated(name, value, unit)
-        .beside(bound, "the bound of this size", Budget::AtMost(1.0))
-        .to_do()
+    Row::stated(name, value, unit).beside(bound, "the bound of this size", Budget::AtMost(1.0))
 }
 
 /// Inputs of 20 to 120 kB, small enough that even those far beyond the bound end in seconds.

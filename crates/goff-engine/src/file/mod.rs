@@ -76,7 +76,7 @@ use tree::Tree;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FlagFile {
-    /// All flags of the file.
+    /// All flags of the file. One with problems evaluates to an error.
     pub flags: FlagSet,
     /// What the server would reject, in the order of the file.
     pub problems: Vec<FlagProblem>,
@@ -100,34 +100,45 @@ impl FlagFile {
         let mut shared = SharedBudget::default();
         let mut flags = FlagSet::default();
         let mut found = Vec::new();
+        // One for all: a file may have many small flags that are invalid.
+        let invalid = Arc::new(Err(FlagError::new("the flag is invalid")));
         for (index, (key, tree, is_merged)) in
             read(text, format, &mut copies)?.into_iter().enumerate()
         {
+            let mut is_valid = true;
             let mut problem = |place, message: String, kind| {
-                found.push((key.clone(), place, message, kind));
+                is_valid = false;
+                found.push((key.clone(), index, place, message, kind));
             };
             let needs = tree.needs(&mut copies.left);
             let json = served::to_json(&tree, is_merged, format, &mut copies);
-            // The tree may be much larger than the JSON.
-            drop(tree);
+            // A large tree is much larger than the JSON, and compiling takes memory too.
+            let small = Some(tree).filter(|_| json.as_ref().is_ok_and(|json| json.len() <= SMALL));
             let (json, body) = match json {
                 Err(fault) => {
                     let kind = match fault.is_servers {
                         true => ProblemKind::Undecodable,
                         false => ProblemKind::TooLarge,
                     };
-                    problem(Place::Offset(fault.offset), fault.message.clone(), kind);
-                    ("{}".to_owned(), Err(FlagError::new(fault.message)))
+                    problem(Place::Offset(fault.offset), fault.message, kind);
+                    ("{}".to_owned(), None)
                 }
                 Ok(json) => {
                     let body = Self::compile(&json, &mut shared, &mut |path, message, kind| {
-                        problem(Place::Part(index, path), message, kind);
+                        let place = match &small {
+                            Some(tree) => Place::Offset(tree.locate(&path)),
+                            None => Place::Part(path),
+                        };
+                        problem(place, message, kind);
                     });
                     let needs = (!needs.is_empty()).then(|| Box::new(Needs(needs.into())));
-                    (json, body.map(|body| Body { needs, ..body }))
+                    (json, Some(body.map(|body| Body { needs, ..body })))
                 }
             };
-            flags.insert(Flag::new(&key, &json, Arc::new(body)));
+            let body = body
+                .filter(|_| is_valid)
+                .map_or_else(|| Arc::clone(&invalid), Arc::new);
+            flags.insert(Flag::new(&key, &json, body));
         }
         let problems = problems(found, text, format)?;
         Ok(Self { flags, problems })
@@ -177,29 +188,34 @@ fn read<'t>(
     Ok(served::flags(&root, format, copies)?)
 }
 
+/// The JSON of a flag whose tree is kept while it is compiled, in bytes.
+const SMALL: usize = 4096;
+
 /// Where a problem is.
 enum Place {
     Offset(usize),
-    /// A part of the flag with this index.
-    Part(usize, Vec<Step>),
+    Part(Vec<Step>),
 }
 
-/// Finds the places of problems. The file is read again, because its tree takes much memory beside
-/// the compiled flags.
+/// A problem of a flag, with its name and number in the file.
+type Found = (String, usize, Place, String, ProblemKind);
+
+/// Finds the places of problems. For large flags the file is read again.
 fn problems(
-    found: Vec<(String, Place, String, ProblemKind)>,
+    found: Vec<Found>,
     text: &str,
     format: FlagFileFormat,
 ) -> Result<Vec<FlagProblem>, Malformed> {
-    if found.is_empty() {
-        return Ok(Vec::new());
-    }
     let lines = Lines::new(text);
-    let flags = read(text, format, &mut CopyBudget::of(text.len()))?;
-    let problem = |(flag, place, message, kind): (String, Place, String, ProblemKind)| {
+    let is_placed = |(_, _, place, ..): &Found| matches!(place, Place::Offset(_));
+    let trees = match found.iter().all(is_placed) {
+        true => Vec::new(),
+        false => read(text, format, &mut CopyBudget::of(text.len()))?,
+    };
+    let problem = |(flag, index, place, message, kind): Found| {
         let offset = match place {
             Place::Offset(offset) => offset,
-            Place::Part(index, path) => flags
+            Place::Part(path) => trees
                 .get(index)
                 .map_or(0, |(_, tree, _)| tree.locate(&path)),
         };

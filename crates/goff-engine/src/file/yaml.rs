@@ -25,8 +25,9 @@ pub(super) fn parse(text: &str) -> Result<Tree<'_>, Malformed> {
         // As the server's decoder, whose scanner is that of libyaml.
         bom_inside_document_as_content: true,
         block_scalar_eof_without_line_feed: true,
-        flow_nesting_limit: 10_000,
-        block_nesting_limit: 10_000,
+        // The server's limit is 10,000 levels, which would take 3 MB for a file of 10 kB.
+        flow_nesting_limit: 2_000,
+        block_nesting_limit: 2_000,
     };
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) =

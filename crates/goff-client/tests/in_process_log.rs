@@ -21,6 +21,7 @@ fn unavailable() -> RelayError {
         path: "/v1/flag/configuration".to_owned(),
         message: None,
         code: ErrorCode::General,
+        server: None,
     }
 }
 

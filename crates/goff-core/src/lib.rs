@@ -61,9 +61,9 @@ pub use evaluation::{
     Origin, Outcome, Reason, RelayError, Resolution, ResolutionError, SDK_DEFAULT_VARIANT,
 };
 pub use relay::{
-    ApiKey, ApiKeyError, BulkEvaluation, ByteStream, ConfigurationUpdate, Connect, Endpoint,
-    EndpointError, Etag, FlagConfiguration, Invalidation, InvalidationSink, RelayClient,
-    StreamState,
+    ApiKey, ApiKeyError, BulkEvaluation, ByteStream, ConfigurationUpdate, Connect, ConnectionError,
+    ConnectionProblem, Endpoint, EndpointError, Etag, FlagConfiguration, Invalidation,
+    InvalidationSink, RelayClient, StreamState,
 };
 #[cfg(feature = "open-feature")]
 pub use sdk::{FLAG_DISABLED, NULL_VALUE, is_disabled};
@@ -80,7 +80,9 @@ pub mod __internal {
         CacheKey, CacheKeyRef, GoFeatureFlagRef, canonical_hash, is_too_deep, map_size, text_size,
         value_size, write_flat_form, write_nested_form,
     };
-    pub use crate::evaluation::{OutcomeSlot, Projection, project, project_with};
+    pub use crate::evaluation::{
+        OutcomeSlot, Projection, flag_not_found, project, project_with, shown_flag_key,
+    };
     #[cfg(feature = "open-feature")]
     pub use crate::sdk::{GoFeatureFlagAttribute, resolution_details, value_to_json};
     pub use crate::task::{

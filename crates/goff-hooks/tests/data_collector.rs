@@ -398,7 +398,10 @@ async fn source_of_a_refusal_follows_the_evaluation_type() {
         (EvaluationType::InProcess, "INPROCESS"),
     ] {
         let (hooks, sink) = hooks(evaluation_type);
-        let refused = refusal(RelayError::UnreachableFlagKey { reason: "is empty" });
+        let refused = refusal(RelayError::UnreachableFlagKey {
+            flag_key: "".into(),
+            reason: "is empty",
+        });
         evaluate(client(general("x"), refused, hooks).await, &user()).await;
         assert_eq!(recorded(&sink)[0]["source"], source);
     }

@@ -32,6 +32,7 @@ impl RelayClient for Down {
         Err(RelayError::Timeout {
             timeout: std::time::Duration::from_secs(1),
             sent: true,
+            server: None,
         })
     }
 }

@@ -193,6 +193,7 @@ impl Problem {
                     message: secrets.presentable(&message).unwrap_or_default(),
                 },
                 status: status.as_u16(),
+                server: None,
             },
         }
     }

@@ -7,10 +7,10 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::__internal::{random_u64, timeout};
+use goff_core::__internal::{flag_not_found, random_u64, timeout};
 use goff_core::{
-    BodyProblem, BulkEvaluation, ConfigurationUpdate, ContextView, Endpoint, ErrorCode, Etag,
-    EventBatch, RelayClient, RelayError, Resolution,
+    BodyProblem, BulkEvaluation, Cause, ConfigurationUpdate, ConnectionError, ContextView,
+    Endpoint, ErrorCode, Etag, EventBatch, RelayClient, RelayError, Resolution,
 };
 use http::header::{HOST, IF_NONE_MATCH};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
@@ -23,8 +23,9 @@ use crate::connector::Connector;
 use crate::content_encoding::{decode, is_encoded};
 use crate::error::OptionError;
 use crate::error::TransportError::{Interrupted, NotConnected, TooLarge};
+use crate::flag_key::unreachable;
 use crate::headers::request_headers;
-use crate::hyper_transport::HyperTransport;
+use crate::hyper_transport::{HyperError, HyperTransport};
 use crate::options::{HttpRelayClientOptions, Wire};
 use crate::progress::SendProgress;
 use crate::rate_limit::{RateLimits, jittered, retry_after};
@@ -44,6 +45,8 @@ use crate::transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats}
 #[derive(Clone)]
 pub struct HttpRelayClient {
     endpoint: Endpoint,
+    /// What errors show.
+    address: Arc<str>,
     scheme: Scheme,
     authority: Authority,
     /// The path prefix of the endpoint, without a trailing slash.
@@ -103,6 +106,7 @@ impl HttpRelayClient {
             }
         };
         Ok(Self {
+            address: options.endpoint.address(),
             endpoint: options.endpoint,
             scheme,
             authority,
@@ -165,8 +169,12 @@ impl HttpRelayClient {
         let exchange = async {
             let response = match (&mut sending).await {
                 Ok(response) => response,
-                Err(NotConnected(cause)) => return Err(RelayError::NotConnected(cause)),
-                Err(Interrupted(cause)) => return Err(RelayError::Interrupted(cause)),
+                Err(NotConnected(cause)) => {
+                    return Err(RelayError::NotConnected(self.connection_error(cause)));
+                }
+                Err(Interrupted(cause)) => {
+                    return Err(RelayError::Interrupted(self.connection_error(cause)));
+                }
                 Err(TooLarge { status: received }) => {
                     status = Some(received);
                     let problem = BodyProblem::TooLarge { limit: max_size };
@@ -184,10 +192,20 @@ impl HttpRelayClient {
         drop(sending);
         let result = outcome.unwrap_or_else(|| {
             let (timeout, sent) = (self.timeout, progress.may_be_sent());
-            Err(RelayError::Timeout { timeout, sent })
+            Err(RelayError::Timeout {
+                timeout,
+                sent,
+                server: None,
+            })
         });
+        let result = result.map_err(|error| error.at(&self.address));
         self.log(uri.path(), status, started.elapsed(), result.as_ref().err());
         result
+    }
+
+    fn connection_error(&self, cause: Cause) -> Cause {
+        let problem = HyperError::problem(&cause);
+        Arc::new(ConnectionError::new(&self.address, problem, cause))
     }
 
     /// Reads a response: a large one where that delays no other task.
@@ -231,6 +249,7 @@ impl HttpRelayClient {
             Err(RelayError::Body {
                 problem: BodyProblem::Unreadable { message },
                 status: status.as_u16(),
+                server: None,
             })
         })
     }
@@ -243,11 +262,13 @@ impl HttpRelayClient {
         headers
     }
 
-    /// The URL of `path` below the endpoint and its prefix.
+    /// The URL of `path`, which may hold a flag key, below the endpoint and its prefix.
     fn uri(&self, path: &str) -> Result<Uri, RelayError> {
         let whole = [&*self.prefix, path].concat();
-        let too_long = || RelayError::UnreachableFlagKey {
-            reason: "is too long for a URL",
+        let too_long = || {
+            let key = path.trim_start_matches("/v1/feature/");
+            let key = key.trim_start_matches("/ofrep/v1/evaluate/flags/");
+            unreachable(key, "is too long for a URL")
         };
         if whole.len() > MAX_PATH_LENGTH {
             return Err(too_long());
@@ -297,7 +318,15 @@ impl RelayClient for HttpRelayClient {
         context: &dyn ContextView,
     ) -> Result<Resolution, RelayError> {
         let request = request::evaluate(self.protocol, flag_key, context)?;
-        self.send(request, |answer| answer.evaluation()).await
+        let answer = self.send(request, |answer| answer.evaluation()).await;
+        answer.map_err(|error| match error {
+            // The wording differs between versions and protocols, and need not name the flag.
+            RelayError::Evaluation(mut failure) if failure.code == ErrorCode::FlagNotFound => {
+                failure.details = flag_not_found(flag_key);
+                RelayError::Evaluation(failure)
+            }
+            error => error,
+        })
     }
 
     async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
@@ -343,7 +372,11 @@ impl fmt::Debug for HttpRelayClient {
 fn unread(problem: BodyProblem, status: StatusCode, path: &str) -> RelayError {
     if status.is_success() {
         let status = status.as_u16();
-        return RelayError::Body { problem, status };
+        return RelayError::Body {
+            problem,
+            status,
+            server: None,
+        };
     }
     let names_fix = matches!(problem, BodyProblem::Encoded { .. });
     RelayError::Status {
@@ -351,6 +384,7 @@ fn unread(problem: BodyProblem, status: StatusCode, path: &str) -> RelayError {
         path: shown_path(path).into_owned(),
         message: names_fix.then(|| problem.to_string()),
         code: ErrorCode::General,
+        server: None,
     }
 }
 

@@ -4,10 +4,13 @@ use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goff_core::{ByteStream, Connect, Endpoint, NoRuntimeError};
+use goff_core::{
+    ByteStream, Connect, ConnectionError, ConnectionProblem, Endpoint, NoRuntimeError,
+};
 use http::Uri;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
@@ -16,7 +19,8 @@ use tokio::runtime::Handle;
 use tower_service::Service;
 
 use crate::error::OptionError;
-use crate::resolver::Resolver;
+use crate::plain_stream::PlainStream;
+use crate::resolver::{Resolver, UnknownHost};
 use crate::tls::TlsOptions;
 #[cfg(feature = "tls")]
 use crate::tls::handshake::TlsHandshake;
@@ -36,6 +40,7 @@ use crate::tls::handshake::TlsHandshake;
 #[derive(Debug)]
 pub struct Connector {
     target: Target,
+    address: Arc<str>,
     timeout: Duration,
 }
 
@@ -79,6 +84,7 @@ impl Connector {
         };
         let connector = Self {
             target,
+            address: endpoint.address(),
             timeout: DEFAULT_CONNECT_TIMEOUT,
         };
         Ok(connector.connect_timeout(DEFAULT_CONNECT_TIMEOUT))
@@ -102,7 +108,10 @@ impl Connector {
 
     async fn open(&self) -> io::Result<Box<dyn ByteStream>> {
         match &self.target {
-            Target::Tcp(tcp) => Ok(Box::new(tcp.connect().await?)),
+            Target::Tcp(tcp) => {
+                let stream = tcp.connect().await?;
+                Ok(Box::new(PlainStream::new(stream, &self.address)))
+            }
             #[cfg(feature = "tls")]
             Target::Tls(tcp, handshake) => {
                 let stream = tcp.connect().await?;
@@ -119,11 +128,43 @@ impl Connect for Connector {
     async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
         Handle::try_current().map_err(|_| io::Error::other(NoRuntimeError::Outside))?;
         let opened = tokio::time::timeout(self.timeout, self.open()).await;
-        opened.unwrap_or_else(|_| {
-            let limit = self.timeout.as_millis();
-            let message = format!("no connection within {limit} ms");
-            Err(io::Error::new(io::ErrorKind::TimedOut, message))
+        let opened = opened.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        opened.map_err(|error| {
+            let kind = error.kind();
+            let problem = self.problem(&error);
+            let error = ConnectionError::new(&self.address, problem, Arc::new(error));
+            io::Error::new(kind, error)
         })
+    }
+}
+
+impl Connector {
+    /// What an error means, as far as this connector knows more than its kind says.
+    fn problem(&self, error: &io::Error) -> Option<ConnectionProblem> {
+        #[cfg(all(unix, feature = "unix"))]
+        if let Target::Unix(_) = self.target {
+            return match error.kind() {
+                io::ErrorKind::NotFound => Some(ConnectionProblem::NoSocket),
+                io::ErrorKind::PermissionDenied => Some(ConnectionProblem::NotPermitted),
+                _ => None,
+            };
+        }
+        #[cfg(feature = "tls")]
+        if let Some(problem) = crate::tls::handshake::problem(error) {
+            return Some(problem);
+        }
+        if error.kind() == io::ErrorKind::TimedOut {
+            return Some(ConnectionProblem::TimedOut(self.timeout));
+        }
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            let io = error.downcast_ref::<io::Error>();
+            if io.and_then(io::Error::get_ref)?.is::<UnknownHost>() {
+                return Some(ConnectionProblem::UnknownHost);
+            }
+            cause = error.source();
+        }
+        None
     }
 }
 
@@ -331,7 +372,8 @@ mod tests {
             .connect_timeout(Duration::from_millis(100));
         let error = connector.connect().await.err().unwrap();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert_eq!(error.to_string(), "no connection within 100 ms");
+        let message = format!("{endpoint} did not accept a connection within 100 ms");
+        assert!(error.to_string().starts_with(&message), "{error}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! The relay proxy decodes the key only where the whole path is escaped exactly as Go escapes it, so
 //! one byte too many or too few makes it look for another flag (docs/relay-protocol.md 5).
 
+use goff_core::__internal::shown_flag_key;
 use goff_core::RelayError;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -20,7 +21,14 @@ pub(crate) fn write_escaped(flag_key: &str, path: &mut String) -> Result<(), Rel
             return Ok(());
         }
     };
-    Err(RelayError::UnreachableFlagKey { reason })
+    Err(unreachable(flag_key, reason))
+}
+
+pub(crate) fn unreachable(flag_key: &str, reason: &'static str) -> RelayError {
+    RelayError::UnreachableFlagKey {
+        flag_key: shown_flag_key(flag_key).into(),
+        reason,
+    }
 }
 
 /// The characters that Go's `url.PathEscape` escapes.

@@ -2,13 +2,14 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::{Cause, Connect};
+use goff_core::{Cause, Connect, ConnectionError, ConnectionProblem};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::{Body, Incoming};
@@ -203,11 +204,27 @@ async fn read_body(
 
 /// An error of hyper, with the causes that its text leaves out.
 #[derive(Debug)]
-struct HyperError(Box<dyn Error + Send + Sync>);
+pub(crate) struct HyperError(Box<dyn Error + Send + Sync>);
 
 impl HyperError {
+    /// What a cause from here means, as far as hyper says it.
+    pub(crate) fn problem(cause: &Cause) -> Option<ConnectionProblem> {
+        let error: &hyper::Error = cause.downcast_ref::<Self>()?.0.downcast_ref()?;
+        if error.is_parse() {
+            return Some(ConnectionProblem::NotHttp);
+        }
+        let is_over = error.is_incomplete_message() || error.is_closed() || error.is_canceled();
+        is_over.then_some(ConnectionProblem::Closed)
+    }
+
     fn cause(error: impl Into<Box<dyn Error + Send + Sync>>) -> Cause {
-        Arc::new(Self(error.into()))
+        let error = error.into();
+        let io = error.downcast_ref::<io::Error>();
+        // The connector has said it all.
+        match io.and_then(|io| io.get_ref()?.downcast_ref::<ConnectionError>()) {
+            Some(error) => Arc::new(error.clone()),
+            None => Arc::new(Self(error)),
+        }
     }
 }
 

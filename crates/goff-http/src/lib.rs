@@ -71,6 +71,7 @@ mod headers;
 mod hyper_transport;
 mod json_values;
 mod options;
+mod plain_stream;
 mod pool;
 mod progress;
 mod rate_limit;

@@ -128,11 +128,25 @@ impl Shared {
     }
 }
 
+/// Why a name has no address.
+#[derive(Debug)]
+pub(crate) struct UnknownHost(String);
+
+impl fmt::Display for UnknownHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UnknownHost {}
+
 impl State {
     fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         match (&self.answer, &self.failure) {
             (Some(answer), _) => Ok(answer.addresses.clone()),
-            (None, Some((kind, message))) => Err(io::Error::new(*kind, message.clone())),
+            (None, Some((kind, message))) => {
+                Err(io::Error::new(*kind, UnknownHost(message.clone())))
+            }
             (None, None) => Err(io::Error::other("the host was not looked up")),
         }
     }

@@ -144,6 +144,7 @@ impl<'a> Received<'a> {
         Err(RelayError::Body {
             problem: BodyProblem::TooManyValues { limit },
             status: status.as_u16(),
+            server: None,
         })
     }
 
@@ -156,8 +157,11 @@ impl<'a> Received<'a> {
         }
         let first = body.trim_ascii_start().first();
         if first.is_none() {
-            let (problem, status) = (BodyProblem::Empty, status.as_u16());
-            return Err(RelayError::Body { problem, status });
+            return Err(RelayError::Body {
+                problem: BodyProblem::Empty,
+                status: status.as_u16(),
+                server: None,
+            });
         }
         if first == Some(&b'[') {
             // serde would read the elements as the members of a struct, in order.
@@ -204,12 +208,15 @@ impl<'a> Received<'a> {
             let text = message.as_deref().unwrap_or("no error message given");
             message = Some(format!("invalid context: {text}"));
             code = ErrorCode::InvalidContext;
+        } else if status == StatusCode::BAD_REQUEST && asks_for_tls(&self.response.body) {
+            message = Some("it speaks TLS; use `https://`?".to_owned());
         }
         RelayError::Status {
             status: status.as_u16(),
             path: shown_path(self.path).into_owned(),
             message,
             code,
+            server: None,
         }
     }
 
@@ -238,6 +245,14 @@ fn is_about_flag_sets(message: &str) -> bool {
     message.contains("flagset") || message.contains("flag set")
 }
 
+/// Whether a server that speaks TLS refuses plain HTTP, in the words of Go or nginx.
+fn asks_for_tls(body: &[u8]) -> bool {
+    let start = body.get(..LONGEST_REFUSAL).unwrap_or(body);
+    let text = String::from_utf8_lossy(start);
+    text.contains("HTTP request to an HTTPS server")
+        || text.contains("HTTP request was sent to HTTPS port")
+}
+
 /// The path for errors and logs: a flag key may be very long.
 pub(crate) fn shown_path(path: &str) -> Cow<'_, str> {
     // The path is ASCII.
@@ -259,6 +274,8 @@ fn read_object(body: &[u8]) -> Option<Map<String, Value>> {
 }
 
 const LONGEST_PATH: usize = 300;
+
+const LONGEST_REFUSAL: usize = 1024;
 
 const LONGEST_ETAG: usize = 1024;
 

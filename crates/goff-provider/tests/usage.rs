@@ -121,6 +121,7 @@ fn rows() -> Vec<Row> {
             Err(RelayError::Timeout {
                 timeout: Duration::from_secs(1),
                 sent: true,
+                server: None,
             }),
             2,
             vec![],

@@ -349,7 +349,13 @@ mod tests {
         assert_eq!(relay.evaluate("flag", &context).await.unwrap().value, 7);
         let error = relay.evaluate("other", &context).await.unwrap_err();
         assert_eq!(error.code(), ErrorCode::FlagNotFound);
-        relay.set_answer("flag", Err(RelayError::UnreachableFlagKey { reason: "x" }));
+        relay.set_answer(
+            "flag",
+            Err(RelayError::UnreachableFlagKey {
+                flag_key: "".into(),
+                reason: "x",
+            }),
+        );
         assert!(relay.evaluate("flag", &context).await.is_err());
         assert!(relay.evaluate_all(&context).await.unwrap().is_empty());
         let requests = relay.requests().into_iter();
@@ -371,7 +377,10 @@ mod tests {
     #[tokio::test]
     async fn batches_are_accepted_or_refused() {
         let relay = ScriptedRelay::new();
-        relay.set_collector_failure(Some(RelayError::UnreachableFlagKey { reason: "x" }));
+        relay.set_collector_failure(Some(RelayError::UnreachableFlagKey {
+            flag_key: "".into(),
+            reason: "x",
+        }));
         assert!(relay.collect(&batch()).await.is_err());
         relay.set_collector_failure(None);
         relay.collect(&batch()).await.unwrap();
@@ -403,7 +412,13 @@ mod tests {
         };
         let first = evaluate();
         relay.wait_for_requests(1).await;
-        relay.set_answer("flag", Err(RelayError::UnreachableFlagKey { reason: "x" }));
+        relay.set_answer(
+            "flag",
+            Err(RelayError::UnreachableFlagKey {
+                flag_key: "".into(),
+                reason: "x",
+            }),
+        );
         let relay = relay.clone().with_value("flag", 2);
         let second = evaluate();
         let canceled = evaluate();

@@ -71,6 +71,11 @@ impl StreamTarget {
         self.authority.as_str()
     }
 
+    /// The path of the target, without the key.
+    pub(crate) fn path(&self, address: Address) -> String {
+        self.expose(address).path().to_owned()
+    }
+
     /// The target of the request, including the key.
     pub(crate) fn expose(&self, address: Address) -> Uri {
         match address {

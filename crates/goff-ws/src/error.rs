@@ -1,12 +1,11 @@
 //! The errors: [`ListenerError`], and why there is no stream. No text contains the URL, the request
 //! or text of the server.
 
-use std::error::Error;
-use std::fmt;
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::NoRuntimeError;
+use goff_core::{NoRuntimeError, RelayError};
 use http::StatusCode;
 use tokio_tungstenite::tungstenite;
 
@@ -28,17 +27,15 @@ pub enum ListenerError {
 /// Why an attempt failed or a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StreamError {
-    /// Connecting and the handshake took too long.
-    #[error("no connection within {0:?}")]
-    TimedOut(Duration),
-    #[error("cannot connect: {}", WithCauses(.0))]
-    Connect(#[source] io::Error),
-    /// The connection broke during the handshake.
-    #[error("handshake failed: {}", WithCauses(.0))]
-    Handshake(#[source] hyper::Error),
+    /// There is no connection, or it broke during the handshake, or both took too long; in the
+    /// words that requests use.
+    #[error(transparent)]
+    NotOpened(#[from] RelayError),
     /// The response to the handshake has another status than 101.
-    #[error("handshake refused with status {}{}", .status.as_u16(), hint(*.status))]
+    #[error("{error}{}", hint(*.status))]
     Refused {
+        /// In the words that requests use.
+        error: RelayError,
         status: StatusCode,
         /// How long the server wants no further attempt.
         retry_after: Option<Duration>,
@@ -55,12 +52,30 @@ pub(crate) enum StreamError {
     /// The server sent an invalid or too large message; it may have announced a change.
     #[error("unreadable message: {0}")]
     Unreadable(#[source] tungstenite::Error),
+    /// A stream that was open failed; which one.
+    #[error("change stream from {server} lost: {error}")]
+    Lost {
+        server: Arc<str>,
+        #[source]
+        error: Box<StreamError>,
+    },
     /// Nothing arrived for this long, not even a ping.
-    #[error("nothing received for {0:?}")]
+    #[error("nothing received for {} ms, not even a ping", .0.as_millis())]
     Silent(Duration),
 }
 
 impl StreamError {
+    /// The same error, which names the server.
+    pub(crate) fn at(self, server: &Arc<str>) -> Self {
+        match self {
+            Self::NotOpened(_) | Self::Refused { .. } | Self::Lost { .. } => self,
+            error => Self::Lost {
+                server: Arc::clone(server),
+                error: Box::new(error),
+            },
+        }
+    }
+
     /// Whether the server refused the credentials.
     pub(crate) fn is_refusal(&self) -> bool {
         let refusals = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
@@ -98,25 +113,9 @@ impl From<tungstenite::Error> for StreamError {
 
 fn hint(status: StatusCode) -> &'static str {
     match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => " (check the API key)",
-        StatusCode::NOT_FOUND => {
-            " at both addresses of the stream (check the path prefix of the endpoint)"
-        }
-        _ => "",
-    }
-}
-
-/// Writes an error and its causes, which hyper leaves out of its texts.
-struct WithCauses<'a, E>(&'a E);
-
-impl<E: Error> fmt::Display for WithCauses<'_, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => "",
+        StatusCode::NOT_FOUND => "; the newer address of the stream is not there either",
+        status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => "",
+        _ => "; does a gateway on the way support WebSocket?",
     }
 }

@@ -2,12 +2,16 @@
 //!
 //! It uses hyper, because tungstenite logs the whole request, including the API key, at TRACE.
 
+use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, poll_fn, select};
-use goff_core::{ApiKey, ByteStream, Endpoint};
+use goff_core::{
+    ApiKey, ByteStream, ConnectionError, ConnectionProblem, Endpoint, ErrorCode, RelayError,
+};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::client::conn::http1;
@@ -20,6 +24,8 @@ use crate::error::{ListenerError, StreamError};
 /// The target and the headers of every handshake, built once.
 #[derive(Debug)]
 pub(crate) struct Handshake {
+    /// Scheme, host and port, for errors.
+    server: Arc<str>,
     target: StreamTarget,
     headers: HeaderMap,
 }
@@ -76,7 +82,11 @@ impl Handshake {
         if let Ok(host) = HeaderValue::from_str(target.host()) {
             headers.insert(header::HOST, host);
         }
-        Ok(Self { target, headers })
+        Ok(Self {
+            server: endpoint.address(),
+            target,
+            headers,
+        })
     }
 
     /// Performs the handshake at `address`.
@@ -88,28 +98,66 @@ impl Handshake {
         let key = generate_key();
         let request = self.request(address, &key);
         let opened = http1::handshake(TokioIo::new(stream)).await;
-        let (mut sender, mut connection) = opened.map_err(StreamError::Handshake)?;
+        let broken = |error| self.interrupted(error);
+        let (mut sender, mut connection) = opened.map_err(broken)?;
         let response = {
             let driver = pin!(poll_fn(|context| connection.poll_without_shutdown(context)));
             let response = pin!(sender.send_request(request));
             match select(driver, response).await {
-                Either::Right((response, _)) => response.map_err(StreamError::Handshake)?,
+                Either::Right((response, _)) => response.map_err(broken)?,
                 // HTTP is over on this connection, so the response is there or never arrives.
                 Either::Left((ended, response)) => {
                     let Some(response) = response.now_or_never() else {
-                        ended.map_err(StreamError::Handshake)?;
+                        ended.map_err(broken)?;
                         return Err(StreamError::Closed);
                     };
-                    response.map_err(StreamError::Handshake)?
+                    response.map_err(broken)?
                 }
             }
         };
-        accepted(&response, &key)?;
+        accepted(&response, &key).map_err(|error| self.named(error, address))?;
         let parts = connection.into_parts();
         Ok(Upgraded {
             stream: parts.io.into_inner(),
             read_ahead: parts.read_buf.into(),
         })
+    }
+
+    pub(crate) fn not_connected(&self, error: io::Error) -> StreamError {
+        let error = ConnectionError::new(&self.server, None, Arc::new(error));
+        RelayError::NotConnected(Arc::new(error)).into()
+    }
+
+    pub(crate) fn timed_out(&self, timeout: Duration) -> StreamError {
+        RelayError::Timeout {
+            timeout,
+            sent: true,
+            server: Some(Arc::clone(&self.server)),
+        }
+        .into()
+    }
+
+    fn interrupted(&self, error: hyper::Error) -> StreamError {
+        let problem = if error.is_parse() {
+            Some(ConnectionProblem::NotHttp)
+        } else if error.is_incomplete_message() || error.is_closed() || error.is_canceled() {
+            Some(ConnectionProblem::Closed)
+        } else {
+            None
+        };
+        let error = ConnectionError::new(&self.server, problem, Arc::new(error));
+        RelayError::Interrupted(Arc::new(error)).into()
+    }
+
+    /// Names server and address in a refusal.
+    fn named(&self, mut error: StreamError, address: Address) -> StreamError {
+        if let StreamError::Refused { error, .. } = &mut error
+            && let RelayError::Status { path, server, .. } = error
+        {
+            *path = self.target.path(address);
+            *server = Some(Arc::clone(&self.server));
+        }
+        error
     }
 
     fn request(&self, address: Address, key: &str) -> Request<String> {
@@ -156,6 +204,13 @@ fn accepted<B>(response: &Response<B>, key: &str) -> Result<(), StreamError> {
     if status != StatusCode::SWITCHING_PROTOCOLS {
         let retry_after = retry_after(status, headers);
         return Err(StreamError::Refused {
+            error: RelayError::Status {
+                status: status.as_u16(),
+                path: String::new(),
+                message: None,
+                code: ErrorCode::General,
+                server: None,
+            },
             status,
             retry_after,
         });
@@ -262,8 +317,8 @@ mod tests {
         let hints = [
             (200, "200"),
             (302, "302"),
-            (401, "API key"),
-            (404, "prefix"),
+            (401, "api_key"),
+            (404, "path of the option `endpoint`"),
         ];
         for (status, part) in hints {
             let message = answer(status, &[upgrade, connection, ACCEPT]).unwrap_err();

@@ -82,7 +82,12 @@ impl ChangeListener {
             liveness: options.liveness,
             debug: options.debug,
         };
-        let report = Report::new(sink, monitor.clone(), options.debug);
+        let report = Report::new(
+            sink,
+            monitor.clone(),
+            options.endpoint.address(),
+            options.debug,
+        );
         let stream = StreamTask::new(opener, report, options.reconnect_interval);
         let watched = monitor.clone();
         let task = BackgroundTask::spawn(|stop| stream.run(stop, watched))?;

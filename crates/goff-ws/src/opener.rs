@@ -61,13 +61,14 @@ impl Opener {
         };
         let (connection, address) = tokio::time::timeout(self.timeout, both)
             .await
-            .unwrap_or(Err(StreamError::TimedOut(self.timeout)))?;
+            .unwrap_or_else(|_| Err(self.handshake.timed_out(self.timeout)))?;
         self.address = address;
         Ok(connection)
     }
 
     async fn perform(&self, address: Address) -> Result<Connection, StreamError> {
-        let stream = self.connect.connect().await.map_err(StreamError::Connect)?;
+        let stream = self.connect.connect().await;
+        let stream = stream.map_err(|error| self.handshake.not_connected(error))?;
         let upgraded = self.handshake.perform(address, stream).await?;
         diagnose!(self.debug, path = address.path(), "change stream connected");
         Ok(Connection::new(upgraded, self.liveness).await)

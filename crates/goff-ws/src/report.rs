@@ -25,6 +25,8 @@ pub(crate) use diagnose;
 pub(crate) struct Report {
     sink: Arc<dyn InvalidationSink>,
     monitor: StreamMonitor,
+    /// Scheme, host and port.
+    server: Arc<str>,
     outage: Outage,
     debug: bool,
 }
@@ -40,11 +42,13 @@ impl Report {
     pub(crate) fn new(
         sink: Arc<dyn InvalidationSink>,
         monitor: StreamMonitor,
+        server: Arc<str>,
         debug: bool,
     ) -> Self {
         Self {
             sink,
             monitor,
+            server,
             outage: Outage::default(),
             debug,
         }
@@ -98,11 +102,12 @@ impl Report {
 
     /// Streams end, usually because a middlebox limits their age. That is no outage yet.
     pub(crate) fn cut(&self, error: StreamError) {
-        self.monitor.failed(error);
+        self.monitor.failed(error.at(&self.server));
     }
 
     /// No stream could be opened, or it was of no use.
     pub(crate) fn failed(&mut self, error: StreamError) {
+        let error = error.at(&self.server);
         let is_refusal = error.is_refusal();
         let is_known = self.outage.warned && (!is_refusal || self.outage.warned_of_refusal);
         self.outage.warned = true;

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use goff_core::__internal::flag_not_found;
 use goff_core::{
     AttributeRef, ContextError, ContextView, ErrorCode, Etag, EvaluationFailure, FlagConfiguration,
     GOFEATUREFLAG, Origin, Outcome, Reason, RelayError, Resolution, ResolutionError,
@@ -374,7 +375,7 @@ fn is_tracked(flag: &str) -> bool {
 #[cold]
 fn not_found(flag_key: &str, left_out_because: Option<&str>) -> Outcome {
     let details = match left_out_because {
-        None => format!("flag `{flag_key}` was not found"),
+        None => flag_not_found(flag_key),
         Some(reason) => {
             format!("flag `{flag_key}` is left out because it fails validation: {reason}")
         }

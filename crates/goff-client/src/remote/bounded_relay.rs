@@ -31,6 +31,7 @@ impl BoundedRelay {
             .unwrap_or(Err(RelayError::Timeout {
                 timeout: self.timeout,
                 sent: true,
+                server: None,
             }))
     }
 }

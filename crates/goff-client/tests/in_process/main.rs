@@ -155,6 +155,7 @@ fn status(status: u16) -> RelayError {
         path: "/v1/flag/configuration".to_owned(),
         message: None,
         code: ErrorCode::General,
+        server: None,
     }
 }
 

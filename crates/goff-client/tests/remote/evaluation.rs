@@ -206,7 +206,10 @@ async fn evaluation_is_enriched_and_resolution_is_not() {
 
 #[tokio::test]
 async fn origin_is_where_the_flag_was_evaluated() {
-    let unreachable = RelayError::UnreachableFlagKey { reason: "is empty" };
+    let unreachable = RelayError::UnreachableFlagKey {
+        flag_key: "".into(),
+        reason: "is empty",
+    };
     let relay = ScriptedRelay::new()
         .with_value("value", 1)
         .with_answer("failed", failure("FLAG_CONFIG"))

@@ -95,6 +95,7 @@ fn status(status: u16) -> RelayError {
         path: "/v1/feature/flag/eval".to_owned(),
         message: None,
         code: ErrorCode::General,
+        server: None,
     }
 }
 

@@ -239,7 +239,7 @@ async fn unreachable_relay_proxy_fails_the_first_evaluation() {
     assert!(details.value);
     let error = details.error().unwrap().to_string();
     assert!(
-        error.starts_with("connecting to the relay proxy failed"),
+        error.starts_with("cannot connect to the relay proxy: http://127.0.0.1:"),
         "{error}"
     );
 }

@@ -22,7 +22,11 @@ fn resolution(value: Value) -> Resolution {
 
 fn timed_out(sent: bool) -> RelayError {
     let timeout = secs(1);
-    RelayError::Timeout { timeout, sent }
+    RelayError::Timeout {
+        timeout,
+        sent,
+        server: None,
+    }
 }
 
 fn disabled() -> Resolution {
@@ -160,7 +164,10 @@ async fn evaluation_that_cannot_have_happened_is_recorded_as_a_failure() {
         RelayError::NotConnected(cause),
         rate_limited(),
         timed_out(false),
-        RelayError::UnreachableFlagKey { reason: "is empty" },
+        RelayError::UnreachableFlagKey {
+            flag_key: "".into(),
+            reason: "is empty",
+        },
         status(302),
         status(401),
         status(404),
@@ -190,6 +197,7 @@ async fn unknown_outcome_is_counted_in_the_stats() {
         RelayError::Body {
             problem: BodyProblem::Empty,
             status: 200,
+            server: None,
         },
     ] {
         check(Err(error), 0, 2, vec![], 2).await;

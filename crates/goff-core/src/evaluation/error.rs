@@ -85,6 +85,8 @@ impl fmt::Display for ErrorCode {
 pub enum RelayError {
     /// The flag's key cannot be part of a request path; nothing was sent.
     UnreachableFlagKey {
+        /// The key, shortened if it is long.
+        flag_key: Box<str>,
         /// What is wrong with the key.
         reason: &'static str,
     },
@@ -96,9 +98,11 @@ pub enum RelayError {
         /// The time until the next request.
         remaining: Duration,
     },
-    /// The connection failed; nothing was sent.
+    /// The connection failed; nothing was sent. With goff-http the cause is a
+    /// [`ConnectionError`](crate::ConnectionError), which names the server.
     NotConnected(Cause),
-    /// The connection broke after the request may have been written.
+    /// The connection broke after the request may have been written. With goff-http the cause is a
+    /// [`ConnectionError`](crate::ConnectionError), which names the server.
     Interrupted(Cause),
     /// No answer within the option `timeout`.
     Timeout {
@@ -106,6 +110,8 @@ pub enum RelayError {
         timeout: Duration,
         /// Whether the request may have been written.
         sent: bool,
+        /// Scheme, host and port of the server, if they are known.
+        server: Option<Arc<str>>,
     },
     /// A status that does not belong to an answer, with or without an error code: from a gateway, or
     /// the relay proxy refused the request.
@@ -118,6 +124,8 @@ pub enum RelayError {
         message: Option<String>,
         /// The error code in the response, or the one that the status maps to.
         code: ErrorCode,
+        /// Scheme, host and port of the server, if they are known.
+        server: Option<Arc<str>>,
     },
     /// A response body that cannot be read.
     Body {
@@ -125,6 +133,8 @@ pub enum RelayError {
         problem: BodyProblem,
         /// The HTTP status of the response.
         status: u16,
+        /// Scheme, host and port of the server, if they are known.
+        server: Option<Arc<str>>,
     },
     /// The relay client does not implement this operation; nothing was sent.
     Unsupported {
@@ -274,6 +284,18 @@ impl RelayError {
         }
     }
 
+    /// The same error of the server at `address`, unless it names one.
+    #[must_use]
+    pub fn at(mut self, address: &Arc<str>) -> Self {
+        if let Self::Timeout { server, .. }
+        | Self::Status { server, .. }
+        | Self::Body { server, .. } = &mut self
+        {
+            server.get_or_insert_with(|| Arc::clone(address));
+        }
+        self
+    }
+
     /// The HTTP status of the response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {
@@ -288,10 +310,10 @@ impl RelayError {
 impl fmt::Display for RelayError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnreachableFlagKey { reason } => write!(
+            Self::UnreachableFlagKey { flag_key, reason } => write!(
                 f,
-                "the flag key cannot be part of a request path: it {reason}; \
-                 use in-process evaluation for this flag"
+                "flag `{flag_key}` was not found: its key cannot be part of a request path, \
+                 because it {reason}; use in-process evaluation for this flag"
             ),
             Self::InvalidContext(error) => write!(f, "{error}"),
             Self::RateLimited { remaining } => write!(
@@ -299,35 +321,53 @@ impl fmt::Display for RelayError {
                 "requests to the relay proxy are rate limited (429 Retry-After); next request in {} s",
                 remaining.as_millis().div_ceil(1000)
             ),
-            Self::NotConnected(cause) => write!(f, "connecting to the relay proxy failed: {cause}"),
+            Self::NotConnected(cause) => write!(f, "cannot connect to the relay proxy: {cause}"),
             Self::Interrupted(cause) => {
                 f.write_str("the connection to the relay proxy was interrupted: ")?;
                 write!(f, "{cause}")
             }
-            Self::Timeout { timeout, sent } => {
-                let (timeout, which) = (timeout.as_millis(), if *sent { "the" } else { "no" });
-                f.write_str("no answer from the relay proxy within ")?;
-                write!(f, "{timeout} ms ({which} request was sent)")
+            Self::Timeout {
+                timeout,
+                sent,
+                server,
+            } => {
+                let (at, timeout) = (At(server), timeout.as_millis());
+                write!(f, "no answer from the relay proxy{at} within {timeout} ms ")?;
+                f.write_str(match sent {
+                    true => "(the request was sent); is it overloaded, or `timeout` too short?",
+                    false => "(no request was sent); check host and port, and firewalls on the way",
+                })
             }
             Self::Status {
                 status,
                 path,
                 message,
+                server,
                 ..
             } => {
+                let at = At(server);
+                match is_of_relay_proxy(*status) {
+                    true => write!(f, "the relay proxy{at} answered {status}")?,
+                    false => write!(f, "no relay proxy answers{at}: {status}")?,
+                }
+                write!(f, " to `{path}`")?;
                 let meaning = status_meaning(*status);
-                let meaning = meaning.map(|text| format!(" ({text})")).unwrap_or_default();
-                let message = message
-                    .iter()
-                    .map(|text| format!(": {text}"))
-                    .collect::<String>();
-                write!(
-                    f,
-                    "the relay proxy answered {status}{meaning} to `{path}`{message}"
-                )
+                meaning.iter().try_for_each(|text| write!(f, " ({text})"))?;
+                message.iter().try_for_each(|text| write!(f, ": {text}"))
             }
-            Self::Body { problem, status } => {
-                write!(f, "the relay proxy answered {status} with {problem}")
+            Self::Body {
+                problem,
+                status,
+                server,
+            } => {
+                let at = At(server);
+                write!(f, "the relay proxy{at} answered {status} with {problem}")?;
+                match problem {
+                    BodyProblem::Empty | BodyProblem::Unreadable { .. } => {
+                        f.write_str("; is it a relay proxy? check the option `endpoint`")
+                    }
+                    _ => Ok(()),
+                }
             }
             Self::Unsupported { operation } => {
                 write!(f, "this relay client does not implement `{operation}`")
@@ -347,15 +387,31 @@ impl Error for RelayError {
     }
 }
 
+/// A server after `at`.
+struct At<'a>(&'a Option<Arc<str>>);
+
+impl fmt::Display for At<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let server = self.0.iter();
+        server.into_iter().try_for_each(|at| write!(f, " at {at}"))
+    }
+}
+
+/// Whether a relay proxy, or a gateway before one, may answer with a status.
+fn is_of_relay_proxy(status: u16) -> bool {
+    !matches!(status, 300..=399 | 404 | 405 | 501)
+}
+
 /// The meaning of a status, and what to check (GOFF-ERR-004).
 fn status_meaning(status: u16) -> Option<&'static str> {
     Some(match status {
         300..=399 => "redirects are not followed; check the option `endpoint`",
         401 => "unauthorized; check the option `api_key`",
         403 => "forbidden; check the option `api_key`",
-        404 => "no such endpoint; check the path of the option `endpoint`",
+        404 | 405 | 501 => "check host, port and path of the option `endpoint`",
         413 => "the evaluation context is too large for a gateway",
         429 => "too many requests",
+        502..=504 => "server error; a gateway does not reach the relay proxy?",
         500..=599 => "server error",
         _ => return None,
     })
@@ -460,6 +516,7 @@ mod tests {
             path: "/v1/feature/flag/eval".to_owned(),
             message: None,
             code: ErrorCode::General,
+            server: None,
         }
     }
 
@@ -526,12 +583,17 @@ mod tests {
         let timeout = |sent| RelayError::Timeout {
             timeout: Duration::from_secs(10),
             sent,
+            server: None,
         };
         let body = RelayError::Body {
             problem: BodyProblem::Empty,
             status: 200,
+            server: None,
         };
-        let key = RelayError::UnreachableFlagKey { reason: "is empty" };
+        let key = RelayError::UnreachableFlagKey {
+            flag_key: "".into(),
+            reason: "is empty",
+        };
         let context = RelayError::InvalidContext(ContextError::new("rate", Unreadable::NotFinite));
         let (remaining, operation) = (Duration::from_secs(1), "collect");
         let limited = RelayError::RateLimited { remaining };
@@ -582,12 +644,15 @@ mod tests {
             (301, "redirect"),
             (401, "api_key"),
             (403, "api_key"),
+            (404, "no relay proxy answers at http://relay:1031: 404"),
             (404, "`endpoint`"),
+            (501, "no relay proxy answers"),
             (413, "too large"),
             (429, "too many requests"),
             (503, "server error"),
         ] {
-            let message = status(code).to_string();
+            let message = status(code).at(&"http://relay:1031".into()).to_string();
+            assert!(message.contains("at http://relay:1031"), "{message}");
             assert!(message.contains(&code.to_string()), "{message}");
             assert!(message.contains(part), "{message}");
             assert!(message.contains("`/v1/feature/flag/eval`"), "{message}");

@@ -3,6 +3,7 @@
 
 mod error;
 mod evaluation_type;
+mod flag_not_found;
 mod flag_type;
 mod origin;
 mod outcome;
@@ -10,6 +11,7 @@ mod resolution;
 
 pub use error::{BodyProblem, Cause, ErrorCode, EvaluationFailure, RelayError, ResolutionError};
 pub use evaluation_type::EvaluationType;
+pub use flag_not_found::{flag_not_found, shown_flag_key};
 #[cfg(feature = "open-feature")]
 pub(crate) use flag_type::found;
 pub use flag_type::{FlagType, Projection, project, project_with};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use http::Uri;
 
@@ -68,6 +69,17 @@ impl Endpoint {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Scheme, host and port, or the path of the Unix socket: what errors show.
+    #[must_use]
+    pub fn address(&self) -> Arc<str> {
+        let scheme = match &self.kind {
+            EndpointKind::Unix(path) => return format!("unix://{}", path.display()).into(),
+            EndpointKind::Http => "http",
+            EndpointKind::Https => "https",
+        };
+        format!("{scheme}://{}:{}", self.host, self.port).into()
     }
 
     fn unix(path: &str) -> Result<Self, EndpointError> {
@@ -215,17 +227,24 @@ mod tests {
 
     #[test]
     fn url_is_parsed_into_scheme_host_and_port() {
-        for (url, host, port, https) in [
-            ("http://h", "h", 80, false),
-            ("https://h", "h", 443, true),
-            ("HTTPS://h:8443/x/", "h", 8443, true),
-            ("http://[::1]:1031", "::1", 1031, false),
-            ("http://127.0.0.1:1031/", "127.0.0.1", 1031, false),
+        for (url, host, port, https, address) in [
+            ("http://h", "h", 80, false, "http://h:80"),
+            ("https://h", "h", 443, true, "https://h:443"),
+            ("HTTPS://h:8443/x/", "h", 8443, true, "https://h:8443"),
+            ("http://[::1]:1", "::1", 1, false, "http://[::1]:1"),
+            (
+                "http://127.0.0.1:1/",
+                "127.0.0.1",
+                1,
+                false,
+                "http://127.0.0.1:1",
+            ),
         ] {
             let endpoint: Endpoint = url.parse().unwrap();
             assert_eq!(endpoint.host(), host, "{url}");
             assert_eq!(endpoint.port(), port, "{url}");
             assert_eq!(endpoint.is_https(), https, "{url}");
+            assert_eq!(&*endpoint.address(), address);
             assert_eq!(endpoint.unix_socket(), None);
         }
     }
@@ -249,6 +268,7 @@ mod tests {
         );
         assert_eq!(endpoint.join("/health"), "http://localhost/health");
         assert_eq!(endpoint.to_string(), "unix:///run/goff/relay.sock");
+        assert_eq!(&*endpoint.address(), "unix:///run/goff/relay.sock");
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 mod api_key;
 mod client;
 mod connect;
+mod connection_error;
 mod endpoint;
 mod flag_configuration;
 mod invalidation;
@@ -11,6 +12,7 @@ mod invalidation;
 pub use api_key::{ApiKey, ApiKeyError};
 pub use client::{BulkEvaluation, RelayClient};
 pub use connect::{ByteStream, Connect};
+pub use connection_error::{ConnectionError, ConnectionProblem};
 pub use endpoint::{Endpoint, EndpointError};
 pub use flag_configuration::{ConfigurationUpdate, Etag, FlagConfiguration};
 pub use invalidation::{Invalidation, InvalidationSink, StreamState};

@@ -154,6 +154,7 @@ mod tests {
             path: "/v1/data/collector".to_owned(),
             message: message.map(ToOwned::to_owned),
             code: ErrorCode::General,
+            server: None,
         }
     }
 
@@ -178,6 +179,7 @@ mod tests {
         let timeout = RelayError::Timeout {
             timeout: std::time::Duration::from_secs(1),
             sent: true,
+            server: None,
         };
         assert_eq!(Refusal::of(&timeout), Refusal::OfAnything);
     }

@@ -63,7 +63,10 @@ mod tests {
 
     #[test]
     fn report_serializes_with_the_error_as_text() {
-        let error = RelayError::UnreachableFlagKey { reason: "is empty" };
+        let error = RelayError::UnreachableFlagKey {
+            flag_key: "".into(),
+            reason: "is empty",
+        };
         let report = DeliveryReport {
             recorded: 1,
             pending: 1,

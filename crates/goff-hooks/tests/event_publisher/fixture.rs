@@ -79,6 +79,7 @@ pub(crate) fn refusal(status: u16) -> Option<RelayError> {
         path: "/v1/data/collector".to_owned(),
         message: None,
         code: ErrorCode::General,
+        server: None,
     })
 }
 

@@ -80,6 +80,7 @@ impl RelayClient for Gateway {
             0 => Err(RelayError::Timeout {
                 timeout: SECOND,
                 sent: true,
+                server: None,
             }),
             status => Err(refusal(status).unwrap()),
         }
@@ -225,6 +226,7 @@ async fn refusal_for_a_missing_flag_set_keeps_the_batch() {
         path: "/v1/data/collector".to_owned(),
         message: Some(message.to_owned()),
         code: ErrorCode::General,
+        server: None,
     }));
     record(&publisher, 0..1_000);
     assert_eq!(counts(&publisher.flush(MINUTE).await), (1_000, 0, 0, 1_000));

@@ -5,12 +5,13 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use goff_core::ConnectionProblem;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, InvalidMessage, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -61,6 +62,36 @@ impl TlsHandshake {
         let name = self.server_name.clone();
         self.connector.connect(name, stream).await
     }
+}
+
+/// What an error of a handshake means; `None` for another error.
+pub(crate) fn problem(error: &io::Error) -> Option<ConnectionProblem> {
+    use rustls::CertificateError as Certificate;
+    if error.kind() == io::ErrorKind::UnexpectedEof {
+        return Some(ConnectionProblem::TlsFailed);
+    }
+    Some(match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            ConnectionProblem::NoTls
+        }
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            Certificate::Expired | Certificate::ExpiredContext { .. } => {
+                ConnectionProblem::CertificateExpired
+            }
+            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
+                ConnectionProblem::CertificateNotYetValid
+            }
+            // An authority of the same name is trusted in the second case.
+            Certificate::UnknownIssuer | Certificate::BadSignature => {
+                ConnectionProblem::UnknownAuthority
+            }
+            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => {
+                ConnectionProblem::WrongHost
+            }
+            _ => ConnectionProblem::TlsFailed,
+        },
+        _ => ConnectionProblem::TlsFailed,
+    })
 }
 
 impl fmt::Debug for TlsHandshake {

@@ -19,6 +19,7 @@ async fn unrequested_encoding_is_named() {
         let RelayError::Body {
             problem,
             status: 200,
+            ..
         } = &error
         else {
             panic!("{error:?}");

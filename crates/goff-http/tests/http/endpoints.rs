@@ -64,4 +64,6 @@ async fn unix_socket_works_like_any_other_endpoint() {
     let client = client(options(&format!("unix://{path}")));
     let error = evaluate(&client).await.unwrap_err();
     assert_matches!(error, RelayError::NotConnected(_));
+    let expected = format!("unix://{path} does not exist");
+    assert!(error.to_string().contains(&expected), "{error}");
 }

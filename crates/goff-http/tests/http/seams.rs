@@ -60,7 +60,8 @@ async fn transport_errors_become_relay_errors() {
     let cause = || -> goff_core::Cause { Arc::new(io::Error::other("cable cut")) };
     let (client, _) = over(Err(TransportError::NotConnected(cause())));
     let error = evaluate(&client).await.unwrap_err();
-    assert_matches!(error, RelayError::NotConnected(cause) if cause.to_string() == "cable cut");
+    let text = "https://relay.example:443: cable cut";
+    assert_matches!(error, RelayError::NotConnected(cause) if cause.to_string() == text);
     let (client, _) = over(Err(TransportError::Interrupted(cause())));
     assert_matches!(
         evaluate(&client).await.unwrap_err(),

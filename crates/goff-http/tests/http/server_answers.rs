@@ -158,6 +158,7 @@ async fn body_is_read_up_to_the_limit_of_its_request() {
             let Body {
                 problem: TooLarge { limit },
                 status: 200,
+                ..
             } = error
             else {
                 panic!("{too_large:?}: {error:?}");

@@ -22,7 +22,10 @@ fn impatient(url: &str) -> HttpRelayClientOptions {
 }
 
 fn check(error: RelayError, sent: bool) {
-    let RelayError::Timeout { timeout, sent: s } = error else {
+    let RelayError::Timeout {
+        timeout, sent: s, ..
+    } = error
+    else {
         panic!("{error:?}");
     };
     assert_eq!((timeout, s), (SHORT, sent));

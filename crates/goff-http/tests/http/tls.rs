@@ -140,7 +140,11 @@ async fn added_certificate_authority_extends_the_roots() {
 async fn unknown_authority_is_not_connected() {
     let gateway = Gateway::start("localhost", &authority(), None).await;
     let message = gateway.refuses(trusting(&authority())).await;
-    assert!(message.contains("certificate"), "{message}");
+    assert!(
+        message.contains("authority that is not trusted"),
+        "{message}"
+    );
+    assert!(message.contains(&gateway.url), "{message}");
     #[cfg(feature = "tls-platform-roots")]
     gateway.refuses(TlsOptions::new()).await;
     #[cfg(feature = "tls-bundled-roots")]
@@ -155,7 +159,26 @@ async fn certificate_of_another_host_is_not_connected() {
     let authority = authority();
     let gateway = Gateway::start("other.example", &authority, None).await;
     let message = gateway.refuses(trusting(&authority)).await;
-    assert!(message.contains("certificate"), "{message}");
+    assert!(message.contains("for other hosts"), "{message}");
+}
+
+/// A TLS alert, and what Go and nginx answer.
+#[tokio::test]
+async fn plain_http_to_a_server_with_tls_names_the_remedy() {
+    let gateway = Gateway::start("localhost", &authority(), None).await;
+    let go = "Client sent an HTTP request to an HTTPS server.\n";
+    let nginx = "<center>The plain HTTP request was sent to HTTPS port</center>";
+    let servers = server([Answer::new(400, go), Answer::new(400, nginx)]).await;
+    for url in [
+        &gateway.url.replace("https", "http"),
+        &servers.url(),
+        &servers.url(),
+    ] {
+        let error = evaluate(&client(options(url))).await.unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains("speaks TLS; use `https://`?"), "{message}");
+        assert!(message.contains(url), "{message}");
+    }
 }
 
 #[tokio::test]
@@ -179,7 +202,10 @@ async fn server_without_tls_is_not_connected() {
     let server = server([answer.then_close()]).await;
     let url = server.url().replace("http://", "https://");
     let client = client(options(&url).tls(trusting(&authority())));
-    assert_matches!(evaluate(&client).await.unwrap_err(), NotConnected(_));
+    let error = evaluate(&client).await.unwrap_err();
+    assert_matches!(error, NotConnected(_));
+    let expected = format!("{url} does not speak TLS; use `http://`?");
+    assert!(error.to_string().ends_with(&expected), "{error}");
 }
 
 #[tokio::test]

@@ -59,5 +59,6 @@ pub(crate) fn status(status: u16) -> RelayError {
         path: "/v1/a/path".to_owned(),
         message: None,
         code: ErrorCode::General,
+        server: None,
     }
 }

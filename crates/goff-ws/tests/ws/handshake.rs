@@ -79,7 +79,8 @@ async fn old_address_is_tried_on_404_and_kept_while_it_works() {
     socket.ping().await;
     calls.expect(&[ALL, OPEN]).await;
     let error = last_error(&listener);
-    assert!(error.contains("404 at both addresses"), "{error}");
+    assert!(error.contains(&format!("404 to `{LEGACY}`")), "{error}");
+    assert!(error.contains("not there either"), "{error}");
 }
 
 /// An upgrade of the relay proxy removed the old address.
@@ -116,10 +117,13 @@ async fn invalid_responses_are_retried() {
     let (mut server, listener, mut calls) = listening(&options());
     let head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade";
     for (answer, part) in [
-        ("", "handshake failed"),
-        ("HTTP/1.1 101 Switching", "handshake failed"),
-        ("garbage\r\n\r\n", "handshake failed"),
-        ("\x16\x03\x01\x02\x00", "handshake failed"),
+        ("", "closed the connection without an answer"),
+        (
+            "HTTP/1.1 101 Switching",
+            "closed the connection without an answer",
+        ),
+        ("garbage\r\n\r\n", "does not speak HTTP/1.1"),
+        ("\x16\x03\x01\x02\x00", "does not speak HTTP/1.1"),
         (&*format!("{head}: websocket\r\n\r\n"), "does not match"),
         (&*format!("{head}: h2c\r\n\r\n"), "another protocol"),
     ] {
@@ -146,7 +150,8 @@ async fn server_that_never_responds_times_out() {
     let waited = start.elapsed();
     assert!(waited >= Duration::from_secs(3) && waited <= Duration::from_millis(3_150));
     calls.expect(&[ALL, OPEN]).await;
-    assert_eq!(last_error(&listener), "no connection within 3s");
+    let error = last_error(&listener);
+    assert!(error.contains("within 3000 ms"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]

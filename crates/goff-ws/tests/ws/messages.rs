@@ -123,7 +123,7 @@ async fn broken_frames_invalidate_everything_and_reconnect() {
         socket.send_raw(&bytes).await;
         calls.expect(&[ALL, DOWN]).await;
         let error = last_error(&listener);
-        assert!(error.starts_with("unreadable message"), "{error}");
+        assert!(error.contains("lost: unreadable message"), "{error}");
         let _socket = calls.open(server.accept().await).await;
     }
 }
@@ -152,6 +152,7 @@ async fn close_frame_is_answered_and_the_stream_reconnects() {
     assert_eq!(socket.receive().await.0, CLOSE);
     calls.expect(&[DOWN]).await;
     let error = last_error(&listener);
-    assert_eq!(error, "the server closed the connection");
+    let expected = "change stream from http://relay:80 lost: the server closed the connection";
+    assert_eq!(error, expected);
     let _socket = calls.open(server.accept().await).await;
 }

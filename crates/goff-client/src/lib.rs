@@ -69,6 +69,7 @@ pub use options::GoFeatureFlagOptions;
 pub use options::error::{InitializeError, OptionsError};
 pub use status::error::ClientError;
 pub use status::events::{ChangedFlags, ClientEvent, Subscription};
+pub use status::requests::{DurationHistogram, OperationStats, RequestResult, RequestStats};
 pub use status::stats::Stats;
 pub use status::{State, Status};
 

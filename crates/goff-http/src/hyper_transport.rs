@@ -119,6 +119,7 @@ impl HttpTransport for HyperTransport {
         TransportStats {
             open_connections: counters.open_connections.load(Ordering::Relaxed),
             requests_in_flight: counters.requests_in_flight.load(Ordering::Relaxed),
+            requests_waiting: counters.requests_waiting.load(Ordering::Relaxed),
         }
     }
 }

@@ -64,6 +64,7 @@ impl Default for PoolSettings {
 pub(crate) struct Counters {
     pub(crate) open_connections: Arc<AtomicUsize>,
     pub(crate) requests_in_flight: AtomicUsize,
+    pub(crate) requests_waiting: AtomicUsize,
 }
 
 /// The connections that one runtime drives.
@@ -105,7 +106,17 @@ struct Waiting {
 /// The permission to have a request in flight.
 pub(crate) struct InFlight<'a> {
     _permit: Option<SemaphorePermit<'a>>,
-    counters: &'a Counters,
+    _counted: Counted<'a>,
+}
+
+/// One of what a counter counts, until it is dropped.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(counter: &'a AtomicUsize) -> Self {
+        counter.fetch_add(1, Ordering::Relaxed);
+        Self(counter)
+    }
 }
 
 impl Pool {
@@ -135,14 +146,17 @@ impl Pool {
 
     /// Waits until fewer requests are in flight than may be.
     pub(crate) async fn enter(&self) -> InFlight<'_> {
-        // The semaphore is never closed.
-        let permit = self.permits.acquire().await.ok();
-        self.counters
-            .requests_in_flight
-            .fetch_add(1, Ordering::Relaxed);
+        let permit = match self.permits.try_acquire() {
+            Ok(permit) => Some(permit),
+            Err(_) => {
+                let _waiting = Counted::new(&self.counters.requests_waiting);
+                // The semaphore is never closed.
+                self.permits.acquire().await.ok()
+            }
+        };
         InFlight {
             _permit: permit,
-            counters: &self.counters,
+            _counted: Counted::new(&self.counters.requests_in_flight),
         }
     }
 
@@ -401,11 +415,9 @@ impl Drop for Attempt {
     }
 }
 
-impl Drop for InFlight<'_> {
+impl Drop for Counted<'_> {
     fn drop(&mut self) {
-        self.counters
-            .requests_in_flight
-            .fetch_sub(1, Ordering::Relaxed);
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

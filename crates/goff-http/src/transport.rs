@@ -47,6 +47,9 @@ pub struct TransportStats {
     /// wait for [`max_requests_in_flight`](crate::HttpRelayClientOptions::max_requests_in_flight)
     /// are not among them.
     pub requests_in_flight: usize,
+    /// Requests that wait for
+    /// [`max_requests_in_flight`](crate::HttpRelayClientOptions::max_requests_in_flight).
+    pub requests_waiting: usize,
 }
 
 /// A request as it goes over the network. `Debug` shows only the length of the body, which holds

@@ -17,7 +17,7 @@ use crate::in_process::{
     current_configuration::{CurrentConfiguration, FirstAttempt},
     fallback,
     mode::InProcessMode,
-    snapshot::LocalEvaluation,
+    snapshot::{LocalEvaluation, Snapshot},
     source::{ConfigurationSource, pending_changes::PendingChanges},
 };
 use crate::options::settings::Mode;
@@ -99,6 +99,17 @@ impl Evaluator {
             Self::Remote(remote) => remote.cache_bytes(),
             #[cfg(feature = "in-process")]
             Self::InProcess { .. } => 0,
+        }
+    }
+
+    /// How many flags are held.
+    pub(crate) fn flags(&self) -> usize {
+        match self {
+            Self::Remote(_) => 0,
+            #[cfg(feature = "in-process")]
+            Self::InProcess { evaluator, .. } => {
+                evaluator.with_snapshot(Snapshot::len).unwrap_or(0)
+            }
         }
     }
 

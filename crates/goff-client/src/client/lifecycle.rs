@@ -196,6 +196,12 @@ impl Lifecycle {
             reconnects: count(&self.counters.reconnects),
             open_connections: self.settings.connections.open(),
             requests_in_flight: self.settings.connections.in_flight(),
+            requests_waiting: self.settings.connections.waiting(),
+            requests: self.settings.requests.stats(),
+            flags: session
+                .as_ref()
+                .map_or(0, |session| session.evaluator.flags()),
+            last_confirmed_at: self.counters.last_confirmed_at(),
         }
     }
 

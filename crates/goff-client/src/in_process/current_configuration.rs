@@ -47,7 +47,7 @@ impl CurrentConfiguration {
             .counters
             .refreshes
             .fetch_add(1, Ordering::Relaxed);
-        self.status.ready();
+        self.confirmed();
         // The same content is no change (GOFF-EVT-004).
         if let Some(difference) = difference.filter(|difference| !difference.is_empty()) {
             let flags = ChangedFlags::Compared {
@@ -59,6 +59,12 @@ impl CurrentConfiguration {
             self.status.send(ClientEvent::ConfigurationChanged(flags));
         }
         replaced
+    }
+
+    /// The configuration that is held is the current one.
+    pub(crate) fn confirmed(&self) {
+        self.evaluator.counters.confirmed_now();
+        self.status.ready();
     }
 
     /// Serves an earlier configuration until there is a current one.

@@ -117,6 +117,11 @@ impl Snapshot {
             .with_etag(self.etag.clone())
     }
 
+    /// The number of flags.
+    pub(crate) fn len(&self) -> usize {
+        self.flags.len()
+    }
+
     pub(crate) fn left_out(&self) -> &LeftOut {
         &self.left_out
     }

@@ -22,6 +22,11 @@ impl Connections {
         self.clients.iter().map(in_flight).sum()
     }
 
+    pub(crate) fn waiting(&self) -> usize {
+        let waiting = |client: &HttpRelayClient| client.transport_stats().requests_waiting;
+        self.clients.iter().map(waiting).sum()
+    }
+
     /// Closes idle connections, and ends attempts to connect.
     pub(crate) fn close_idle(&self) {
         for client in &self.clients {
@@ -38,6 +43,10 @@ impl Connections {
     }
 
     pub(crate) fn in_flight(&self) -> usize {
+        0
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
         0
     }
 

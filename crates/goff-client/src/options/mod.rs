@@ -224,6 +224,7 @@ impl GoFeatureFlagOptions {
                 "must be at least 1; to collect nothing set `disable_data_collection`",
             ));
         }
+        let requests = Arc::default();
         let clients = match &self.source {
             #[cfg(feature = "http")]
             Source::RelayProxy(endpoint) => {
@@ -246,6 +247,7 @@ impl GoFeatureFlagOptions {
                 return self.without_relay_proxy(constructor, mode, exporter_metadata);
             }
         };
+        let clients = clients.measured(&requests);
         let collection = (!self.disable_data_collection).then_some(Collection {
             collector: clients.collector,
             flush_interval,
@@ -270,6 +272,7 @@ impl GoFeatureFlagOptions {
             collection,
             stream: clients.stream,
             connections: clients.connections,
+            requests,
             debug: self.debug,
             needs_io: clients.needs_io,
         })
@@ -317,6 +320,7 @@ impl GoFeatureFlagOptions {
             collection: None,
             stream: None,
             connections: Connections::default(),
+            requests: Arc::default(),
             debug: self.debug,
             needs_io: false,
         })

@@ -12,6 +12,8 @@ use crate::in_process::mode::InProcessMode;
 use crate::options::connections::Connections;
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::cache::CacheLimits;
+use crate::remote::measured_relay::MeasuredRelay;
+use crate::status::requests::RequestCounters;
 
 /// Everything a client needs to start.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub(crate) struct Settings {
     /// `None` without a change stream.
     pub(crate) stream: Option<StreamSource>,
     pub(crate) connections: Connections,
+    pub(crate) requests: Arc<RequestCounters>,
     pub(crate) debug: bool,
     /// Whether goff-http opens connections, which needs a runtime with I/O.
     #[cfg_attr(
@@ -81,6 +84,25 @@ pub(crate) struct RelayClients {
     pub(crate) connections: Connections,
     pub(crate) stream: Option<StreamSource>,
     pub(crate) needs_io: bool,
+}
+
+impl RelayClients {
+    /// The same clients, with their requests counted.
+    pub(crate) fn measured(mut self, requests: &Arc<RequestCounters>) -> Self {
+        let clients = [
+            &mut self.relay.client,
+            #[cfg(feature = "in-process")]
+            &mut self.fallback.client,
+            &mut self.collector,
+        ];
+        for client in clients {
+            *client = Arc::new(MeasuredRelay {
+                client: Arc::clone(client),
+                requests: Arc::clone(requests),
+            });
+        }
+        self
+    }
 }
 
 impl Mode {

@@ -3,6 +3,7 @@
 pub(crate) mod bounded_relay;
 pub(crate) mod cache;
 pub(crate) mod invalidation_log;
+pub(crate) mod measured_relay;
 pub(crate) mod single_flight;
 
 use std::sync::Arc;

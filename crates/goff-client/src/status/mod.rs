@@ -3,6 +3,7 @@
 pub(crate) mod counters;
 pub(crate) mod error;
 pub(crate) mod events;
+pub(crate) mod requests;
 pub(crate) mod stats;
 
 use std::sync::Arc;

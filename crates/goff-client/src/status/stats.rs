@@ -1,8 +1,12 @@
 //! Counters of a client.
 
+use std::time::{Duration, SystemTime};
+
 use goff_core::StreamState;
 use goff_hooks::UsageStats;
 use serde::{Serialize, Serializer};
+
+use crate::status::requests::RequestStats;
 
 /// Counters since the client was made, which only grow, also when the client is started again; and
 /// what is open or held at this moment.
@@ -43,8 +47,33 @@ pub struct Stats {
     /// HTTP requests that wait for their answer at this moment; not those that wait for
     /// `max_requests_in_flight`. 0 in the same cases.
     pub requests_in_flight: usize,
+    /// HTTP requests that wait for `max_requests_in_flight` at this moment. 0 in the same cases.
+    pub requests_waiting: usize,
+    /// The requests so far, by result and duration.
+    pub requests: RequestStats,
+    /// Flags that are held for in-process evaluation at this moment.
+    pub flags: usize,
+    /// When the flags held were last known to be current: the relay proxy sent them or answered 304,
+    /// or they were read from the flag file (in-process evaluation). `None` before; the
+    /// last-known-good file confirms nothing. Serializes as `last_confirmed_at_seconds`, since 1970.
+    #[serde(
+        rename = "last_confirmed_at_seconds",
+        serialize_with = "as_unix_seconds"
+    )]
+    pub last_confirmed_at: Option<SystemTime>,
 }
 
 fn as_text<S: Serializer>(state: &StreamState, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&format_args!("{state:?}"))
+}
+
+fn as_unix_seconds<S: Serializer>(
+    time: &Option<SystemTime>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let since_1970 = |time: &SystemTime| time.duration_since(SystemTime::UNIX_EPOCH).ok();
+    let seconds = time.as_ref().and_then(since_1970);
+    seconds
+        .map(|time: Duration| time.as_secs_f64())
+        .serialize(serializer)
 }

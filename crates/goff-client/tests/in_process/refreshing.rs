@@ -1,5 +1,8 @@
 //! Refreshing flags: polling, announcements, failures, and what counts as a change.
 
+use std::time::SystemTime;
+
+use goff_client::RequestResult;
 use goff_core::{Etag, FlagConfiguration};
 
 use crate::*;
@@ -47,6 +50,33 @@ async fn polling_finds_changes() {
     assert_eq!(next_event(&mut events).await, removed);
     let gone = evaluate(&goff, 0_i64).await;
     assert_eq!(code(&gone), Some(ErrorCode::FlagNotFound));
+}
+
+/// How many flags are held, when they were last known to be current, and the 304s.
+#[tokio::test(start_paused = true)]
+async fn stats_tell_how_current_the_flags_are() {
+    let began = SystemTime::now() - millis(1);
+    let (relay, goff) = client_of(1).await;
+    let stats = goff.stats();
+    assert_eq!(stats.flags, 1);
+    let loaded = stats.last_confirmed_at.unwrap();
+    assert!((began..=SystemTime::now()).contains(&loaded));
+    std::thread::sleep(millis(2));
+    polled(&relay).await;
+    let stats = goff.stats();
+    let confirmed = stats.last_confirmed_at.unwrap();
+    assert!(confirmed > loaded);
+    let fetches = [
+        (RequestResult::Answered, 1),
+        (RequestResult::NotModified, 1),
+    ];
+    assert_eq!(stats.requests.flag_configuration.results, fetches.into());
+    // A failure confirms nothing.
+    relay.set_configuration_failure(Some(unavailable()));
+    polled(&relay).await;
+    assert_eq!(goff.stats().last_confirmed_at, Some(confirmed));
+    goff.shutdown(TIMEOUT).await;
+    assert_eq!(goff.stats().flags, 0);
 }
 
 /// GOFF-EVT-004: another layout of the same JSON is no change; other enrichment alone is one.

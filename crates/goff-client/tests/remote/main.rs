@@ -12,6 +12,8 @@ mod lifecycle;
 mod options;
 #[cfg(feature = "ws")]
 mod options_effects;
+#[cfg(feature = "http")]
+mod request_stats;
 mod single_flight;
 mod stale_writes;
 mod usage;

@@ -181,7 +181,7 @@ impl Poll {
         match fetched? {
             // Flags, enrichment and ETag stay (GOFF-IP-007, GOFF-IP-015).
             Fetched::NotModified => {
-                self.current.status.ready();
+                self.current.confirmed();
                 if let (Some(writer), Some(held)) = (&self.writer, &held) {
                     writer.confirmed(held);
                 }

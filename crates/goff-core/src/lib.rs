@@ -87,6 +87,6 @@ pub mod __internal {
     pub use crate::sdk::{GoFeatureFlagAttribute, resolution_details, value_to_json};
     pub use crate::task::{
         BackgroundTask, Backoff, IoRuntime, NoRuntimeError, NotAnswered, StopSignal, Stopped,
-        jittered, random_u64, timeout,
+        for_each_trace_header, in_current_context, jittered, random_u64, timeout,
     };
 }

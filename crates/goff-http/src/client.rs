@@ -7,14 +7,14 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::__internal::{flag_not_found, random_u64, timeout};
+use goff_core::__internal::{flag_not_found, for_each_trace_header, random_u64, timeout};
 use goff_core::{
     BodyProblem, BulkEvaluation, Cause, ConfigurationUpdate, ConnectionError, ContextView,
     Endpoint, ErrorCode, Etag, EventBatch, RelayClient, RelayError, Resolution,
 };
 use http::header::{HOST, IF_NONE_MATCH};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
@@ -259,6 +259,17 @@ impl HttpRelayClient {
         if let Some(etag) = if_none_match {
             Arc::make_mut(&mut headers).insert(IF_NONE_MATCH, etag);
         }
+        for_each_trace_header(|name, value| {
+            let name = HeaderName::try_from(name).ok();
+            let value = HeaderValue::try_from(value).ok();
+            // The client's own headers are not replaced, and an empty one says nothing.
+            if let Some((name, value)) = name.zip(value)
+                && (1..=MAX_TRACE_HEADER).contains(&value.len())
+                && !self.headers.contains_key(&name)
+            {
+                Arc::make_mut(&mut headers).insert(name, value);
+            }
+        });
         headers
     }
 
@@ -423,6 +434,9 @@ fn host(scheme: &Scheme, authority: &Authority) -> Result<HeaderValue, OptionErr
 const LARGE_BODY: usize = 100 * 1024;
 
 const SMALLEST_RESPONSE_LIMIT: usize = 1024;
+
+/// The limit of `baggage` in W3C Baggage; relay proxies refuse requests with much larger headers.
+const MAX_TRACE_HEADER: usize = 8192;
 
 /// Below the limit of `http::Uri`, which is 65,534.
 const MAX_PATH_LENGTH: usize = 60_000;

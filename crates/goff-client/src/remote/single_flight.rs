@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use goff_core::__internal::CacheKey;
+use goff_core::__internal::{CacheKey, in_current_context};
 use goff_core::{Resolution, ResolutionError};
 use tokio::runtime::{self, Handle};
 use tokio::sync::{Notify, oneshot};
@@ -273,8 +273,16 @@ impl Flight {
     }
 
     /// Runs the request and hands its result to the callers. Without a caller it ends after the
-    /// grace period.
-    pub(crate) async fn run(self, request: impl Future<Output = Landing>) {
+    /// grace period. The request goes out with the OpenTelemetry context of this call, the first
+    /// caller's.
+    pub(crate) fn run(
+        self,
+        request: impl Future<Output = Landing> + Send,
+    ) -> impl Future<Output = ()> + Send {
+        in_current_context(self.run_here(request))
+    }
+
+    async fn run_here(self, request: impl Future<Output = Landing>) {
         let Self {
             flights,
             request: shared,

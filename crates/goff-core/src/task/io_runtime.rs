@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::task::timeout::{timeout, timers_work};
+use crate::task::trace_context::in_current_context;
 
 /// Where the I/O of a session runs: the only place that decides it.
 ///
@@ -101,6 +102,7 @@ impl IoRuntime {
         request: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, NotAnswered> {
         let begun = Arc::new(AtomicBool::new(false));
+        let request = in_current_context(request);
         let mut tasks = JoinSet::new();
         tasks.spawn_on(
             {

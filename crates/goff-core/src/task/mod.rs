@@ -4,8 +4,10 @@ mod background;
 mod backoff;
 mod io_runtime;
 mod timeout;
+mod trace_context;
 
 pub use background::{BackgroundTask, StopSignal, Stopped};
 pub use backoff::{Backoff, jittered, random_u64};
 pub use io_runtime::{IoRuntime, NoRuntimeError, NotAnswered};
 pub use timeout::timeout;
+pub use trace_context::{for_each_trace_header, in_current_context};

@@ -17,6 +17,9 @@
 //!
 //! Both leave `flagList` and `currentDateTime` in that attribute to the caller (GOFF-CTX-009).
 //!
+//! **Telemetry.** [`TelemetryHook`] emits an event for each evaluation of any OpenFeature provider, and
+//! with the feature `opentelemetry` metrics, by OpenTelemetry's conventions.
+//!
 //! This crate does not evaluate, cache, speak HTTP or store events on disk.
 //!
 //! # Features
@@ -24,6 +27,7 @@
 //! | feature | default | what it adds |
 //! |---|---|---|
 //! | `open-feature` | yes | the hooks; without it the crate does not depend on the OpenFeature SDK |
+//! | `opentelemetry` | no | the metrics of [`TelemetryHook`], through the crate `opentelemetry` |
 //!
 //! # Example
 //!
@@ -71,12 +75,14 @@ mod enriched_context;
 #[cfg(feature = "open-feature")]
 mod hooks;
 mod publisher;
+mod telemetry;
 mod usage;
 
 pub use enriched_context::EnrichedContext;
 #[cfg(feature = "open-feature")]
-pub use hooks::{DataCollectorHook, EnrichEvaluationContextHook};
+pub use hooks::{DataCollectorHook, EnrichEvaluationContextHook, TelemetryHook};
 pub use publisher::{DeliveryReport, EventPublisher, EventPublisherOptions, UsageStats};
+pub use telemetry::TelemetryOptions;
 pub use usage::tracking_event;
 
 /// Not covered by semver: for the goff crates only.
@@ -84,5 +90,8 @@ pub use usage::tracking_event;
 pub mod __internal {
     #[cfg(feature = "open-feature")]
     pub use crate::hooks::provider_hooks;
+    pub use crate::telemetry::{
+        ActiveEvaluation, Evaluated, EvaluationTelemetry, FLAG_SET_ID, VERSION,
+    };
     pub use crate::usage::{UsageDecision, unix_seconds};
 }

@@ -291,7 +291,7 @@ async fn resolver_fills_the_slot_with_the_projected_outcome() {
     };
     let take_outcome = |context| {
         let attribute = GoFeatureFlagAttribute::find(context).unwrap();
-        attribute.slot().take().unwrap()
+        attribute.slot().read_once(Clone::clone).unwrap()
     };
     let context = with_slot();
     provider

@@ -1,6 +1,6 @@
 //! A result with its origin. Usage data depends on both.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::evaluation::{Origin, Resolution, ResolutionError};
 
@@ -40,20 +40,42 @@ impl Outcome {
     }
 }
 
-/// Carries one outcome from a resolver to a hook. The first [`take`](Self::take) empties it.
+/// Carries one outcome from a resolver to the hooks.
 #[derive(Debug, Default)]
-pub struct OutcomeSlot(Mutex<Option<Outcome>>);
+pub struct OutcomeSlot(Mutex<Filling>);
+
+#[derive(Debug, Default)]
+struct Filling {
+    outcome: Option<Outcome>,
+    is_taken: bool,
+}
 
 impl OutcomeSlot {
     /// Stores the outcome.
     pub fn fill(&self, outcome: Outcome) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+        *self.lock() = Filling {
+            outcome: Some(outcome),
+            is_taken: false,
+        };
     }
 
-    /// Takes the outcome.
+    /// Reads the outcome, the first time only.
+    pub fn read_once<T>(&self, read: impl FnOnce(&Outcome) -> T) -> Option<T> {
+        let mut filling = self.lock();
+        if std::mem::replace(&mut filling.is_taken, true) {
+            return None;
+        }
+        filling.outcome.as_ref().map(read)
+    }
+
+    /// The resolution in the outcome, whether it was read or not.
     #[must_use]
-    pub fn take(&self) -> Option<Outcome> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub fn resolution(&self) -> Option<Arc<Resolution>> {
+        self.lock().outcome.as_ref()?.resolution().cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Filling> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -62,11 +84,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcome_is_taken_once() {
+    fn outcome_is_read_once_and_its_resolution_stays() {
         let slot = OutcomeSlot::default();
-        assert!(slot.take().is_none());
-        slot.fill(Outcome::new("flag", Ok(Arc::default()), Origin::Cache));
-        assert_eq!(slot.take().unwrap().origin, Origin::Cache);
-        assert!(slot.take().is_none());
+        assert!(slot.read_once(|_| ()).is_none());
+        for _ in 0..2 {
+            slot.fill(Outcome::new("flag", Ok(Arc::default()), Origin::Cache));
+            assert_eq!(
+                slot.read_once(|outcome| outcome.origin),
+                Some(Origin::Cache)
+            );
+            assert_eq!(slot.read_once(|outcome| outcome.origin), None);
+            assert!(slot.resolution().is_some());
+        }
     }
 }

@@ -72,11 +72,13 @@ impl DataCollectorHook {
         match self.form {
             Form::WithSlot(evaluation_type) => {
                 let context = context.evaluation_context;
-                if let Some(outcome) = take_outcome(context) {
+                let decision = read_outcome_once(context, |outcome| {
                     // The SDK does not pass the caller's default to hooks, so it is null.
                     let default = || serde_json::Value::Null;
-                    UsageDecision::of(&outcome, context, default, evaluation_type, unix_seconds())
-                        .record_in(&**sink);
+                    UsageDecision::of(outcome, context, default, evaluation_type, unix_seconds())
+                });
+                if let Some(decision) = decision {
+                    decision.record_in(&**sink);
                 }
             }
             Form::Plain => {
@@ -88,8 +90,13 @@ impl DataCollectorHook {
     }
 }
 
-fn take_outcome(context: &EvaluationContext) -> Option<Outcome> {
-    GoFeatureFlagAttribute::find(context)?.slot().take()
+fn read_outcome_once<T>(
+    context: &EvaluationContext,
+    read: impl FnOnce(&Outcome) -> T,
+) -> Option<T> {
+    GoFeatureFlagAttribute::find(context)?
+        .slot()
+        .read_once(read)
 }
 
 fn plain_event(

@@ -16,6 +16,8 @@ pub(super) trait SyncHook {
     fn after(&self, _context: &HookContext<'_>, _details: &EvaluationDetails<Value>) {}
 
     fn error(&self, _context: &HookContext<'_>, _error: &EvaluationError) {}
+
+    fn finally(&self, _context: &HookContext<'_>, _details: &EvaluationDetails<Value>) {}
 }
 
 /// The future of a stage.
@@ -84,8 +86,8 @@ macro_rules! implement_hook {
 
             fn finally<'a, 'hook, 'context, 'details, 'stage>(
                 &'hook self,
-                _: &'context HookContext<'a>,
-                _: &'details EvaluationDetails<Value>,
+                context: &'context HookContext<'a>,
+                details: &'details EvaluationDetails<Value>,
                 _: Option<&'a open_feature::HookHints>,
             ) -> Stage<'stage, ()>
             where
@@ -94,6 +96,7 @@ macro_rules! implement_hook {
                 'context: 'stage,
                 'details: 'stage,
             {
+                SyncHook::finally(self, context, details);
                 complete(|| ())
             }
         }

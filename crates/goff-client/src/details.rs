@@ -7,7 +7,9 @@ use goff_core::__internal::{Projection, project, project_with};
 use goff_core::{
     ContextView, EvaluationType, EventSink, FlagType, Outcome, Reason, Resolution, ResolutionError,
 };
-use goff_hooks::__internal::{UsageDecision, unix_seconds};
+use goff_hooks::__internal::{
+    Evaluated, EvaluationTelemetry, FLAG_SET_ID, UsageDecision, VERSION, unix_seconds,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -87,6 +89,34 @@ impl<T> EvaluationDetails<T> {
         self.error.as_ref()
     }
 
+    /// `to_json` gives null for a type that need not serialize.
+    #[cold]
+    fn emit(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+        telemetry: &EvaluationTelemetry,
+        to_json: fn(&T) -> Value,
+    ) {
+        let text = |name| self.metadata().get(name).and_then(text_of);
+        let error = self.error.as_ref();
+        let evaluated = Evaluated {
+            flag_key,
+            provider: PROVIDER_NAME,
+            variant: self.variant(),
+            reason: Cow::Borrowed(self.reason()),
+            error: error.map(|error| (error.code(), Some(Cow::Owned(error.to_string())))),
+            version: self.version().map(Cow::Borrowed).or_else(|| text(VERSION)),
+            set_id: text(FLAG_SET_ID),
+            context_id: context.targeting_key(),
+        };
+        telemetry.evaluated(&evaluated, || {
+            let served = Some(to_json(&self.value)).filter(|value| !value.is_null());
+            let resolved = || Some(self.resolution.as_ref()?.value.clone());
+            served.or_else(|| resolved().filter(|value| error.is_none() && !value.is_null()))
+        });
+    }
+
     /// Whether the flag is disabled, so that the value is the caller's default.
     #[must_use]
     pub fn is_disabled(&self) -> bool {
@@ -108,6 +138,14 @@ impl EvaluationDetails<Value> {
             }
             Err(error) => Self::failed(error, Value::Null),
         }
+    }
+}
+
+fn text_of(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        _ => None,
     }
 }
 
@@ -163,6 +201,7 @@ impl<T> TypedRequest<'_, T> {
         self,
         mut outcome: Outcome,
         sink: Option<&dyn EventSink>,
+        telemetry: Option<&EvaluationTelemetry>,
         evaluation_type: EvaluationType,
     ) -> EvaluationDetails<T> {
         let projection = match &outcome.result {
@@ -184,7 +223,7 @@ impl<T> TypedRequest<'_, T> {
             )
             .record_in(sink);
         }
-        match (outcome.result, projection) {
+        let details = match (outcome.result, projection) {
             (Ok(resolution), Some(projection)) => {
                 EvaluationDetails::resolved(projection, resolution, self.default)
             }
@@ -192,6 +231,13 @@ impl<T> TypedRequest<'_, T> {
                 EvaluationDetails::resolved(Projection::Null, resolution, self.default)
             }
             (Err(error), _) => EvaluationDetails::failed(*error, self.default),
+        };
+        if let Some(telemetry) = telemetry {
+            details.emit(self.flag_key, self.context, telemetry, self.default_to_json);
         }
+        details
     }
 }
+
+/// The name of the provider in OpenFeature and in telemetry (GOFF-META-001).
+pub const PROVIDER_NAME: &str = "GO Feature Flag Provider";

@@ -24,6 +24,7 @@
 //! | `gzip` | no | asks for compressed responses, which gateways can send |
 //! | `time` | no | `SystemTime` and the dates of the crate `time` as attributes |
 //! | `chrono` | no | the dates of the crate `chrono` as attributes |
+//! | `opentelemetry` | no | metrics, and the current trace in requests (option `telemetry`) |
 //!
 //! # Example
 //!
@@ -78,7 +79,7 @@ pub use goff_core::{
     FlagType, Invalidation, InvalidationSink, NoRuntimeError, Origin, Outcome, Reason, RelayClient,
     RelayError, Resolution, ResolutionError, StreamState,
 };
-pub use goff_hooks::{DeliveryReport, UsageStats};
+pub use goff_hooks::{DeliveryReport, TelemetryOptions, UsageStats};
 #[cfg(feature = "http")]
 pub use goff_http::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
 
@@ -86,6 +87,7 @@ pub use goff_http::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
 #[doc(hidden)]
 pub mod __internal {
     pub use crate::client::pending::PendingEvaluation;
+    pub use crate::details::PROVIDER_NAME;
     #[cfg(feature = "in-process")]
     pub use crate::in_process::engine_context::EngineContext;
 }

@@ -10,13 +10,14 @@ pub use goff_client::{
     Attribute, AttributeRef, ChangedFlags, ClientEvent, Connect, ContextView, DeliveryReport,
     ErrorCode, EvaluationType, FlagType, GoFeatureFlag, GoFeatureFlagOptions, InitializeError,
     Invalidation, InvalidationSink, OptionsError, Reason, RelayClient, RelayError, Resolution,
-    ResolutionError, State, Stats, Status, StreamState, Subscription, UsageStats,
+    ResolutionError, State, Stats, Status, StreamState, Subscription, TelemetryOptions, UsageStats,
 };
 #[cfg(feature = "in-process")]
 pub use goff_client::{FlagsError, LocalFlags};
 #[cfg(feature = "http")]
 pub use goff_client::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
 pub use goff_core::{FLAG_DISABLED, NULL_VALUE, is_disabled};
+pub use goff_hooks::TelemetryHook;
 
 /// The native types whose names the OpenFeature SDK has too.
 pub mod native {

@@ -13,7 +13,7 @@ use open_feature::{
 };
 
 /// The name that the provider has in OpenFeature (GOFF-META-001, GOFF-META-002).
-pub const PROVIDER_NAME: &str = "GO Feature Flag Provider";
+pub const PROVIDER_NAME: &str = goff_client::__internal::PROVIDER_NAME;
 
 /// The version of the provider specification that this provider targets (GOFF-ENG-003).
 pub const SPECIFICATION_VERSION: &str = "1.0";

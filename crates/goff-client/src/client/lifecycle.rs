@@ -10,6 +10,7 @@ use goff_core::{
     EvaluationType, EventSink, ExporterMetadata, Invalidation, InvalidationSink, NoRuntimeError,
     ResolutionError, StreamState,
 };
+use goff_hooks::__internal::EvaluationTelemetry;
 use goff_hooks::{DeliveryReport, EventPublisher, EventPublisherOptions, UsageStats};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
@@ -21,6 +22,8 @@ use crate::options::error::InitializeError;
 use crate::options::settings::Settings;
 use crate::status::counters::Counters;
 use crate::status::events::Subscription;
+#[cfg(feature = "opentelemetry")]
+use crate::status::metrics;
 use crate::status::stats::Stats;
 use crate::status::{State, Status, StatusCell};
 
@@ -34,6 +37,7 @@ pub(crate) struct Lifecycle {
     status: Arc<StatusCell>,
     counters: Arc<Counters>,
     publisher: Option<Arc<EventPublisher>>,
+    telemetry: Option<EvaluationTelemetry>,
 }
 
 impl Lifecycle {
@@ -51,6 +55,7 @@ impl Lifecycle {
             ))
         });
         Self {
+            telemetry: settings.telemetry.as_ref().map(EvaluationTelemetry::new),
             settings,
             session: ArcSwapOption::empty(),
             changing: Mutex::new(()),
@@ -235,6 +240,23 @@ impl Lifecycle {
         self.publisher
             .as_ref()
             .map(|publisher| &**publisher as &dyn EventSink)
+    }
+
+    #[inline]
+    pub(crate) fn telemetry(&self) -> Option<&EvaluationTelemetry> {
+        self.telemetry.as_ref()
+    }
+
+    /// Makes the counters of this client metrics, if that is asked for.
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) fn register_metrics(this: &Arc<Self>) {
+        if let Some(options) = &this.settings.telemetry {
+            let lifecycle = Arc::downgrade(this);
+            metrics::register(options, move || {
+                let lifecycle = lifecycle.upgrade()?;
+                Some((lifecycle.status.state(), lifecycle.stats()))
+            });
+        }
     }
 
     pub(crate) fn event_sink(&self) -> Option<Arc<dyn EventSink>> {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::client::lifecycle::Lifecycle;
 use crate::client::pending::not_evaluated;
-use crate::details::{EvaluationDetails, TypedRequest};
+use crate::details::{EvaluationDetails, PROVIDER_NAME, TypedRequest};
 use crate::in_process::left_out::FlagsError;
 use crate::in_process::snapshot::Snapshot;
 
@@ -115,15 +115,16 @@ impl LocalFlags {
     }
 
     fn evaluate_as_requested<T>(&self, request: TypedRequest<'_, T>) -> EvaluationDetails<T> {
+        let (sink, telemetry) = match &self.0 {
+            Flags::Client(lifecycle) => (lifecycle.sink(), lifecycle.telemetry()),
+            Flags::Fixed { .. } => (None, None),
+        };
+        let _active = telemetry.map(|telemetry| telemetry.active(request.flag_key, PROVIDER_NAME));
         let enriched = EnrichedContext::new(request.context, self.exporter_metadata());
         let outcome = self
             .with_snapshot(|snapshot| snapshot.evaluate(request.flag_key, &enriched).outcome())
             .unwrap_or_else(|error| not_evaluated(request.flag_key, error));
-        let sink = match &self.0 {
-            Flags::Client(lifecycle) => lifecycle.sink(),
-            Flags::Fixed { .. } => None,
-        };
-        request.conclude(outcome, sink, EvaluationType::InProcess)
+        request.conclude(outcome, sink, telemetry, EvaluationType::InProcess)
     }
 
     fn with_snapshot<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> Result<T, ResolutionError> {

@@ -31,7 +31,7 @@ use crate::client::lifecycle::Lifecycle;
 use crate::client::local_flags::LocalFlags;
 use crate::client::pending::{CLOSED, PendingEvaluation, not_evaluated};
 use crate::client::session::{InFlightGuard, Session};
-use crate::details::{EvaluationDetails, TypedRequest};
+use crate::details::{EvaluationDetails, PROVIDER_NAME, TypedRequest};
 use crate::options::GoFeatureFlagOptions;
 use crate::options::error::{InitializeError, OptionsError};
 #[cfg(doc)]
@@ -89,6 +89,8 @@ impl GoFeatureFlag {
     /// The first option that cannot be used, and why (GOFF-CFG-001).
     pub fn new(options: GoFeatureFlagOptions) -> Result<Self, OptionsError> {
         let lifecycle = Arc::new(Lifecycle::new(options.check()?));
+        #[cfg(feature = "opentelemetry")]
+        Lifecycle::register_metrics(&lifecycle);
         Ok(Self { lifecycle })
     }
 
@@ -334,6 +336,8 @@ impl GoFeatureFlag {
     }
 
     async fn evaluate_as_requested<T>(&self, request: TypedRequest<'_, T>) -> EvaluationDetails<T> {
+        let telemetry = self.lifecycle.telemetry();
+        let _active = telemetry.map(|telemetry| telemetry.active(request.flag_key, PROVIDER_NAME));
         let enriched = EnrichedContext::new(request.context, self.exporter_metadata());
         let (outcome, _in_flight) = match self.find(request.flag_key, request.context, &enriched) {
             Ok(outcome) => (outcome, None),
@@ -342,7 +346,8 @@ impl GoFeatureFlag {
                 (outcome, Some(in_flight))
             }
         };
-        request.conclude(outcome, self.lifecycle.sink(), self.evaluation_type())
+        let sink = self.lifecycle.sink();
+        request.conclude(outcome, sink, telemetry, self.evaluation_type())
     }
 
     fn session(&self) -> Result<Arc<Session>, ResolutionError> {

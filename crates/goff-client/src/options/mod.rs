@@ -24,6 +24,7 @@ use std::time::Duration;
 #[cfg(feature = "http")]
 use goff_core::EvaluationType;
 use goff_core::{ExporterMetadata, RelayClient};
+use goff_hooks::TelemetryOptions;
 use serde_json::Value;
 
 #[cfg(feature = "in-process")]
@@ -37,6 +38,7 @@ use crate::options::http::HttpOptions;
 use crate::options::in_process::InProcessOptions;
 use crate::options::settings::{Collection, Mode, RelayClients, Settings};
 use crate::remote::cache::CacheLimits;
+use crate::status::requests::RequestCounters;
 
 /// The options of a client. Setters never fail and send nothing;
 /// [`GoFeatureFlag::new`](crate::GoFeatureFlag::new) and
@@ -57,6 +59,7 @@ pub struct GoFeatureFlagOptions {
     data_flush_interval: Option<Duration>,
     max_pending_events: Option<usize>,
     max_pending_bytes: Option<usize>,
+    telemetry: Option<TelemetryOptions>,
     debug: bool,
     #[cfg(feature = "in-process")]
     in_process: InProcessOptions,
@@ -98,6 +101,7 @@ impl GoFeatureFlagOptions {
             data_flush_interval: None,
             max_pending_events: None,
             max_pending_bytes: None,
+            telemetry: None,
             debug: false,
             #[cfg(feature = "in-process")]
             in_process: InProcessOptions::default(),
@@ -176,6 +180,15 @@ impl GoFeatureFlagOptions {
         self
     }
 
+    /// Emits an event for each evaluation of the native API, as a
+    /// [`TelemetryHook`](goff_hooks::TelemetryHook) does for OpenFeature, and with the feature
+    /// `opentelemetry` the metrics of evaluations and of this client (docs/operating/telemetry.md).
+    /// [`evaluate_all`](crate::GoFeatureFlag::evaluate_all) emits no event. Both modes. Default: none.
+    pub fn telemetry(mut self, options: TelemetryOptions) -> Self {
+        self.telemetry = Some(options);
+        self
+    }
+
     /// Logs this client's diagnostics (requests with status and duration, stream events,
     /// deliveries) at INFO instead of DEBUG. A subscriber's filter can do the same; the option
     /// exists for parity with the other providers. Default: `false`.
@@ -224,7 +237,7 @@ impl GoFeatureFlagOptions {
                 "must be at least 1; to collect nothing set `disable_data_collection`",
             ));
         }
-        let requests = Arc::default();
+        let requests = self.requests();
         let clients = match &self.source {
             #[cfg(feature = "http")]
             Source::RelayProxy(endpoint) => {
@@ -273,6 +286,7 @@ impl GoFeatureFlagOptions {
             stream: clients.stream,
             connections: clients.connections,
             requests,
+            telemetry: self.telemetry,
             debug: self.debug,
             needs_io: clients.needs_io,
         })
@@ -284,6 +298,13 @@ impl GoFeatureFlagOptions {
         return self.in_process.evaluation_type();
         #[cfg(not(feature = "in-process"))]
         EvaluationType::Remote
+    }
+
+    fn requests(&self) -> Arc<RequestCounters> {
+        #[cfg(feature = "opentelemetry")]
+        return Arc::new(RequestCounters::with_metrics(self.telemetry.as_ref()));
+        #[cfg(not(feature = "opentelemetry"))]
+        Arc::default()
     }
 
     fn flush_interval_or_default(&self) -> Duration {
@@ -321,6 +342,7 @@ impl GoFeatureFlagOptions {
             stream: None,
             connections: Connections::default(),
             requests: Arc::default(),
+            telemetry: self.telemetry.clone(),
             debug: self.debug,
             needs_io: false,
         })
@@ -351,6 +373,7 @@ impl fmt::Debug for GoFeatureFlagOptions {
             .field("data_flush_interval", &self.flush_interval_or_default())
             .field("max_pending_events", &self.max_pending_events_or_default())
             .field("max_pending_bytes", &self.max_pending_bytes_or_default())
+            .field("telemetry", &self.telemetry)
             .field("debug", &self.debug);
         #[cfg(feature = "http")]
         debug.field("http", &self.http);

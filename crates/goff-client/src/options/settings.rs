@@ -6,6 +6,7 @@ use std::time::Duration;
 #[cfg(feature = "ws")]
 use goff_core::Connect;
 use goff_core::{EvaluationType, ExporterMetadata, RelayClient};
+use goff_hooks::TelemetryOptions;
 
 #[cfg(feature = "in-process")]
 use crate::in_process::mode::InProcessMode;
@@ -26,6 +27,8 @@ pub(crate) struct Settings {
     pub(crate) stream: Option<StreamSource>,
     pub(crate) connections: Connections,
     pub(crate) requests: Arc<RequestCounters>,
+    /// `None` if evaluations are not to be told.
+    pub(crate) telemetry: Option<TelemetryOptions>,
     pub(crate) debug: bool,
     /// Whether goff-http opens connections, which needs a runtime with I/O.
     #[cfg_attr(

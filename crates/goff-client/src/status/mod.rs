@@ -3,6 +3,8 @@
 pub(crate) mod counters;
 pub(crate) mod error;
 pub(crate) mod events;
+#[cfg(feature = "opentelemetry")]
+pub(crate) mod metrics;
 pub(crate) mod requests;
 pub(crate) mod stats;
 

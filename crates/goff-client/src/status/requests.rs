@@ -7,8 +7,13 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use goff_core::RelayError;
+#[cfg(feature = "opentelemetry")]
+use goff_hooks::TelemetryOptions;
 use serde::Serialize;
 use tokio::time::Instant;
+
+#[cfg(feature = "opentelemetry")]
+use crate::status::metrics::RequestDurations;
 
 /// The requests to the relay proxy so far, retries of the transport not counted. A custom relay
 /// client's calls count as requests.
@@ -88,6 +93,27 @@ impl RequestResult {
         Self::GivenUp,
     ];
 
+    /// The result in lower snake case, as in JSON and in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Answered => "answered",
+            Self::NotModified => "not_modified",
+            Self::EvaluationFailed => "evaluation_failed",
+            Self::Refused => "refused",
+            Self::Unreadable => "unreadable",
+            Self::TimedOut => "timed_out",
+            Self::Interrupted => "interrupted",
+            Self::NotConnected => "not_connected",
+            Self::NotSent => "not_sent",
+            Self::GivenUp => "given_up",
+        }
+    }
+
+    fn has_duration(self) -> bool {
+        !matches!(self, Self::NotSent | Self::GivenUp)
+    }
+
     fn of(error: &RelayError) -> Self {
         match error {
             RelayError::Evaluation(_) => Self::EvaluationFailed,
@@ -149,6 +175,18 @@ pub(crate) enum Operation {
     Collect,
 }
 
+#[cfg(feature = "opentelemetry")]
+impl Operation {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Evaluate => "evaluate",
+            Self::EvaluateAll => "evaluate_all",
+            Self::FlagConfiguration => "flag_configuration",
+            Self::Collect => "collect",
+        }
+    }
+}
+
 /// Counts each request once, when it ends.
 #[derive(Debug, Default)]
 pub(crate) struct RequestCounters {
@@ -157,6 +195,8 @@ pub(crate) struct RequestCounters {
     flag_configuration: OperationCounters,
     collect: OperationCounters,
     errors_by_code: Mutex<BTreeMap<String, u64>>,
+    #[cfg(feature = "opentelemetry")]
+    durations: Option<RequestDurations>,
 }
 
 #[derive(Debug, Default)]
@@ -167,6 +207,15 @@ struct OperationCounters {
 }
 
 impl RequestCounters {
+    /// Counters that record the durations as metrics too.
+    #[cfg(feature = "opentelemetry")]
+    pub(crate) fn with_metrics(options: Option<&TelemetryOptions>) -> Self {
+        Self {
+            durations: options.map(RequestDurations::new),
+            ..Self::default()
+        }
+    }
+
     /// Runs a request. `success` tells a 304 from other answers.
     pub(crate) async fn measured<T>(
         &self,
@@ -235,7 +284,7 @@ impl OperationCounters {
         if let Some(count) = self.results.get(result as usize) {
             add(count, 1);
         }
-        if matches!(result, RequestResult::NotSent | RequestResult::GivenUp) {
+        if !result.has_duration() {
             return;
         }
         let bucket = DurationHistogram::BOUNDS.partition_point(|bound| *bound < duration);
@@ -271,8 +320,15 @@ struct Running<'a> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
+        let duration = self.began.elapsed();
         let counters = self.counters.of(self.operation);
-        counters.count(self.result, self.began.elapsed());
+        counters.count(self.result, duration);
+        #[cfg(feature = "opentelemetry")]
+        if self.result.has_duration()
+            && let Some(durations) = &self.counters.durations
+        {
+            durations.record(self.operation, self.result, duration);
+        }
     }
 }
 

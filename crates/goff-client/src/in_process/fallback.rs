@@ -167,8 +167,8 @@ async fn send(
     flag_key: &str,
     context: &dyn ContextView,
 ) -> Result<Arc<Resolution>, ResolutionError> {
-    let call = relay.client.evaluate(flag_key, context);
-    let mut resolution = relay.bounded(call).await?;
+    let call = relay.bounded(|client| client.evaluate(flag_key, context));
+    let mut resolution = call.await?;
     resolution
         .metadata
         .insert(EVALUATED_REMOTELY.to_owned(), Value::Bool(true));

@@ -112,8 +112,8 @@ impl RemoteEvaluator {
         &self,
         context: &dyn ContextView,
     ) -> Result<BulkEvaluation, RelayError> {
-        let relay = &self.relay;
-        relay.bounded(relay.client.evaluate_all(context)).await
+        let call = self.relay.bounded(|client| client.evaluate_all(context));
+        call.await
     }
 
     /// Once this returns, no older answer is served for the flags, and no older request joined.
@@ -155,8 +155,9 @@ impl RemoteEvaluator {
     /// Sends a request, and caches its answer.
     async fn send(self: Arc<Self>, request: Arc<SharedRequest>) -> Landing {
         let key = request.evaluation();
-        let call = self.relay.client.evaluate(key.flag_key(), &**key.context());
-        let first = self.relay.bounded(call).await;
+        let relay = &self.relay;
+        let call = relay.bounded(|client| client.evaluate(key.flag_key(), &**key.context()));
+        let first = call.await;
         let first = first.map(Arc::new).map_err(ResolutionError::from);
         let followers = first.as_ref().map(cached_form).map_err(Clone::clone);
         if let (Some(cache), Ok(cached)) = (&self.cache, &followers) {
@@ -168,8 +169,8 @@ impl RemoteEvaluator {
     async fn request_alone(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
         count(&self.counters.misses);
         let relay = &self.relay;
-        let call = relay.client.evaluate(flag_key, context);
-        let (result, origin) = match relay.bounded(call).await {
+        let call = relay.bounded(|client| client.evaluate(flag_key, context));
+        let (result, origin) = match call.await {
             Ok(resolution) => (Ok(Arc::new(resolution)), Origin::Relay),
             Err(error) => {
                 let origin = error.origin();

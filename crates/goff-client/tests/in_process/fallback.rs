@@ -281,3 +281,56 @@ async fn failure_of_a_shared_fallback_is_recorded_for_each_caller() {
         );
     }
 }
+
+/// Panics when it evaluates.
+#[derive(Debug)]
+struct Panicking(ScriptedRelay);
+
+#[async_trait::async_trait]
+impl RelayClient for Panicking {
+    async fn evaluate(
+        &self,
+        flag_key: &str,
+        context: &dyn goff_client::ContextView,
+    ) -> Result<Resolution, RelayError> {
+        let answer = self.0.evaluate(flag_key, context).await;
+        assert!(answer.is_err(), "on purpose");
+        answer
+    }
+
+    async fn flag_configuration(
+        &self,
+        flags: &[String],
+        held: Option<&goff_core::Etag>,
+    ) -> Result<goff_core::ConfigurationUpdate, RelayError> {
+        self.0.flag_configuration(flags, held).await
+    }
+}
+
+/// For each of the callers that share the request, inside tokio and outside.
+#[test]
+fn panic_of_the_relay_client_is_a_failed_fallback() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let relay = with_broken(Ok(answer()));
+    let goff = runtime.block_on(connect(options_of(Panicking(relay))));
+    let calls = async {
+        let call = || async { goff.evaluate("broken", &context(), 1_i64).await };
+        let (one, other, third) = tokio::join!(call(), call(), call());
+        for details in [one, other, third] {
+            assert_eq!(details.value, 1);
+            assert_eq!(code(&details), Some(ErrorCode::ParseError));
+        }
+        assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
+    };
+    runtime.block_on(calls);
+    let stats = goff.stats();
+    assert_eq!((stats.fallbacks, stats.failed_fallbacks), (3, 3));
+    pollster::block_on(async {
+        let details = goff.evaluate("broken", &context(), 1_i64).await;
+        assert_eq!(code(&details), Some(ErrorCode::ParseError));
+    });
+}

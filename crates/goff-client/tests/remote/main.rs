@@ -12,6 +12,7 @@ mod lifecycle;
 mod options;
 #[cfg(feature = "ws")]
 mod options_effects;
+mod panics;
 #[cfg(feature = "http")]
 mod request_stats;
 mod single_flight;

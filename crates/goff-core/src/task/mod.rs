@@ -2,12 +2,14 @@
 
 mod background;
 mod backoff;
+mod contained;
 mod io_runtime;
 mod timeout;
 mod trace_context;
 
 pub use background::{BackgroundTask, StopSignal, Stopped};
 pub use backoff::{Backoff, jittered, random_u64};
+pub use contained::{Panicked, contained};
 pub use io_runtime::{IoRuntime, NoRuntimeError, NotAnswered};
 pub use timeout::timeout;
 pub use trace_context::{for_each_trace_header, in_current_context};

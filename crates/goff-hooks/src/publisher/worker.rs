@@ -1,14 +1,10 @@
 //! The background task that delivers events.
 
-use std::future::poll_fn;
 use std::io::{self, Write};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
-use std::task::Poll;
 use std::{iter, mem};
 
-use goff_core::__internal::{StopSignal, jittered, random_u64};
+use goff_core::__internal::{StopSignal, contained, jittered, random_u64};
 use goff_core::{EventBatch, RelayClient, RelayError};
 use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
@@ -95,7 +91,7 @@ impl Worker {
             if count == 0 {
                 break;
             }
-            let Err(error) = contained(self.collector.as_ref(), &batch.contents).await else {
+            let Err(error) = send(self.collector.as_ref(), &batch.contents).await else {
                 batch.delivered();
                 limits.accepted();
                 if let Some(error) = suspicion.take() {
@@ -230,15 +226,10 @@ impl Drop for Batch<'_> {
 }
 
 /// Sends a batch. A panic of the relay client is an error too, so that the next delivery tries again.
-async fn contained(collector: &dyn RelayClient, batch: &EventBatch) -> Result<(), RelayError> {
-    let mut call = pin!(async { collector.collect(batch).await });
-    poll_fn(|context| {
-        catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context))).unwrap_or_else(|_| {
-            let cause = io::Error::other("the relay client panicked");
-            Poll::Ready(Err(RelayError::Interrupted(Arc::new(cause))))
-        })
-    })
-    .await
+async fn send(collector: &dyn RelayClient, batch: &EventBatch) -> Result<(), RelayError> {
+    let call = async { collector.collect(batch).await };
+    let called = contained("the relay client", call).await;
+    called.unwrap_or_else(|panicked| Err(RelayError::Interrupted(Arc::new(panicked))))
 }
 
 /// The length of a value as JSON.

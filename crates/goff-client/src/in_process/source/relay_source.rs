@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::{ConfigurationUpdate, Etag, FlagConfiguration, RelayError};
+use goff_core::{ConfigurationUpdate, FlagConfiguration, RelayError};
 use goff_engine::FlagSetError;
-use tokio::task::JoinSet;
 
 use crate::in_process::snapshot::Snapshot;
 use crate::remote::bounded_relay::BoundedRelay;
@@ -61,25 +60,12 @@ impl From<FetchError> for ClientError {
 }
 
 impl RelaySource {
-    /// Fetches, unless `held` is still the current configuration. The fetch runs in a
-    /// task of its own, so that a panic is a failure like others (GOFF-IP-010); it ends with the
-    /// returned future.
+    /// Fetches, unless `held` is still the current configuration.
     pub(crate) async fn fetch(&self, held: Option<&Snapshot>) -> Result<Fetched, FetchError> {
-        let held = held.map(|snapshot| snapshot.etag().cloned());
-        let source = self.clone();
-        let mut task = JoinSet::new();
-        task.spawn(async move { source.fetch_unless(held).await });
-        match task.join_next().await {
-            Some(Ok(result)) => result,
-            _ => Err(FetchError::Panicked("fetching")),
-        }
-    }
-
-    /// `held` is the ETag of the configuration that is held, if it has one.
-    async fn fetch_unless(&self, held: Option<Option<Etag>>) -> Result<Fetched, FetchError> {
-        let etag = held.as_ref().and_then(Option::as_ref);
-        let call = self.relay.client.flag_configuration(&self.flags, etag);
-        let configuration = match self.relay.bounded(call).await? {
+        let etag = held.and_then(Snapshot::etag);
+        let relay = &self.relay;
+        let call = relay.bounded(|client| client.flag_configuration(&self.flags, etag));
+        let configuration = match call.await? {
             ConfigurationUpdate::NotModified => return Ok(Fetched::NotModified),
             ConfigurationUpdate::Loaded(configuration) => configuration,
         };

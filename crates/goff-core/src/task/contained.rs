@@ -1,0 +1,28 @@
+//! A panic as an error.
+
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+/// A call that panicked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0} panicked")]
+pub struct Panicked(pub &'static str);
+
+/// Runs a call into code of the application, or a task that must not end silently. `what` names it
+/// in the error.
+///
+/// # Errors
+/// The call panicked.
+pub async fn contained<T>(
+    what: &'static str,
+    call: impl Future<Output = T>,
+) -> Result<T, Panicked> {
+    let mut call = pin!(call);
+    poll_fn(|context| {
+        catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)))
+            .map_or(Poll::Ready(Err(Panicked(what))), |poll| poll.map(Ok))
+    })
+    .await
+}

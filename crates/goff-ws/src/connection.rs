@@ -67,7 +67,7 @@ impl Connection {
             let left = self.liveness.saturating_sub(self.silence());
             let message = match tokio::time::timeout(left, self.socket.next()).await {
                 Ok(Some(message)) => message?,
-                Ok(None) => return Err(StreamError::Closed),
+                Ok(None) => return Err(StreamError::Closed { by_frame: false }),
                 // Part of a large message arrived; pings are queued behind it.
                 Err(_) if self.silence() < self.liveness => continue,
                 Err(_) => return Err(StreamError::Silent(self.liveness)),
@@ -79,7 +79,7 @@ impl Connection {
                 Message::Close(_) => {
                     // Sends the closing frame, without waiting for it.
                     let _ = self.socket.flush().now_or_never();
-                    return Err(StreamError::Closed);
+                    return Err(StreamError::Closed { by_frame: true });
                 }
                 // tungstenite does not return raw frames.
                 Message::Frame(_) => {}
@@ -101,7 +101,7 @@ impl Connection {
     /// The age at which the connection was cut, if `error` says that it was.
     pub(crate) fn age_at_cut(&self, error: &StreamError) -> Option<Duration> {
         match error {
-            StreamError::Closed | StreamError::Broken(_) => Some(self.established.elapsed()),
+            StreamError::Closed { .. } | StreamError::Broken(_) => Some(self.established.elapsed()),
             // A middlebox stopped to forward it when the last byte arrived.
             StreamError::Silent(_) => Some(self.socket.get_ref().last_read - self.established),
             _ => None,

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use goff_core::__internal::Panicked;
 use goff_core::{NoRuntimeError, RelayError};
 use http::StatusCode;
 use tokio_tungstenite::tungstenite;
@@ -43,9 +44,9 @@ pub(crate) enum StreamError {
     /// The response has status 101, but does not match the handshake.
     #[error("the response to the handshake {0}")]
     NotWebSocket(&'static str),
-    /// With or without a close frame.
+    /// By a close frame, or by the end of the bytes alone.
     #[error("the server closed the connection")]
-    Closed,
+    Closed { by_frame: bool },
     /// Reading or writing failed.
     #[error("connection broken: {0}")]
     Broken(#[source] io::Error),
@@ -62,6 +63,9 @@ pub(crate) enum StreamError {
     /// Nothing arrived for this long, not even a ping.
     #[error("nothing received for {} ms, not even a ping", .0.as_millis())]
     Silent(Duration),
+    /// The sink, the connector or this crate panicked.
+    #[error(transparent)]
+    Panicked(Panicked),
 }
 
 impl StreamError {
@@ -104,7 +108,7 @@ impl From<tungstenite::Error> for StreamError {
             tungstenite::Error::ConnectionClosed
             | tungstenite::Error::AlreadyClosed
             | tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => {
-                Self::Closed
+                Self::Closed { by_frame: false }
             }
             error => Self::Unreadable(error),
         }

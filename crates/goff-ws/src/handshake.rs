@@ -109,7 +109,7 @@ impl Handshake {
                 Either::Left((ended, response)) => {
                     let Some(response) = response.now_or_never() else {
                         ended.map_err(broken)?;
-                        return Err(StreamError::Closed);
+                        return Err(StreamError::Closed { by_frame: false });
                     };
                     response.map_err(broken)?
                 }

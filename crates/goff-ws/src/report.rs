@@ -97,7 +97,15 @@ impl Report {
         let lasted_ms = lasted.as_millis();
         diagnose!(self.debug, %error, lasted_ms, "change stream ended");
         self.monitor.ended();
+        self.down();
+    }
+
+    pub(crate) fn down(&self) {
         self.sink.stream_state(StreamState::Down);
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.monitor.stats().state == StreamState::Open
     }
 
     /// Streams end, usually because a middlebox limits their age. That is no outage yet.

@@ -4,7 +4,7 @@ use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
-use goff_core::__internal::{Backoff, StopSignal, random_u64};
+use goff_core::__internal::{Backoff, Panicked, StopSignal, contained, random_u64};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::connection::{Connection, Frame};
@@ -63,12 +63,23 @@ impl StreamTask {
         let _guard = DownOnDrop(monitor);
         tokio::select! {
             () = stop.stopped() => {}
-            () = self.listen() => {}
+            () = self.keep_listening() => {}
         }
         self.streams.close();
     }
 
-    async fn listen(&mut self) {
+    /// Listens again after a panic, which is a fault of the sink or the connector, or of this crate.
+    async fn keep_listening(&mut self) {
+        loop {
+            let Err(panicked) = contained("listening", self.listen()).await;
+            self.streams = Streams::default();
+            // Telling the sink may panic again.
+            let told = contained("listening", async { self.pause_after_panic(panicked) }).await;
+            sleep(told.unwrap_or(self.pauses.longest)).await;
+        }
+    }
+
+    async fn listen(&mut self) -> ! {
         loop {
             let opened = self.reopen().await;
             let lost = self.follow(opened).await;
@@ -136,6 +147,17 @@ impl StreamTask {
         }
     }
 
+    fn pause_after_panic(&mut self, panicked: Panicked) -> Duration {
+        let error = StreamError::Panicked(panicked);
+        let pause = self.pauses.after_failure(&error);
+        let was_open = self.report.is_open();
+        self.report.failed(error);
+        if was_open {
+            self.report.down();
+        }
+        pause
+    }
+
     /// The pause after a stream was lost. A stream that was open is reopened soon. One that was open
     /// only for a moment, or sent garbage, is like a failed attempt.
     fn pause_after(&mut self, lost: Lost) -> Duration {
@@ -182,7 +204,7 @@ impl Streams {
                 }
                 has_ended
             }
-            Err(StreamError::Closed) => true,
+            Err(StreamError::Closed { by_frame: true }) => true,
             Err(error) => {
                 report.not_drained(&error);
                 true

@@ -83,3 +83,32 @@ async fn outage_logs_one_warning_and_its_end_one_line() {
     assert_eq!(loud.at(Level::INFO).len(), back.len() + rest.len());
     assert_eq!(loud.at(Level::WARN).len(), warnings.len());
 }
+
+/// Panics so often before it opens a connection.
+#[derive(Debug)]
+struct Panicking(AtomicUsize, Arc<dyn Connect>);
+
+#[async_trait]
+impl Connect for Panicking {
+    async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
+        assert!(self.0.fetch_add(1, Ordering::Relaxed) >= 3, "on purpose");
+        self.1.connect().await
+    }
+}
+
+/// A fault of the connector is a failed attempt: one warning, and the stream opens.
+#[tokio::test(start_paused = true)]
+async fn panics_are_warned_of_once() {
+    let log = RecordingLog::of("goff_ws");
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let (mut server, then) = MemoryServer::start();
+    let connect = Arc::new(Panicking(AtomicUsize::new(0), then));
+    let (_listener, mut calls) = listen(&options(), connect);
+    let _socket = server.accept().await.open().await;
+    calls.expect(&[ALL, OPEN]).await;
+    let warnings = log.at(Level::WARN);
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("error=listening panicked"),
+        "{warnings:?}"
+    );
+}

@@ -198,6 +198,13 @@ async fn previous_stream_that_breaks_invalidates_everything() {
     old.send_raw(&[0xff, 0]).await;
     calls.expect(&[ALL]).await;
 
+    // It ends without the answer to the close frame.
+    let (_listener, mut calls, mut server, mut old, opened) = learned(&options()).await;
+    let _new = next(&mut server, &mut old, opened).await;
+    assert_eq!(no_pong(&mut old).await, CLOSE);
+    drop(old);
+    calls.expect(&[ALL]).await;
+
     // It is silent since before the next one was open.
     let (_listener, mut calls, mut server, mut old, opened) = learned(&options()).await;
     let mut new = next(&mut server, &mut old, opened).await;

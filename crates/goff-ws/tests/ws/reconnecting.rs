@@ -6,13 +6,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use goff_core::{ByteStream, Connect};
-use goff_ws::ListenerOptions;
+use goff_core::{ByteStream, Connect, Invalidation, InvalidationSink, StreamState};
+use goff_ws::{ChangeListener, ListenerOptions};
 use tokio::io::AsyncWriteExt as _;
 use tokio::time::Instant;
 
 use crate::fixture::{
-    ALL, DOWN, FIN, OPEN, PING, TcpServer, frame, last_error, listen, listening, options,
+    ALL, DOWN, FIN, MemoryServer, OPEN, PING, TcpServer, flags, frame, last_error, listen,
+    listening, options, sink,
 };
 
 fn pausing(longest: Duration) -> ListenerOptions {
@@ -153,4 +154,48 @@ async fn reconnect_interval_caps_the_pauses() {
     }
     assert!(longest <= Duration::from_millis(502), "{longest:?}");
     assert!(longest > Duration::from_millis(250), "{longest:?}");
+}
+
+/// Passes calls on, then panics at some.
+#[derive(Debug)]
+struct PanickingSink(Arc<dyn InvalidationSink>);
+
+impl InvalidationSink for PanickingSink {
+    fn invalidate(&self, invalidation: Invalidation) {
+        let is_named = matches!(&invalidation, Invalidation::Flags(_));
+        self.0.invalidate(invalidation);
+        assert!(!is_named, "on purpose");
+    }
+
+    fn stream_state(&self, state: StreamState) {
+        self.0.stream_state(state);
+        assert!(state == StreamState::Open, "on purpose");
+    }
+}
+
+/// A fault of the sink costs the stream, not the listener: at a message, and also when it is told that
+/// the stream is down.
+#[tokio::test(start_paused = true)]
+async fn listening_goes_on_after_a_panic_of_the_sink() {
+    let (mut server, connect) = MemoryServer::start();
+    let (inner, mut calls) = sink();
+    let sink = Arc::new(PanickingSink(inner));
+    let listener = ChangeListener::start(&options(), connect, sink).unwrap();
+    for reconnects in 0..3 {
+        let mut socket = calls.open(server.accept().await).await;
+        let stats = listener.monitor().stats();
+        assert_eq!(
+            (stats.state, stats.reconnects),
+            (StreamState::Open, reconnects)
+        );
+        socket.text(r#"{"added":{"x":{}}}"#).await;
+        calls.expect(&[flags(&["x"]), DOWN]).await;
+        socket.closed_by_client().await;
+        assert_eq!(listener.monitor().stats().state, StreamState::Down);
+        assert_eq!(last_error(&listener), "listening panicked");
+    }
+    // When a stream is lost otherwise.
+    drop(calls.open(server.accept().await).await);
+    calls.expect(&[DOWN]).await;
+    calls.open(server.accept().await).await;
 }

@@ -61,6 +61,11 @@ impl FlagFile {
             .map_err(|error| self.error(Problem::Malformed(error.to_string())))
     }
 
+    /// The error of content whose loading panicked.
+    pub(crate) fn panicked(&self) -> FlagFileError {
+        self.error(Problem::Panicked)
+    }
+
     fn error(&self, problem: Problem) -> FlagFileError {
         FlagFileError {
             path: self.path.clone(),
@@ -101,6 +106,8 @@ enum Problem {
     Empty,
     #[error(", {0}; correct it there")]
     Malformed(String),
+    #[error(": loading its flags panicked; please report it, and change the file to try again")]
+    Panicked,
 }
 
 impl From<io::Error> for Problem {

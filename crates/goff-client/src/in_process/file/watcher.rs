@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs::{self, Metadata};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -62,12 +63,12 @@ async fn watch(mut file: WatchedFile, pace: Pace, mut stop: StopSignal) {
     loop {
         // Stopping waits for this file-system call only up to its own grace period.
         let look = tokio::task::spawn_blocking(move || {
-            file.look();
+            file.look_contained();
             file
         });
         match look.await {
             Ok(returned) => file = returned,
-            // The runtime is ending, or `take` has panicked.
+            // The runtime is ending.
             Err(_) => return,
         }
         tokio::select! {
@@ -134,6 +135,18 @@ impl WatchedFile {
             seen: None,
             signature: None,
             reads: Arc::default(),
+        }
+    }
+
+    /// Looks at the file. A panic, which is a fault of this crate, is an error of this content.
+    fn look_contained(&mut self) {
+        let looked = catch_unwind(AssertUnwindSafe(|| self.look()));
+        if looked.is_err() {
+            let error = self.file.panicked();
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                tracing::error!(%error, "flag file not loaded");
+                (self.take)(Err(error));
+            }));
         }
     }
 

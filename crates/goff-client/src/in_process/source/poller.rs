@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::__internal::{BackgroundTask, Backoff, jittered, random_u64};
+use goff_core::__internal::{BackgroundTask, Backoff, Panicked, contained, jittered, random_u64};
 use goff_core::{NoRuntimeError, RelayError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -16,6 +16,7 @@ use crate::in_process::snapshot::{Snapshot, retire};
 use crate::in_process::source::compilation::Compilation;
 use crate::in_process::source::pending_changes::PendingChanges;
 use crate::in_process::source::relay_source::{FetchError, Fetched, RelaySource};
+use crate::status::error::ClientError;
 
 /// The task that fetches until it is stopped, or until the relay proxy refuses the key before the
 /// first load (GOFF-EVT-007).
@@ -45,13 +46,16 @@ impl ConfigurationPoller {
         let (report, first) = watch::channel(None);
         let task = BackgroundTask::spawn(move |mut stop| async move {
             let polling = async {
-                match poll.load(&report).await {
-                    Ok(()) => poll.keep_current().await,
-                    Err(refusal) => {
-                        on_refused();
-                        report.send_replace(Some(FirstAttempt::Refused(refusal)));
+                let mut panics = 0;
+                let refusal = loop {
+                    match contained("polling", poll.run(&report)).await {
+                        Ok(refusal) => break refusal,
+                        Err(panicked) => poll.panicked(panicked, panics, &report).await,
                     }
-                }
+                    panics += 1;
+                };
+                on_refused();
+                report.send_replace(Some(FirstAttempt::Refused(refusal)));
             };
             tokio::select! {
                 () = stop.stopped() => {}
@@ -76,6 +80,41 @@ impl ConfigurationPoller {
 }
 
 impl Poll {
+    /// Polls until the relay proxy refuses the key before the first load.
+    async fn run(&mut self, report: &watch::Sender<Option<FirstAttempt>>) -> RelayError {
+        match self.load(report).await {
+            Ok(()) => self.keep_current().await,
+            Err(refusal) => refusal,
+        }
+    }
+
+    /// Polling panicked: a fault of this crate, or of the application's `tracing` subscriber. After a
+    /// pause it goes on.
+    async fn panicked(
+        &self,
+        panicked: Panicked,
+        earlier: u64,
+        report: &watch::Sender<Option<FirstAttempt>>,
+    ) {
+        self.current.failed(ClientError::configuration(panicked));
+        if self.current.held().is_some() {
+            self.current.status.stale();
+        } else {
+            self.current.status.missing();
+        }
+        report.send_if_modified(|first| {
+            let is_first = first.is_none();
+            first.get_or_insert(FirstAttempt::Failed);
+            is_first
+        });
+        if earlier == 0 {
+            tracing::error!("polling of the flag configuration panicked, trying again");
+        } else {
+            tracing::debug!("polling of the flag configuration panicked again");
+        }
+        tokio::time::sleep(self.interval.min(LONGEST_PAUSE)).await;
+    }
+
     /// Tries until a configuration is loaded.
     ///
     /// # Errors
@@ -135,7 +174,7 @@ impl Poll {
     }
 
     /// Polls forever.
-    async fn keep_current(&mut self) {
+    async fn keep_current(&mut self) -> ! {
         let mut schedule = Schedule::new(self.interval);
         let mut failures = 0_u32;
         loop {

@@ -37,6 +37,7 @@ impl Watched {
                 let keys = loaded.flags.iter().map(goff_engine::Flag::key);
                 keys.collect::<Vec<_>>().join(" ")
             });
+            assert!(refresh.as_deref() != Ok("panic"), "on purpose");
             let _ = sender.send(refresh.map_err(|error| error.to_string()));
         };
         let file = WatchedFile::new(FlagFile::at(path).unwrap(), Box::new(take));
@@ -120,6 +121,21 @@ async fn file_is_read_at_first_and_after_each_write_and_replacement() {
         watched.gives(&written).await;
         replace(&path, &replaced);
         watched.gives(&replaced).await;
+    }
+    watched.stop().await;
+}
+
+/// A fault of this crate is an error of that content, told once; later content is read.
+#[tokio::test]
+async fn panic_is_a_failure_of_that_content() {
+    let (_directory, path, mut watched) = watching("first").await;
+    for round in 0..3 {
+        replace(&path, "panic");
+        let error = watched.next().await.unwrap().unwrap_err();
+        assert!(error.contains("loading its flags panicked"), "{error}");
+        let next = format!("next-{round}");
+        replace(&path, &next);
+        watched.gives(&next).await;
     }
     watched.stop().await;
 }

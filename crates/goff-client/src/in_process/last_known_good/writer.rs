@@ -180,3 +180,44 @@ const PAUSE: Duration = Duration::from_secs(3);
 
 /// Renewals of the date within the age limit.
 const RENEWALS: u32 = 8;
+
+#[cfg(test)]
+mod tests {
+    use goff_core::FlagConfiguration;
+
+    use super::*;
+
+    /// Each write waits for the disk, so a stream of new configurations causes few: at most one in
+    /// three seconds, of the newest, and the last one is written at the stop.
+    #[tokio::test(start_paused = true)]
+    async fn writes_are_seconds_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let hour = Duration::from_secs(3_600);
+        let file = LastKnownGood::new(directory.path().join("flags"), hour, b"relay");
+        let permit = Arc::new(Semaphore::new(1));
+        let writer = LastKnownGoodWriter::start(file.clone(), permit).unwrap();
+        let written = || {
+            let stored = file.load().ok()?;
+            stored.configuration.flags.map(|flags| flags.to_string())
+        };
+        let flags = |number: usize| format!(r#"{{"flag-{number}":{{}}}}"#);
+        let mut seen = Vec::new();
+        let begun = Instant::now();
+        for number in 0..100 {
+            let configuration = FlagConfiguration::new(flags(number));
+            writer.loaded(&Arc::new(Snapshot::compile(configuration).unwrap()));
+            sleep(Duration::from_millis(100)).await;
+            let content = written();
+            if seen.last().map(|(_, last)| last) != Some(&content) {
+                seen.push((begun.elapsed(), content));
+            }
+        }
+        let times: Vec<_> = seen.iter().map(|(at, _)| at.as_millis()).collect();
+        assert!((4..=5).contains(&seen.len()), "{times:?}");
+        for pair in seen.windows(2) {
+            assert!(pair[1].0 - pair[0].0 >= PAUSE, "{times:?}");
+        }
+        writer.stop(hour).await;
+        assert_eq!(written(), Some(flags(99)));
+    }
+}

@@ -1,15 +1,22 @@
 //! Neither `Debug` nor an error contains a key or a header value.
 
 use std::fmt::{Debug, Write};
+use std::sync::{Arc, Mutex};
 
-use goff_core::ApiKey;
-use goff_http::HttpRelayClient;
+use async_trait::async_trait;
+use goff_core::{
+    ApiKey, ContextKind, Etag, EvaluationContext, Event, EventBatch, ExporterMetadata, RelayClient,
+    TrackingEvent,
+};
+use goff_http::{HttpRelayClient, HttpRequest, HttpResponse, HttpTransport, TransportError};
 use goff_testkit::Answer;
+use http::StatusCode;
 
 use crate::fixture::*;
 
 const KEY: &str = "k3y-of-team-a";
 const HEADER: &str = "header-s3cret";
+const USER: &str = "ada@example.com";
 
 fn add(texts: &mut String, thing: &dyn Debug) {
     write!(texts, "{thing:?}{thing:#?}").unwrap();
@@ -61,5 +68,50 @@ async fn secrets_appear_in_no_debug_text_and_no_error() {
     add(&mut texts, &HttpRelayClient::new(unsendable).unwrap_err());
     for secret in [KEY, HEADER] {
         assert!(!texts.contains(secret), "{secret} in {texts}");
+    }
+}
+
+/// Notes how requests and responses look in a log.
+#[derive(Debug, Default)]
+struct Noting(Mutex<String>);
+
+#[async_trait]
+impl HttpTransport for Noting {
+    async fn send(&self, request: HttpRequest) -> Result<HttpResponse, TransportError> {
+        let body = format!("{KEY} {HEADER} {USER}");
+        let headers = (*request.headers).clone();
+        let response = HttpResponse::new(StatusCode::OK, body).with_headers(headers);
+        let mut texts = self.0.lock().unwrap();
+        add(&mut texts, &request);
+        add(&mut texts, &response);
+        Ok(response)
+    }
+}
+
+/// What a custom transport gets can be logged: the key in either of its headers, the header of a
+/// gateway, and the user in the body, of requests of each kind.
+#[tokio::test]
+async fn requests_and_responses_show_neither_secrets_nor_users() {
+    for header in ["x-tenant-token", "authorization", "x-api-key"] {
+        let noting = Arc::new(Noting::default());
+        let options = options("https://relay.example")
+            .transport(noting.clone())
+            .api_key(ApiKey::new(KEY).unwrap())
+            .custom_header(header, HEADER);
+        let client = client(options);
+        let user = EvaluationContext::builder().targeting_key(USER).build();
+        client.evaluate("flag", &user).await.unwrap_err();
+        client.evaluate_all(&user).await.unwrap_err();
+        let etag = Etag::from_bytes(b"\"1\"");
+        let _ = client.flag_configuration(&[], etag.as_ref()).await;
+        let tracking = TrackingEvent::new("event", ContextKind::User, USER, 0);
+        let events = vec![Event::from(tracking)];
+        let batch = EventBatch::new(ExporterMetadata::default(), events);
+        client.collect(&batch).await.unwrap_err();
+        let texts = noting.0.lock().unwrap();
+        assert!(texts.contains("/v1/data/collector"), "{texts}");
+        for secret in [KEY, HEADER, USER] {
+            assert!(!texts.contains(secret), "{secret} in {texts}");
+        }
     }
 }

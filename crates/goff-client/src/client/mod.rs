@@ -46,6 +46,15 @@ use crate::status::stats::Stats;
 /// Shut it down before the process ends: [`shutdown`](Self::shutdown) delivers the usage data that
 /// is still buffered. Dropping the last handle instead loses that data, and stops all tasks.
 ///
+/// # Runtimes
+///
+/// Requests run on the tokio runtime of their caller, which must be running: its own timers bound
+/// them. Between [`Runtime::enter`](tokio::runtime::Runtime::enter) and the end of the guard that
+/// runtime is the caller's too, so on one that nothing drives (a current-thread runtime outside
+/// `block_on`), a call that another executor polls waits without a limit, as
+/// [`tokio::time::timeout`] does there. Call outside the guard: under another executor, requests run
+/// on the runtime on which the client was started, and a wait for one that is not driven is bounded.
+///
 /// ```no_run
 /// use std::time::Duration;
 ///

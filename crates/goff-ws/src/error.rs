@@ -72,7 +72,9 @@ impl StreamError {
     /// The same error, which names the server.
     pub(crate) fn at(self, server: &Arc<str>) -> Self {
         match self {
-            Self::NotOpened(_) | Self::Refused { .. } | Self::Lost { .. } => self,
+            Self::NotOpened(_) | Self::Refused { .. } | Self::Lost { .. } | Self::Panicked(_) => {
+                self
+            }
             error => Self::Lost {
                 server: Arc::clone(server),
                 error: Box::new(error),

@@ -17,7 +17,9 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `tls` | yes | `https` endpoints through rustls with ring; trusts only the certificate authorities in [`TlsOptions`] |
+//! | `tls` | yes | `https` endpoints through rustls, with the [`TlsCryptoProvider`] that the application installs; trusts only the certificate authorities in [`TlsOptions`] |
+//! | `tls-ring` | yes | the cryptography of ring |
+//! | `tls-aws-lc-rs` | no | the cryptography of aws-lc-rs; building it needs a C compiler |
 //! | `tls-platform-roots` | yes | the certificate authorities of the operating system |
 //! | `tls-bundled-roots` | no | Mozilla's certificate authorities, built in |
 //! | `unix` | yes | `unix:///path` endpoints, on Unix systems |
@@ -92,7 +94,7 @@ pub use options::HttpRelayClientOptions;
 pub use request::{
     DEFAULT_MAX_RESPONSE_SIZE, MAX_BULK_SIZE, MAX_CONFIGURATION_SIZE, RemoteProtocol,
 };
-pub use tls::{TlsOptions, TlsRoots};
+pub use tls::{TlsCryptoProvider, TlsOptions, TlsRoots};
 pub use transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats};
 
 /// Not covered by semver: for the goff crates only.

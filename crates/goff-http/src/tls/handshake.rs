@@ -1,4 +1,4 @@
-//! [`TlsHandshake`]: TLS handshakes with rustls and ring, configured by [`TlsOptions`].
+//! [`TlsHandshake`]: TLS handshakes with rustls, configured by [`TlsOptions`].
 
 use std::error::Error;
 use std::fmt;
@@ -16,7 +16,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{ClientCertificate, TlsOptions, TlsRoots};
+use super::{ClientCertificate, TlsOptions, TlsRoots, provider};
 use crate::error::OptionError;
 
 /// Turns TCP streams to one host into TLS streams.
@@ -34,7 +34,7 @@ impl TlsHandshake {
         let reason = "has a host that cannot be the name in a certificate";
         let server_name = ServerName::try_from(host.to_owned())
             .map_err(|_| OptionError::new("endpoint", reason))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = provider::choose(options.crypto_provider)?;
         let verifier = verifier(options, &provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()

@@ -84,7 +84,7 @@ pub use goff_core::{
 pub use goff_hooks::{DeliveryReport, TelemetryOptions, UsageStats};
 #[cfg(feature = "http")]
 pub use goff_http::{
-    HttpTransport, RemoteProtocol, TlsCryptoProvider, TlsOptions, TlsRoots,
+    HttpTransport, ProxyOptions, RemoteProtocol, TlsCryptoProvider, TlsOptions, TlsRoots,
 };
 
 /// Not covered by semver: for the goff crates only.

@@ -9,8 +9,8 @@
 //! goff-core's `Connect` (one stream), which [`Connector`] implements and [`HyperTransport`] pools.
 //! goff-ws opens its streams through the same [`Connector`].
 //!
-//! It does not cache, poll, follow redirects, use proxies, compress requests, or speak HTTP/2, which
-//! the relay proxy does not support. It does not retry, except for the resend described at
+//! It does not cache, poll, follow redirects, compress requests, or speak HTTP/2, which the relay
+//! proxy does not support. It uses a proxy only where [`ProxyOptions`] name one. It does not retry, except for the resend described at
 //! [`HttpRelayClient`].
 //!
 //! # Features
@@ -76,6 +76,7 @@ mod options;
 mod plain_stream;
 mod pool;
 mod progress;
+mod proxy;
 mod rate_limit;
 mod request;
 mod resolver;
@@ -91,6 +92,7 @@ pub use connector::Connector;
 pub use error::{OptionError, TransportError};
 pub use hyper_transport::HyperTransport;
 pub use options::HttpRelayClientOptions;
+pub use proxy::ProxyOptions;
 pub use request::{
     DEFAULT_MAX_RESPONSE_SIZE, MAX_BULK_SIZE, MAX_CONFIGURATION_SIZE, RemoteProtocol,
 };

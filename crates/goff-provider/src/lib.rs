@@ -16,7 +16,7 @@ pub use goff_client::{
 pub use goff_client::{FlagsError, LocalFlags};
 #[cfg(feature = "http")]
 pub use goff_client::{
-    HttpTransport, RemoteProtocol, TlsCryptoProvider, TlsOptions, TlsRoots,
+    HttpTransport, ProxyOptions, RemoteProtocol, TlsCryptoProvider, TlsOptions, TlsRoots,
 };
 pub use goff_core::{FLAG_DISABLED, NULL_VALUE, is_disabled};
 pub use goff_hooks::TelemetryHook;

@@ -13,6 +13,8 @@ mod options;
 #[cfg(feature = "ws")]
 mod options_effects;
 mod panics;
+#[cfg(all(feature = "ws", feature = "in-process", feature = "unix"))]
+mod proxy;
 #[cfg(feature = "http")]
 mod request_stats;
 mod single_flight;

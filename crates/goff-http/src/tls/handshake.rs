@@ -5,21 +5,20 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use goff_core::ConnectionProblem;
+use goff_core::{ByteStream, ConnectionProblem};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, InvalidMessage, RootCertStore};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::{ClientCertificate, TlsOptions, TlsRoots, provider};
 use crate::error::OptionError;
 
-/// Turns TCP streams to one host into TLS streams.
+/// Turns streams to one host into TLS streams.
 pub(crate) struct TlsHandshake {
     connector: TlsConnector,
     server_name: ServerName<'static>,
@@ -58,7 +57,10 @@ impl TlsHandshake {
         })
     }
 
-    pub(crate) async fn perform(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn perform(
+        &self,
+        stream: Box<dyn ByteStream>,
+    ) -> io::Result<TlsStream<Box<dyn ByteStream>>> {
         let name = self.server_name.clone();
         self.connector.connect(name, stream).await
     }

@@ -19,6 +19,8 @@ mod proxy;
 mod request_stats;
 mod single_flight;
 mod stale_writes;
+#[cfg(all(feature = "http", feature = "opentelemetry"))]
+mod trace_context;
 mod usage;
 
 use std::sync::Arc;

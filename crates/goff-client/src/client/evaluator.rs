@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::__internal::{CacheKey, IoRuntime, NotAnswered};
-use goff_core::{ContextView, EvaluationContext, NoRuntimeError, Outcome, RelayError};
+use goff_core::{
+    ContextView, EvaluationContext, Invalidation, NoRuntimeError, Outcome, RelayError,
+};
 use serde_json::Value;
 use tokio::time::Instant;
 
@@ -24,6 +26,8 @@ use crate::options::settings::Mode;
 use crate::remote::{RemoteEvaluator, RemoteLookup};
 use crate::status::SessionStatus;
 use crate::status::counters::Counters;
+use crate::status::error::ClientError;
+use crate::status::refresh::Refreshed;
 
 /// Evaluates in the mode of the client. An enum, because a boxed future would cost an allocation
 /// for each evaluation.
@@ -241,6 +245,39 @@ impl Evaluator {
         }
     }
 
+    /// Makes the flags current. `None` if the client is being shut down, or its key was refused.
+    pub(crate) async fn refresh(
+        &self,
+        runtime: &IoRuntime,
+    ) -> Option<Result<Refreshed, ClientError>> {
+        match self {
+            Self::Remote(remote) => {
+                let _ = runtime;
+                remote.invalidate(&Invalidation::All);
+                Some(Ok(Refreshed::CacheCleared))
+            }
+            #[cfg(feature = "in-process")]
+            Self::InProcess {
+                mode,
+                evaluator,
+                source,
+                ..
+            } => {
+                let refresher = lock(source).as_ref().map(ConfigurationSource::refresher);
+                let Some(refresher) = refresher else {
+                    let never_change = matches!(**mode, InProcessMode::Flags(_));
+                    return never_change.then_some(Ok(Refreshed::Unchanged));
+                };
+                let limit = refresher.timeout.saturating_add(REFRESH_GRACE);
+                let refreshing = refresher.refresh(Arc::clone(evaluator));
+                let refreshed = runtime.run_spawned(limit, refreshing).await;
+                refreshed.unwrap_or_else(|not_answered| {
+                    Some(Err(ClientError::runtime(not_answered.error)))
+                })
+            }
+        }
+    }
+
     /// Stops loading flags, and frees them.
     #[cfg_attr(
         not(feature = "in-process"),
@@ -335,6 +372,10 @@ impl Drop for Evaluator {
         }
     }
 }
+
+/// Extra time for the refresh to tell why it takes so long.
+#[cfg(feature = "in-process")]
+const REFRESH_GRACE: Duration = Duration::from_secs(1);
 
 #[cfg(feature = "in-process")]
 fn lock<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {

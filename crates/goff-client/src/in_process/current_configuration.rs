@@ -9,7 +9,7 @@ use crate::in_process::InProcessEvaluator;
 use crate::in_process::snapshot::Snapshot;
 use crate::status::SessionStatus;
 use crate::status::error::ClientError;
-use crate::status::events::{ChangedFlags, ClientEvent};
+use crate::status::events::ClientEvent;
 
 /// The configuration of one session, and all that depends on it. Configurations that arrive after
 /// the session are dropped.
@@ -50,13 +50,8 @@ impl CurrentConfiguration {
         self.confirmed();
         // The same content is no change (GOFF-EVT-004).
         if let Some(difference) = difference.filter(|difference| !difference.is_empty()) {
-            let flags = ChangedFlags::Compared {
-                added: difference.added,
-                updated: difference.updated,
-                removed: difference.removed,
-                enrichment: difference.enrichment,
-            };
-            self.status.send(ClientEvent::ConfigurationChanged(flags));
+            let changed = ClientEvent::ConfigurationChanged(difference.into());
+            self.status.send(changed);
         }
         replaced
     }

@@ -21,6 +21,7 @@ use serde_json::Value;
 use crate::details::EvaluationDetails;
 use crate::in_process::engine_context::EngineContext;
 use crate::in_process::left_out::{FlagsError, LeftOut, TextProblem};
+use crate::status::events::ChangedFlags;
 
 /// An immutable flag configuration, ready to evaluate. Readers share it until the next one replaces
 /// it (GOFF-IP-004, GOFF-LIFE-007).
@@ -248,6 +249,17 @@ impl LocalEvaluation {
 impl Difference {
     pub(crate) fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+}
+
+impl From<Difference> for ChangedFlags {
+    fn from(difference: Difference) -> Self {
+        Self::Compared {
+            added: difference.added,
+            updated: difference.updated,
+            removed: difference.removed,
+            enrichment: difference.enrichment,
+        }
     }
 }
 

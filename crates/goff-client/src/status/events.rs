@@ -56,7 +56,7 @@ pub enum ChangedFlags {
 
 impl ChangedFlags {
     /// Bounds what subscribers that do not read keep, whatever names a server makes up.
-    fn bounded(self) -> Self {
+    pub(crate) fn bounded(self) -> Self {
         let size = |names: &BTreeSet<String>| -> usize {
             names.iter().map(|name| name.len() + NAME_OVERHEAD).sum()
         };

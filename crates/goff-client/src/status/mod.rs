@@ -5,6 +5,7 @@ pub(crate) mod error;
 pub(crate) mod events;
 #[cfg(feature = "opentelemetry")]
 pub(crate) mod metrics;
+pub(crate) mod refresh;
 pub(crate) mod requests;
 pub(crate) mod stats;
 

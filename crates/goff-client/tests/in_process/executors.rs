@@ -1,6 +1,6 @@
 //! Callers outside tokio, and the end of the client's runtime.
 
-use goff_client::{NoRuntimeError, Resolution};
+use goff_client::{NoRuntimeError, Refreshed, Resolution};
 use goff_core::Origin;
 use pollster::block_on;
 use tokio::runtime::{Builder, Runtime};
@@ -37,6 +37,7 @@ fn every_call_works_outside_tokio() {
         assert_eq!(fallen_back.value, 7);
         let all = goff.evaluate_all(&context()).await.unwrap();
         assert_eq!(all.len(), 2);
+        assert_eq!(goff.refresh().await.unwrap(), Refreshed::Unchanged);
         assert_eq!(goff.flush(TIMEOUT).await.delivered, 1);
         let report = goff.shutdown(TIMEOUT).await;
         assert_eq!((report.recorded, report.pending), (1, 0));

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use goff_client::Refreshed;
 use tempfile::TempDir;
 
 use crate::*;
@@ -341,4 +342,36 @@ fn invalid_options_are_refused() {
         assert_refused(options().evaluation_type(EvaluationType::Remote), &message);
         GoFeatureFlag::new(options().evaluation_type(EvaluationType::InProcess)).unwrap();
     }
+}
+
+/// A refresh reads the files again, though neither an event nor another signature says that they
+/// changed: the test keeps length and time, and a poll comes each second at the earliest.
+#[tokio::test]
+async fn refresh_reads_the_files_again() {
+    let (_directory, path) = file(&yaml(1));
+    let (_other, other) = file("other:\n  variations: {A: 1}\n  defaultRule: {variation: A}\n");
+    let options = GoFeatureFlagOptions::from_files([&path, &other]);
+    let goff = connect(options).await;
+    assert_eq!(goff.refresh().await.unwrap(), Refreshed::Unchanged);
+    for number in 2..6 {
+        fs::write(&path, yaml(number)).unwrap();
+        // The watcher may have been faster.
+        let refreshed = goff.refresh().await.unwrap();
+        assert_eq!(value(&goff).await, number, "{refreshed:?}");
+    }
+    fs::write(&path, "flag: {").unwrap();
+    for _ in 0..2 {
+        let error = goff.refresh().await.unwrap_err().to_string();
+        assert!(error.contains(&path.display().to_string()), "{error}");
+        assert_eq!(value(&goff).await, 5);
+    }
+    // The error of the file is gone with its cause, though the other one was looked at last.
+    fs::write(&path, yaml(6)).unwrap();
+    goff.refresh().await.unwrap();
+    assert_eq!(value(&goff).await, 6);
+    goff.shutdown(TIMEOUT).await;
+
+    let text = json!({"flag": giving(1)}).to_string();
+    let fixed = connect(GoFeatureFlagOptions::from_flags(text)).await;
+    assert_eq!(fixed.refresh().await.unwrap(), Refreshed::Unchanged);
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use goff_client::RequestResult;
+use goff_client::{RefreshError, Refreshed, RequestResult};
 use goff_core::{Etag, FlagConfiguration};
 
 use crate::*;
@@ -356,4 +356,144 @@ impl RelayClient for Panicking {
         assert!(self.0.configuration_requests().len() > 1, "on purpose");
         update
     }
+}
+
+fn refreshed(added: &[&str], updated: &[&str], removed: &[&str]) -> Refreshed {
+    match changed(added, updated, removed, false) {
+        ClientEvent::ConfigurationChanged(changed) => Refreshed::Changed(changed),
+        _ => unreachable!("it is a change"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn refresh_fetches_now_and_says_what_changed() {
+    let (relay, goff) = client_of(1).await;
+    let mut events = goff.subscribe();
+    let begun = tokio::time::Instant::now();
+    let requests = || relay.configuration_requests().len();
+    assert_eq!(goff.refresh().await.unwrap(), Refreshed::Unchanged);
+    assert_eq!((requests(), held(&relay)), (2, Etag::from_bytes(b"\"1\"")));
+    // Another ETag with the same content.
+    relay.set_flags(&json!({"flag": giving(1)}), Some("\"2\""));
+    assert_eq!(goff.refresh().await.unwrap(), Refreshed::Unchanged);
+    relay.set_flags(&json!({"flag": giving(2), "new": giving(1)}), Some("\"3\""));
+    let both = refreshed(&["new"], &["flag"], &[]);
+    assert_eq!(goff.refresh().await.unwrap(), both);
+    assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
+    let event = changed(&["new"], &["flag"], &[], false);
+    assert_eq!(next_event(&mut events).await, event);
+    relay.set_flags(&json!({"new": giving(1)}), Some("\"4\""));
+    assert_eq!(
+        goff.refresh().await.unwrap(),
+        refreshed(&[], &[], &["flag"])
+    );
+    // No poll was waited for, nor the pause in which a replaced configuration is freed.
+    assert!(begun.elapsed() < secs(1), "{:?}", begun.elapsed());
+
+    // Calls during a refresh share the one that begins after them.
+    relay.set_configuration_delay(Some(secs(1)));
+    let (first, second, third) = tokio::join!(
+        goff.refresh(),
+        async {
+            tokio::time::sleep(millis(500)).await;
+            relay.set_flags(&json!({"flag": giving(3)}), Some("\"5\""));
+            goff.refresh().await
+        },
+        async {
+            tokio::time::sleep(millis(600)).await;
+            goff.refresh().await
+        },
+    );
+    assert_eq!(requests(), 7);
+    let last = refreshed(&["flag"], &[], &["new"]);
+    assert_eq!(second.unwrap(), last);
+    assert_eq!(third.unwrap(), last);
+    assert!(first.is_ok());
+}
+
+/// A failure leaves the flags, and is told to the caller; three are stale.
+#[tokio::test(start_paused = true)]
+async fn failed_refresh_is_an_error_and_changes_no_flag() {
+    let (relay, goff) = client_of(1).await;
+    relay.set_configuration_failure(Some(unavailable()));
+    for state in [State::Ready, State::Ready, State::Stale] {
+        let error = goff.refresh().await.unwrap_err();
+        assert!(matches!(&error, RefreshError::Failed(_)), "{error:?}");
+        assert!(
+            error.to_string().starts_with("flags not loaded: "),
+            "{error}"
+        );
+        assert!(error.to_string().contains("503"), "{error}");
+        tokio::time::sleep(millis(10)).await;
+        assert_state(&goff, state);
+        assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
+    }
+    relay.set_configuration_failure(None);
+    assert_eq!(goff.refresh().await.unwrap(), Refreshed::Unchanged);
+    assert_state(&goff, State::Ready);
+}
+
+/// Before any flags are loaded it is another attempt, at once; afterwards all flags are new.
+#[tokio::test(start_paused = true)]
+async fn refresh_ends_the_pause_of_a_failed_start() {
+    let relay = relay(1);
+    relay.set_configuration_failure(Some(unavailable()));
+    let goff = GoFeatureFlag::new(options(&relay)).unwrap();
+    let error = goff.refresh().await.unwrap_err().to_string();
+    assert!(error.contains("call `initialize`"), "{error}");
+    goff.initialize().await.unwrap();
+    for _ in 0..8 {
+        goff.refresh().await.unwrap_err();
+    }
+    assert_state(&goff, State::Error);
+    relay.set_configuration_failure(None);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(
+        goff.refresh().await.unwrap(),
+        refreshed(&["flag"], &[], &[])
+    );
+    assert!(begun.elapsed() < millis(100), "{:?}", begun.elapsed());
+    assert_state(&goff, State::Ready);
+}
+
+/// The option `timeout` bounds it, and it goes on; a shutdown ends it.
+#[tokio::test(start_paused = true)]
+async fn refresh_ends_in_time() {
+    let relay = relay(1);
+    let goff = goff(&relay).await;
+    relay.set_configuration_delay(Some(secs(9)));
+    let running = async {
+        let _ = goff.refresh().await;
+    };
+    let late = async {
+        tokio::time::sleep(secs(1)).await;
+        let begun = tokio::time::Instant::now();
+        let error = goff.refresh().await.unwrap_err().to_string();
+        assert!(error.contains("not refreshed within 10 s"), "{error}");
+        assert!(begun.elapsed() <= millis(10_100), "{:?}", begun.elapsed());
+    };
+    tokio::join!(running, late);
+    let ended = async {
+        let error = goff.refresh().await.unwrap_err();
+        assert!(error.to_string().contains("was shut down"), "{error}");
+    };
+    let ending = async {
+        tokio::time::sleep(secs(1)).await;
+        goff.shutdown(secs(1)).await;
+    };
+    let begun = tokio::time::Instant::now();
+    tokio::join!(ended, ending);
+    assert!(begun.elapsed() <= secs(3), "{:?}", begun.elapsed());
+}
+
+/// After the relay proxy refused the key nothing fetches.
+#[tokio::test(start_paused = true)]
+async fn refresh_after_a_refused_key_says_so() {
+    let relay = relay(1);
+    relay.set_configuration_failure(Some(status(401)));
+    let goff = GoFeatureFlag::new(options(&relay)).unwrap();
+    goff.initialize().await.unwrap_err();
+    let error = goff.refresh().await.unwrap_err();
+    assert!(matches!(&error, RefreshError::NotReady(_)), "{error:?}");
+    assert!(error.to_string().contains("`api_key`"), "{error}");
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Instant;
 
-use goff_client::{ChangedFlags, ClientEvent, Reason, Resolution, StreamState};
+use goff_client::{
+    ChangedFlags, ClientEvent, Reason, RefreshError, Refreshed, Resolution, StreamState,
+};
 use serde_json::json;
 
 use super::*;
@@ -345,4 +347,36 @@ async fn threads_share_one_cache() {
     assert_eq!(stats.hits + stats.misses + stats.shared, 8 * 500);
     assert_eq!(stats.misses, relay.requests().len() as u64);
     assert_eq!(stats.usage.recorded, stats.hits + stats.shared);
+}
+
+/// With remote evaluation a refresh drops what is cached, and announces no change.
+#[tokio::test]
+async fn refresh_drops_cached_answers() {
+    let (relay, goff) = serving(1).await;
+    let mut events = goff.subscribe();
+    for value in [1, 1] {
+        assert_eq!(evaluate(&goff, 0_i64).await.value, value);
+    }
+    relay.set_answer("flag", Ok(resolution(json!(2))));
+    assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
+    assert_eq!(goff.refresh().await.unwrap(), Refreshed::CacheCleared);
+    assert_eq!(evaluate(&goff, 0_i64).await.value, 2);
+    assert_eq!(relay.request_count(), 2);
+    // Outside tokio, and a request from before is not joined.
+    let manual = relay.manual();
+    pollster::block_on(goff.refresh()).unwrap();
+    let other = goff.clone();
+    let old = tokio::spawn(async move { evaluate(&other, 0_i64).await.value });
+    manual.wait_for_requests(3).await;
+    goff.refresh().await.unwrap();
+    let other = goff.clone();
+    let new = tokio::spawn(async move { evaluate(&other, 0_i64).await.value });
+    manual.wait_for_requests(4).await;
+    assert!(manual.complete(2) && manual.complete(3));
+    assert_eq!((old.await.unwrap(), new.await.unwrap()), (2, 2));
+    goff.shutdown(TIMEOUT).await;
+    let error = goff.refresh().await.unwrap_err();
+    assert!(matches!(&error, RefreshError::NotReady(_)), "{error:?}");
+    assert!(error.to_string().contains("was shut down"), "{error}");
+    assert_eq!(events.next().await, Some(ClientEvent::Closed));
 }

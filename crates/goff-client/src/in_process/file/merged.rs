@@ -24,6 +24,8 @@ struct State {
     files: Vec<Option<Refresh>>,
     /// The problems of the last warning.
     warned: Vec<String>,
+    /// Why the latest looks gave no flags.
+    failure: Option<FilesError>,
 }
 
 impl MergedFiles {
@@ -33,6 +35,7 @@ impl MergedFiles {
             state: Mutex::new(State {
                 files: files.iter().map(|_| None).collect(),
                 warned: Vec::new(),
+                failure: None,
             }),
         }
     }
@@ -49,7 +52,11 @@ impl MergedFiles {
         if let Some(file) = state.files.get_mut(index) {
             *file = Some(refresh);
         }
-        let State { files, warned } = &mut *state;
+        let State {
+            files,
+            warned,
+            failure,
+        } = &mut *state;
         let looks: Option<Vec<&Refresh>> = files.iter().map(Option::as_ref).collect();
         let Some(looks) = looks else {
             return;
@@ -57,7 +64,14 @@ impl MergedFiles {
         let merged = self
             .merged(&looks)
             .and_then(|merged| self.served(warned, merged));
+        *failure = merged.as_ref().err().cloned();
         serve(merged);
+    }
+
+    /// Why the latest looks gave no flags.
+    pub(crate) fn failure(&self) -> Option<FilesError> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failure.clone()
     }
 
     /// All flags, and those that the server would not serve.

@@ -13,12 +13,14 @@ use crate::in_process::file::flag_file::FlagFile;
 use crate::in_process::file::merged::{FilesError, MergedFiles};
 use crate::in_process::file::watcher::FlagFileWatcher;
 use crate::in_process::snapshot::{Snapshot, retire};
+use crate::in_process::source::refresher::Refresher;
 use crate::status::error::ClientError;
 
 /// Serves what the watchers of the flag files find. Dropping it stops them.
 #[derive(Debug)]
 pub(crate) struct FlagFileSource {
     watchers: Vec<FlagFileWatcher>,
+    merged: Arc<MergedFiles>,
     first: watch::Receiver<Option<FirstAttempt>>,
     _first_load_timeout: BackgroundTask,
 }
@@ -47,9 +49,22 @@ impl FlagFileSource {
         let watchers: Result<Vec<_>, _> = files.iter().enumerate().map(watch).collect();
         Ok(Self {
             watchers: watchers?,
+            merged,
             first,
             _first_load_timeout: timeout,
         })
+    }
+
+    pub(crate) fn refresher(&self) -> Refresher {
+        Refresher {
+            tasks: self
+                .watchers
+                .iter()
+                .map(FlagFileWatcher::requester)
+                .collect(),
+            timeout: FIRST_LOAD_TIMEOUT,
+            files: Some(Arc::clone(&self.merged)),
+        }
     }
 
     /// How the first load of the file ended, once it has.

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::in_process::file::flag_file::{FlagFile, FlagFileError};
+use crate::in_process::source::refresher::{RefreshRequester, RefreshRequests};
 
 /// Reads a flag file at the start and again after each change: a write, a rename over it, a changed
 /// link on its path, its deletion and return.
@@ -31,6 +32,7 @@ use crate::in_process::file::flag_file::{FlagFile, FlagFileError};
 #[derive(Debug)]
 pub(crate) struct FlagFileWatcher {
     task: BackgroundTask,
+    requester: RefreshRequester,
 }
 
 /// The flags of a changed file, or the reason why it has none.
@@ -48,8 +50,14 @@ impl FlagFileWatcher {
     }
 
     fn start_with(file: WatchedFile, pace: Pace) -> Result<Self, NoRuntimeError> {
-        let task = BackgroundTask::spawn(|stop| watch(file, pace, stop))?;
-        Ok(Self { task })
+        let (requester, requests) = RefreshRequests::channel();
+        let task = BackgroundTask::spawn(|stop| watch(file, pace, requests, stop))?;
+        Ok(Self { task, requester })
+    }
+
+    /// Requests a look that reads the file, whatever its signature.
+    pub(crate) fn requester(&self) -> RefreshRequester {
+        self.requester.clone()
     }
 
     /// Stops within `grace`. A file-system call that hangs keeps its thread until it returns.
@@ -58,9 +66,18 @@ impl FlagFileWatcher {
     }
 }
 
-async fn watch(mut file: WatchedFile, pace: Pace, mut stop: StopSignal) {
+async fn watch(
+    mut file: WatchedFile,
+    pace: Pace,
+    mut requests: RefreshRequests,
+    mut stop: StopSignal,
+) {
     let events = Arc::clone(&file.events);
     loop {
+        let requests_before = requests.take();
+        if !requests_before.is_empty() {
+            file.signature = None;
+        }
         // Stopping waits for this file-system call only up to its own grace period.
         let look = tokio::task::spawn_blocking(move || {
             file.look_contained();
@@ -71,8 +88,13 @@ async fn watch(mut file: WatchedFile, pace: Pace, mut stop: StopSignal) {
             // The runtime is ending.
             Err(_) => return,
         }
+        for request in requests_before {
+            // Fails for a caller that has given up.
+            let _ = request.send(Ok(()));
+        }
         tokio::select! {
             () = stop.stopped() => return,
+            () = requests.wait() => {}
             () = settled(&events, pace) => {}
             () = tokio::time::sleep(pace.poll) => {}
         }

@@ -3,6 +3,7 @@
 pub(crate) mod compilation;
 pub(crate) mod pending_changes;
 pub(crate) mod poller;
+pub(crate) mod refresher;
 pub(crate) mod relay_source;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::in_process::mode::InProcessMode;
 use crate::in_process::source::compilation::Compilation;
 use crate::in_process::source::pending_changes::PendingChanges;
 use crate::in_process::source::poller::{ConfigurationPoller, Poll};
+use crate::in_process::source::refresher::{RefreshRequests, Refresher};
 
 /// Keeps the configuration of a session current. Dropping it stops it.
 #[derive(Debug)]
@@ -44,15 +46,18 @@ impl ConfigurationSource {
                     .clone()
                     .map(|file| LastKnownGoodWriter::start(file, Arc::clone(&relay.compile_permit)))
                     .transpose()?;
+                let (requester, requests) = RefreshRequests::channel();
                 let poll = Poll {
                     compilation: Compilation::new(Arc::clone(&relay.compile_permit)),
                     source: relay.source.clone(),
                     current,
                     writer,
                     changes,
+                    requests,
+                    replaced: Vec::new(),
                     interval: relay.interval,
                 };
-                ConfigurationPoller::start(poll, on_refused)
+                ConfigurationPoller::start(poll, requester, on_refused)
                     .map(|poller| Some(Self::Poller(poller)))
             }
             InProcessMode::Flags(snapshot) => {
@@ -63,6 +68,15 @@ impl ConfigurationSource {
             InProcessMode::Files(files) => {
                 FlagFileSource::start(files, current).map(|source| Some(Self::File(source)))
             }
+        }
+    }
+
+    /// Refreshes on request.
+    pub(crate) fn refresher(&self) -> Refresher {
+        match self {
+            Self::Poller(poller) => poller.refresher(),
+            #[cfg(feature = "file")]
+            Self::File(source) => source.refresher(),
         }
     }
 

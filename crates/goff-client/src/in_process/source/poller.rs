@@ -2,6 +2,7 @@
 //! once.
 
 use std::future::pending;
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
 use crate::in_process::snapshot::{Snapshot, retire};
 use crate::in_process::source::compilation::Compilation;
 use crate::in_process::source::pending_changes::PendingChanges;
+use crate::in_process::source::refresher::{RefreshRequester, RefreshRequests, Refresher};
 use crate::in_process::source::relay_source::{FetchError, Fetched, RelaySource};
 use crate::status::error::ClientError;
 
@@ -24,6 +26,8 @@ use crate::status::error::ClientError;
 pub(crate) struct ConfigurationPoller {
     task: BackgroundTask,
     first: watch::Receiver<Option<FirstAttempt>>,
+    requester: RefreshRequester,
+    timeout: Duration,
 }
 
 /// The parts of a poller.
@@ -33,6 +37,9 @@ pub(crate) struct Poll {
     /// Writes the last-known-good file, and restores from it.
     pub(crate) writer: Option<LastKnownGoodWriter>,
     pub(crate) changes: Arc<PendingChanges>,
+    pub(crate) requests: RefreshRequests,
+    /// Configurations that are no longer needed, until they are freed.
+    pub(crate) replaced: Vec<Arc<Snapshot>>,
     pub(crate) interval: Duration,
     pub(crate) compilation: Compilation,
 }
@@ -41,9 +48,11 @@ impl ConfigurationPoller {
     /// `on_refused` is called when the relay proxy refuses the key, which ends the polling.
     pub(crate) fn start(
         mut poll: Poll,
+        requester: RefreshRequester,
         on_refused: Box<dyn FnOnce() + Send>,
     ) -> Result<Self, NoRuntimeError> {
         let (report, first) = watch::channel(None);
+        let timeout = poll.source.relay.timeout;
         let task = BackgroundTask::spawn(move |mut stop| async move {
             let polling = async {
                 let mut panics = 0;
@@ -66,7 +75,21 @@ impl ConfigurationPoller {
                 writer.stop(Duration::MAX).await;
             }
         })?;
-        Ok(Self { task, first })
+        Ok(Self {
+            task,
+            first,
+            requester,
+            timeout,
+        })
+    }
+
+    pub(crate) fn refresher(&self) -> Refresher {
+        Refresher {
+            tasks: vec![self.requester.clone()],
+            timeout: self.timeout,
+            #[cfg(feature = "file")]
+            files: None,
+        }
     }
 
     /// How the first attempt ended, once it has. It is bounded by the timeout of requests.
@@ -169,6 +192,7 @@ impl Poll {
             tokio::select! {
                 () = sleep_until(pause) => {}
                 () = self.compilation.ended() => {}
+                () = self.requests.wait() => {}
             }
         }
     }
@@ -185,6 +209,7 @@ impl Poll {
                     continue;
                 }
                 () = self.compilation.ended() => {}
+                () = self.requests.wait() => {}
             }
             let announced = self.changes.take();
             let refreshed = self.refresh().await;
@@ -209,9 +234,28 @@ impl Poll {
         }
     }
 
-    /// One round: fetch, compile, compare, swap. Returns whether the fetched configuration was
-    /// loaded. While a compilation of an earlier round runs there is no fetch.
+    /// One round, which serves the requests made before it. Returns whether a fetched configuration
+    /// was loaded.
     async fn refresh(&mut self) -> Result<bool, FetchError> {
+        let requests = self.requests.take();
+        let refreshed = self.round().await;
+        for request in requests {
+            let reply = refreshed.as_ref().map(drop);
+            // Fails for a caller that has given up.
+            let _ = request.send(reply.map_err(|error| error.clone().into()));
+        }
+        let replaced = mem::take(&mut self.replaced);
+        if !replaced.is_empty() {
+            // An error means that the runtime is ending, or that freeing panicked.
+            let freeing = move || replaced.into_iter().for_each(retire);
+            let _ = tokio::task::spawn_blocking(freeing).await;
+        }
+        refreshed
+    }
+
+    /// Fetches, compiles, compares, swaps. While a compilation of an earlier round runs there is no
+    /// fetch.
+    async fn round(&mut self) -> Result<bool, FetchError> {
         if self.compilation.is_begun() {
             self.load_compiled().await?;
         }
@@ -249,11 +293,7 @@ impl Poll {
         if let Some(writer) = &self.writer {
             writer.loaded(&snapshot);
         }
-        drop(snapshot);
-        if let Some(replaced) = replaced {
-            // An error means that the runtime is ending, or that freeing panicked.
-            let _ = tokio::task::spawn_blocking(move || retire(replaced)).await;
-        }
+        self.replaced.extend(replaced);
         Ok(())
     }
 
@@ -480,6 +520,7 @@ mod tests {
             status: status.begin(),
         };
         let permit = Arc::new(Semaphore::new(1));
+        let (requester, requests) = RefreshRequests::channel();
         let poll = Poll {
             source: RelaySource {
                 relay: BoundedRelay {
@@ -491,6 +532,8 @@ mod tests {
             current: current.clone(),
             writer: None,
             changes: Arc::new(PendingChanges::new(Arc::default())),
+            requests,
+            replaced: Vec::new(),
             interval: Duration::from_secs(100),
             compilation: Compilation::new(Arc::clone(&permit)),
         };
@@ -499,7 +542,7 @@ mod tests {
         // As long as the permit is taken, the compilation does not end.
         let slow = Arc::clone(&permit).acquire_owned().await.unwrap();
         let begun = Instant::now();
-        let poller = ConfigurationPoller::start(poll, Box::new(|| {})).unwrap();
+        let poller = ConfigurationPoller::start(poll, requester, Box::new(|| {})).unwrap();
         let mut first = poller.first_attempt();
         let attempt = first.wait_for(Option::is_some).await.unwrap().clone();
         assert!(matches!(attempt, Some(FirstAttempt::Failed)), "{attempt:?}");

@@ -19,11 +19,10 @@
 //! | `file` | no | `from_file`: flags from a watched YAML, JSON or TOML file |
 //! | `tls-platform-roots` | yes | `https://` endpoints, trusting the platform's certificate authorities |
 //! | `tls-bundled-roots` | no | `https://` endpoints, trusting Mozilla's certificate authorities, built in |
-//! | `tls` | with each of these | `https://` endpoints, with certificate authorities and cryptography of the application |
-//! | `tls-ring` | yes | the cryptography of ring |
-//! | `tls-aws-lc-rs` | no | the cryptography of aws-lc-rs |
+//! | `tls` | with either | `https://` endpoints, trusting custom certificate authorities |
 //! | `unix` | yes | `unix:///path` endpoints |
 //! | `gzip` | no | asks for compressed responses, which gateways can send |
+//! | `blocking` | no | `blocking::GoFeatureFlag`, for code that is not async |
 //! | `time` | no | `SystemTime` and the dates of the crate `time` as attributes |
 //! | `chrono` | no | the dates of the crate `chrono` as attributes |
 //! | `opentelemetry` | no | metrics, and the current trace in requests (option `telemetry`) |
@@ -72,6 +71,7 @@ pub use options::GoFeatureFlagOptions;
 pub use options::error::{InitializeError, OptionsError};
 pub use status::error::ClientError;
 pub use status::events::{ChangedFlags, ClientEvent, Subscription};
+pub use status::refresh::{RefreshError, Refreshed};
 pub use status::requests::{DurationHistogram, OperationStats, RequestResult, RequestStats};
 pub use status::stats::Stats;
 pub use status::{State, Status};
@@ -83,9 +83,13 @@ pub use goff_core::{
 };
 pub use goff_hooks::{DeliveryReport, TelemetryOptions, UsageStats};
 #[cfg(feature = "http")]
-pub use goff_http::{
-    HttpTransport, ProxyOptions, RemoteProtocol, TlsCryptoProvider, TlsOptions, TlsRoots,
-};
+pub use goff_http::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
+
+/// The client for code that is not async.
+#[cfg(feature = "blocking")]
+pub mod blocking {
+    pub use crate::client::blocking::GoFeatureFlag;
+}
 
 /// Not covered by semver: for the goff crates only.
 #[doc(hidden)]

@@ -86,8 +86,8 @@ pub mod __internal {
     #[cfg(feature = "open-feature")]
     pub use crate::sdk::{GoFeatureFlagAttribute, resolution_details, value_to_json};
     pub use crate::task::{
-        BackgroundTask, Backoff, IoRuntime, NoRuntimeError, NotAnswered, Panicked, StopSignal,
-        Stopped, contained, for_each_trace_header, in_current_context, jittered, random_u64,
-        timeout,
+        BackgroundTask, Backoff, IoRuntime, NoRuntimeError, NotAnswered, OwnRuntime, Panicked,
+        StopSignal, Stopped, contained, for_each_trace_header, in_current_context, jittered,
+        random_u64, timeout,
     };
 }

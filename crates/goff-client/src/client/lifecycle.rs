@@ -1,11 +1,11 @@
 //! Starting, stopping, and what outlasts a session.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use goff_core::__internal::{IoRuntime, timeout as wait};
+use goff_core::__internal::{IoRuntime, OwnRuntime, timeout as wait};
 use goff_core::{
     EvaluationType, EventSink, ExporterMetadata, Invalidation, InvalidationSink, NoRuntimeError,
     ResolutionError, StreamState,
@@ -38,6 +38,8 @@ pub(crate) struct Lifecycle {
     counters: Arc<Counters>,
     publisher: Option<Arc<EventPublisher>>,
     telemetry: Option<EvaluationTelemetry>,
+    /// With the option `own_runtime`, from the first start to the drop of the client.
+    own_runtime: std::sync::Mutex<Option<OwnRuntime>>,
 }
 
 impl Lifecycle {
@@ -62,6 +64,7 @@ impl Lifecycle {
             status: Arc::new(StatusCell::new()),
             counters: Arc::default(),
             publisher,
+            own_runtime: std::sync::Mutex::default(),
         }
     }
 
@@ -88,6 +91,9 @@ impl Lifecycle {
         let _changing = self.changing.lock().await;
         let mut ended = None;
         if let Some(session) = self.session.load_full() {
+            if session.runtime.io().is_forked() {
+                return Err(NoRuntimeError::Forked);
+            }
             if session.runtime.has_ended() {
                 ended = Some(session);
             } else if self.status.state() != State::Fatal {
@@ -97,8 +103,14 @@ impl Lifecycle {
                 session.stop(Instant::now()).await;
             }
         }
+        // Synchronous, because a guard of an entered runtime is not `Send`.
+        self.start_session(ended.as_deref())
+    }
+
+    fn start_session(&self, ended: Option<&Session>) -> Result<Arc<Session>, NoRuntimeError> {
         // Without a usable runtime nothing changes.
-        IoRuntime::current()?;
+        let io = self.io()?;
+        let _entered = io.enter();
         #[cfg(feature = "http")]
         if self.settings.needs_io {
             goff_http::__internal::check_io()?;
@@ -107,17 +119,57 @@ impl Lifecycle {
         if let Some(publisher) = &self.publisher {
             publisher.start()?;
         }
-        let session = Arc::new(Session::new(&self.settings, status, &self.counters)?);
+        let session = Arc::new(Session::new(
+            io.clone(),
+            &self.settings,
+            status,
+            &self.counters,
+        )?);
         // Before it starts, so that evaluations find the session once it says that it is ready.
         self.session.store(Some(Arc::clone(&session)));
-        if let Err(error) = session.start(ended.as_deref()) {
+        if let Err(error) = session.start(ended) {
             self.session.store(None);
             return Err(error);
         }
         Ok(session)
     }
 
+    /// Where the I/O of a session that starts now is to run.
+    fn io(&self) -> Result<IoRuntime, NoRuntimeError> {
+        if !self.settings.own_runtime {
+            return IoRuntime::current();
+        }
+        let mut own = self
+            .own_runtime
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = own.as_ref().filter(|own| !own.has_ended()) {
+            return Ok(own.io().clone());
+        }
+        Ok(own.insert(OwnRuntime::start()?).io().clone())
+    }
+
+    /// Starts the own runtime, if there is none.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn prepare(&self) -> Result<(), NoRuntimeError> {
+        self.io().map(drop)
+    }
+
+    /// The own runtime, unless there is none yet, or it stayed behind in another process.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn own_io(&self) -> Option<IoRuntime> {
+        let own = self
+            .own_runtime
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let io = own.as_ref()?.io();
+        (!io.is_forked()).then(|| io.clone())
+    }
+
     pub(crate) async fn shutdown(&self, timeout: Duration) -> DeliveryReport {
+        if self.is_forked() {
+            return self.report();
+        }
         let end = end_after(timeout);
         // New evaluations are refused from now on, even while another call starts or stops.
         let session = self.close();
@@ -141,12 +193,29 @@ impl Lifecycle {
 
     pub(crate) async fn flush(&self, timeout: Duration) -> DeliveryReport {
         match &self.publisher {
-            Some(publisher) => publisher.flush(timeout).await,
-            None => DeliveryReport::default(),
+            Some(publisher) if !self.is_forked() => publisher.flush(timeout).await,
+            _ => self.report(),
         }
     }
 
+    fn report(&self) -> DeliveryReport {
+        let publisher = self.publisher.as_ref();
+        publisher.map_or_else(DeliveryReport::default, |publisher| publisher.report())
+    }
+
+    /// Whether this is a forked process, without the thread of the client. Nothing is delivered
+    /// there, because the usage data belongs to the process that recorded it, and nothing is waited
+    /// for, because the threads of timers are missing too.
+    fn is_forked(&self) -> bool {
+        let session = self.session.load();
+        let session = session.as_ref();
+        session.is_some_and(|session| session.runtime.io().is_forked())
+    }
+
     pub(crate) async fn wait_until_ready(&self, timeout: Duration) -> bool {
+        if self.is_forked() {
+            return self.status.state().answers();
+        }
         let answers = wait(timeout, self.status.answers()).await;
         answers.unwrap_or(false)
     }

@@ -1,5 +1,7 @@
 //! The native client.
 
+#[cfg(feature = "blocking")]
+pub(crate) mod blocking;
 pub(crate) mod changes;
 pub(crate) mod evaluator;
 pub(crate) mod lifecycle;
@@ -38,6 +40,7 @@ use crate::options::error::{InitializeError, OptionsError};
 use crate::status::State;
 use crate::status::Status;
 use crate::status::events::Subscription;
+use crate::status::refresh::{RefreshError, Refreshed};
 use crate::status::stats::Stats;
 
 /// A client of one relay proxy. Clones are handles to the same client. Two clients in one process
@@ -323,6 +326,34 @@ impl GoFeatureFlag {
             .map_err(RelayError::InvalidContext)?;
         sink.record(Event::from(event));
         Ok(())
+    }
+
+    /// Makes the flags current now, and says what changed.
+    ///
+    /// With in-process evaluation it asks the relay proxy whether the flags have changed since they
+    /// were loaded (a conditional request), or reads the flag files again, and returns when changed
+    /// flags are in use, after at most the option `timeout` (10 s for files). A refresh that takes
+    /// longer goes on. Concurrent calls share a refresh that begins after them. As with any refresh,
+    /// subscribers get the change as an event, and three failures in a row make the client stale. A
+    /// relay proxy that reads its own flags at intervals hands out what it has.
+    ///
+    /// With remote evaluation it drops all cached answers, so that the next evaluation of each flag
+    /// is a request; requests in flight are not joined. It sends nothing.
+    ///
+    /// Idle connections are closed first. So a process that was suspended, such as a function that
+    /// is frozen between its invocations, waits for no connection that has died unnoticed.
+    ///
+    /// # Errors
+    /// [`RefreshError::Failed`]: the flags could not be loaded; those in use stay.
+    /// [`RefreshError::NotReady`]: the client is not initialized, was shut down, or its key was
+    /// refused.
+    pub async fn refresh(&self) -> Result<Refreshed, RefreshError> {
+        let session = self.session().map_err(RefreshError::NotReady)?;
+        self.lifecycle.settings().connections.close_idle();
+        match session.evaluator.refresh(session.runtime.io()).await {
+            Some(refreshed) => refreshed.map_err(RefreshError::Failed),
+            None => Err(RefreshError::NotReady(self.lifecycle.not_ready())),
+        }
     }
 
     /// Delivers the buffered usage data, for at most `timeout`.

@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::__internal::{BackgroundTask, timeout};
+use goff_core::__internal::{BackgroundTask, IoRuntime, timeout};
 use goff_core::{NoRuntimeError, RelayError};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -38,13 +38,14 @@ struct InFlightEvaluations {
 }
 
 impl Session {
-    /// A session with its change stream, but without flags.
+    /// A session with its change stream, but without flags, on the current runtime, which `io` is.
     pub(crate) fn new(
+        io: IoRuntime,
         settings: &Settings,
         status: SessionStatus,
         counters: &Arc<Counters>,
     ) -> Result<Self, NoRuntimeError> {
-        let runtime = SessionRuntime::current(&status)?;
+        let runtime = SessionRuntime::new(io, &status)?;
         let evaluator = Evaluator::new(&settings.mode, counters);
         let changes = Arc::new(ChangeSink::new(
             evaluator.change_target(),

@@ -19,9 +19,8 @@ pub(crate) struct SessionRuntime {
 }
 
 impl SessionRuntime {
-    /// The current runtime.
-    pub(crate) fn current(status: &SessionStatus) -> Result<Self, NoRuntimeError> {
-        let io = IoRuntime::current()?;
+    /// The current runtime, which `io` is.
+    pub(crate) fn new(io: IoRuntime, status: &SessionStatus) -> Result<Self, NoRuntimeError> {
         let phase = Arc::new(AtomicU8::new(RUNNING));
         let end = RuntimeEnd {
             status: status.clone(),

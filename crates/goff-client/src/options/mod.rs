@@ -61,6 +61,7 @@ pub struct GoFeatureFlagOptions {
     max_pending_bytes: Option<usize>,
     telemetry: Option<TelemetryOptions>,
     debug: bool,
+    own_runtime: bool,
     #[cfg(feature = "in-process")]
     in_process: InProcessOptions,
     #[cfg(feature = "http")]
@@ -103,6 +104,7 @@ impl GoFeatureFlagOptions {
             max_pending_bytes: None,
             telemetry: None,
             debug: false,
+            own_runtime: false,
             #[cfg(feature = "in-process")]
             in_process: InProcessOptions::default(),
             #[cfg(feature = "http")]
@@ -197,6 +199,28 @@ impl GoFeatureFlagOptions {
         self
     }
 
+    /// Runs all I/O of the client on a thread that the client starts: requests, the change stream,
+    /// the loading of flags and the delivery of usage data. They then depend on no runtime of the
+    /// application, which may be busy, end, or not exist: the client starts and works on any executor
+    /// and outlasts every tokio runtime. Dropping the client inside a runtime is allowed.
+    ///
+    /// The thread begins with [`initialize`](crate::GoFeatureFlag::initialize) and ends when the
+    /// last handle of the client is dropped. A request costs two changes of thread and a copy of its
+    /// context more than one on the caller's runtime; answers from the cache and in-process
+    /// evaluations cost nothing more. A custom relay client or transport is called on this thread
+    /// and must not block it.
+    ///
+    /// In a process that was forked afterwards the thread is missing: requests and
+    /// [`initialize`](crate::GoFeatureFlag::initialize) fail with
+    /// [`NoRuntimeError::Forked`](crate::NoRuntimeError::Forked), and nothing is delivered, so that
+    /// no usage data is delivered twice. Make a client in each process.
+    ///
+    /// All modes. Default: `false`; `blocking::GoFeatureFlag` sets it.
+    pub fn own_runtime(mut self, own_runtime: bool) -> Self {
+        self.own_runtime = own_runtime;
+        self
+    }
+
     pub(crate) fn check(self) -> Result<Settings, OptionsError> {
         let exporter_metadata = ExporterMetadata::new(self.exporter_metadata.clone())
             .map_err(|error| OptionsError::caused("exporter_metadata", error))?;
@@ -288,6 +312,7 @@ impl GoFeatureFlagOptions {
             requests,
             telemetry: self.telemetry,
             debug: self.debug,
+            own_runtime: self.own_runtime,
             needs_io: clients.needs_io,
         })
     }
@@ -344,6 +369,7 @@ impl GoFeatureFlagOptions {
             requests: Arc::default(),
             telemetry: self.telemetry.clone(),
             debug: self.debug,
+            own_runtime: self.own_runtime,
             needs_io: false,
         })
     }
@@ -374,7 +400,8 @@ impl fmt::Debug for GoFeatureFlagOptions {
             .field("max_pending_events", &self.max_pending_events_or_default())
             .field("max_pending_bytes", &self.max_pending_bytes_or_default())
             .field("telemetry", &self.telemetry)
-            .field("debug", &self.debug);
+            .field("debug", &self.debug)
+            .field("own_runtime", &self.own_runtime);
         #[cfg(feature = "http")]
         debug.field("http", &self.http);
         debug.finish()

@@ -30,6 +30,8 @@ pub(crate) struct Settings {
     /// `None` if evaluations are not to be told.
     pub(crate) telemetry: Option<TelemetryOptions>,
     pub(crate) debug: bool,
+    /// Whether a thread of the client runs its I/O.
+    pub(crate) own_runtime: bool,
     /// Whether goff-http opens connections, which needs a runtime with I/O.
     #[cfg_attr(
         not(feature = "http"),

@@ -1,10 +1,16 @@
 //! Callers outside tokio and on other runtimes, and the end of the client's runtime.
 
-use std::sync::mpsc;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::Instant;
 
-use goff_client::{ClientError, ClientEvent, InitializeError, NoRuntimeError, Origin, State};
+use async_trait::async_trait;
+use goff_client::{
+    ClientError, ClientEvent, ContextView, InitializeError, NoRuntimeError, Origin, RelayClient,
+    Resolution, State,
+};
+use goff_core::{BulkEvaluation, EventBatch};
 use goff_testkit::EmbeddedRelay;
 use pollster::block_on;
 use tokio::runtime::Handle;
@@ -332,4 +338,106 @@ fn calls_after_the_end_of_the_runtime_return() {
     drop(home);
     assert_eq!(goff.status().state, State::Closed);
     assert_eq!(goff.status().last_error, None);
+}
+
+/// A relay client that notes the threads of its calls.
+#[derive(Debug, Default)]
+struct Threads(Mutex<BTreeSet<String>>, ScriptedRelay);
+
+impl Threads {
+    fn note(&self) {
+        let name = thread::current().name().unwrap_or_default().to_owned();
+        let mut threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.insert(name);
+    }
+
+    fn seen(&self) -> Vec<String> {
+        let threads = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        threads.iter().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl RelayClient for Threads {
+    async fn evaluate(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+    ) -> Result<Resolution, RelayError> {
+        self.note();
+        self.1.evaluate(flag_key, context).await
+    }
+
+    async fn evaluate_all(&self, context: &dyn ContextView) -> Result<BulkEvaluation, RelayError> {
+        self.note();
+        self.1.evaluate_all(context).await
+    }
+
+    async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
+        self.note();
+        self.1.collect(batch).await
+    }
+}
+
+/// All requests, those of callers inside another runtime too, and in every way to evaluate.
+#[test]
+fn own_runtime_runs_every_request_on_its_thread() {
+    for disable_cache in [false, true] {
+        let relay = Arc::new(Threads(
+            Mutex::default(),
+            ScriptedRelay::new().with_value("flag", 7),
+        ));
+        let options = GoFeatureFlagOptions::with_relay_client(Arc::clone(&relay) as _)
+            .disable_cache(disable_cache)
+            .own_runtime(true);
+        let runtime = current_thread();
+        let goff = runtime.block_on(connect(options));
+        runtime.block_on(async {
+            call_everything(&goff, 7).await;
+            call_everything(&goff, 7).await;
+        });
+        block_on(call_everything(&goff, 7));
+        block_on(goff.shutdown(TIMEOUT));
+        assert_eq!(relay.seen(), ["goff-io"]);
+    }
+}
+
+/// It starts outside tokio, and outlasts the runtimes of its callers.
+#[test]
+fn own_runtime_needs_none_of_the_application() {
+    let flags = "flag: {variations: {on: 7}, defaultRule: {variation: on}}";
+    let relay = EmbeddedRelay::builder().flags(flags).start().unwrap();
+    let options = GoFeatureFlagOptions::new(relay.endpoint()).own_runtime(true);
+    let goff = block_on(connect(options.clone()));
+    block_on(call_everything(&goff, 7));
+    for runtime in both_runtimes() {
+        let first = runtime.block_on(connect(options.clone()));
+        runtime.block_on(call_everything(&first, 7));
+        drop(runtime);
+        assert_eq!(first.status().state, State::Ready);
+        block_on(call_everything(&first, 7));
+        for other in both_runtimes() {
+            other.block_on(call_everything(&first, 7));
+        }
+        let report = block_on(first.shutdown(TIMEOUT));
+        assert_eq!((report.delivered, report.pending), (report.recorded, 0));
+        assert!(report.recorded > 0);
+        // The second start uses the same thread.
+        block_on(first.initialize()).unwrap();
+        block_on(call_everything(&first, 7));
+        until(|| first.stats().stream == goff_client::StreamState::Open);
+    }
+    until(|| goff.stats().stream == goff_client::StreamState::Open);
+    drop(goff);
+    until(|| relay.change_streams() == 0);
+}
+
+/// tokio panics where a runtime is dropped inside another one.
+#[tokio::test]
+async fn client_with_an_own_runtime_may_be_dropped_inside_another() {
+    let relay = ScriptedRelay::new().with_value("flag", 7);
+    let goff = connect(options(&relay).own_runtime(true)).await;
+    hit_flag(&goff).await;
+    drop(goff);
+    drop(GoFeatureFlag::new(options(&relay).own_runtime(true)).unwrap());
 }

@@ -139,6 +139,7 @@ async fn disable_data_collection_records_nothing() {
         "max_pending_bytes: 67108864",
         "max_cache_bytes: 67108864",
         "debug: false",
+        "own_runtime: false",
     ] {
         assert!(options.contains(default), "{default} in {options}");
     }
@@ -488,4 +489,20 @@ fn limits_of_connections_have_no_effect_on_a_custom_transport() {
         assert_eq!(error.option(), option);
         assert!(error.reason().contains("http_transport"), "{error}");
     }
+}
+
+/// After a refresh a process that was suspended waits for no connection that has died unnoticed.
+#[tokio::test]
+async fn refresh_closes_idle_connections() {
+    let server = FaultyServer::start([answer().then_silence(), answer()]);
+    let server = server.await.unwrap();
+    let options = GoFeatureFlagOptions::new(server.url()).disable_cache_invalidation(true);
+    let goff = connect(options.timeout(secs(20))).await;
+    assert!(evaluate(&goff, false).await.value);
+    assert_eq!(server.connections(), 1);
+    let begun = Instant::now();
+    goff.refresh().await.unwrap();
+    assert!(evaluate(&goff, false).await.value);
+    assert!(begun.elapsed() < secs(10), "{:?}", begun.elapsed());
+    assert_eq!(server.connections(), 2);
 }

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::future::Future;
+use std::io::ErrorKind;
 use std::panic::resume_unwind;
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
+use tokio::runtime::{EnterGuard, Handle};
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::task::timeout::{timeout, timers_work};
@@ -20,8 +22,15 @@ use crate::task::trace_context::in_current_context;
 ///   it, so no caller waits for another runtime, which may be busy or idle.
 /// * A request of a caller outside tokio, or on a runtime that has no timers or has ended, is
 ///   spawned on the session's runtime.
+/// * With an [`OwnRuntime`](super::OwnRuntime) the session's runtime is that one, and every request
+///   is spawned there.
 #[derive(Clone)]
-pub struct IoRuntime(Handle);
+pub struct IoRuntime {
+    handle: Handle,
+    /// The process in which the thread of an own runtime runs; `None` for a runtime of the
+    /// application.
+    own: Option<u32>,
+}
 
 /// Why a request was not answered on the runtime of the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +63,23 @@ pub enum NoRuntimeError {
          call from inside it, or start the client on a multi-thread runtime"
     )]
     NotDriven,
+    /// The thread of the client (option `own_runtime`) could not be started.
+    #[error(
+        "the thread for the client's I/O cannot be started ({0}); check the limits on threads and open files"
+    )]
+    NotStarted(ErrorKind),
+    /// The thread of the client (option `own_runtime`) does not get to its tasks.
+    #[error(
+        "the thread for the client's I/O does not answer; a custom transport or a log subscriber \
+         may block it, or the process was suspended"
+    )]
+    Blocked,
+    /// The process was forked after the client was started.
+    #[error(
+        "this process was forked after the client was started, and has no thread for its I/O; \
+         make a client in each process"
+    )]
+    Forked,
 }
 
 impl IoRuntime {
@@ -66,7 +92,29 @@ impl IoRuntime {
         if !timers_work() {
             return Err(NoRuntimeError::NoTimers);
         }
-        Ok(Self(runtime))
+        Ok(Self {
+            handle: runtime,
+            own: None,
+        })
+    }
+
+    /// The runtime of a thread that this process has started for the client.
+    pub(super) fn own(handle: Handle) -> Self {
+        Self {
+            handle,
+            own: Some(process::id()),
+        }
+    }
+
+    /// Makes it the current runtime of this thread, until the guard is dropped.
+    pub fn enter(&self) -> EnterGuard<'_> {
+        self.handle.enter()
+    }
+
+    /// Whether this is a forked process, without the thread of the own runtime.
+    #[must_use]
+    pub fn is_forked(&self) -> bool {
+        self.own.is_some_and(|process| process != process::id())
     }
 
     /// Starts a task of the session.
@@ -74,20 +122,23 @@ impl IoRuntime {
         &self,
         task: impl Future<Output = T> + Send + 'static,
     ) -> JoinHandle<T> {
-        self.0.spawn(task)
+        self.handle.spawn(task)
     }
 
     /// The caller's runtime, if a request of the caller runs there; else it is to be
     /// [spawned](Self::run_spawned) on the session's.
     #[must_use]
     pub fn of_caller(&self) -> Option<Handle> {
+        if self.own.is_some() {
+            return None;
+        }
         Handle::try_current().ok().filter(|_| timers_work())
     }
 
     /// The runtime on which a request of the caller runs.
     #[must_use]
     pub fn of_request(&self) -> Handle {
-        self.of_caller().unwrap_or_else(|| self.0.clone())
+        self.of_caller().unwrap_or_else(|| self.handle.clone())
     }
 
     /// Runs a request on the session's runtime, and waits at most `limit` for it: that runtime may
@@ -101,6 +152,17 @@ impl IoRuntime {
         limit: Duration,
         request: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, NotAnswered> {
+        if self.is_forked() {
+            return Err(NotAnswered {
+                error: NoRuntimeError::Forked,
+                is_begun: false,
+            });
+        }
+        let (limit, not_in_time) = match self.own {
+            None => (limit, NoRuntimeError::NotDriven),
+            // After the limit of the request, whose error says more.
+            Some(_) => (limit.saturating_add(GRACE), NoRuntimeError::Blocked),
+        };
         let begun = Arc::new(AtomicBool::new(false));
         let request = in_current_context(request);
         let mut tasks = JoinSet::new();
@@ -112,7 +174,7 @@ impl IoRuntime {
                     request.await
                 }
             },
-            &self.0,
+            &self.handle,
         );
         let not_answered = |error| NotAnswered {
             error,
@@ -124,7 +186,7 @@ impl IoRuntime {
             Some(_) => Err(not_answered(NoRuntimeError::Ended)),
             None => {
                 tasks.abort_all();
-                Err(not_answered(NoRuntimeError::NotDriven))
+                Err(not_answered(not_in_time))
             }
         }
     }
@@ -132,9 +194,12 @@ impl IoRuntime {
 
 impl fmt::Debug for IoRuntime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("IoRuntime").field(&self.0.id()).finish()
+        f.debug_tuple("IoRuntime").field(&self.handle.id()).finish()
     }
 }
+
+/// Extra time for the limit of a request on an own runtime to pass first.
+const GRACE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -199,6 +264,22 @@ mod tests {
             Handle::current().id()
         }));
         assert_eq!(id, Ok(home.handle().id()));
+    }
+
+    /// Its thread is missing in a process that was forked.
+    #[test]
+    fn own_runtime_of_another_process_is_an_error_at_once() {
+        let home = multi_thread();
+        let _entered = home.enter();
+        let own = IoRuntime::own(home.handle().clone());
+        assert!(!own.is_forked());
+        let other = IoRuntime {
+            own: Some(process::id().wrapping_add(1)),
+            ..own
+        };
+        assert!(other.is_forked());
+        let answer = pollster::block_on(other.run_spawned(LIMIT, std::future::pending::<()>()));
+        assert_eq!(answer, not_answered(NoRuntimeError::Forked, false));
     }
 
     #[test]

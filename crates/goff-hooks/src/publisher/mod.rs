@@ -192,6 +192,12 @@ impl EventPublisher {
         report
     }
 
+    /// What became of every event so far, without a delivery.
+    #[must_use]
+    pub fn report(&self) -> DeliveryReport {
+        self.buffer.report()
+    }
+
     /// What became of every evaluation and event so far.
     #[must_use]
     pub fn stats(&self) -> UsageStats {

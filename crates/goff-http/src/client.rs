@@ -101,10 +101,7 @@ impl HttpRelayClient {
             Wire::Transport(transport) => transport,
             Wire::Connector(connector) => over(connector),
             Wire::Default => {
-                let mut connector = Connector::new(&options.endpoint, &options.tls)?;
-                if let Some(proxy) = &options.proxy {
-                    connector = connector.proxy(proxy)?;
-                }
+                let connector = Connector::new(&options.endpoint, &options.tls)?;
                 over(Arc::new(connector.connect_timeout(options.timeout)))
             }
         };

@@ -6,18 +6,19 @@ mod provider;
 
 pub use provider::{GoFeatureFlagProvider, PROVIDER_NAME, SPECIFICATION_VERSION};
 
+#[cfg(feature = "blocking")]
+pub use goff_client::blocking;
 pub use goff_client::{
     Attribute, AttributeRef, ChangedFlags, ClientEvent, Connect, ContextView, DeliveryReport,
     ErrorCode, EvaluationType, FlagType, GoFeatureFlag, GoFeatureFlagOptions, InitializeError,
-    Invalidation, InvalidationSink, OptionsError, Reason, RelayClient, RelayError, Resolution,
-    ResolutionError, State, Stats, Status, StreamState, Subscription, TelemetryOptions, UsageStats,
+    Invalidation, InvalidationSink, OptionsError, Reason, RefreshError, Refreshed, RelayClient,
+    RelayError, Resolution, ResolutionError, State, Stats, Status, StreamState, Subscription,
+    TelemetryOptions, UsageStats,
 };
 #[cfg(feature = "in-process")]
 pub use goff_client::{FlagsError, LocalFlags};
 #[cfg(feature = "http")]
-pub use goff_client::{
-    HttpTransport, ProxyOptions, RemoteProtocol, TlsCryptoProvider, TlsOptions, TlsRoots,
-};
+pub use goff_client::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
 pub use goff_core::{FLAG_DISABLED, NULL_VALUE, is_disabled};
 pub use goff_hooks::TelemetryHook;
 

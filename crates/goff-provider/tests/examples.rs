@@ -22,6 +22,10 @@ impl Drop for Example {
 
 impl Example {
     fn start(name: &str) -> Self {
+        Self::start_with(name, &[])
+    }
+
+    fn start_with(name: &str, arguments: &[&str]) -> Self {
         let mut path: PathBuf = std::env::current_exe().unwrap();
         // Tests are in `deps`, beside `examples`.
         path.pop();
@@ -32,8 +36,16 @@ impl Example {
             "{} is not built: run `cargo build --examples` first, or `cargo test` as a whole",
             path.display()
         );
-        let child = Command::new(path).stdout(Stdio::piped()).spawn().unwrap();
-        Self(child)
+        let mut command = Command::new(path);
+        command.args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        Self(command.spawn().unwrap())
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = self.0.id().to_string();
+        let killed = Command::new("kill").args([signal, &pid]).status().unwrap();
+        assert!(killed.success());
     }
 
     /// The output of the example, which must end without an error.
@@ -106,21 +118,6 @@ fn file_mode() {
     );
 }
 
-#[cfg(feature = "opentelemetry")]
-#[test]
-fn telemetry() {
-    let text = Example::start("telemetry").output();
-    has(
-        &text,
-        &[
-            "span check_out with 9 events",
-            "feature_flag.result.reason=targeting_match_split feature_flag.version=7",
-            "metric feature_flag.evaluation_requests_total 9",
-            "metric goff.client.requests 6",
-        ],
-    );
-}
-
 /// Requests, then SIGTERM: usage data is delivered before the end.
 #[test]
 fn axum_service() {
@@ -151,9 +148,7 @@ fn axum_service() {
     }
     has(&get("x-user: user-2\r\n"), &["\r\nthe checkout"]);
     has(&get(""), &["\r\nthe checkout"]);
-    let pid = example.0.id().to_string();
-    let killed = Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-    assert!(killed.success());
+    example.signal("-TERM");
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
     assert!(example.0.wait().unwrap().success());
@@ -162,4 +157,84 @@ fn axum_service() {
         &rest,
         &["2 recorded, 2 delivered, 0 dropped, 0 still buffered"],
     );
+}
+
+#[cfg(feature = "blocking")]
+#[test]
+fn command_line() {
+    let text = Example::start("command_line").output();
+    has(
+        &text,
+        &[
+            "fast copy: true because TARGETING_MATCH",
+            "copied 2000 files",
+            "threads: 8 because STATIC",
+            // Eight threads had the answer of the cache.
+            "usage data: 9 recorded, 9 delivered, 0 still buffered",
+        ],
+    );
+}
+
+/// A dead relay proxy costs a program its defaults, and little time.
+#[cfg(feature = "blocking")]
+#[test]
+fn command_line_without_a_relay_proxy() {
+    let relay = goff_testkit::EmbeddedRelay::builder().start().unwrap();
+    let endpoint = relay.endpoint();
+    let begun = Instant::now();
+    for is_hanging in [true, false] {
+        match is_hanging {
+            true => relay.pause().unwrap(),
+            false => relay.stop().unwrap(),
+        }
+        let text = Example::start_with("command_line", &[&endpoint]).output();
+        has(
+            &text,
+            &[
+                "fast copy: false because ERROR",
+                "the default, because: ",
+                "copied 10 files",
+                "0 delivered",
+            ],
+        );
+        relay.resume();
+    }
+    assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+/// An instance that is frozen while its connections die and the flags change.
+#[test]
+fn function_handler() {
+    const FLAGS: &str = "greeting: {variations: {long: good day}, defaultRule: {variation: long}}";
+    let relay = goff_testkit::EmbeddedRelay::builder();
+    let relay = relay.flags(FLAGS).start().unwrap();
+    let mut example = Example::start_with("function_handler", &[&relay.endpoint()]);
+    let mut events = example.0.stdin.take().unwrap();
+    let mut out = BufReader::new(example.0.stdout.take().unwrap());
+    let mut invoke = |user: &str| {
+        writeln!(events, "{user}").unwrap();
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        line
+    };
+    let first = "good day, user-1 (flags current; 1 events delivered, 0 buffered)\n";
+    assert_eq!(invoke("user-1"), first);
+    example.signal("-STOP");
+    relay.stop().unwrap();
+    relay.set_flags(&FLAGS.replace("good day", "hi")).unwrap();
+    relay.start().unwrap();
+    // Longer than the timeout of a request, which is what such a process sees of time.
+    std::thread::sleep(Duration::from_millis(1500));
+    example.signal("-CONT");
+    let second = "hi, user-2 (flags changed; 2 events delivered, 0 buffered)\n";
+    assert_eq!(invoke("user-2"), second);
+    relay.stop().unwrap();
+    let third = "hi, user-3 (flags old; 2 events delivered, 1 buffered)\n";
+    assert_eq!(invoke("user-3"), third);
+    relay.start().unwrap();
+    let fourth = "hi, user-4 (flags current; 4 events delivered, 0 buffered)\n";
+    assert_eq!(invoke("user-4"), fourth);
+    drop(events);
+    assert!(example.0.wait().unwrap().success());
+    assert_eq!(relay.feature_events().len(), 4);
 }

@@ -19,7 +19,9 @@
 //! | `file` | no | `from_file`: flags from a watched YAML, JSON or TOML file |
 //! | `tls-platform-roots` | yes | `https://` endpoints, trusting the platform's certificate authorities |
 //! | `tls-bundled-roots` | no | `https://` endpoints, trusting Mozilla's certificate authorities, built in |
-//! | `tls` | with either | `https://` endpoints, trusting custom certificate authorities |
+//! | `tls` | with each of these | `https://` endpoints, with certificate authorities and cryptography of the application |
+//! | `tls-ring` | yes | the cryptography of ring |
+//! | `tls-aws-lc-rs` | no | the cryptography of aws-lc-rs |
 //! | `unix` | yes | `unix:///path` endpoints |
 //! | `gzip` | no | asks for compressed responses, which gateways can send |
 //! | `blocking` | no | `blocking::GoFeatureFlag`, for code that is not async |
@@ -83,7 +85,9 @@ pub use goff_core::{
 };
 pub use goff_hooks::{DeliveryReport, TelemetryOptions, UsageStats};
 #[cfg(feature = "http")]
-pub use goff_http::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
+pub use goff_http::{
+    HttpTransport, ProxyOptions, RemoteProtocol, TlsCryptoProvider, TlsOptions, TlsRoots,
+};
 
 /// The client for code that is not async.
 #[cfg(feature = "blocking")]

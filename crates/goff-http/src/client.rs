@@ -101,7 +101,10 @@ impl HttpRelayClient {
             Wire::Transport(transport) => transport,
             Wire::Connector(connector) => over(connector),
             Wire::Default => {
-                let connector = Connector::new(&options.endpoint, &options.tls)?;
+                let mut connector = Connector::new(&options.endpoint, &options.tls)?;
+                if let Some(proxy) = &options.proxy {
+                    connector = connector.proxy(proxy)?;
+                }
                 over(Arc::new(connector.connect_timeout(options.timeout)))
             }
         };

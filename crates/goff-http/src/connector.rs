@@ -20,6 +20,8 @@ use tower_service::Service;
 
 use crate::error::OptionError;
 use crate::plain_stream::PlainStream;
+use crate::proxy::ProxyOptions;
+use crate::proxy::tunnel::Tunnel;
 use crate::resolver::{Resolver, UnknownHost};
 use crate::tls::TlsOptions;
 #[cfg(feature = "tls")]
@@ -29,8 +31,8 @@ use crate::tls::handshake::TlsHandshake;
 ///
 /// Where the host has IPv6 and IPv4 addresses, the second family starts a quarter of a second
 /// after the first one, or as soon as that failed; the first connection wins. Within a family
-/// every address is tried in turn. Uses no proxy and no environment variable (GOFF-CFG-005; but
-/// see [`TlsRoots::Platform`](crate::TlsRoots::Platform)).
+/// every address is tried in turn. Uses no proxy except one that is [set](Self::proxy), and no
+/// environment variable (GOFF-CFG-005; but see [`TlsRoots::Platform`](crate::TlsRoots::Platform)).
 ///
 /// `connect` needs a tokio runtime. The name is looked up in a thread of the connector, once for all
 /// connections that are opened at the same time, and the answer is kept for 5 s; an older one is
@@ -39,6 +41,7 @@ use crate::tls::handshake::TlsHandshake;
 /// [`connect_timeout`](Self::connect_timeout) ends the connection.
 #[derive(Debug)]
 pub struct Connector {
+    endpoint: Endpoint,
     target: Target,
     address: Arc<str>,
     timeout: Duration,
@@ -56,7 +59,9 @@ enum Target {
 #[derive(Debug)]
 struct Tcp {
     connector: HttpConnector<Resolver>,
+    /// The endpoint, or the proxy.
     uri: Uri,
+    tunnel: Option<Tunnel>,
 }
 
 impl Connector {
@@ -71,11 +76,7 @@ impl Connector {
         let target = if let Some(path) = endpoint.unix_socket() {
             unix_target(path)?
         } else {
-            let uri = endpoint.join("/").parse();
-            let tcp = Tcp {
-                connector: http_connector(Resolver::new(endpoint.host())),
-                uri: uri.map_err(|_| OptionError::new("endpoint", "is not a valid URL"))?,
-            };
+            let tcp = Tcp::new(endpoint)?;
             if endpoint.is_https() {
                 tls_target(tcp, endpoint.host(), tls)?
             } else {
@@ -83,6 +84,7 @@ impl Connector {
             }
         };
         let connector = Self {
+            endpoint: endpoint.clone(),
             target,
             address: endpoint.address(),
             timeout: DEFAULT_CONNECT_TIMEOUT,
@@ -90,18 +92,35 @@ impl Connector {
         Ok(connector.connect_timeout(DEFAULT_CONNECT_TIMEOUT))
     }
 
+    /// Opens streams through a proxy. Nothing is resolved or opened yet. Default: none.
+    ///
+    /// # Errors
+    /// [`OptionError`] for the option `proxy`: its URL, credentials or TLS options cannot be used,
+    /// or the endpoint is a Unix socket.
+    pub fn proxy(mut self, options: &ProxyOptions) -> Result<Self, OptionError> {
+        let (tunnel, proxy) = Tunnel::new(options, &self.endpoint)?;
+        let Some(tcp) = self.target.tcp() else {
+            let reason = "has no effect on a Unix socket; remove it";
+            return Err(OptionError::new("proxy", reason));
+        };
+        *tcp = Tcp::new(&proxy)?;
+        tcp.tunnel = Some(tunnel);
+        let timeout = self.timeout;
+        Ok(self.connect_timeout(timeout))
+    }
+
     /// The time limit for opening a stream as a whole: name resolution, TCP and TLS. For TCP each
     /// address gets an equal part of it, so that an address that does not respond leaves time for
-    /// the next one. Default: 10 s.
+    /// the next one. With a [proxy](Self::proxy), three quarters of it are for the tunnel: an error
+    /// can say that the proxy is silent. Default: 10 s.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
-        match &mut self.target {
-            Target::Tcp(tcp) => set_timeout(&mut tcp.connector, timeout),
-            #[cfg(feature = "tls")]
-            Target::Tls(tcp, _) => set_timeout(&mut tcp.connector, timeout),
-            #[cfg(all(unix, feature = "unix"))]
-            Target::Unix(_) => {}
+        if let Some(tcp) = self.target.tcp() {
+            set_timeout(&mut tcp.connector, timeout);
+            if let Some(tunnel) = &mut tcp.tunnel {
+                tunnel.set_timeout(timeout);
+            }
         }
         self
     }
@@ -168,9 +187,34 @@ impl Connector {
     }
 }
 
+impl Target {
+    fn tcp(&mut self) -> Option<&mut Tcp> {
+        match self {
+            Self::Tcp(tcp) => Some(tcp),
+            #[cfg(feature = "tls")]
+            Self::Tls(tcp, _) => Some(tcp),
+            #[cfg(all(unix, feature = "unix"))]
+            Self::Unix(_) => None,
+        }
+    }
+}
+
 impl Tcp {
-    async fn connect(&self) -> io::Result<TcpStream> {
-        open(self.connector.clone(), self.uri.clone()).await
+    fn new(endpoint: &Endpoint) -> Result<Self, OptionError> {
+        let uri = endpoint.join("/").parse();
+        Ok(Self {
+            connector: http_connector(Resolver::new(endpoint.host())),
+            uri: uri.map_err(|_| OptionError::new("endpoint", "is not a valid URL"))?,
+            tunnel: None,
+        })
+    }
+
+    async fn connect(&self) -> io::Result<Box<dyn ByteStream>> {
+        let connecting = open(self.connector.clone(), self.uri.clone());
+        match &self.tunnel {
+            Some(tunnel) => tunnel.open(connecting).await,
+            None => Ok(Box::new(connecting.await?)),
+        }
     }
 }
 

@@ -75,7 +75,7 @@ fn custom_header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), O
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const PRODUCT: HeaderValue =
+pub(crate) const PRODUCT: HeaderValue =
     HeaderValue::from_static(concat!("goff-rs/", env!("CARGO_PKG_VERSION")));
 
 /// Headers that would contradict the message or its connection, with the reason.

@@ -35,8 +35,8 @@ use crate::transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats}
 ///
 /// When a connection that had been used before times out or closes without an answer, the
 /// connections that have been idle since before that request are closed: what lies between has
-/// probably forgotten them too. Uses no proxy and no environment variable (GOFF-CFG-005), follows no
-/// redirect, keeps no cookie. Dropping the transport closes its connections and ends its attempts to
+/// probably forgotten them too. Uses no environment variable (GOFF-CFG-005), follows no redirect,
+/// keeps no cookie. Dropping the transport closes its connections and ends its attempts to
 /// connect.
 pub struct HyperTransport {
     connect: Arc<dyn Connect>,
@@ -218,7 +218,7 @@ impl HyperError {
         is_over.then_some(ConnectionProblem::Closed)
     }
 
-    fn cause(error: impl Into<Box<dyn Error + Send + Sync>>) -> Cause {
+    pub(crate) fn cause(error: impl Into<Box<dyn Error + Send + Sync>>) -> Cause {
         let error = error.into();
         let io = error.downcast_ref::<io::Error>();
         // The connector has said it all.

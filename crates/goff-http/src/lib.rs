@@ -9,15 +9,17 @@
 //! goff-core's `Connect` (one stream), which [`Connector`] implements and [`HyperTransport`] pools.
 //! goff-ws opens its streams through the same [`Connector`].
 //!
-//! It does not cache, poll, follow redirects, use proxies, compress requests, or speak HTTP/2, which
-//! the relay proxy does not support. It does not retry, except for the resend described at
+//! It does not cache, poll, follow redirects, compress requests, or speak HTTP/2, which the relay
+//! proxy does not support. It uses a proxy only where [`ProxyOptions`] name one. It does not retry, except for the resend described at
 //! [`HttpRelayClient`].
 //!
 //! # Features
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `tls` | yes | `https` endpoints through rustls with ring; trusts only the certificate authorities in [`TlsOptions`] |
+//! | `tls` | yes | `https` endpoints through rustls, with the [`TlsCryptoProvider`] that the application installs; trusts only the certificate authorities in [`TlsOptions`] |
+//! | `tls-ring` | yes | the cryptography of ring |
+//! | `tls-aws-lc-rs` | no | the cryptography of aws-lc-rs; building it needs a C compiler |
 //! | `tls-platform-roots` | yes | the certificate authorities of the operating system |
 //! | `tls-bundled-roots` | no | Mozilla's certificate authorities, built in |
 //! | `unix` | yes | `unix:///path` endpoints, on Unix systems |
@@ -74,6 +76,7 @@ mod options;
 mod plain_stream;
 mod pool;
 mod progress;
+mod proxy;
 mod rate_limit;
 mod request;
 mod resolver;
@@ -89,10 +92,11 @@ pub use connector::Connector;
 pub use error::{OptionError, TransportError};
 pub use hyper_transport::HyperTransport;
 pub use options::HttpRelayClientOptions;
+pub use proxy::ProxyOptions;
 pub use request::{
     DEFAULT_MAX_RESPONSE_SIZE, MAX_BULK_SIZE, MAX_CONFIGURATION_SIZE, RemoteProtocol,
 };
-pub use tls::{TlsOptions, TlsRoots};
+pub use tls::{TlsCryptoProvider, TlsOptions, TlsRoots};
 pub use transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats};
 
 /// Not covered by semver: for the goff crates only.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use goff_core::{ApiKey, Connect, Endpoint};
 
 use crate::pool::PoolSettings;
+use crate::proxy::ProxyOptions;
 use crate::request::{DEFAULT_MAX_RESPONSE_SIZE, RemoteProtocol};
 use crate::tls::TlsOptions;
 use crate::transport::HttpTransport;
@@ -24,6 +25,7 @@ pub struct HttpRelayClientOptions {
     pub(crate) custom_headers: Vec<(String, String)>,
     pub(crate) debug: bool,
     pub(crate) tls: TlsOptions,
+    pub(crate) proxy: Option<ProxyOptions>,
     pub(crate) pool: PoolSettings,
     pub(crate) wire: Wire,
 }
@@ -49,6 +51,7 @@ impl HttpRelayClientOptions {
             custom_headers: Vec::new(),
             debug: false,
             tls: TlsOptions::default(),
+            proxy: None,
             pool: PoolSettings::default(),
             wire: Wire::Default,
         }
@@ -122,6 +125,14 @@ impl HttpRelayClientOptions {
         self
     }
 
+    /// Opens connections through an HTTP proxy. Has no effect together with
+    /// [`connector`](Self::connector) or [`transport`](Self::transport). Default: none.
+    #[must_use]
+    pub fn proxy(mut self, proxy: impl Into<Option<ProxyOptions>>) -> Self {
+        self.proxy = proxy.into();
+        self
+    }
+
     /// How many requests may be in flight at the same time, for each tokio runtime that sends some.
     /// Further ones wait, and the wait counts into the [`timeout`](Self::timeout). At most as many
     /// connections are in use, and as many being opened. At least 1. No effect with [`transport`](Self::transport). Default: 256.
@@ -187,6 +198,7 @@ impl fmt::Debug for HttpRelayClientOptions {
             .field("custom_headers", &self.custom_headers.len())
             .field("debug", &self.debug)
             .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
             .field("pool", &self.pool)
             .finish_non_exhaustive()
     }

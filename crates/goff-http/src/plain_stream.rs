@@ -1,24 +1,23 @@
-//! [`PlainStream`]: a TCP stream that notices a server that speaks TLS.
+//! [`PlainStream`]: a stream that notices a server that speaks TLS.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use goff_core::{ConnectionError, ConnectionProblem};
+use goff_core::{ByteStream, ConnectionError, ConnectionProblem};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 /// A stream without TLS. A server that expects TLS answers plain HTTP with a TLS alert, which reads
 /// as an error that says so.
 pub(crate) struct PlainStream {
-    stream: TcpStream,
+    stream: Box<dyn ByteStream>,
     /// The server, until it has sent something.
     unread: Option<Arc<str>>,
 }
 
 impl PlainStream {
-    pub(crate) fn new(stream: TcpStream, address: &Arc<str>) -> Self {
+    pub(crate) fn new(stream: Box<dyn ByteStream>, address: &Arc<str>) -> Self {
         Self {
             stream,
             unread: Some(Arc::clone(address)),

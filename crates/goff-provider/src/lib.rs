@@ -18,7 +18,9 @@ pub use goff_client::{
 #[cfg(feature = "in-process")]
 pub use goff_client::{FlagsError, LocalFlags};
 #[cfg(feature = "http")]
-pub use goff_client::{HttpTransport, RemoteProtocol, TlsOptions, TlsRoots};
+pub use goff_client::{
+    HttpTransport, ProxyOptions, RemoteProtocol, TlsCryptoProvider, TlsOptions, TlsRoots,
+};
 pub use goff_core::{FLAG_DISABLED, NULL_VALUE, is_disabled};
 pub use goff_hooks::TelemetryHook;
 

@@ -118,6 +118,21 @@ fn file_mode() {
     );
 }
 
+#[cfg(feature = "opentelemetry")]
+#[test]
+fn telemetry() {
+    let text = Example::start("telemetry").output();
+    has(
+        &text,
+        &[
+            "span check_out with 9 events",
+            "feature_flag.result.reason=targeting_match_split feature_flag.version=7",
+            "metric feature_flag.evaluation_requests_total 9",
+            "metric goff.client.requests 6",
+        ],
+    );
+}
+
 /// Requests, then SIGTERM: usage data is delivered before the end.
 #[test]
 fn axum_service() {

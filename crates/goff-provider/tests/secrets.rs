@@ -8,13 +8,19 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use goff_provider::native::EvaluationContext;
-use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, RemoteProtocol};
-use goff_testkit::{Answer, FaultyServer, RecordingLog};
+use goff_provider::{
+    GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, ProxyOptions, RemoteProtocol,
+};
+use goff_testkit::{Answer, ConnectProxy, FaultyServer, ProxyFault, RecordingLog};
 use open_feature::OpenFeature;
 
 const API_KEY: &str = "s3cret-key+with/odd&parts";
 const ESCAPED_API_KEY: &str = "s3cret-key%2Bwith%2Fodd%26parts";
 const HEADER_VALUE: &str = "s3cret-header-value";
+const PROXY_USER: &str = "s3cret-user";
+const PROXY_PASSWORD: &str = "s3cret-password";
+/// Both in `Proxy-Authorization`.
+const PROXY_CREDENTIALS: &str = "czNjcmV0LXVzZXI6czNjcmV0LXBhc3N3b3Jk";
 const ATTRIBUTE: &str = "s3cret-attribute";
 
 static CAPTURED: Mutex<String> = Mutex::new(String::new());
@@ -158,6 +164,28 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
         ));
     }
 
+    // Through an HTTP proxy that refuses, and one that fails.
+    let proxy = ConnectProxy::start_with_credentials(PROXY_USER, "another").await;
+    let proxy = proxy.unwrap();
+    for fault in [
+        None,
+        Some(ProxyFault::Garbage),
+        Some(ProxyFault::Status(503)),
+    ] {
+        let through = ProxyOptions::new(proxy.url()).credentials(PROXY_USER, PROXY_PASSWORD);
+        let options = options("http://relay.invalid".to_owned()).proxy(through);
+        proxy.set_fault(fault);
+        capture(&format!("{options:?}"));
+        let goff = GoFeatureFlag::connect(options).await.unwrap();
+        let details = goff.evaluate("flag", &context, false).await;
+        let error = details.error().unwrap();
+        capture(&format!("{error} {error:?} {goff:?} {:?}", goff.status()));
+    }
+    assert!(
+        proxy.unauthorized() > 0,
+        "without a request the test proves nothing"
+    );
+
     // Through the SDK.
     let server = FaultyServer::start(answers()).await.unwrap();
     let provider = GoFeatureFlagProvider::new(options(server.url())).unwrap();
@@ -180,7 +208,14 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
     assert!(captured.contains("capturing log works"));
     assert!(captured.contains("capturing tracing works"));
     assert!(captured.contains("relay proxy request"), "{captured}");
-    for secret in [API_KEY, ESCAPED_API_KEY, HEADER_VALUE, ATTRIBUTE, "s3cret"] {
+    for secret in [
+        API_KEY,
+        ESCAPED_API_KEY,
+        HEADER_VALUE,
+        PROXY_CREDENTIALS,
+        ATTRIBUTE,
+        "s3cret",
+    ] {
         let found = captured.lines().find(|line| line.contains(secret));
         assert_eq!(found, None, "`{secret}` was shown");
     }

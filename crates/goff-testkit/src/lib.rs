@@ -5,10 +5,12 @@
 //! * [`ScriptedRelay`]: a relay proxy in memory with scripted answers, above the wire;
 //! * [`RecordingSink`]: records events and invalidations;
 //! * [`RecordingLog`]: records log lines;
-//! * [`FaultyServer`]: an HTTP server on loopback with scripted answers, faults included.
+//! * [`FaultyServer`]: an HTTP server on loopback with scripted answers, faults included;
+//! * [`ConnectProxy`]: an HTTP proxy on loopback that opens tunnels, faults included.
 //!
 //! For tests only: no other crate needs it at run time.
 
+mod connect_proxy;
 mod embedded_relay;
 mod faulty_server;
 mod recording_log;
@@ -16,6 +18,7 @@ mod recording_sink;
 mod scripted_relay;
 mod test_flags;
 
+pub use connect_proxy::{ConnectProxy, ProxyFault};
 pub use embedded_relay::{
     CollectedEvent, CollectedKind, EmbeddedRelay, EmbeddedRelayBuilder, Fault, FlagSetOptions,
     RelayEndpoint,

@@ -5,6 +5,7 @@ mod authentication;
 mod changes_and_usage;
 mod collector;
 mod collector_outage;
+mod connect_proxy;
 mod debug_level;
 mod exporter_metadata;
 mod flag_changes;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use goff_core::{ApiKey, Connect, Endpoint, EvaluationType};
 use goff_http::{
-    Connector, HttpRelayClient, HttpRelayClientOptions, HttpTransport, OptionError, RemoteProtocol,
-    TlsOptions,
+    Connector, HttpRelayClient, HttpRelayClientOptions, HttpTransport, OptionError, ProxyOptions,
+    RemoteProtocol, TlsOptions,
 };
 
 use crate::options::connections::Connections;
@@ -29,6 +29,7 @@ pub(crate) struct HttpOptions {
     pub(crate) custom_headers: Vec<(String, String)>,
     pub(crate) data_collector_base_url: Option<String>,
     pub(crate) tls: Option<TlsOptions>,
+    pub(crate) proxy: Option<ProxyOptions>,
     pub(crate) connector: Option<Arc<dyn Connect>>,
     pub(crate) transport: Option<Arc<dyn HttpTransport>>,
     #[cfg(feature = "ws")]
@@ -103,14 +104,22 @@ impl HttpOptions {
         if self.transport.is_some() {
             OptionsError::refuse_set(&self.connection_options(), "http_transport")?;
         }
-        match (&self.transport, &self.connector, &self.tls) {
-            (Some(_), Some(_), _) => Err(OptionsError::conflict("connector", "http_transport")),
-            (Some(_), None, Some(_)) => Err(OptionsError::conflict("tls", "http_transport")),
-            (None, Some(_), Some(_)) => Err(OptionsError::conflict("tls", "connector")),
-            (Some(transport), None, None) => Ok(Wire::Transport(Arc::clone(transport))),
-            (None, Some(connector), None) => Ok(Wire::Connector(Arc::clone(connector))),
-            (None, None, _) => Ok(self.default_connector(endpoint)?),
+        match (&self.transport, &self.connector) {
+            (Some(_), Some(_)) => Err(OptionsError::conflict("connector", "http_transport")),
+            (Some(transport), None) => {
+                OptionsError::refuse_set(&self.connector_options(), "http_transport")?;
+                Ok(Wire::Transport(Arc::clone(transport)))
+            }
+            (None, Some(connector)) => {
+                OptionsError::refuse_set(&self.connector_options(), "connector")?;
+                Ok(Wire::Connector(Arc::clone(connector)))
+            }
+            (None, None) => Ok(self.default_connector(endpoint)?),
         }
+    }
+
+    fn connector_options(&self) -> [(&'static str, bool); 2] {
+        [("tls", self.tls.is_some()), ("proxy", self.proxy.is_some())]
     }
 
     fn connection_options(&self) -> [(&'static str, bool); 4] {
@@ -128,8 +137,11 @@ impl HttpOptions {
 
     fn default_connector(&self, endpoint: &Endpoint) -> Result<Wire, OptionError> {
         let tls = self.tls.clone().unwrap_or_default();
-        let connector = Connector::new(endpoint, &tls)?
-            .connect_timeout(self.timeout.unwrap_or(DEFAULT_TIMEOUT));
+        let mut connector = Connector::new(endpoint, &tls)?;
+        if let Some(proxy) = &self.proxy {
+            connector = connector.proxy(proxy)?;
+        }
+        let connector = connector.connect_timeout(self.timeout.unwrap_or(DEFAULT_TIMEOUT));
         Ok(Wire::Connector(Arc::new(connector)))
     }
 
@@ -252,11 +264,11 @@ impl HttpOptions {
                 "data_collector_base_url",
                 self.data_collector_base_url.is_some(),
             ),
-            ("tls", self.tls.is_some()),
             ("connector", self.connector.is_some()),
             ("http_transport", self.transport.is_some()),
         ];
         OptionsError::refuse_set(&set, constructor)?;
+        OptionsError::refuse_set(&self.connector_options(), constructor)?;
         OptionsError::refuse_set(&self.connection_options(), constructor)?;
         #[cfg(feature = "ws")]
         OptionsError::refuse_set(&self.stream_options(), constructor)?;
@@ -302,6 +314,7 @@ impl fmt::Debug for HttpOptions {
                 &self.data_collector_base_url.is_some(),
             )
             .field("tls", &self.tls)
+            .field("proxy", &self.proxy)
             .field("connector", &self.connector)
             .field("transport", &self.transport);
         #[cfg(feature = "ws")]

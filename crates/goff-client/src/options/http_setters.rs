@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::Connect;
-use goff_http::{HttpTransport, RemoteProtocol, TlsOptions};
+use goff_http::{HttpTransport, ProxyOptions, RemoteProtocol, TlsOptions};
 
 use crate::options::{GoFeatureFlagOptions, Source};
 
@@ -99,10 +99,20 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// The trusted certificate authorities, and the client certificate. Default: the platform's
-    /// certificate authorities, no client certificate.
+    /// The trusted certificate authorities, the client certificate, and the implementation of the
+    /// cryptography. Default: the platform's certificate authorities, no client certificate,
+    /// [`TlsCryptoProvider::Automatic`](crate::TlsCryptoProvider::Automatic).
     pub fn tls(mut self, tls: TlsOptions) -> Self {
         self.http.tls = Some(tls);
+        self
+    }
+
+    /// An HTTP proxy that opens tunnels with `CONNECT`, for requests, usage data and the change
+    /// stream, in both modes. Its idle timeout should be longer than a second, the interval of the
+    /// stream's pings. Three quarters of the [`timeout`](Self::timeout) are for opening a tunnel, so
+    /// that errors can name the proxy. Default: none, and no environment variable sets one.
+    pub fn proxy(mut self, proxy: ProxyOptions) -> Self {
+        self.http.proxy = Some(proxy);
         self
     }
 

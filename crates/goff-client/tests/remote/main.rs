@@ -13,10 +13,14 @@ mod options;
 #[cfg(feature = "ws")]
 mod options_effects;
 mod panics;
+#[cfg(all(feature = "ws", feature = "in-process", feature = "unix"))]
+mod proxy;
 #[cfg(feature = "http")]
 mod request_stats;
 mod single_flight;
 mod stale_writes;
+#[cfg(all(feature = "http", feature = "opentelemetry"))]
+mod trace_context;
 mod usage;
 
 use std::sync::Arc;

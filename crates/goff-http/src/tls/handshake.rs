@@ -1,25 +1,24 @@
-//! [`TlsHandshake`]: TLS handshakes with rustls and ring, configured by [`TlsOptions`].
+//! [`TlsHandshake`]: TLS handshakes with rustls, configured by [`TlsOptions`].
 
 use std::error::Error;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
-use goff_core::ConnectionProblem;
+use goff_core::{ByteStream, ConnectionProblem};
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, InvalidMessage, RootCertStore};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{ClientCertificate, TlsOptions, TlsRoots};
+use super::{ClientCertificate, TlsOptions, TlsRoots, provider};
 use crate::error::OptionError;
 
-/// Turns TCP streams to one host into TLS streams.
+/// Turns streams to one host into TLS streams.
 pub(crate) struct TlsHandshake {
     connector: TlsConnector,
     server_name: ServerName<'static>,
@@ -34,7 +33,7 @@ impl TlsHandshake {
         let reason = "has a host that cannot be the name in a certificate";
         let server_name = ServerName::try_from(host.to_owned())
             .map_err(|_| OptionError::new("endpoint", reason))?;
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let provider = provider::choose(options.crypto_provider)?;
         let verifier = verifier(options, &provider)?;
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -58,7 +57,10 @@ impl TlsHandshake {
         })
     }
 
-    pub(crate) async fn perform(&self, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn perform(
+        &self,
+        stream: Box<dyn ByteStream>,
+    ) -> io::Result<TlsStream<Box<dyn ByteStream>>> {
         let name = self.server_name.clone();
         self.connector.connect(name, stream).await
     }

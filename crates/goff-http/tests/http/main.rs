@@ -10,6 +10,7 @@ mod fixture;
 mod half_open;
 mod large_answers;
 mod limits;
+mod proxy;
 mod requests;
 mod retry_after;
 mod runtimes;

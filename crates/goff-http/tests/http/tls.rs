@@ -1,13 +1,15 @@
 //! `https` endpoints: a gateway on loopback with generated certificates.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::RelayError::{Interrupted, NotConnected};
 use goff_core::{Origin, RelayError, Resolution};
-use goff_http::{HttpRelayClient, TlsOptions, TlsRoots};
+use goff_http::{HttpRelayClient, TlsCryptoProvider, TlsOptions, TlsRoots};
 use goff_testkit::{Answer, FaultyServer};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
@@ -19,9 +21,9 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::fixture::*;
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
@@ -35,61 +37,93 @@ fn certificate(name: &str, authority: &Authority) -> (String, String) {
     (certificate.pem(), key.serialize_pem())
 }
 
+/// Terminates TLS before `address` until the tasks are dropped. Returns the URL.
+pub(crate) async fn terminate_tls(
+    config: ServerConfig,
+    address: SocketAddr,
+    tasks: &mut JoinSet<()>,
+) -> String {
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            connections.spawn(async move {
+                // Fails for a client that refuses the certificate.
+                let Ok(mut near) = acceptor.accept(stream).await else {
+                    return;
+                };
+                let mut far = TcpStream::connect(address).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+                let _ = near.shutdown().await;
+            });
+        }
+    });
+    format!("https://localhost:{port}")
+}
+
+/// The configuration of a server with a certificate for `name` that requires a client certificate of
+/// `clients`.
+pub(crate) fn server_config(
+    provider: Arc<CryptoProvider>,
+    name: &str,
+    authority: &Authority,
+    clients: Option<&Authority>,
+) -> ServerConfig {
+    let (chain, key) = certificate(name, authority);
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(clients.der().clone()).unwrap();
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
+            builder.with_client_cert_verifier(verifier.build().unwrap())
+        }
+    };
+    let chain = vec![CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()];
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let mut config = builder.with_single_cert(chain, key).unwrap();
+    // A client that offered HTTP/2 would get it, and then no response.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    config
+}
+
 /// A gateway that terminates TLS before a plain server. Dropping it closes its connections.
-struct Gateway {
-    server: FaultyServer,
-    url: String,
+pub(crate) struct Gateway {
+    pub(crate) server: FaultyServer,
+    pub(crate) url: String,
     _forwarding: JoinSet<()>,
 }
 
 impl Gateway {
     /// A gateway with a certificate for `name` that requires a client certificate of `clients`.
     async fn start(name: &str, authority: &Authority, clients: Option<&Authority>) -> Self {
-        let (chain, key) = certificate(name, authority);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider.clone())
-            .with_safe_default_protocol_versions()
-            .unwrap();
-        let builder = match clients {
-            None => builder.with_no_client_auth(),
-            Some(clients) => {
-                let mut roots = RootCertStore::empty();
-                roots.add(clients.der().clone()).unwrap();
-                let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider);
-                builder.with_client_cert_verifier(verifier.build().unwrap())
-            }
-        };
-        let chain = vec![CertificateDer::from_pem_slice(chain.as_bytes()).unwrap()];
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-        let mut config = builder.with_single_cert(chain, key).unwrap();
-        // A client that offered HTTP/2 would get it, and then no response.
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        let acceptor = TlsAcceptor::from(Arc::new(config));
+        Self::with_provider(provider, name, authority, clients).await
+    }
 
+    /// A gateway whose certificate is for `localhost`.
+    pub(crate) async fn at_localhost(authority: &Authority) -> Self {
+        Self::start("localhost", authority, None).await
+    }
+
+    async fn with_provider(
+        provider: Arc<CryptoProvider>,
+        name: &str,
+        authority: &Authority,
+        clients: Option<&Authority>,
+    ) -> Self {
         let server = server([Answer::new(200, STATIC)]).await;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let url = format!("https://localhost:{port}");
-        let address = server.address();
+        let config = server_config(provider, name, authority, clients);
         let mut forwarding = JoinSet::new();
-        forwarding.spawn(async move {
-            let mut connections = JoinSet::new();
-            while let Ok((stream, _)) = listener.accept().await {
-                let acceptor = acceptor.clone();
-                connections.spawn(async move {
-                    // Fails for a client that refuses the certificate.
-                    let Ok(mut near) = acceptor.accept(stream).await else {
-                        return;
-                    };
-                    let mut far = TcpStream::connect(address).await.unwrap();
-                    let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
-                    let _ = near.shutdown().await;
-                });
-            }
-        });
         Self {
+            url: terminate_tls(config, server.address(), &mut forwarding).await,
             server,
-            url,
             _forwarding: forwarding,
         }
     }
@@ -107,7 +141,7 @@ impl Gateway {
     }
 }
 
-fn trusting(authority: &Authority) -> TlsOptions {
+pub(crate) fn trusting(authority: &Authority) -> TlsOptions {
     TlsOptions::new()
         .roots(TlsRoots::Empty)
         .certificate_authority(authority.pem())
@@ -244,6 +278,80 @@ fn unusable_options_are_refused_before_any_use_and_not_shown() {
         assert_eq!(error.option(), "tls");
         assert!(error.reason().contains(part), "{error}");
         assert!(!error.to_string().contains("s3cret"), "{error}");
+    }
+}
+
+/// ring has no post-quantum key exchange, so a server that requires one shows which provider a client
+/// uses.
+#[cfg(all(feature = "tls-ring", feature = "tls-aws-lc-rs"))]
+#[tokio::test]
+async fn each_crypto_provider_performs_handshakes() {
+    use TlsCryptoProvider::{Automatic, AwsLcRs, Ring};
+    use rustls::crypto::{aws_lc_rs, ring};
+    let authority = authority();
+    let post_quantum = CryptoProvider {
+        kx_groups: vec![aws_lc_rs::kx_group::X25519MLKEM768],
+        ..aws_lc_rs::default_provider()
+    };
+    let accepted_by_all = [Automatic, AwsLcRs, Ring].as_slice();
+    for (server, accepted) in [
+        (ring::default_provider(), accepted_by_all),
+        (aws_lc_rs::default_provider(), accepted_by_all),
+        (post_quantum, &[AwsLcRs]),
+    ] {
+        let gateway = Gateway::with_provider(server.into(), "localhost", &authority, None).await;
+        for provider in [Automatic, AwsLcRs, Ring] {
+            let tls = trusting(&authority).crypto_provider(provider);
+            let answer = gateway.evaluate(tls).await;
+            assert_eq!(
+                answer.is_ok(),
+                accepted.contains(&provider),
+                "{provider:?}: {answer:?}"
+            );
+        }
+    }
+}
+
+#[cfg(all(feature = "tls-aws-lc-rs", not(feature = "tls-ring")))]
+#[tokio::test]
+async fn aws_lc_rs_alone_is_the_crypto_provider() {
+    let authority = authority();
+    let gateway = Gateway::at_localhost(&authority).await;
+    gateway.evaluate(trusting(&authority)).await.unwrap();
+}
+
+#[test]
+fn missing_crypto_provider_is_refused_before_any_use() {
+    let has_any = cfg!(any(feature = "tls-ring", feature = "tls-aws-lc-rs"));
+    for (provider, is_there, part) in [
+        (
+            TlsCryptoProvider::Automatic,
+            has_any,
+            "`tls-ring` or `tls-aws-lc-rs`",
+        ),
+        (
+            TlsCryptoProvider::Ring,
+            cfg!(feature = "tls-ring"),
+            "`tls-ring`",
+        ),
+        (
+            TlsCryptoProvider::AwsLcRs,
+            cfg!(feature = "tls-aws-lc-rs"),
+            "`tls-aws-lc-rs`",
+        ),
+        (
+            TlsCryptoProvider::Installed,
+            false,
+            "`CryptoProvider::install_default`",
+        ),
+    ] {
+        let tls = trusting(&authority()).crypto_provider(provider);
+        let made = HttpRelayClient::new(options("https://localhost").tls(tls));
+        assert_eq!(made.is_ok(), is_there, "{provider:?}");
+        if let Err(error) = made {
+            assert_eq!(error.option(), "tls");
+            assert!(error.reason().contains(part), "{error}");
+        }
     }
 }
 

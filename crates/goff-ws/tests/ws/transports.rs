@@ -1,9 +1,11 @@
 //! The stream over TLS and Unix sockets.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use goff_core::{ApiKey, Endpoint};
-use goff_http::{Connector, TlsOptions, TlsRoots};
+use goff_http::{Connector, ProxyOptions, TlsOptions, TlsRoots};
+use goff_testkit::ConnectProxy;
 use goff_ws::{ChangeListener, ListenerOptions};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::ServerConfig;
@@ -87,6 +89,49 @@ async fn https_endpoint_is_connected_over_tls() {
     calls.expect(&[ALL, OPEN]).await;
     socket.text(r#"{"added":{"x":{}}}"#).await;
     calls.expect(&[flags(&["x"])]).await;
+}
+
+/// The handshake and the messages of the stream go through the tunnel, for both schemes.
+#[tokio::test]
+async fn stream_goes_through_an_http_proxy() {
+    let proxy = ConnectProxy::start_with_credentials("flags", "s3cret").await;
+    let proxy = proxy.unwrap();
+    let gateway = Gateway::start().await;
+    let tls_endpoint = gateway.endpoint();
+    let plain = TcpServer::start().await;
+    let endpoint = plain.endpoint("");
+    for password in ["wrong", "s3cret"] {
+        let options = ProxyOptions::new(proxy.url()).credentials("flags", password);
+        let through = |endpoint: &Endpoint, tls: &TlsOptions| {
+            let connector = Connector::new(endpoint, tls).unwrap();
+            let connector = connector.proxy(&options).unwrap();
+            let options = ListenerOptions::new(endpoint.clone());
+            fixture::listen(&options, Arc::new(connector))
+        };
+        let (listener, mut calls) = through(&endpoint, &TlsOptions::new());
+        if password == "wrong" {
+            while proxy.unauthorized() == 0 || listener.monitor().stats().last_error.is_none() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            let error = last_error(&listener);
+            assert!(error.contains("refused the credentials"), "{error}");
+            assert!(error.contains(&proxy.url()), "{error}");
+            continue;
+        }
+        let (_request, mut socket) = plain.accept().await.upgrade_with(b"").await;
+        socket.ping().await;
+        calls.expect(&[ALL, OPEN]).await;
+        let (_tls_listener, mut tls_calls) = through(&tls_endpoint, &gateway.trusted());
+        let (_request, mut tls_socket) = gateway.accept().await.unwrap().upgrade_with(b"").await;
+        tls_socket.ping().await;
+        tls_calls.expect(&[ALL, OPEN]).await;
+        socket.text(r#"{"added":{"x":{}}}"#).await;
+        calls.expect(&[flags(&["x"])]).await;
+        tls_socket.text(r#"{"added":{"y":{}}}"#).await;
+        tls_calls.expect(&[flags(&["y"])]).await;
+        let target = |endpoint: &Endpoint| format!("{}:{}", endpoint.host(), endpoint.port());
+        assert_eq!(proxy.tunnels(), [target(&endpoint), target(&tls_endpoint)]);
+    }
 }
 
 #[tokio::test]

@@ -315,7 +315,8 @@ impl HttpRelayClient {
         let path = &*shown_path(path);
         let status = status.map(|status| status.as_u16());
         let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-        let error = error.map(tracing::field::display);
+        let error = error.map(RelayError::without_server_texts);
+        let error = error.as_ref().map(tracing::field::display);
         if self.debug {
             tracing::info!(path, status, duration_ms, error, "relay proxy request");
         } else {

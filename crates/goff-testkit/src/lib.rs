@@ -24,7 +24,7 @@ pub use embedded_relay::{
     RelayEndpoint,
 };
 pub use faulty_server::{Answer, FaultyServer, SeenRequest};
-pub use recording_log::RecordingLog;
+pub use recording_log::{LogLine, RecordingLog};
 pub use recording_sink::RecordingSink;
 pub use scripted_relay::{ConfigurationRequest, ScriptedRelay, ScriptedRequest};
 pub use test_flags::{FlagError, TestFlags};

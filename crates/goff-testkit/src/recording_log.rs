@@ -14,7 +14,19 @@ use tracing::{Event, Level, Metadata, Subscriber};
 #[derive(Debug, Clone, Default)]
 pub struct RecordingLog {
     targets: &'static str,
-    lines: Arc<Mutex<Vec<(Level, String)>>>,
+    lines: Arc<Mutex<Vec<LogLine>>>,
+}
+
+/// A line of a [`RecordingLog`].
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct LogLine {
+    /// The level.
+    pub level: Level,
+    /// The target, usually a module's path.
+    pub target: &'static str,
+    /// `message field=value …`.
+    pub text: String,
 }
 
 impl RecordingLog {
@@ -30,6 +42,13 @@ impl RecordingLog {
     /// The lines so far: each event as `message field=value …`, each span as `name field=value …`.
     #[must_use]
     pub fn lines(&self) -> Vec<(Level, String)> {
+        let lines = self.targeted_lines().into_iter();
+        lines.map(|line| (line.level, line.text)).collect()
+    }
+
+    /// The lines so far, with their targets. The values of a span that are recorded later have none.
+    #[must_use]
+    pub fn targeted_lines(&self) -> Vec<LogLine> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.clone()
     }
@@ -43,9 +62,13 @@ impl RecordingLog {
             .collect()
     }
 
-    fn add(&self, level: Level, line: Line) {
+    fn add(&self, level: Level, target: &'static str, line: Line) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.push((level, line.message + &line.fields));
+        lines.push(LogLine {
+            level,
+            target,
+            text: line.message + &line.fields,
+        });
     }
 }
 
@@ -58,20 +81,20 @@ impl Subscriber for RecordingLog {
         let mut line = Line::default();
         line.message.push_str(span.metadata().name());
         span.record(&mut line);
-        self.add(*span.metadata().level(), line);
+        self.add(*span.metadata().level(), span.metadata().target(), line);
         Id::from_u64(1)
     }
 
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
-        self.add(*event.metadata().level(), line);
+        self.add(*event.metadata().level(), event.metadata().target(), line);
     }
 
     fn record(&self, _: &Id, values: &Record<'_>) {
         let mut line = Line::default();
         values.record(&mut line);
-        self.add(Level::TRACE, line);
+        self.add(Level::TRACE, "", line);
     }
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}

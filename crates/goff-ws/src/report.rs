@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::{Invalidation, InvalidationSink, StreamState};
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 use crate::connection::Frame;
@@ -28,13 +29,14 @@ pub(crate) struct Report {
     /// Scheme, host and port.
     server: Arc<str>,
     outage: Outage,
+    has_opened: bool,
     debug: bool,
 }
 
 /// The warnings of the current outage, each of which is logged once.
 #[derive(Debug, Default)]
 struct Outage {
-    warned: bool,
+    since: Option<Instant>,
     warned_of_refusal: bool,
 }
 
@@ -50,6 +52,7 @@ impl Report {
             monitor,
             server,
             outage: Outage::default(),
+            has_opened: false,
             debug,
         }
     }
@@ -60,10 +63,19 @@ impl Report {
         self.sink.stream_state(StreamState::Open);
         self.monitor.opened();
         let outage = std::mem::take(&mut self.outage);
-        if outage.warned {
-            tracing::info!("change stream reconnected");
+        let is_first = !std::mem::replace(&mut self.has_opened, true);
+        let endpoint = &*self.server;
+        if let Some(since) = outage.since {
+            let outage_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tracing::info!(
+                endpoint,
+                outage_ms,
+                "change stream open; any flag may have changed before"
+            );
+        } else if is_first {
+            tracing::info!(endpoint, "change stream open");
         } else {
-            diagnose!(self.debug, "change stream open");
+            diagnose!(self.debug, endpoint, "change stream open again");
         }
     }
 
@@ -117,13 +129,19 @@ impl Report {
     pub(crate) fn failed(&mut self, error: StreamError) {
         let error = error.at(&self.server);
         let is_refusal = error.is_refusal();
-        let is_known = self.outage.warned && (!is_refusal || self.outage.warned_of_refusal);
-        self.outage.warned = true;
+        let is_known =
+            self.outage.since.is_some() && (!is_refusal || self.outage.warned_of_refusal);
+        self.outage.since.get_or_insert_with(Instant::now);
         self.outage.warned_of_refusal |= is_refusal;
         if is_known {
             diagnose!(self.debug, %error, "change stream still unavailable");
         } else {
-            tracing::warn!(%error, "change stream unavailable, reconnecting");
+            let endpoint = &*self.server;
+            tracing::warn!(
+                endpoint,
+                %error,
+                "change stream unavailable, reconnecting: changes of flags are not announced"
+            );
         }
         self.monitor.failed(error);
     }

@@ -105,7 +105,7 @@ impl InvalidationSink for ChangeSink {
             Invalidation::Flags(flags) => ChangedFlags::Named(flags),
             _ => ChangedFlags::Unknown,
         };
-        self.status.send(ClientEvent::ConfigurationChanged(changed));
+        self.status.changed(changed);
     }
 
     fn stream_state(&self, state: StreamState) {

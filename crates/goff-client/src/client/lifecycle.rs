@@ -119,6 +119,17 @@ impl Lifecycle {
         if let Some(publisher) = &self.publisher {
             publisher.start()?;
         }
+        let log = &self.settings.start_log;
+        let mode = match self.evaluation_type() {
+            EvaluationType::Remote => "remote",
+            EvaluationType::InProcess => "in_process",
+        };
+        tracing::info!(
+            mode,
+            endpoint = log.endpoint,
+            options = log.options,
+            "client started"
+        );
         let session = Arc::new(Session::new(
             io.clone(),
             &self.settings,
@@ -173,6 +184,7 @@ impl Lifecycle {
         let end = end_after(timeout);
         // New evaluations are refused from now on, even while another call starts or stops.
         let session = self.close();
+        let was_started = session.is_some();
         let _changing = wait(left_until(end), self.changing.lock()).await;
         for session in session.into_iter().chain(self.close()) {
             tokio::join!(session.stop(end), self.flush(left_until(end)));
@@ -182,6 +194,15 @@ impl Lifecycle {
             None => DeliveryReport::default(),
         };
         self.settings.connections.close_idle();
+        if was_started {
+            tracing::info!(
+                delivered = report.delivered,
+                dropped = report.dropped,
+                rejected = report.rejected,
+                pending = report.pending,
+                "client shut down"
+            );
+        }
         report
     }
 

@@ -9,7 +9,6 @@ use crate::in_process::InProcessEvaluator;
 use crate::in_process::snapshot::Snapshot;
 use crate::status::SessionStatus;
 use crate::status::error::ClientError;
-use crate::status::events::ClientEvent;
 
 /// The configuration of one session, and all that depends on it. Configurations that arrive after
 /// the session are dropped.
@@ -50,8 +49,7 @@ impl CurrentConfiguration {
         self.confirmed();
         // The same content is no change (GOFF-EVT-004).
         if let Some(difference) = difference.filter(|difference| !difference.is_empty()) {
-            let changed = ClientEvent::ConfigurationChanged(difference.into());
-            self.status.send(changed);
+            self.status.changed(difference.into());
         }
         replaced
     }

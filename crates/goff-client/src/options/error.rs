@@ -89,6 +89,6 @@ pub enum InitializeError {
     NoRuntime(NoRuntimeError),
     /// The relay proxy refused to hand out its flags: 401 or 403 (in-process evaluation,
     /// GOFF-EVT-007). Any other failure to load them is retried, and no error here.
-    #[error("flag configuration not loaded: {0}; check the option `api_key`")]
+    #[error("flag configuration not loaded: {0}")]
     Refused(#[source] RelayError),
 }

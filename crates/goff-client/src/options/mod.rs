@@ -2,9 +2,10 @@
 //!
 //! An option of the HTTP connection is a field and its use in `http.rs`, a setter in
 //! `http_setters.rs`, and an option of `HttpRelayClientOptions` in goff-http; one of in-process
-//! evaluation is in `in_process.rs` and `in_process_setters.rs`; all others are here. `settings.rs`
-//! has the options once they are checked. The table in README.md lists them all.
+//! evaluation is in `in_process.rs` and `in_process_setters.rs`; all others are here. `changed.rs`
+//! shows each in the log when a client starts. `settings.rs` has the options once they are checked. The table in README.md lists them all.
 
+pub(crate) mod changed;
 pub(crate) mod connections;
 pub(crate) mod error;
 #[cfg(feature = "http")]
@@ -29,6 +30,7 @@ use serde_json::Value;
 
 #[cfg(feature = "in-process")]
 use crate::in_process::mode::InProcessMode;
+use crate::options::changed::StartLog;
 #[cfg(feature = "in-process")]
 use crate::options::connections::Connections;
 use crate::options::error::OptionsError;
@@ -304,6 +306,7 @@ impl GoFeatureFlagOptions {
         #[cfg(not(feature = "in-process"))]
         let mode = remote;
         Ok(Settings {
+            start_log: StartLog::new(&self),
             mode,
             exporter_metadata,
             collection,
@@ -361,6 +364,7 @@ impl GoFeatureFlagOptions {
         ];
         OptionsError::refuse_set(&set, constructor)?;
         Ok(Settings {
+            start_log: StartLog::new(self),
             mode: Mode::InProcess(Arc::new(mode)),
             exporter_metadata,
             collection: None,

@@ -10,6 +10,7 @@ use goff_hooks::TelemetryOptions;
 
 #[cfg(feature = "in-process")]
 use crate::in_process::mode::InProcessMode;
+use crate::options::changed::StartLog;
 use crate::options::connections::Connections;
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::cache::CacheLimits;
@@ -19,6 +20,7 @@ use crate::status::requests::RequestCounters;
 /// Everything a client needs to start.
 #[derive(Debug)]
 pub(crate) struct Settings {
+    pub(crate) start_log: StartLog,
     pub(crate) mode: Mode,
     pub(crate) exporter_metadata: ExporterMetadata,
     /// `None` without data collection.

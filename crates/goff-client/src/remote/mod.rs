@@ -4,6 +4,7 @@ pub(crate) mod bounded_relay;
 pub(crate) mod cache;
 pub(crate) mod invalidation_log;
 pub(crate) mod measured_relay;
+pub(crate) mod outage_log;
 pub(crate) mod single_flight;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::runtime::Handle;
 
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::cache::{CacheLimits, CachedResolution, ResolutionCache, cached_form};
+use crate::remote::outage_log::OutageLog;
 use crate::remote::single_flight::{
     Landing, RequestKey, SharedAnswer, SharedRequest, SingleFlight, Waiting,
 };
@@ -29,6 +31,7 @@ pub(crate) struct RemoteEvaluator {
     relay: BoundedRelay,
     cache: Option<ResolutionCache>,
     in_flight: Arc<SingleFlight>,
+    outage: OutageLog,
     counters: Arc<Counters>,
 }
 
@@ -51,6 +54,7 @@ impl RemoteEvaluator {
             cache: cache
                 .map(|limits| ResolutionCache::new(limits, Arc::clone(&counters.evictions))),
             in_flight: SingleFlight::for_cached_answers(),
+            outage: OutageLog::default(),
             counters,
         }
     }
@@ -113,7 +117,9 @@ impl RemoteEvaluator {
         context: &dyn ContextView,
     ) -> Result<BulkEvaluation, RelayError> {
         let call = self.relay.bounded(|client| client.evaluate_all(context));
-        call.await
+        let answer = call.await;
+        self.outage.note(&answer);
+        answer
     }
 
     /// Once this returns, no older answer is served for the flags, and no older request joined.
@@ -158,6 +164,7 @@ impl RemoteEvaluator {
         let relay = &self.relay;
         let call = relay.bounded(|client| client.evaluate(key.flag_key(), &**key.context()));
         let first = call.await;
+        self.outage.note(&first);
         let first = first.map(Arc::new).map_err(ResolutionError::from);
         let followers = first.as_ref().map(cached_form).map_err(Clone::clone);
         if let (Some(cache), Ok(cached)) = (&self.cache, &followers) {
@@ -170,7 +177,9 @@ impl RemoteEvaluator {
         count(&self.counters.misses);
         let relay = &self.relay;
         let call = relay.bounded(|client| client.evaluate(flag_key, context));
-        let (result, origin) = match call.await {
+        let answer = call.await;
+        self.outage.note(&answer);
+        let (result, origin) = match answer {
             Ok(resolution) => (Ok(Arc::new(resolution)), Origin::Relay),
             Err(error) => {
                 let origin = error.origin();

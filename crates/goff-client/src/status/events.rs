@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
+use goff_core::__internal::shown_flag_key;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::broadcast::{Receiver, Sender};
 
@@ -55,6 +56,28 @@ pub enum ChangedFlags {
 }
 
 impl ChangedFlags {
+    /// Logs the first names.
+    pub(crate) fn log(&self) {
+        match self {
+            Self::Named(names) => {
+                tracing::info!(flags = %Names(names), "flags changed");
+            }
+            Self::Unknown => tracing::info!("flags changed: any of them may have"),
+            Self::Compared {
+                added,
+                updated,
+                removed,
+                enrichment,
+            } => tracing::info!(
+                added = %Names(added),
+                updated = %Names(updated),
+                removed = %Names(removed),
+                enrichment_changed = enrichment,
+                "flags changed"
+            ),
+        }
+    }
+
     /// Bounds what subscribers that do not read keep, whatever names a server makes up.
     pub(crate) fn bounded(self) -> Self {
         let size = |names: &BTreeSet<String>| -> usize {
@@ -74,6 +97,22 @@ impl ChangedFlags {
             Self::Unknown
         } else {
             self
+        }
+    }
+}
+
+/// Some of a set of names.
+struct Names<'a>(&'a BTreeSet<String>);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().take(SHOWN);
+        f.debug_list()
+            .entries(names.map(|name| shown_flag_key(name)))
+            .finish()?;
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
         }
     }
 }
@@ -172,6 +211,8 @@ impl EventBroadcaster {
 }
 
 const CAPACITY: usize = 64;
+/// The most names that a log line has of one set.
+const SHOWN: usize = 20;
 /// The most bytes of one change set: 16 MiB for all that are buffered.
 const MAX_CHANGE_SIZE: usize = 256 * 1024;
 const NAME_OVERHEAD: usize = 32;
@@ -179,6 +220,16 @@ const NAME_OVERHEAD: usize = 32;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn log_names_a_few_flags_on_one_line() {
+        let names = |count: usize| -> BTreeSet<String> {
+            (0..count).map(|n| format!("{n:02}\n")).collect()
+        };
+        assert_eq!(Names(&names(2)).to_string(), r#"["00 ", "01 "]"#);
+        let many = Names(&names(25)).to_string();
+        assert!(many.ends_with(r#""19 "] and 5 more"#), "{many}");
+    }
 
     #[tokio::test]
     async fn slow_subscriber_misses_the_oldest_and_continues() {

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::status::error::ClientError;
-use crate::status::events::{ClientEvent, EventBroadcaster, Subscription};
+use crate::status::events::{ChangedFlags, ClientEvent, EventBroadcaster, Subscription};
 
 /// The state of a client, for how long it has been in it, and what failed last.
 ///
@@ -227,6 +227,16 @@ impl SessionStatus {
             false
         });
         self.send(ClientEvent::Error(error));
+    }
+
+    /// Flags have changed, or may have.
+    pub(crate) fn changed(&self, flags: ChangedFlags) {
+        if self.is_current() {
+            flags.log();
+            self.cell
+                .events
+                .send(ClientEvent::ConfigurationChanged(flags));
+        }
     }
 
     pub(crate) fn send(&self, event: ClientEvent) {

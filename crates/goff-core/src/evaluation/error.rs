@@ -296,6 +296,23 @@ impl RelayError {
         self
     }
 
+    /// The same error for a log line: without the texts of servers, which may quote the evaluation
+    /// context or a value.
+    #[must_use]
+    pub fn without_server_texts(&self) -> Self {
+        let mut error = self.clone();
+        match &mut error {
+            Self::Status { message, .. } => *message = None,
+            Self::Body {
+                problem: BodyProblem::Unreadable { message },
+                ..
+            } => "the text is not logged".clone_into(message),
+            Self::Evaluation(failure) => failure.details.clear(),
+            _ => {}
+        }
+        error
+    }
+
     /// The HTTP status of the response, if there was one.
     #[must_use]
     pub fn status(&self) -> Option<u16> {

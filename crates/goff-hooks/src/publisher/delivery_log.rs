@@ -1,6 +1,7 @@
 //! The log lines about deliveries: one when an outage begins, one when it is over.
 
 use goff_core::RelayError;
+use tokio::time::Instant;
 
 /// Remembers whether deliveries fail or events are dropped, so that each outage is logged once.
 pub(super) struct DeliveryLog {
@@ -13,6 +14,7 @@ pub(super) struct DeliveryLog {
 }
 
 struct Outage {
+    since: Instant,
     /// The number of events delivered since it began.
     delivered: u64,
     /// The number of dropped events when it began.
@@ -32,6 +34,7 @@ impl DeliveryLog {
     /// The data collector refuses some events for their content. Users may send such texts again and
     /// again, so only the first is a warning.
     pub(super) fn rejected(&mut self, error: &RelayError) {
+        let error = error.without_server_texts();
         if std::mem::replace(&mut self.is_rejection_logged, true) {
             tracing::debug!(%error, "usage data refused for its content, event dropped");
         } else {
@@ -54,8 +57,10 @@ impl DeliveryLog {
         match &mut self.outage {
             Some(outage) => outage.delivered += delivered,
             None => {
+                let error = error.without_server_texts();
                 tracing::warn!(pending, %error, "usage data not delivered, keeping it for the next attempt");
                 self.outage = Some(Outage {
+                    since: Instant::now(),
                     delivered: 0,
                     dropped_before: self.dropped,
                 });
@@ -89,6 +94,7 @@ impl DeliveryLog {
                     "usage data dropped: events arrive faster than they are delivered"
                 );
                 self.outage = Some(Outage {
+                    since: Instant::now(),
                     delivered,
                     dropped_before: self.dropped,
                 });
@@ -103,10 +109,21 @@ impl Outage {
     fn log_end(&self, dropped: u64) {
         let delivered = self.delivered;
         let dropped = dropped - self.dropped_before;
+        let outage_ms = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
         if dropped > 0 {
-            tracing::warn!(delivered, dropped, "usage data delivery recovered");
+            tracing::warn!(
+                delivered,
+                dropped,
+                outage_ms,
+                "usage data delivery recovered"
+            );
         } else {
-            tracing::info!(delivered, dropped, "usage data delivery recovered");
+            tracing::info!(
+                delivered,
+                dropped,
+                outage_ms,
+                "usage data delivery recovered"
+            );
         }
     }
 }

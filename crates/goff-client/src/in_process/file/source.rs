@@ -103,6 +103,7 @@ fn first_load_timeout(
 fn serve(current: &CurrentConfiguration, flags: Result<Snapshot, FilesError>) -> FirstAttempt {
     match flags {
         Ok(snapshot) => {
+            tracing::info!(flags = snapshot.len(), "flag file loaded");
             if let Some(replaced) = current.loaded(Arc::new(snapshot)) {
                 retire(replaced);
             }

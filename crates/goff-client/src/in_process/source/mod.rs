@@ -1,6 +1,7 @@
 //! Where the flags of a session come from, and what keeps them current.
 
 pub(crate) mod compilation;
+pub(crate) mod load_log;
 pub(crate) mod pending_changes;
 pub(crate) mod poller;
 pub(crate) mod refresher;
@@ -18,6 +19,7 @@ use crate::in_process::file::source::FlagFileSource;
 use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
 use crate::in_process::mode::InProcessMode;
 use crate::in_process::source::compilation::Compilation;
+use crate::in_process::source::load_log::LoadLog;
 use crate::in_process::source::pending_changes::PendingChanges;
 use crate::in_process::source::poller::{ConfigurationPoller, Poll};
 use crate::in_process::source::refresher::{RefreshRequests, Refresher};
@@ -56,6 +58,7 @@ impl ConfigurationSource {
                     requests,
                     replaced: Vec::new(),
                     interval: relay.interval,
+                    log: LoadLog::default(),
                 };
                 ConfigurationPoller::start(poll, requester, on_refused)
                     .map(|poller| Some(Self::Poller(poller)))

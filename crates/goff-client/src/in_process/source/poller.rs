@@ -15,6 +15,7 @@ use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttemp
 use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
 use crate::in_process::snapshot::{Snapshot, retire};
 use crate::in_process::source::compilation::Compilation;
+use crate::in_process::source::load_log::LoadLog;
 use crate::in_process::source::pending_changes::PendingChanges;
 use crate::in_process::source::refresher::{RefreshRequester, RefreshRequests, Refresher};
 use crate::in_process::source::relay_source::{FetchError, Fetched, RelaySource};
@@ -42,6 +43,7 @@ pub(crate) struct Poll {
     pub(crate) replaced: Vec<Arc<Snapshot>>,
     pub(crate) interval: Duration,
     pub(crate) compilation: Compilation,
+    pub(crate) log: LoadLog,
 }
 
 impl ConfigurationPoller {
@@ -153,6 +155,7 @@ impl Poll {
             self.changes.take();
             let error = match self.refresh().await {
                 Ok(_) => {
+                    self.log.succeeded();
                     report.send_replace(Some(FirstAttempt::Loaded));
                     return Ok(());
                 }
@@ -171,17 +174,24 @@ impl Poll {
                     tokio::time::sleep(PAUSE_AFTER_REFUSAL * refusals).await;
                     continue;
                 }
-                tracing::error!(%error, "flag configuration refused; check the option `api_key`");
+                tracing::error!(
+                    %error,
+                    "flag configuration refused, not trying again: evaluations fail with \
+                     PROVIDER_NOT_READY until `initialize` is called"
+                );
                 self.current.status.refused();
                 self.current.failed(error.clone());
                 return Err(refusal.clone());
             }
             refusals = 0;
             let is_first = report.borrow().is_none();
-            self.failed(error, is_first);
+            self.failed(error);
             if is_first {
                 let first = match self.restore().await {
-                    true => FirstAttempt::Loaded,
+                    true => {
+                        self.log.serves_flags();
+                        FirstAttempt::Loaded
+                    }
                     false => FirstAttempt::Failed,
                 };
                 self.current.status.missing();
@@ -218,12 +228,13 @@ impl Poll {
             }
             match refreshed {
                 Ok(is_loaded) => {
+                    self.log.succeeded();
                     failures = 0;
                     schedule.succeeded(is_loaded, announced.names_fetched);
                 }
                 Err(error) => {
                     failures = failures.saturating_add(1);
-                    self.failed(error, failures == 1);
+                    self.failed(error);
                     schedule.failed(announced.any);
                     // GOFF-EVT-005.
                     if failures >= FAILURES_UNTIL_STALE {
@@ -260,6 +271,7 @@ impl Poll {
             self.load_compiled().await?;
         }
         let held = self.current.held();
+        let began = Instant::now();
         let fetched = self.source.fetch(held.as_deref()).await;
         match fetched? {
             // Flags, enrichment and ETag stay (GOFF-IP-007, GOFF-IP-015).
@@ -272,6 +284,7 @@ impl Poll {
             }
             Fetched::Received(configuration) => {
                 drop(held);
+                self.log.received(began, &configuration);
                 self.compilation.start(configuration);
                 self.load_compiled().await?;
                 Ok(true)
@@ -286,10 +299,12 @@ impl Poll {
         let held = self.current.held();
         let before = held.as_deref().map(Snapshot::left_out);
         snapshot.left_out().warn(&"flag configuration", before);
+        let is_same_version = held.as_deref().map(Snapshot::etag) == Some(snapshot.etag());
         drop(held);
         let (current, next) = (self.current.clone(), Arc::clone(&snapshot));
         let loading = tokio::task::spawn_blocking(move || current.loaded(next)).await;
         let replaced = loading.map_err(|_| FetchError::Panicked("comparing"))?;
+        self.log.loaded(&snapshot, is_same_version);
         if let Some(writer) = &self.writer {
             writer.loaded(&snapshot);
         }
@@ -316,13 +331,14 @@ impl Poll {
         }
     }
 
-    /// Warns of the first failure of an outage only (GOFF-ERR-005).
-    fn failed(&self, error: FetchError, is_first: bool) {
-        if is_first {
-            tracing::warn!(%error, "flag configuration refresh failed, retrying");
-        } else {
-            tracing::debug!(%error, "flag configuration refresh still failing");
-        }
+    fn failed(&mut self, error: FetchError) {
+        let shown = match &error {
+            FetchError::Relay(body @ RelayError::Body { .. }) => {
+                body.without_server_texts().to_string()
+            }
+            error => error.to_string(),
+        };
+        self.log.failed(&shown, self.current.held().is_some());
         self.current.failed(error);
     }
 }
@@ -536,6 +552,7 @@ mod tests {
             replaced: Vec::new(),
             interval: Duration::from_secs(100),
             compilation: Compilation::new(Arc::clone(&permit)),
+            log: LoadLog::default(),
         };
         let requests = || relay.configuration_requests().len();
         let failures = || current.evaluator.counters.failed_refreshes.load(Relaxed);

@@ -1,0 +1,514 @@
+//! The log lines and errors in `docs/operating/`: each situation is really tried, and what the
+//! client says is compared with the committed text. To write the text anew after a change:
+//!
+//! ```text
+//! GOFF_WRITE_DOCS=1 cargo test -p goff-client --all-features --test operating_docs
+//! ```
+//!
+//! A separate test binary: it captures what the process logs.
+#![cfg(all(feature = "ws", feature = "in-process", feature = "tls"))]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
+
+mod tls_gateway;
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use goff_client::{
+    EvaluationContext, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, TlsOptions,
+};
+use goff_http::TlsRoots;
+use goff_testkit::{Answer, EmbeddedRelay, FaultyServer, RecordingLog};
+use tokio::task::JoinSet;
+use tracing::Level;
+
+use crate::tls_gateway::{acceptor, authority, gateway};
+
+const FLAGS: &str = r#"
+new-checkout: {variations: {on: true, off: false}, defaultRule: {variation: on}}
+greeting: {variations: {a: hello, b: hi}, defaultRule: {variation: a}}
+"#;
+const CHANGED_FLAGS: &str = r#"
+new-checkout: {variations: {on: true, off: false}, defaultRule: {variation: off}}
+greeting: {variations: {a: hello, b: hi}, defaultRule: {variation: a}}
+banner: {variations: {a: 1}, defaultRule: {variation: a}}
+"#;
+
+/// The URL of what a client finds where it expects a relay proxy, and what must live so long.
+#[derive(Default)]
+struct Place {
+    url: String,
+    tls: Option<TlsOptions>,
+    api_key: Option<&'static str>,
+    relay: Option<EmbeddedRelay>,
+    _server: Option<FaultyServer>,
+    _gateways: JoinSet<()>,
+}
+
+impl Place {
+    fn at(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            ..Self::default()
+        }
+    }
+
+    fn relay(relay: EmbeddedRelay) -> Self {
+        let url = relay.endpoint();
+        Self {
+            relay: Some(relay),
+            ..Self::at(url)
+        }
+    }
+
+    fn options(&self, mode: EvaluationType) -> GoFeatureFlagOptions {
+        let mut options = GoFeatureFlagOptions::new(&self.url).evaluation_type(mode);
+        if let Some(key) = self.api_key {
+            options = options.api_key(key);
+        }
+        if let Some(tls) = &self.tls {
+            options = options.tls(tls.clone());
+        }
+        options
+    }
+}
+
+fn relay() -> EmbeddedRelay {
+    EmbeddedRelay::builder().flags(FLAGS).start().unwrap()
+}
+
+async fn behind_tls(is_expired: bool, is_trusted: bool) -> Place {
+    let authority = authority();
+    let relay = relay();
+    let mut gateways = JoinSet::new();
+    let address = relay.socket_address().unwrap();
+    let url = gateway(acceptor(&authority, is_expired), address, &mut gateways).await;
+    let other = tls_gateway::authority();
+    let trusted = if is_trusted { &authority } else { &other };
+    let tls = TlsOptions::new().roots(TlsRoots::Empty);
+    Place {
+        tls: Some(tls.certificate_authority(trusted.pem())),
+        relay: Some(relay),
+        _gateways: gateways,
+        ..Place::at(url)
+    }
+}
+
+async fn faulty(answer: Answer) -> Place {
+    let server = FaultyServer::start([answer]).await.unwrap();
+    let url = server.url();
+    Place {
+        _server: Some(server),
+        ..Place::at(url)
+    }
+}
+
+/// The situations in which the client never reaches a relay proxy.
+const FAILURES: [&str; 11] = [
+    "Wrong key",
+    "Wrong port",
+    "`https` to a relay proxy without TLS",
+    "`http` to a gateway with TLS",
+    "Unknown host",
+    "Wrong path",
+    "Another server behind the URL",
+    "A web page behind the URL",
+    "A gateway that does not reach the relay proxy",
+    "Expired certificate",
+    "Certificate of an unknown authority",
+];
+
+async fn place(situation: &str) -> Place {
+    match situation {
+        "Wrong key" => {
+            let relay = EmbeddedRelay::builder().flags(FLAGS).api_key("right");
+            Place {
+                api_key: Some("wrong"),
+                ..Place::relay(relay.start().unwrap())
+            }
+        }
+        "Wrong port" => Place::at(FaultyServer::refusing_url().await.unwrap()),
+        "`https` to a relay proxy without TLS" => {
+            let place = Place::relay(relay());
+            Place {
+                url: place.url.replace("http:", "https:"),
+                tls: Some(
+                    TlsOptions::new()
+                        .roots(TlsRoots::Empty)
+                        .certificate_authority(authority().pem()),
+                ),
+                ..place
+            }
+        }
+        "`http` to a gateway with TLS" => {
+            let place = behind_tls(false, true).await;
+            Place {
+                url: place.url.replace("https:", "http:"),
+                tls: None,
+                ..place
+            }
+        }
+        "Unknown host" => Place::at("http://relay.invalid:1031"),
+        "Wrong path" => {
+            let place = Place::relay(relay());
+            Place {
+                url: place.url.clone() + "/flags",
+                ..place
+            }
+        }
+        "Another server behind the URL" => faulty(Answer::new(501, "not implemented")).await,
+        "A web page behind the URL" => faulty(Answer::new(200, "<html>hello</html>")).await,
+        "A gateway that does not reach the relay proxy" => {
+            faulty(Answer::new(502, "<html>bad gateway</html>")).await
+        }
+        "Expired certificate" => behind_tls(true, true).await,
+        "Certificate of an unknown authority" => behind_tls(false, false).await,
+        other => panic!("no situation `{other}`"),
+    }
+}
+
+/// What the client logged in one situation, in steps.
+struct Story {
+    log: RecordingLog,
+    read: usize,
+    text: String,
+}
+
+impl Story {
+    fn begin(log: &RecordingLog) -> Self {
+        Self {
+            log: log.clone(),
+            read: log.targeted_lines().len(),
+            text: "```text\n".to_owned(),
+        }
+    }
+
+    fn new_lines(&self) -> BTreeSet<String> {
+        let lines = self.log.targeted_lines();
+        let lines = lines.iter().skip(self.read);
+        lines
+            .filter(|line| line.level <= Level::INFO)
+            .map(|line| {
+                let krate = line.target.split("::").next().unwrap_or_default();
+                normal(&format!("{:5} {krate}: {}", line.level.as_str(), line.text))
+            })
+            .collect()
+    }
+
+    /// Waits until every part is in a new line, and adds the new lines, sorted: tasks log at the same
+    /// time.
+    async fn step(&mut self, what: &str, parts: &[&str]) {
+        let waiting = async {
+            loop {
+                let lines: Vec<_> = self.new_lines().into_iter().collect();
+                let has = |part: &&str| lines.iter().any(|line| line.contains(*part));
+                if parts.iter().all(has) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
+            panic!("{what}: no {parts:?} in {:#?}", self.new_lines());
+        }
+        let lines = self.new_lines();
+        self.read = self.log.targeted_lines().len();
+        writeln!(self.text, "# {what}").unwrap();
+        for line in lines {
+            writeln!(self.text, "{line}").unwrap();
+        }
+    }
+
+    fn end(self) -> String {
+        self.text + "```\n"
+    }
+}
+
+/// The text with ports, durations and counts that vary replaced.
+fn normal(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (before, instead) in [
+        ("127.0.0.1:", "1031"),
+        ("localhost:", "1031"),
+        ("duration_ms=", "4"),
+        ("outage_ms=", "2817"),
+        ("failures=", "3"),
+        ("failed=", "1"),
+    ] {
+        let mut rest = text.as_str();
+        let mut normal = String::new();
+        while let Some(at) = rest.find(before) {
+            let (start, end) = rest.split_at(at + before.len());
+            normal += start;
+            let number = end.trim_start_matches(|c: char| c.is_ascii_digit());
+            normal += if number.len() < end.len() {
+                instead
+            } else {
+                ""
+            };
+            rest = number;
+        }
+        text = normal + rest;
+    }
+    text
+}
+
+async fn evaluate(goff: &GoFeatureFlag, user: &str) -> Option<String> {
+    let context = EvaluationContext::builder().targeting_key(user).build();
+    let details = goff.evaluate("new-checkout", &context, false).await;
+    let error = details.error()?;
+    Some(format!(
+        "`{}` | {}",
+        error.code(),
+        normal(&error.to_string())
+    ))
+}
+
+async fn shut_down(goff: &GoFeatureFlag, story: &mut Story) {
+    goff.shutdown(Duration::from_secs(5)).await;
+    story.step("shutdown", &["client shut down"]).await;
+}
+
+async fn normal_day(log: &RecordingLog, mode: EvaluationType) -> String {
+    let mut story = Story::begin(log);
+    let place = Place::relay(relay());
+    let options = place.options(mode).cache_ttl(Duration::from_secs(300));
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    story.step("start", started(mode)).await;
+    for user in ["a", "b", "a", "b"] {
+        assert_eq!(evaluate(&goff, user).await, None);
+    }
+    place
+        .relay
+        .as_ref()
+        .unwrap()
+        .set_flags(CHANGED_FLAGS)
+        .unwrap();
+    let changed: &[&str] = match mode {
+        EvaluationType::Remote => &["flags changed"],
+        EvaluationType::InProcess => &["flags changed", "configuration loaded"],
+    };
+    story
+        .step("evaluations, and a change of two flags", changed)
+        .await;
+    shut_down(&goff, &mut story).await;
+    story.end()
+}
+
+fn started(mode: EvaluationType) -> &'static [&'static str] {
+    match mode {
+        EvaluationType::Remote => &["client started", "change stream open"],
+        EvaluationType::InProcess => &["change stream open", "configuration loaded"],
+    }
+}
+
+fn failing(mode: EvaluationType) -> &'static [&'static str] {
+    match mode {
+        EvaluationType::Remote => &["evaluations fail", "change stream unavailable"],
+        EvaluationType::InProcess => &["configuration refresh failed", "change stream unavailable"],
+    }
+}
+
+fn over(mode: EvaluationType) -> &'static [&'static str] {
+    match mode {
+        EvaluationType::Remote => &["answered again", "change stream open"],
+        EvaluationType::InProcess => &["loads again", "change stream open"],
+    }
+}
+
+/// Evaluates until the relay proxy has answered.
+async fn answered(goff: &GoFeatureFlag) {
+    let answered = async {
+        while evaluate(goff, "new").await.is_some() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.unwrap();
+}
+
+async fn down_at_start(log: &RecordingLog, mode: EvaluationType) -> String {
+    let mut story = Story::begin(log);
+    let place = Place::relay(relay());
+    let relay = place.relay.as_ref().unwrap();
+    relay.stop().unwrap();
+    let goff = GoFeatureFlag::connect(place.options(mode)).await.unwrap();
+    evaluate(&goff, "a").await.unwrap();
+    story.step("start", failing(mode)).await;
+    relay.start().unwrap();
+    answered(&goff).await;
+    story.step("the relay proxy is started", over(mode)).await;
+    shut_down(&goff, &mut story).await;
+    story.end()
+}
+
+async fn restarted(log: &RecordingLog, mode: EvaluationType) -> String {
+    let mut story = Story::begin(log);
+    let place = Place::relay(relay());
+    let relay = place.relay.as_ref().unwrap();
+    let interval = Duration::from_secs(2);
+    let options = place.options(mode).flag_change_polling_interval(interval);
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    story.step("start", started(mode)).await;
+    // A stream that ends in its first second is reported with that end.
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    relay.stop().unwrap();
+    let is_remote = mode == EvaluationType::Remote;
+    assert_eq!(evaluate(&goff, "a").await.is_some(), is_remote);
+    story.step("the relay proxy is killed", failing(mode)).await;
+    relay.start().unwrap();
+    answered(&goff).await;
+    story
+        .step("the relay proxy is started again", over(mode))
+        .await;
+    shut_down(&goff, &mut story).await;
+    story.end()
+}
+
+/// The log in both modes, and the rows of the tables of errors.
+async fn failure(log: &RecordingLog, situation: &str) -> (String, String, String) {
+    let place = place(situation).await;
+    let mut remote = Story::begin(log);
+    let goff = GoFeatureFlag::connect(place.options(EvaluationType::Remote))
+        .await
+        .unwrap();
+    let error = evaluate(&goff, "a").await.unwrap();
+    remote
+        .step("start, and an evaluation", failing(EvaluationType::Remote))
+        .await;
+    let stream = normal(&goff.status().last_error.unwrap().to_string());
+    shut_down(&goff, &mut remote).await;
+    let is_connection = !error.contains("answer");
+    if is_connection {
+        // One cause has one wording.
+        let cause = error.split(" | ").nth(1).unwrap();
+        assert_eq!(
+            stream,
+            format!("change stream down: {cause}"),
+            "{situation}"
+        );
+    }
+
+    let mut in_process = Story::begin(log);
+    let options = place.options(EvaluationType::InProcess);
+    let goff = GoFeatureFlag::new(options).unwrap();
+    let (outcome, expected) = match goff.initialize().await {
+        Ok(()) => {
+            let error = goff.status().last_error.unwrap();
+            (error.to_string(), failing(EvaluationType::InProcess))
+        }
+        Err(error) => (error.to_string(), ["refused, not trying again"].as_slice()),
+    };
+    in_process.step("start", expected).await;
+    goff.shutdown(Duration::from_secs(5)).await;
+    let log = format!(
+        "Remote:\n\n{}\nIn process:\n\n{}",
+        remote.end(),
+        in_process.end()
+    );
+    let outcome = normal(&outcome);
+    (
+        log,
+        format!("| {situation} | {error} |\n"),
+        format!("| {situation} | {outcome} |\n| … the change stream | {stream} |\n"),
+    )
+}
+
+/// Errors of single evaluations, which are the same in both modes.
+async fn evaluation_errors() -> String {
+    let mut rows = String::new();
+    let mut seen: Vec<String> = Vec::new();
+    for mode in [EvaluationType::Remote, EvaluationType::InProcess] {
+        let place = Place::relay(relay());
+        let goff = GoFeatureFlag::connect(place.options(mode)).await.unwrap();
+        let context = EvaluationContext::builder().targeting_key("a").build();
+        let unknown = goff.evaluate("no-such-flag", &context, false).await;
+        let other_type = goff.evaluate("greeting", &context, 1_i64).await;
+        goff.shutdown(Duration::from_secs(5)).await;
+        let after = goff.evaluate("greeting", &context, String::new()).await;
+        let errors = [
+            ("Unknown flag", unknown.error()),
+            ("Flag of another type", other_type.error()),
+            ("After the shutdown", after.error()),
+        ];
+        for (situation, error) in errors {
+            let error = error.unwrap();
+            let row = format!("| {situation} | `{}` | {error} |\n", error.code());
+            match mode {
+                EvaluationType::Remote => seen.push(row.clone()),
+                _ => assert!(seen.contains(&row), "{row} {seen:?}"),
+            }
+        }
+    }
+    rows.extend(seen);
+    rows
+}
+
+/// Compares the text between `<!-- name -->` and `<!-- end -->` with `text`, or replaces it.
+fn check(file: &str, sections: &[(String, String)]) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/operating");
+    let path = path.join(file);
+    let committed = std::fs::read_to_string(&path).unwrap();
+    let mut written = committed.clone();
+    for (name, text) in sections {
+        let begin = format!("<!-- {name} -->\n");
+        let start = written.find(&begin).map(|at| at + begin.len());
+        let start = start.unwrap_or_else(|| panic!("{file} has no section `{name}`"));
+        let end = start + written.get(start..).unwrap().find("<!-- end -->").unwrap();
+        written.replace_range(start..end, &format!("\n{text}\n"));
+    }
+    if std::env::var_os("GOFF_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &written).unwrap();
+    } else if written != committed {
+        let changed = written.lines().zip(committed.lines());
+        let (new, old) = changed
+            .into_iter()
+            .find(|(new, old)| new != old)
+            .unwrap_or_default();
+        panic!("{file} is out of date; set GOFF_WRITE_DOCS=1\nnow: {new}\nwas: {old}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documented_logs_and_errors_are_what_the_client_says() {
+    let log = RecordingLog::of("goff_");
+    tracing::subscriber::set_global_default(log.clone()).unwrap();
+    let mut logs = Vec::new();
+    for (name, mode) in [
+        ("remote", EvaluationType::Remote),
+        ("in process", EvaluationType::InProcess),
+    ] {
+        let mut add = |situation: &str, text: String| {
+            logs.push((format!("{situation}, {name}"), text));
+        };
+        add("Normal day", normal_day(&log, mode).await);
+        add("Relay proxy down at start", down_at_start(&log, mode).await);
+        add("Relay proxy restarted", restarted(&log, mode).await);
+    }
+    let (mut failures, mut remote, mut in_process) = (String::new(), String::new(), String::new());
+    for situation in FAILURES {
+        let (log, evaluation, start) = failure(&log, situation).await;
+        write!(failures, "### {situation}\n\n{log}\n").unwrap();
+        remote += &evaluation;
+        in_process += &start;
+    }
+    logs.push(("Failures".to_owned(), failures.trim_end().to_owned() + "\n"));
+    check("logs.md", &logs);
+    let remote = format!("| situation | code | message |\n|---|---|---|\n{remote}");
+    let in_process =
+        format!("| situation | `last_error`, or the error of `connect` |\n|---|---|\n{in_process}");
+    let evaluations = format!(
+        "| situation | code | message |\n|---|---|---|\n{}",
+        evaluation_errors().await
+    );
+    let sections = [
+        ("Remote evaluation".to_owned(), remote),
+        ("In-process evaluation".to_owned(), in_process),
+        ("Both modes".to_owned(), evaluations),
+    ];
+    check("errors.md", &sections);
+}
+
+const PATIENCE: Duration = Duration::from_secs(60);

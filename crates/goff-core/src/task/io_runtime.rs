@@ -132,7 +132,9 @@ impl IoRuntime {
         if self.own.is_some() {
             return None;
         }
-        Handle::try_current().ok().filter(|_| timers_work())
+        // The timers of the session's runtime worked when it began.
+        let is_usable = |current: &Handle| current.id() == self.handle.id() || timers_work();
+        Handle::try_current().ok().filter(is_usable)
     }
 
     /// The runtime on which a request of the caller runs.

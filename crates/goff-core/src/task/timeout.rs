@@ -1,29 +1,43 @@
 //! A timeout that works on any executor.
 
 use std::future::{Future, poll_fn};
-use std::panic::catch_unwind;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_timer::Delay;
 use tokio::runtime::Handle;
+use tokio::time::Sleep;
 
 /// Waits for `future`, for at most `limit`; `None` if that has passed. It uses the timers of the
 /// current tokio runtime, and outside one a timer that needs no runtime. A `limit` of more than a
 /// year counts as a year.
 pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let limit = limit.min(A_YEAR);
-    let mut future = pin!(future);
-    if Handle::try_current().is_ok() && timers_work() {
-        return tokio::time::timeout(limit, future).await.ok();
-    }
-    let mut delay = Delay::new(limit);
-    poll_fn(|context| match future.as_mut().poll(context) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => Pin::new(&mut delay).poll(context).map(|()| None),
+    let (began, limit) = (Instant::now(), limit.min(A_YEAR));
+    let (mut future, mut sleep) = (pin!(future), pin!(tokio_sleep(limit)));
+    let mut delay = None;
+    poll_fn(|context| {
+        if let Poll::Ready(output) = future.as_mut().poll(context) {
+            return Poll::Ready(Some(output));
+        }
+        if delay.is_none()
+            && let Some(sleep) = sleep.as_mut().as_pin_mut()
+            && let Ok(elapsed) = catch_unwind(AssertUnwindSafe(|| sleep.poll(context)))
+        {
+            return elapsed.map(|()| None);
+        }
+        let remaining = || Delay::new(limit.saturating_sub(began.elapsed()));
+        let delay = delay.get_or_insert_with(remaining);
+        Pin::new(delay).poll(context).map(|()| None)
     })
     .await
+}
+
+/// A timer of the current tokio runtime, if it has timers. To poll it panics if the runtime has ended.
+fn tokio_sleep(limit: Duration) -> Option<Sleep> {
+    Handle::try_current().ok()?;
+    catch_unwind(|| tokio::time::sleep(limit)).ok()
 }
 
 /// Whether the current tokio runtime has timers, and has not ended. tokio reveals that only by a
@@ -42,7 +56,6 @@ const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 #[cfg(test)]
 mod tests {
     use std::future::{pending, ready};
-    use std::time::Instant;
 
     use super::*;
 

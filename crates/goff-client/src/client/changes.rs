@@ -150,6 +150,7 @@ mod tests {
         let relay = BoundedRelay {
             client: Arc::new(ScriptedRelay::new()),
             timeout: Duration::from_secs(1),
+            requests: Arc::default(),
         };
         let evaluator = Arc::new(RemoteEvaluator::new(relay, None, Arc::default()));
         let status = Arc::new(StatusCell::new());

@@ -16,6 +16,7 @@ use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::invalidation_log::InvalidationLog;
 use crate::remote::single_flight::{Landing, RequestKey, SingleFlight, Waiting};
 use crate::status::counters::Counters;
+use crate::status::requests::Operation;
 
 /// A relay proxy that evaluates over OFREP. Its answers are not cached, but identical evaluations
 /// at the same time share one request.
@@ -170,7 +171,9 @@ async fn send(
     flag_key: &str,
     context: &dyn ContextView,
 ) -> Result<Arc<Resolution>, ResolutionError> {
-    let call = relay.bounded(|client| client.evaluate(flag_key, context));
+    let call = relay.bounded(Operation::Evaluate, |client| {
+        client.evaluate(flag_key, context)
+    });
     let mut resolution = call.await?;
     resolution
         .metadata

@@ -66,6 +66,7 @@ impl HttpOptions {
         let bounded = |client: HttpRelayClient| BoundedRelay {
             client: Arc::new(client),
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            requests: Arc::default(),
         };
         #[cfg(feature = "in-process")]
         let fallback = bounded(client.with_protocol(RemoteProtocol::Ofrep));

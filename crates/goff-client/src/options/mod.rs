@@ -40,7 +40,7 @@ use crate::options::http::HttpOptions;
 use crate::options::in_process::InProcessOptions;
 use crate::options::settings::{Collection, Mode, RelayClients, Settings};
 use crate::remote::cache::CacheLimits;
-use crate::status::requests::RequestCounters;
+use crate::status::request_counters::RequestCounters;
 
 /// The options of a client. Setters never fail and send nothing;
 /// [`GoFeatureFlag::new`](crate::GoFeatureFlag::new) and

@@ -14,8 +14,8 @@ use crate::options::changed::StartLog;
 use crate::options::connections::Connections;
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::cache::CacheLimits;
-use crate::remote::measured_relay::MeasuredRelay;
-use crate::status::requests::RequestCounters;
+use crate::remote::measured_collector::MeasuredCollector;
+use crate::status::request_counters::RequestCounters;
 
 /// Everything a client needs to start.
 #[derive(Debug)]
@@ -96,18 +96,15 @@ pub(crate) struct RelayClients {
 impl RelayClients {
     /// The same clients, with their requests counted.
     pub(crate) fn measured(mut self, requests: &Arc<RequestCounters>) -> Self {
-        let clients = [
-            &mut self.relay.client,
-            #[cfg(feature = "in-process")]
-            &mut self.fallback.client,
-            &mut self.collector,
-        ];
-        for client in clients {
-            *client = Arc::new(MeasuredRelay {
-                client: Arc::clone(client),
-                requests: Arc::clone(requests),
-            });
+        self.relay.requests = Arc::clone(requests);
+        #[cfg(feature = "in-process")]
+        {
+            self.fallback.requests = Arc::clone(requests);
         }
+        self.collector = Arc::new(MeasuredCollector {
+            client: self.collector,
+            requests: Arc::clone(requests),
+        });
         self
     }
 }
@@ -135,6 +132,7 @@ impl From<Arc<dyn RelayClient>> for RelayClients {
         let relay = BoundedRelay {
             client: Arc::clone(&client),
             timeout: DEFAULT_TIMEOUT,
+            requests: Arc::default(),
         };
         Self {
             #[cfg(feature = "in-process")]

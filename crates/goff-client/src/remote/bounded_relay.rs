@@ -1,11 +1,14 @@
-//! A relay client whose calls are bounded in time, and whose panics are errors.
+//! A relay client whose calls are bounded in time and counted, and whose panics are errors.
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::__internal::{contained, timeout};
-use goff_core::{RelayClient, RelayError};
+use goff_core::{ConfigurationUpdate, Etag, RelayClient, RelayError};
+
+use crate::status::request_counters::RequestCounters;
+use crate::status::requests::{Operation, RequestResult};
 
 /// A relay client and the timeout of its calls. A [`RelayClient`] is expected to keep to the
 /// timeout; this also bounds one that does not, and contains one that panics.
@@ -13,6 +16,7 @@ use goff_core::{RelayClient, RelayError};
 pub(crate) struct BoundedRelay {
     pub(crate) client: Arc<dyn RelayClient>,
     pub(crate) timeout: Duration,
+    pub(crate) requests: Arc<RequestCounters>,
 }
 
 impl BoundedRelay {
@@ -23,6 +27,36 @@ impl BoundedRelay {
 
     /// Calls the client, and waits not much longer than the timeout.
     pub(crate) async fn bounded<'a, T, F>(
+        &'a self,
+        operation: Operation,
+        call: impl FnOnce(&'a dyn RelayClient) -> F,
+    ) -> Result<T, RelayError>
+    where
+        F: Future<Output = Result<T, RelayError>>,
+    {
+        let call = self.contained(call);
+        self.requests
+            .measured(operation, call, |_| RequestResult::Answered)
+            .await
+    }
+
+    /// As [`bounded`](Self::bounded), for the flag configuration.
+    pub(crate) async fn flag_configuration(
+        &self,
+        flags: &[String],
+        held: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        let call = self.contained(|client| client.flag_configuration(flags, held));
+        let result = |update: &ConfigurationUpdate| match update {
+            ConfigurationUpdate::NotModified => RequestResult::NotModified,
+            ConfigurationUpdate::Loaded(_) => RequestResult::Answered,
+        };
+        self.requests
+            .measured(Operation::FlagConfiguration, call, result)
+            .await
+    }
+
+    async fn contained<'a, T, F>(
         &'a self,
         call: impl FnOnce(&'a dyn RelayClient) -> F,
     ) -> Result<T, RelayError>

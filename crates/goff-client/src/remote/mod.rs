@@ -3,7 +3,7 @@
 pub(crate) mod bounded_relay;
 pub(crate) mod cache;
 pub(crate) mod invalidation_log;
-pub(crate) mod measured_relay;
+pub(crate) mod measured_collector;
 pub(crate) mod outage_log;
 pub(crate) mod single_flight;
 
@@ -24,6 +24,7 @@ use crate::remote::single_flight::{
     Landing, RequestKey, SharedAnswer, SharedRequest, SingleFlight, Waiting,
 };
 use crate::status::counters::Counters;
+use crate::status::requests::Operation;
 
 /// Evaluates through a [`RelayClient`](goff_core::RelayClient).
 #[derive(Debug)]
@@ -116,7 +117,9 @@ impl RemoteEvaluator {
         &self,
         context: &dyn ContextView,
     ) -> Result<BulkEvaluation, RelayError> {
-        let call = self.relay.bounded(|client| client.evaluate_all(context));
+        let call = self.relay.bounded(Operation::EvaluateAll, |client| {
+            client.evaluate_all(context)
+        });
         let answer = call.await;
         self.outage.note(&answer);
         answer
@@ -162,7 +165,9 @@ impl RemoteEvaluator {
     async fn send(self: Arc<Self>, request: Arc<SharedRequest>) -> Landing {
         let key = request.evaluation();
         let relay = &self.relay;
-        let call = relay.bounded(|client| client.evaluate(key.flag_key(), &**key.context()));
+        let call = relay.bounded(Operation::Evaluate, |client| {
+            client.evaluate(key.flag_key(), &**key.context())
+        });
         let first = call.await;
         self.outage.note(&first);
         let first = first.map(Arc::new).map_err(ResolutionError::from);
@@ -176,7 +181,9 @@ impl RemoteEvaluator {
     async fn request_alone(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
         count(&self.counters.misses);
         let relay = &self.relay;
-        let call = relay.bounded(|client| client.evaluate(flag_key, context));
+        let call = relay.bounded(Operation::Evaluate, |client| {
+            client.evaluate(flag_key, context)
+        });
         let answer = call.await;
         self.outage.note(&answer);
         let (result, origin) = match answer {

@@ -6,6 +6,7 @@ pub(crate) mod events;
 #[cfg(feature = "opentelemetry")]
 pub(crate) mod metrics;
 pub(crate) mod refresh;
+pub(crate) mod request_counters;
 pub(crate) mod requests;
 pub(crate) mod stats;
 

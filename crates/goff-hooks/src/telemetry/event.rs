@@ -3,7 +3,8 @@
 use goff_core::ErrorCode;
 use serde_json::Value;
 
-use super::{Evaluated, TelemetryOptions};
+use crate::telemetry::evaluated::Evaluated;
+use crate::telemetry::options::TelemetryOptions;
 
 /// An attribute without a value is left out.
 pub(super) fn emit(

@@ -3,7 +3,8 @@
 use opentelemetry::KeyValue;
 use opentelemetry::metrics::{Counter, UpDownCounter};
 
-use super::{Evaluated, TelemetryOptions};
+use crate::telemetry::evaluated::Evaluated;
+use crate::telemetry::options::TelemetryOptions;
 
 /// The attributes are those of the event that have few values. The error is told by its type, not
 /// its message, so that the number of time series is bounded.

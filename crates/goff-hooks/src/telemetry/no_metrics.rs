@@ -1,6 +1,7 @@
 //! Without the feature `opentelemetry` there are no metrics.
 
-use super::{Evaluated, TelemetryOptions};
+use crate::telemetry::evaluated::Evaluated;
+use crate::telemetry::options::TelemetryOptions;
 
 #[derive(Debug)]
 pub(super) struct EvaluationMetrics;

@@ -542,6 +542,7 @@ mod tests {
                 relay: BoundedRelay {
                     client: Arc::new(relay.clone()),
                     timeout: Duration::from_secs(5),
+                    requests: Arc::default(),
                 },
                 flags: Arc::default(),
             },

@@ -64,7 +64,7 @@ impl RelaySource {
     pub(crate) async fn fetch(&self, held: Option<&Snapshot>) -> Result<Fetched, FetchError> {
         let etag = held.and_then(Snapshot::etag);
         let relay = &self.relay;
-        let call = relay.bounded(|client| client.flag_configuration(&self.flags, etag));
+        let call = relay.flag_configuration(&self.flags, etag);
         let configuration = match call.await? {
             ConfigurationUpdate::NotModified => return Ok(Fetched::NotModified),
             ConfigurationUpdate::Loaded(configuration) => configuration,

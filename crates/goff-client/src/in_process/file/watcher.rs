@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use crate::in_process::file::flag_file::{FlagFile, FlagFileError};
-use crate::in_process::source::refresher::{RefreshRequester, RefreshRequests};
+use crate::in_process::source::refresh_requests::{RefreshRequester, RefreshRequests};
 
 /// Reads a flag file at the start and again after each change: a write, a rename over it, a changed
 /// link on its path, its deletion and return.

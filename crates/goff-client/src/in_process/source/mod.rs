@@ -4,6 +4,7 @@ pub(crate) mod compilation;
 pub(crate) mod load_log;
 pub(crate) mod pending_changes;
 pub(crate) mod poller;
+pub(crate) mod refresh_requests;
 pub(crate) mod refresher;
 pub(crate) mod relay_source;
 
@@ -22,7 +23,8 @@ use crate::in_process::source::compilation::Compilation;
 use crate::in_process::source::load_log::LoadLog;
 use crate::in_process::source::pending_changes::PendingChanges;
 use crate::in_process::source::poller::{ConfigurationPoller, Poll};
-use crate::in_process::source::refresher::{RefreshRequests, Refresher};
+use crate::in_process::source::refresh_requests::RefreshRequests;
+use crate::in_process::source::refresher::Refresher;
 
 /// Keeps the configuration of a session current. Dropping it stops it.
 #[derive(Debug)]

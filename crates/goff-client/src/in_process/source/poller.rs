@@ -17,7 +17,8 @@ use crate::in_process::snapshot::{Snapshot, retire};
 use crate::in_process::source::compilation::Compilation;
 use crate::in_process::source::load_log::LoadLog;
 use crate::in_process::source::pending_changes::PendingChanges;
-use crate::in_process::source::refresher::{RefreshRequester, RefreshRequests, Refresher};
+use crate::in_process::source::refresh_requests::{RefreshRequester, RefreshRequests};
+use crate::in_process::source::refresher::Refresher;
 use crate::in_process::source::relay_source::{FetchError, Fetched, RelaySource};
 use crate::status::error::ClientError;
 

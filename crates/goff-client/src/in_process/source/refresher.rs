@@ -1,11 +1,9 @@
 //! Refreshes that the application asks for.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use goff_engine::FlagSet;
-use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout_at};
 
 use crate::in_process::InProcessEvaluator;
@@ -13,23 +11,10 @@ use crate::in_process::InProcessEvaluator;
 use crate::in_process::file::merged::MergedFiles;
 use crate::in_process::left_out::LeftOut;
 use crate::in_process::snapshot::Snapshot;
+use crate::in_process::source::refresh_requests::RefreshRequester;
 use crate::status::error::ClientError;
 use crate::status::events::ChangedFlags;
 use crate::status::refresh::Refreshed;
-
-/// Asks one task for refreshes.
-#[derive(Debug, Clone)]
-pub(crate) struct RefreshRequester(mpsc::UnboundedSender<Reply>);
-
-/// The refreshes that a task was asked for.
-#[derive(Debug)]
-pub(crate) struct RefreshRequests {
-    receiver: mpsc::UnboundedReceiver<Reply>,
-    first: Option<Reply>,
-}
-
-/// Gets how the refresh has ended. Dropping it says that the task has ended.
-pub(crate) type Reply = oneshot::Sender<Result<(), ClientError>>;
 
 /// Refreshes all that the flags of a session come from.
 #[derive(Debug)]
@@ -40,34 +25,6 @@ pub(crate) struct Refresher {
     /// The files, whose tasks know only about one file each.
     #[cfg(feature = "file")]
     pub(crate) files: Option<Arc<MergedFiles>>,
-}
-
-impl RefreshRequests {
-    pub(crate) fn channel() -> (RefreshRequester, Self) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let first = None;
-        (RefreshRequester(sender), Self { receiver, first })
-    }
-
-    /// Waits for the next request, which stays to be taken.
-    pub(crate) async fn wait(&mut self) {
-        if self.first.is_none() {
-            self.first = match self.receiver.recv().await {
-                None => pending().await,
-                request => request,
-            };
-        }
-    }
-
-    /// Takes the requests whose callers still wait. One refresh that begins afterwards serves all.
-    pub(crate) fn take(&mut self) -> Vec<Reply> {
-        let mut requests: Vec<Reply> = self.first.take().into_iter().collect();
-        while let Ok(request) = self.receiver.try_recv() {
-            requests.push(request);
-        }
-        requests.retain(|request| !request.is_closed());
-        requests
-    }
 }
 
 impl Refresher {
@@ -105,14 +62,6 @@ impl Refresher {
         // Comparing and freeing large configurations takes long.
         let comparing = tokio::task::spawn_blocking(move || compare(before, after));
         comparing.await.ok().map(Ok)
-    }
-}
-
-impl RefreshRequester {
-    /// `None` if the task has ended.
-    fn ask(&self) -> Option<oneshot::Receiver<Result<(), ClientError>>> {
-        let (reply, answer) = oneshot::channel();
-        self.0.send(reply).ok().map(|()| answer)
     }
 }
 

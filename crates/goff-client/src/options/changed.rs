@@ -6,21 +6,14 @@ use std::time::Duration;
 #[cfg(feature = "http")]
 use goff_core::Endpoint;
 
+use crate::options::settings::StartLog;
 use crate::options::{self, GoFeatureFlagOptions, Source};
 
-/// Where the flags come from, and the options that differ from their defaults, without keys, header
-/// values and other secrets.
-#[derive(Debug)]
-pub(crate) struct StartLog {
-    pub(crate) endpoint: String,
-    pub(crate) options: String,
-}
-
-impl StartLog {
-    pub(crate) fn new(given: &GoFeatureFlagOptions) -> Self {
-        Self {
-            endpoint: endpoint(&given.source),
-            options: Changed::of(given).0.join(" "),
+impl GoFeatureFlagOptions {
+    pub(super) fn start_log(&self) -> StartLog {
+        StartLog {
+            endpoint: endpoint(&self.source),
+            options: Changed::of(self).0.join(" "),
         }
     }
 }
@@ -174,7 +167,7 @@ mod tests {
     #[test]
     fn only_changed_options_are_shown_and_no_secret() {
         let options = GoFeatureFlagOptions::new("http://relay:1031/ff/");
-        let log = StartLog::new(&options);
+        let log = options.start_log();
         assert_eq!(
             (&*log.endpoint, &*log.options),
             ("http://relay:1031/ff", "")
@@ -188,8 +181,8 @@ mod tests {
             .disable_cache(true);
         let expected = "exporter_metadata=1 cache_ttl=none disable_cache=true api_key=set \
                         timeout=1s custom_headers=1";
-        assert_eq!(StartLog::new(&options).options, expected);
+        assert_eq!(options.start_log().options, expected);
         let invalid = GoFeatureFlagOptions::new("http://user:s3cret@relay");
-        assert_eq!(StartLog::new(&invalid).endpoint, "invalid");
+        assert_eq!(invalid.start_log().endpoint, "invalid");
     }
 }

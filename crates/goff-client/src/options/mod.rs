@@ -5,7 +5,7 @@
 //! evaluation is in `in_process.rs` and `in_process_setters.rs`; all others are here. `changed.rs`
 //! shows each in the log when a client starts. `settings.rs` has the options once they are checked. The table in README.md lists them all.
 
-pub(crate) mod changed;
+mod changed;
 pub(crate) mod connections;
 pub(crate) mod error;
 #[cfg(feature = "http")]
@@ -30,7 +30,6 @@ use serde_json::Value;
 
 #[cfg(feature = "in-process")]
 use crate::in_process::mode::InProcessMode;
-use crate::options::changed::StartLog;
 #[cfg(feature = "in-process")]
 use crate::options::connections::Connections;
 use crate::options::error::OptionsError;
@@ -306,7 +305,7 @@ impl GoFeatureFlagOptions {
         #[cfg(not(feature = "in-process"))]
         let mode = remote;
         Ok(Settings {
-            start_log: StartLog::new(&self),
+            start_log: self.start_log(),
             mode,
             exporter_metadata,
             collection,
@@ -364,7 +363,7 @@ impl GoFeatureFlagOptions {
         ];
         OptionsError::refuse_set(&set, constructor)?;
         Ok(Settings {
-            start_log: StartLog::new(self),
+            start_log: self.start_log(),
             mode: Mode::InProcess(Arc::new(mode)),
             exporter_metadata,
             collection: None,

@@ -10,12 +10,19 @@ use goff_hooks::TelemetryOptions;
 
 #[cfg(feature = "in-process")]
 use crate::in_process::mode::InProcessMode;
-use crate::options::changed::StartLog;
 use crate::options::connections::Connections;
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::cache::CacheLimits;
 use crate::remote::measured_collector::MeasuredCollector;
 use crate::status::request_counters::RequestCounters;
+
+/// Where the flags come from, and the options that differ from their defaults, without keys, header
+/// values and other secrets.
+#[derive(Debug)]
+pub(crate) struct StartLog {
+    pub(crate) endpoint: String,
+    pub(crate) options: String,
+}
 
 /// Everything a client needs to start.
 #[derive(Debug)]

@@ -83,6 +83,7 @@ pub mod __internal {
     pub use crate::evaluation::{
         OutcomeSlot, Projection, flag_not_found, project, project_with, shown_flag_key,
     };
+    pub use crate::relay::RequestObserver;
     #[cfg(feature = "open-feature")]
     pub use crate::sdk::{GoFeatureFlagAttribute, resolution_details, value_to_json};
     pub use crate::task::{

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::__internal::{flag_not_found, for_each_trace_header, random_u64, timeout};
+use goff_core::__internal::{
+    RequestObserver, flag_not_found, for_each_trace_header, random_u64, timeout,
+};
 use goff_core::{
     BodyProblem, BulkEvaluation, Cause, ConfigurationUpdate, ConnectionError, ContextView,
     Endpoint, ErrorCode, Etag, EventBatch, RelayClient, RelayError, Resolution,
@@ -55,6 +57,7 @@ pub struct HttpRelayClient {
     timeout: Duration,
     max_response_size: usize,
     debug: bool,
+    observer: Option<Arc<dyn RequestObserver>>,
     headers: Arc<HeaderMap>,
     secrets: Arc<Secrets>,
     transport: Arc<dyn HttpTransport>,
@@ -118,6 +121,7 @@ impl HttpRelayClient {
             timeout: options.timeout,
             max_response_size: options.max_response_size,
             debug: options.debug,
+            observer: options.observer,
             headers: Arc::new(headers),
             secrets: Arc::new(secrets),
             transport,
@@ -157,7 +161,7 @@ impl HttpRelayClient {
         self.rate_limits.of(purpose).check()?;
         let uri = self.uri(&request.path)?;
         let max_size = self.max_response_size.max(request.min_size_limit);
-        let progress = Arc::new(SendProgress::default());
+        let progress = Arc::new(SendProgress::new(self.observer.clone()));
         let mut sending = self.transport.send(HttpRequest {
             method: request.method,
             uri: uri.clone(),
@@ -180,11 +184,13 @@ impl HttpRelayClient {
                 }
                 Err(TooLarge { status: received }) => {
                     status = Some(received);
+                    progress.answered();
                     let problem = BodyProblem::TooLarge { limit: max_size };
                     return Err(unread(problem, received, uri.path()));
                 }
             };
             status = Some(response.status);
+            progress.answered();
             self.note_retry_after(purpose, &response);
             self.read(response, purpose, &uri, max_size, read).await
         };
@@ -202,6 +208,9 @@ impl HttpRelayClient {
             })
         });
         let result = result.map_err(|error| error.at(&self.address));
+        if let Err(error) = &result {
+            progress.failed(started, error);
+        }
         self.log(uri.path(), status, started.elapsed(), result.as_ref().err());
         result
     }

@@ -23,6 +23,7 @@ impl ConditionalRequests {
             // Nothing was sent.
             Some(
                 RelayError::RateLimited { .. }
+                | RelayError::CircuitOpen { .. }
                 | RelayError::NotConnected(_)
                 | RelayError::Timeout { sent: false, .. },
             ) => return,

@@ -103,7 +103,9 @@ impl HttpTransport for HyperTransport {
         let pool = self.pools.current(&self.connect, &self.settings);
         let pool = pool.map_err(|error| NotConnected(Arc::new(error)))?;
         let _in_flight = pool.enter().await;
+        request.progress.in_flight();
         let (response, connection, _exchange) = Self::respond(&pool, &request).await?;
+        request.progress.answered();
         let (head, body) = response.into_parts();
         let body = read_body(body, head.status, request.max_response_size).await?;
         pool.put_back(connection);
@@ -158,10 +160,12 @@ struct Exchange<'a> {
 
 impl<'a> Exchange<'a> {
     fn new(pool: &'a Pool, connection: &Connection, progress: &'a SendProgress) -> Self {
+        let is_on_kept_connection = connection.was_kept();
+        progress.on_connection(is_on_kept_connection);
         Self {
             pool,
             progress,
-            is_on_kept_connection: connection.was_kept(),
+            is_on_kept_connection,
             has_response: connection.has_response(),
             began: Instant::now(),
         }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use goff_core::__internal::RequestObserver;
 use goff_core::{ApiKey, Connect, Endpoint};
 
 use crate::pool::PoolSettings;
@@ -24,6 +25,7 @@ pub struct HttpRelayClientOptions {
     pub(crate) max_response_size: usize,
     pub(crate) custom_headers: Vec<(String, String)>,
     pub(crate) debug: bool,
+    pub(crate) observer: Option<Arc<dyn RequestObserver>>,
     pub(crate) tls: TlsOptions,
     pub(crate) proxy: Option<ProxyOptions>,
     pub(crate) pool: PoolSettings,
@@ -50,6 +52,7 @@ impl HttpRelayClientOptions {
             max_response_size: DEFAULT_MAX_RESPONSE_SIZE,
             custom_headers: Vec::new(),
             debug: false,
+            observer: None,
             tls: TlsOptions::default(),
             proxy: None,
             pool: PoolSettings::default(),
@@ -114,6 +117,14 @@ impl HttpRelayClientOptions {
     #[must_use]
     pub fn debug(mut self, debug: bool) -> Self {
         self.debug = debug;
+        self
+    }
+
+    /// Reports to `observer` which requests are answered. For the goff crates only.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn observer(mut self, observer: Option<Arc<dyn RequestObserver>>) -> Self {
+        self.observer = observer;
         self
     }
 

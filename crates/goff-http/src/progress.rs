@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use goff_core::__internal::RequestObserver;
+use goff_core::RelayError;
 use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
 
 /// How far a request got. It distinguishes a timeout before the request was written, when it
 /// certainly was not evaluated, from one after that.
@@ -16,22 +19,66 @@ pub(crate) struct SendProgress {
     /// 0 where the transport does not report progress.
     stage: AtomicU8,
     timed_out: AtomicBool,
+    /// On a connection that served others before.
+    is_on_kept_connection: AtomicBool,
+    observer: Option<Arc<dyn RequestObserver>>,
 }
 
-/// The transport has the request and has not begun to write it.
+/// The transport has the request, which waits until fewer are in flight.
 const WAITING: u8 = 1;
+/// The request is in flight, and is not written yet.
+const CONNECTING: u8 = 2;
 /// The request began to be written.
-const SENDING: u8 = 2;
+const SENDING: u8 = 3;
+/// The head of the response has arrived.
+const ANSWERED: u8 = 4;
 
 impl SendProgress {
+    pub(crate) fn new(observer: Option<Arc<dyn RequestObserver>>) -> Self {
+        Self {
+            observer,
+            ..Self::default()
+        }
+    }
+
     /// The transport has the request. What was sent before stays sent.
     pub(crate) fn waiting(&self) {
         self.reach(WAITING);
     }
 
+    /// The request is in flight.
+    pub(crate) fn in_flight(&self) {
+        self.reach(CONNECTING);
+    }
+
+    /// The request is about to be written to a connection.
+    pub(crate) fn on_connection(&self, was_kept: bool) {
+        self.is_on_kept_connection
+            .store(was_kept, Ordering::Release);
+    }
+
+    /// The head of the response has arrived.
+    pub(crate) fn answered(&self) {
+        let before = self.stage.fetch_max(ANSWERED, Ordering::AcqRel);
+        if let Some(observer) = self.observer.as_ref().filter(|_| before != ANSWERED) {
+            observer.answered();
+        }
+    }
+
+    /// The request has failed. It counts as unanswered if it was in flight, and not on a connection
+    /// that may have been dead before; a transport that does not report leaves that open.
+    pub(crate) fn failed(&self, began: Instant, error: &RelayError) {
+        let stage = self.stage.load(Ordering::Acquire);
+        let counts = !matches!(stage, WAITING | ANSWERED)
+            && !self.is_on_kept_connection.load(Ordering::Acquire);
+        if let Some(observer) = self.observer.as_ref().filter(|_| counts) {
+            observer.unanswered(began, error);
+        }
+    }
+
     /// Whether the request may have been written.
     pub(crate) fn may_be_sent(&self) -> bool {
-        self.stage.load(Ordering::Acquire) != WAITING
+        !matches!(self.stage.load(Ordering::Acquire), WAITING | CONNECTING)
     }
 
     /// The timeout of the request has passed, and the transport's future is dropped next.
@@ -103,6 +150,8 @@ mod tests {
         let progress = SendProgress::default();
         assert!(progress.may_be_sent());
         progress.waiting();
+        assert!(!progress.may_be_sent());
+        progress.in_flight();
         assert!(!progress.may_be_sent());
         progress.reach(SENDING);
         assert!(progress.may_be_sent());

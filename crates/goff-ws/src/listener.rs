@@ -29,7 +29,8 @@ use crate::stream_task::StreamTask;
 ///
 /// Every message is an `invalidate`: of the flags that it names, or of all flags if it cannot be
 /// read or names more than an invalidation may. When an open stream is lost, `stream_state(Down)`
-/// follows immediately. After [`shutdown`](Self::shutdown) has returned, the sink is not called again;
+/// follows immediately. A failed attempt is `stream_state(Refused)` if the handshake was answered with
+/// another status than 101, else `stream_state(Down)`; `Down` is not repeated. After [`shutdown`](Self::shutdown) has returned, the sink is not called again;
 /// `shutdown` itself sends no `Down`.
 ///
 /// # Hand-over

@@ -30,6 +30,8 @@ pub(crate) struct Report {
     server: Arc<str>,
     outage: Outage,
     has_opened: bool,
+    /// Whether the sink knows that the stream is down.
+    down_is_known: bool,
     debug: bool,
 }
 
@@ -53,6 +55,7 @@ impl Report {
             server,
             outage: Outage::default(),
             has_opened: false,
+            down_is_known: false,
             debug,
         }
     }
@@ -61,6 +64,8 @@ impl Report {
     pub(crate) fn opened(&mut self) {
         self.missed_changes();
         self.sink.stream_state(StreamState::Open);
+        // The loss of this stream will be reported before the next failure.
+        self.down_is_known = true;
         self.monitor.opened();
         let outage = std::mem::take(&mut self.outage);
         let is_first = !std::mem::replace(&mut self.has_opened, true);
@@ -122,7 +127,8 @@ impl Report {
 
     /// Streams end, usually because a middlebox limits their age. That is no outage yet.
     pub(crate) fn cut(&self, error: StreamError) {
-        self.monitor.failed(error.at(&self.server));
+        self.monitor
+            .failed(error.at(&self.server), StreamState::Down);
     }
 
     /// No stream could be opened, or it was of no use.
@@ -143,7 +149,16 @@ impl Report {
                 "change stream unavailable, reconnecting: changes of flags are not announced"
             );
         }
-        self.monitor.failed(error);
+        let state = match error {
+            StreamError::Refused { .. } => StreamState::Refused,
+            _ => StreamState::Down,
+        };
+        self.monitor.failed(error, state);
+        let is_down = state == StreamState::Down;
+        if !(is_down && self.down_is_known) {
+            self.sink.stream_state(state);
+        }
+        self.down_is_known = is_down;
     }
 
     /// The previous stream ended without having delivered all that it may have held.

@@ -10,6 +10,7 @@ mod debug_level;
 mod exporter_metadata;
 mod flag_changes;
 mod flag_sets;
+mod hanging;
 mod in_process_refreshing;
 mod in_process_restarts;
 mod in_process_starting;

@@ -1,13 +1,15 @@
 //! Reacts to flag changes, and to a change stream that is down for long.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use goff_core::__internal::BackgroundTask;
+use goff_core::__internal::{BackgroundTask, RequestObserver as _};
 use goff_core::{Invalidation, InvalidationSink, NoRuntimeError, StreamState};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
+use crate::client::remote_health::{StreamHistory, follow};
 #[cfg(feature = "in-process")]
 use crate::in_process::InProcessEvaluator;
 #[cfg(feature = "in-process")]
@@ -25,8 +27,7 @@ pub(crate) struct ChangeSink {
     target: ChangeTarget,
     status: SessionStatus,
     counters: Arc<Counters>,
-    stream: watch::Sender<StreamState>,
-    was_open: AtomicBool,
+    stream: watch::Sender<StreamHistory>,
 }
 
 #[derive(Debug)]
@@ -47,38 +48,36 @@ impl ChangeSink {
             target,
             status,
             counters,
-            stream: watch::Sender::new(StreamState::Down),
-            was_open: AtomicBool::new(false),
+            stream: watch::Sender::default(),
         }
     }
 
-    /// Makes the session stale while the stream, once it was open, is down for longer than
-    /// `stale_after`. A stream that never opened does not: a gateway may not support WebSocket,
-    /// and the cache's time limit bounds staleness.
-    pub(crate) fn watch_staleness(
+    /// Keeps the status of a session of remote evaluation. The session is stale while the stream, once
+    /// it was open, is down for longer than `stale_after`.
+    pub(crate) fn follow_health(
         &self,
-        stale_after: Duration,
-    ) -> Result<BackgroundTask, NoRuntimeError> {
-        let mut stream = self.stream.subscribe();
-        let status = self.status.clone();
+        stale_after: Option<Duration>,
+        stream_error: impl Fn() -> Option<ClientError> + Send + 'static,
+    ) -> Result<Option<BackgroundTask>, NoRuntimeError> {
+        let remote = match &self.target {
+            ChangeTarget::Cache(remote) => remote,
+            #[cfg(feature = "in-process")]
+            ChangeTarget::Configuration(..) => return Ok(None),
+        };
+        let following = follow(
+            remote.breaker().contact(),
+            self.stream.subscribe(),
+            stale_after,
+            self.status.clone(),
+            stream_error,
+        );
         BackgroundTask::spawn(move |mut stop| async move {
-            let watching = async {
-                while stream.wait_for(is_open).await.is_ok() {
-                    status.ready();
-                    if stream.wait_for(|state| !is_open(state)).await.is_err() {
-                        return;
-                    }
-                    let reopened = stream.wait_for(is_open);
-                    if tokio::time::timeout(stale_after, reopened).await.is_err() {
-                        status.stale();
-                    }
-                }
-            };
             tokio::select! {
                 () = stop.stopped() => {}
-                () = watching => {}
+                () = following => {}
             }
         })
+        .map(Some)
     }
 }
 
@@ -87,7 +86,7 @@ impl InvalidationSink for ChangeSink {
         // A stream that opens invalidates all flags without a change having been announced
         // (GOFF-EVT-004); it is still down then.
         let is_change =
-            matches!(invalidation, Invalidation::Flags(_)) || is_open(&self.stream.borrow());
+            matches!(invalidation, Invalidation::Flags(_)) || self.stream.borrow().is_open();
         let invalidation = invalidation.bounded();
         match &self.target {
             ChangeTarget::Cache(evaluator) => evaluator.invalidate(&invalidation),
@@ -109,20 +108,26 @@ impl InvalidationSink for ChangeSink {
     }
 
     fn stream_state(&self, state: StreamState) {
-        let was_open = is_open(&self.stream.send_replace(state));
-        if is_open(&state) && !was_open {
-            if self.was_open.swap(true, Ordering::Relaxed) {
+        let mut before = StreamHistory::default();
+        self.stream.send_modify(|stream| {
+            before = *stream;
+            *stream = stream.then(state, Instant::now());
+        });
+        // The handshake was answered, with 101 or another status.
+        if let (ChangeTarget::Cache(remote), StreamState::Open | StreamState::Refused) =
+            (&self.target, state)
+        {
+            remote.breaker().answered();
+        }
+        if state == StreamState::Open && !before.is_open() {
+            if before.was_open {
                 self.counters.reconnects.fetch_add(1, Ordering::Relaxed);
             }
-        } else if was_open && !is_open(&state) {
+        } else if before.is_open() && state != StreamState::Open {
             let error = ClientError::stream(StreamLost);
             self.status.send(ClientEvent::Error(error));
         }
     }
-}
-
-fn is_open(state: &StreamState) -> bool {
-    *state == StreamState::Open
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -132,10 +137,10 @@ struct StreamLost;
 #[cfg(test)]
 mod tests {
     use goff_testkit::ScriptedRelay;
-    use tokio::time::Instant;
 
     use super::*;
     use crate::remote::bounded_relay::BoundedRelay;
+    use crate::remote::circuit_breaker::CircuitBreaker;
     use crate::status::events::Subscription;
     use crate::status::{State, StatusCell};
 
@@ -143,7 +148,7 @@ mod tests {
         sink: ChangeSink,
         status: Arc<StatusCell>,
         events: Subscription,
-        _task: BackgroundTask,
+        _task: Option<BackgroundTask>,
     }
 
     fn watched() -> Watched {
@@ -152,17 +157,18 @@ mod tests {
             timeout: Duration::from_secs(1),
             requests: Arc::default(),
         };
-        let evaluator = Arc::new(RemoteEvaluator::new(relay, None, Arc::default()));
+        let breaker = Arc::new(CircuitBreaker::new(true, false, relay.timeout));
+        let evaluator = Arc::new(RemoteEvaluator::new(relay, breaker, None, Arc::default()));
         let status = Arc::new(StatusCell::new());
         let session = status.begin();
         session.ready();
         let sink = ChangeSink::new(ChangeTarget::Cache(evaluator), session, Arc::default());
-        let task = sink.watch_staleness(Duration::from_secs(60)).unwrap();
+        let task = sink.follow_health(Some(Duration::from_secs(60)), || None);
         Watched {
             sink,
             events: status.subscribe(),
             status,
-            _task: task,
+            _task: task.unwrap(),
         }
     }
 

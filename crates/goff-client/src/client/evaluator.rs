@@ -66,8 +66,13 @@ pub(crate) enum RelayCall {
 impl Evaluator {
     pub(crate) fn new(mode: &Mode, counters: &Arc<Counters>) -> Self {
         match mode {
-            Mode::Remote { relay, cache } => Self::Remote(Arc::new(RemoteEvaluator::new(
+            Mode::Remote {
+                relay,
+                breaker,
+                cache,
+            } => Self::Remote(Arc::new(RemoteEvaluator::new(
                 relay.clone(),
+                Arc::clone(breaker),
                 *cache,
                 Arc::clone(counters),
             ))),

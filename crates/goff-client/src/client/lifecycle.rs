@@ -272,6 +272,8 @@ impl Lifecycle {
             hits: count(&self.counters.hits),
             misses: count(&self.counters.misses),
             shared: count(&self.counters.shared),
+            stale: count(&self.counters.stale),
+            circuit_open: count(&self.counters.circuit_open),
             evictions: count(&self.counters.evictions),
             cache_bytes: session
                 .as_ref()

@@ -8,6 +8,7 @@ pub(crate) mod lifecycle;
 #[cfg(feature = "in-process")]
 pub(crate) mod local_flags;
 pub(crate) mod pending;
+pub(crate) mod remote_health;
 pub(crate) mod session;
 pub(crate) mod session_runtime;
 #[cfg_attr(not(feature = "ws"), path = "no_stream.rs")]

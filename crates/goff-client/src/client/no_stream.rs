@@ -1,6 +1,7 @@
 //! The change stream of a session without the feature `ws`: there is none.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use goff_core::{NoRuntimeError, StreamState};
 use tokio::time::Instant;
@@ -29,7 +30,7 @@ impl ChangeStream {
         StreamState::Down
     }
 
-    pub(crate) fn last_error(&self) -> Option<ClientError> {
+    pub(crate) fn last_error(&self) -> Option<(ClientError, Duration)> {
         None
     }
 

@@ -26,7 +26,7 @@ pub(crate) struct Session {
     pub(crate) changes: Arc<ChangeSink>,
     pub(crate) stream: ChangeStream,
     status: SessionStatus,
-    _staleness: Option<BackgroundTask>,
+    _health: Option<BackgroundTask>,
     in_flight: watch::Sender<InFlightEvaluations>,
 }
 
@@ -53,18 +53,20 @@ impl Session {
             Arc::clone(counters),
         ));
         let stream = ChangeStream::open(settings.stream.as_ref(), &changes)?;
-        // Without a cache nothing can be stale.
-        let stale_after = match &settings.mode {
-            Mode::Remote {
-                cache: Some(limits),
-                ..
-            } if stream.exists() => Some(limits.ttl.unwrap_or(DEFAULT_STALE_AFTER)),
-            _ => None,
+        let stream_errors = stream.clone();
+        let stream_error = move || stream_errors.last_error().map(|(error, _)| error);
+        let health = match &settings.mode {
+            Mode::Remote { cache, .. } => {
+                // Without a cache nothing can be stale.
+                let limits = cache.filter(|_| stream.exists());
+                let stale_after = limits.map(|limits| limits.ttl.unwrap_or(DEFAULT_STALE_AFTER));
+                changes.follow_health(stale_after, stream_error)?
+            }
+            #[cfg(feature = "in-process")]
+            Mode::InProcess(_) => None,
         };
         Ok(Self {
-            _staleness: stale_after
-                .map(|stale_after| changes.watch_staleness(stale_after))
-                .transpose()?,
+            _health: health,
             runtime,
             evaluator,
             changes,

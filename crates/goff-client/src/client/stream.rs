@@ -1,6 +1,7 @@
 //! The change stream of a session.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use goff_core::{InvalidationSink, NoRuntimeError, StreamState};
 use goff_ws::{ChangeListener, ListenerError, StreamMonitor};
@@ -53,9 +54,13 @@ impl ChangeStream {
             .map_or(StreamState::Down, |monitor| monitor.stats().state)
     }
 
-    pub(crate) fn last_error(&self) -> Option<ClientError> {
-        let monitor = self.monitor.as_ref()?;
-        monitor.stats().last_error.map(ClientError::Stream)
+    /// With its age.
+    pub(crate) fn last_error(&self) -> Option<(ClientError, Duration)> {
+        let stats = self.monitor.as_ref()?.stats();
+        stats
+            .last_error
+            .map(ClientError::Stream)
+            .zip(stats.last_error_age)
     }
 
     /// Closes the stream without waiting.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use goff_core::__internal::RequestObserver;
 use goff_core::{ApiKey, Connect, Endpoint, EvaluationType};
 use goff_http::{
     Connector, HttpRelayClient, HttpRelayClientOptions, HttpTransport, OptionError, ProxyOptions,
@@ -48,6 +49,7 @@ impl HttpOptions {
         &self,
         endpoint: &str,
         evaluation_type: EvaluationType,
+        observer: Option<Arc<dyn RequestObserver>>,
         debug: bool,
     ) -> Result<RelayClients, OptionsError> {
         let endpoint = parse("endpoint", endpoint)?;
@@ -59,7 +61,7 @@ impl HttpOptions {
             .transpose()
             .map_err(|error| OptionsError::caused("api_key", error))?;
         let wire = self.wire(&endpoint)?;
-        let client = self.client(endpoint.clone(), api_key.clone(), &wire, debug)?;
+        let client = self.client(endpoint.clone(), api_key.clone(), &wire, observer, debug)?;
         let mut connections = Connections {
             clients: vec![client.clone()],
         };
@@ -81,7 +83,7 @@ impl HttpOptions {
                         .default_connector(&base)
                         .map_err(|error| OptionsError::caused("data_collector_base_url", error))?,
                 };
-                let client = self.client(base, api_key.clone(), &wire, debug)?;
+                let client = self.client(base, api_key.clone(), &wire, None, debug)?;
                 if let Wire::Connector(_) = wire {
                     connections.clients.push(client.clone());
                 }
@@ -151,10 +153,12 @@ impl HttpOptions {
         endpoint: Endpoint,
         api_key: Option<ApiKey>,
         wire: &Wire,
+        observer: Option<Arc<dyn RequestObserver>>,
         debug: bool,
     ) -> Result<HttpRelayClient, OptionsError> {
         let mut options = HttpRelayClientOptions::new(endpoint)
             .api_key(api_key)
+            .observer(observer)
             .debug(debug);
         if let Some(protocol) = self.remote_protocol {
             options = options.protocol(protocol);

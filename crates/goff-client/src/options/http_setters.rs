@@ -35,7 +35,10 @@ impl GoFeatureFlagOptions {
     }
 
     /// The timeout of a whole request: connecting, sending, and reading the answer
-    /// (GOFF-REM-006). Default: 10 s.
+    /// (GOFF-REM-006). Default: 10 s, as in the other providers. Set 1 s where requests of users wait
+    /// for the flags: a relay proxy in the same network answers within milliseconds, and a hanging one
+    /// delays each evaluation that is not cached by this time, until the
+    /// [`circuit_breaker`](Self::circuit_breaker) opens, after about the same time.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.http.timeout = Some(timeout);
         self

@@ -23,6 +23,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(feature = "http")]
+use goff_core::__internal::RequestObserver;
+#[cfg(feature = "http")]
 use goff_core::EvaluationType;
 use goff_core::{ExporterMetadata, RelayClient};
 use goff_hooks::TelemetryOptions;
@@ -37,8 +39,9 @@ use crate::options::error::OptionsError;
 use crate::options::http::HttpOptions;
 #[cfg(feature = "in-process")]
 use crate::options::in_process::InProcessOptions;
-use crate::options::settings::{Collection, Mode, RelayClients, Settings};
+use crate::options::settings::{Collection, DEFAULT_TIMEOUT, Mode, RelayClients, Settings};
 use crate::remote::cache::CacheLimits;
+use crate::remote::circuit_breaker::CircuitBreaker;
 use crate::status::request_counters::RequestCounters;
 
 /// The options of a client. Setters never fail and send nothing;
@@ -56,6 +59,8 @@ pub struct GoFeatureFlagOptions {
     cache_ttl: Option<Duration>,
     max_cache_bytes: u64,
     disable_cache: bool,
+    stale_if_error: Option<Duration>,
+    circuit_breaker: bool,
     disable_data_collection: bool,
     data_flush_interval: Option<Duration>,
     max_pending_events: Option<usize>,
@@ -99,6 +104,8 @@ impl GoFeatureFlagOptions {
             cache_ttl: Some(DEFAULT_CACHE_TTL),
             max_cache_bytes: DEFAULT_MAX_CACHE_BYTES,
             disable_cache: false,
+            stale_if_error: None,
+            circuit_breaker: true,
             disable_data_collection: false,
             data_flush_interval: None,
             max_pending_events: None,
@@ -151,6 +158,35 @@ impl GoFeatureFlagOptions {
     /// Sends a request for every evaluation (GOFF-CACHE-003). Remote evaluation. Default: `false`.
     pub fn disable_cache(mut self, disable: bool) -> Self {
         self.disable_cache = disable;
+        self
+    }
+
+    /// For how long after [`cache_ttl`](Self::cache_ttl) an answer may still be served while the relay
+    /// proxy cannot answer: no connection, no answer within the timeout, 429 or a status of 500 or
+    /// more. Such an answer has the reason `STALE`, and in its metadata `gofeatureflag_age_seconds`,
+    /// the seconds since the relay proxy gave it. An answer whose flag was announced as changed is
+    /// never served, but while the change stream is down too, changes are not known. Expired answers
+    /// count for [`cache_size`](Self::cache_size) and [`max_cache_bytes`](Self::max_cache_bytes).
+    /// Must be longer than zero. Remote evaluation; without effect with `disable_cache` or a
+    /// `cache_ttl` of `None`. Default: none, so that expired answers are not served (GOFF-CACHE-006).
+    pub fn stale_if_error(mut self, duration: Duration) -> Self {
+        self.stale_if_error = Some(duration);
+        self
+    }
+
+    /// Whether evaluations fail at once while the relay proxy does not answer, instead of waiting for
+    /// the timeout each.
+    ///
+    /// No request is sent once nothing has been answered for the option `timeout`, at least a second,
+    /// and five requests have failed in that time that had a new connection or did not get one. One
+    /// request at a time then tries again, after a random pause of up to a second, which doubles to
+    /// ten seconds. Any HTTP answer ends it, whatever its status, also to a delivery of usage data or
+    /// to the handshake of the change stream. Requests that wait for `max_requests_in_flight`, rate
+    /// limits and callers that give up do not count. While it lasts, cached answers are served, and
+    /// [`status`](crate::GoFeatureFlag::status) is [`Error`](crate::State::Error). Remote evaluation; the fallback of in-process evaluation has no circuit breaker.
+    /// Default: `true`.
+    pub fn circuit_breaker(mut self, enable: bool) -> Self {
+        self.circuit_breaker = enable;
         self
     }
 
@@ -239,11 +275,14 @@ impl GoFeatureFlagOptions {
                 "must be at least 1; to have no cache set `disable_cache`",
             ));
         }
+        let reason = "must be longer than zero; to serve no expired answers leave it out";
+        OptionsError::refuse_zero("stale_if_error", self.stale_if_error, reason)?;
         let cache = (!self.disable_cache).then_some(CacheLimits {
             size: self.cache_size,
             bytes: self.max_cache_bytes,
             // The cache cannot count as far as a `Duration` can.
             ttl: self.cache_ttl.filter(|ttl| *ttl <= A_YEAR),
+            stale_for: self.stale_if_error.map(|stale| stale.min(A_YEAR)),
         });
         let flush_interval = self.flush_interval_or_default();
         let reason = "must be longer than zero; to collect nothing set `disable_data_collection`";
@@ -263,11 +302,19 @@ impl GoFeatureFlagOptions {
             ));
         }
         let requests = self.requests();
+        let breaker = Arc::new(CircuitBreaker::new(
+            self.circuit_breaker,
+            !matches!(self.source, Source::RelayClient(_)),
+            self.timeout_or_default(),
+        ));
         let clients = match &self.source {
             #[cfg(feature = "http")]
             Source::RelayProxy(endpoint) => {
                 let evaluation_type = self.evaluation_type_or_default();
-                self.http.clients(endpoint, evaluation_type, self.debug)?
+                let observer = Arc::clone(&breaker) as Arc<dyn RequestObserver>;
+                let observer = (evaluation_type == EvaluationType::Remote).then_some(observer);
+                self.http
+                    .clients(endpoint, evaluation_type, observer, self.debug)?
             }
             Source::RelayClient(client) => {
                 #[cfg(feature = "http")]
@@ -294,6 +341,7 @@ impl GoFeatureFlagOptions {
         });
         let remote = Mode::Remote {
             relay: clients.relay.clone(),
+            breaker,
             cache,
         };
         #[cfg(feature = "in-process")]
@@ -332,6 +380,13 @@ impl GoFeatureFlagOptions {
         return Arc::new(RequestCounters::with_metrics(self.telemetry.as_ref()));
         #[cfg(not(feature = "opentelemetry"))]
         Arc::default()
+    }
+
+    fn timeout_or_default(&self) -> Duration {
+        #[cfg(feature = "http")]
+        return self.http.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        #[cfg(not(feature = "http"))]
+        DEFAULT_TIMEOUT
     }
 
     fn flush_interval_or_default(&self) -> Duration {
@@ -398,6 +453,8 @@ impl fmt::Debug for GoFeatureFlagOptions {
             .field("cache_ttl", &self.cache_ttl)
             .field("max_cache_bytes", &self.max_cache_bytes)
             .field("disable_cache", &self.disable_cache)
+            .field("stale_if_error", &self.stale_if_error)
+            .field("circuit_breaker", &self.circuit_breaker)
             .field("disable_data_collection", &self.disable_data_collection)
             .field("data_flush_interval", &self.flush_interval_or_default())
             .field("max_pending_events", &self.max_pending_events_or_default())

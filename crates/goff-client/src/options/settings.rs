@@ -13,6 +13,7 @@ use crate::in_process::mode::InProcessMode;
 use crate::options::connections::Connections;
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::cache::CacheLimits;
+use crate::remote::circuit_breaker::CircuitBreaker;
 use crate::remote::measured_collector::MeasuredCollector;
 use crate::status::request_counters::RequestCounters;
 
@@ -54,6 +55,7 @@ pub(crate) struct Settings {
 pub(crate) enum Mode {
     Remote {
         relay: BoundedRelay,
+        breaker: Arc<CircuitBreaker>,
         /// `None` if every evaluation is to be a request.
         cache: Option<CacheLimits>,
     },

@@ -19,6 +19,7 @@ use crate::remote::invalidation_log::{Epoch, InvalidationLog};
 pub(crate) struct ResolutionCache {
     store: Cache<CacheKey, CachedResolution, BuildHasherDefault<AlreadyHashed>>,
     ttl: Option<Duration>,
+    stale_for: Option<Duration>,
     bytes: Arc<AtomicU64>,
     /// The limit and a little more, so that not every insertion evicts.
     most_bytes: u64,
@@ -32,6 +33,8 @@ pub(crate) struct CacheLimits {
     pub(crate) bytes: u64,
     /// `None` means no expiry (GOFF-CACHE-002).
     pub(crate) ttl: Option<Duration>,
+    /// How long an expired answer is kept for the time when the relay proxy cannot answer.
+    pub(crate) stale_for: Option<Duration>,
 }
 
 /// An answer as later callers get it.
@@ -40,6 +43,7 @@ pub(crate) struct CachedResolution {
     pub(crate) flag_key: Arc<str>,
     pub(crate) resolution: Arc<Resolution>,
     epoch: Epoch,
+    since: Instant,
     /// `None` means no expiry.
     serve_until: Option<Instant>,
     bytes: u32,
@@ -64,11 +68,13 @@ impl ResolutionCache {
                 }
             });
         if let Some(ttl) = limits.ttl {
-            builder = builder.time_to_live(ttl);
+            let stale_for = limits.stale_for.unwrap_or_default();
+            builder = builder.time_to_live(ttl.saturating_add(stale_for));
         }
         Self {
             store: builder.build_with_hasher(BuildHasherDefault::default()),
             ttl: limits.ttl,
+            stale_for: limits.stale_for,
             bytes,
             most_bytes: limits.bytes.saturating_add(limits.bytes / 16),
             invalidations: InvalidationLog::default(),
@@ -95,6 +101,20 @@ impl ResolutionCache {
     fn serves(&self, cached: &CachedResolution) -> bool {
         self.is_fresh(&cached.flag_key, cached.epoch)
             && cached.serve_until.is_none_or(|end| Instant::now() < end)
+    }
+
+    pub(crate) fn serves_stale(&self) -> bool {
+        self.stale_for.is_some()
+    }
+
+    /// The answer for this key, expired or not, with reason `STALE` and its age. Its flag has not
+    /// changed since, as far as is known.
+    pub(crate) fn get_stale(&self, key: &CacheKey) -> Option<Arc<Resolution>> {
+        let limit = self.ttl?.saturating_add(self.stale_for?);
+        let cached = self.store.get(key)?;
+        let age = cached.since.elapsed();
+        (self.is_fresh(&cached.flag_key, cached.epoch) && age < limit)
+            .then(|| stale_form(&cached.resolution, age))
     }
 
     /// The epoch of a request that starts now.
@@ -124,13 +144,15 @@ impl ResolutionCache {
             tracing::debug!(%flag_key, bytes, "answer too large for the cache");
             return;
         }
+        let now = Instant::now();
         let cached = CachedResolution {
             flag_key: Arc::clone(flag_key),
             resolution: Arc::clone(cached),
             epoch,
+            since: now,
             serve_until: self
                 .ttl
-                .and_then(|ttl| Instant::now().checked_add(shortened(ttl, random_u64()))),
+                .and_then(|ttl| now.checked_add(shortened(ttl, random_u64()))),
             bytes: u32::try_from(bytes).unwrap_or(u32::MAX),
         };
         self.bytes.fetch_add(cached.bytes.into(), Ordering::Relaxed);
@@ -176,6 +198,22 @@ pub(crate) fn cached_form(resolution: &Arc<Resolution>) -> Arc<Resolution> {
     }
     Arc::new(Resolution::clone(resolution).with_reason(Reason::Cached))
 }
+
+/// A cached answer as it is served while the relay proxy cannot answer. A disabled flag stays
+/// disabled.
+fn stale_form(cached: &Arc<Resolution>, age: Duration) -> Arc<Resolution> {
+    let mut stale = Resolution::clone(cached);
+    if !stale.is_disabled() {
+        stale.reason = Reason::Stale;
+    }
+    stale
+        .metadata
+        .insert(AGE_SECONDS.to_owned(), age.as_secs().into());
+    Arc::new(stale)
+}
+
+/// The metadata entry of a stale answer: the whole seconds since the relay proxy gave it.
+const AGE_SECONDS: &str = "gofeatureflag_age_seconds";
 
 /// What the cache keeps for each answer beside key and value.
 const BOOKKEEPING: usize = 300;
@@ -225,7 +263,12 @@ mod tests {
 
     fn limits(size: u64, ttl: Option<Duration>) -> CacheLimits {
         let bytes = u64::MAX;
-        CacheLimits { size, bytes, ttl }
+        CacheLimits {
+            size,
+            bytes,
+            ttl,
+            stale_for: None,
+        }
     }
 
     fn cache(size: u64, ttl: Option<Duration>) -> ResolutionCache {
@@ -366,6 +409,7 @@ mod tests {
                 size: 100,
                 bytes,
                 ttl: None,
+                stale_for: None,
             };
             let cache = ResolutionCache::new(limits, Arc::default());
             for n in 0..50 {
@@ -390,6 +434,7 @@ mod tests {
                 size: 7,
                 bytes,
                 ttl: None,
+                stale_for: None,
             };
             let cache = ResolutionCache::new(limits, Arc::default());
             for n in 0..20 {
@@ -453,6 +498,48 @@ mod tests {
         assert_eq!(counts.last(), Some(&0));
         let apart = counts.iter().filter(|count| (20..180).contains(*count));
         assert!(apart.count() > 5, "{counts:?}");
+    }
+
+    /// moka's clock cannot be paused. GOFF-CACHE-006.
+    #[test]
+    fn expired_answer_is_stale_until_its_flag_changes_or_it_is_too_old() {
+        let (ttl, stale_for) = (Duration::from_millis(20), Duration::from_secs(2));
+        let limits = |stale_for| CacheLimits {
+            stale_for,
+            ..limits(100, Some(ttl))
+        };
+        let key = |n| {
+            let context = context(n);
+            let key = CacheKeyRef::new("a", &context).unwrap();
+            key.to_owned_key(&context)
+        };
+        let cache = ResolutionCache::new(limits(Some(stale_for)), Arc::default());
+        let start = Instant::now();
+        put(&cache, "a", 1, cache.epoch());
+        let disabled = Resolution::new((), Reason::Disabled).with_cacheable(true);
+        put_resolution(&cache, disabled, "a", 2, cache.epoch());
+        put(&cache, "b", 1, cache.epoch());
+        std::thread::sleep(Duration::from_millis(1_100));
+        assert!(!has(&cache, "a", 1));
+        let stale = cache.get_stale(&key(1)).unwrap();
+        assert_eq!(
+            (&stale.reason, &stale.value),
+            (&Reason::Stale, &true.into())
+        );
+        let age = stale.metadata.get(AGE_SECONDS).and_then(|age| age.as_u64());
+        assert!(age.is_some_and(|age| age >= 1 && age <= start.elapsed().as_secs()));
+        assert_eq!(cache.get_stale(&key(2)).unwrap().reason, Reason::Disabled);
+        assert!(cache.get_stale(&key(3)).is_none());
+        cache.invalidate(&flags("b"));
+        assert!(cache.get_stale(&key(1)).is_some());
+        cache.invalidate(&flags("a"));
+        assert!(cache.get_stale(&key(1)).is_none());
+        put(&cache, "a", 1, cache.epoch());
+        std::thread::sleep(ttl + stale_for + Duration::from_millis(50));
+        assert!(cache.get_stale(&key(1)).is_none());
+        let strict = ResolutionCache::new(limits(None), Arc::default());
+        put(&strict, "a", 1, strict.epoch());
+        assert!(strict.get_stale(&key(1)).is_none());
     }
 
     /// docs/python-parity.md C4, docs/python-parity.md C26.

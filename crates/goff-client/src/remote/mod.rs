@@ -2,6 +2,8 @@
 
 pub(crate) mod bounded_relay;
 pub(crate) mod cache;
+pub(crate) mod circuit;
+pub(crate) mod circuit_breaker;
 pub(crate) mod invalidation_log;
 pub(crate) mod measured_collector;
 pub(crate) mod outage_log;
@@ -19,6 +21,7 @@ use tokio::runtime::Handle;
 
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::cache::{CacheLimits, CachedResolution, ResolutionCache, cached_form};
+use crate::remote::circuit_breaker::{CircuitBreaker, Permission, cannot_answer};
 use crate::remote::outage_log::OutageLog;
 use crate::remote::single_flight::{
     Landing, RequestKey, SharedAnswer, SharedRequest, SingleFlight, Waiting,
@@ -30,6 +33,7 @@ use crate::status::requests::Operation;
 #[derive(Debug)]
 pub(crate) struct RemoteEvaluator {
     relay: BoundedRelay,
+    breaker: Arc<CircuitBreaker>,
     cache: Option<ResolutionCache>,
     in_flight: Arc<SingleFlight>,
     outage: OutageLog,
@@ -47,11 +51,14 @@ impl RemoteEvaluator {
     /// `cache` is `None` if every evaluation is to be a request.
     pub(crate) fn new(
         relay: BoundedRelay,
+        breaker: Arc<CircuitBreaker>,
         cache: Option<CacheLimits>,
         counters: Arc<Counters>,
     ) -> Self {
+        breaker.reset();
         Self {
             relay,
+            breaker,
             cache: cache
                 .map(|limits| ResolutionCache::new(limits, Arc::clone(&counters.evictions))),
             in_flight: SingleFlight::for_cached_answers(),
@@ -94,8 +101,29 @@ impl RemoteEvaluator {
         context: &dyn ContextView,
         key: Option<CacheKey>,
     ) -> Outcome {
+        let stale_key = key.clone().filter(|_| self.serves_stale());
+        let outcome = self.request_fresh(flag_key, context, key).await;
+        match stale_key {
+            Some(key) => self.or_stale(&key, outcome),
+            None => outcome,
+        }
+    }
+
+    async fn request_fresh(
+        self: &Arc<Self>,
+        flag_key: &str,
+        context: &dyn ContextView,
+        key: Option<CacheKey>,
+    ) -> Outcome {
+        let permission = match self.breaker.admit() {
+            Ok(permission) => permission,
+            Err(error) => {
+                count(&self.counters.circuit_open);
+                return Outcome::new(flag_key, Err(Box::new(error.into())), Origin::NotEvaluated);
+            }
+        };
         if let (Some(cache), Some(key), Ok(runtime)) = (&self.cache, key, Handle::try_current()) {
-            match self.join(cache, key, &runtime) {
+            match self.join(cache, key, &runtime, permission) {
                 Joined::Cached(cached) => return self.hit(cached),
                 Joined::Waits(waiting) => {
                     if let Some(answer) = waiting.answer().await {
@@ -104,8 +132,39 @@ impl RemoteEvaluator {
                     // The request was cancelled: its runtime, or this client, is shutting down.
                 }
             }
+            return match self.breaker.admit() {
+                Ok(permission) => self.request_alone(flag_key, context, permission).await,
+                Err(error) => {
+                    Outcome::new(flag_key, Err(Box::new(error.into())), Origin::NotEvaluated)
+                }
+            };
         }
-        self.request_alone(flag_key, context).await
+        self.request_alone(flag_key, context, permission).await
+    }
+
+    fn serves_stale(&self) -> bool {
+        self.cache
+            .as_ref()
+            .is_some_and(ResolutionCache::serves_stale)
+    }
+
+    /// An expired answer instead of a failure of the relay proxy. The relay proxy may have recorded a
+    /// request that was lost, so its origin stays unknown.
+    fn or_stale(&self, key: &CacheKey, outcome: Outcome) -> Outcome {
+        let cannot_answer = matches!(
+            &outcome.result,
+            Err(error) if matches!(&**error, ResolutionError::Relay(error) if cannot_answer(error))
+        );
+        let stale = self.cache.as_ref().filter(|_| cannot_answer);
+        let Some(stale) = stale.and_then(|cache| cache.get_stale(key)) else {
+            return outcome;
+        };
+        count(&self.counters.stale);
+        let origin = match outcome.origin {
+            Origin::NotEvaluated => Origin::Cache,
+            origin => origin,
+        };
+        Outcome::new(outcome.flag_key, Ok(stale), origin)
     }
 
     /// The longest that a request takes.
@@ -117,10 +176,11 @@ impl RemoteEvaluator {
         &self,
         context: &dyn ContextView,
     ) -> Result<BulkEvaluation, RelayError> {
+        let permission = self.breaker.admit()?;
         let call = self.relay.bounded(Operation::EvaluateAll, |client| {
             client.evaluate_all(context)
         });
-        let answer = call.await;
+        let answer = permission.send(call).await;
         self.outage.note(&answer);
         answer
     }
@@ -137,13 +197,23 @@ impl RemoteEvaluator {
         self.cache.as_ref().map_or(0, ResolutionCache::bytes)
     }
 
+    pub(crate) fn breaker(&self) -> &Arc<CircuitBreaker> {
+        &self.breaker
+    }
+
     /// Cancels the requests in flight.
     pub(crate) fn cancel_requests(&self) {
         self.in_flight.cancel_all();
     }
 
     /// Joins the request in flight for the same evaluation, or starts one.
-    fn join(self: &Arc<Self>, cache: &ResolutionCache, key: CacheKey, runtime: &Handle) -> Joined {
+    fn join(
+        self: &Arc<Self>,
+        cache: &ResolutionCache,
+        key: CacheKey,
+        runtime: &Handle,
+        permission: Permission,
+    ) -> Joined {
         let key = RequestKey::new(runtime, key);
         let requests = self.in_flight.lock();
         let is_fresh = |epoch| cache.is_fresh(key.evaluation().flag_key(), epoch);
@@ -156,19 +226,19 @@ impl RemoteEvaluator {
             return Joined::Cached(cached);
         }
         let (flight, waiting) = self.in_flight.start(requests, key, cache.epoch());
-        let request = Arc::clone(self).send(Arc::clone(flight.request()));
+        let request = Arc::clone(self).send(Arc::clone(flight.request()), permission);
         runtime.spawn(flight.run(request));
         Joined::Waits(waiting)
     }
 
     /// Sends a request, and caches its answer.
-    async fn send(self: Arc<Self>, request: Arc<SharedRequest>) -> Landing {
+    async fn send(self: Arc<Self>, request: Arc<SharedRequest>, permission: Permission) -> Landing {
         let key = request.evaluation();
         let relay = &self.relay;
         let call = relay.bounded(Operation::Evaluate, |client| {
             client.evaluate(key.flag_key(), &**key.context())
         });
-        let first = call.await;
+        let first = permission.send(call).await;
         self.outage.note(&first);
         let first = first.map(Arc::new).map_err(ResolutionError::from);
         let followers = first.as_ref().map(cached_form).map_err(Clone::clone);
@@ -178,13 +248,18 @@ impl RemoteEvaluator {
         Landing { first, followers }
     }
 
-    async fn request_alone(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
+    async fn request_alone(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+        permission: Permission,
+    ) -> Outcome {
         count(&self.counters.misses);
         let relay = &self.relay;
         let call = relay.bounded(Operation::Evaluate, |client| {
             client.evaluate(flag_key, context)
         });
-        let answer = call.await;
+        let answer = permission.send(call).await;
         self.outage.note(&answer);
         let (result, origin) = match answer {
             Ok(resolution) => (Ok(Arc::new(resolution)), Origin::Relay),

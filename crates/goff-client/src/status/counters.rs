@@ -10,6 +10,8 @@ pub(crate) struct Counters {
     pub(crate) hits: AtomicU64,
     pub(crate) misses: AtomicU64,
     pub(crate) shared: AtomicU64,
+    pub(crate) stale: AtomicU64,
+    pub(crate) circuit_open: AtomicU64,
     pub(crate) evictions: Arc<AtomicU64>,
     pub(crate) refreshes: AtomicU64,
     pub(crate) failed_refreshes: AtomicU64,

@@ -20,6 +20,8 @@ pub enum ClientError {
     Configuration(Cause),
     /// The change stream is down.
     Stream(Cause),
+    /// The relay proxy does not answer the requests of evaluations (remote evaluation).
+    Unanswered(Cause),
     /// The tokio runtime on which the client was started has ended, or the client could not be
     /// started.
     Runtime(Cause),
@@ -45,6 +47,7 @@ impl fmt::Display for ClientError {
         match self {
             Self::Configuration(cause) => write!(f, "flags not loaded: {cause}"),
             Self::Stream(cause) => write!(f, "change stream down: {cause}"),
+            Self::Unanswered(cause) => write!(f, "requests are not answered: {cause}"),
             Self::Runtime(cause) => write!(f, "no background tasks: {cause}"),
         }
     }
@@ -53,9 +56,10 @@ impl fmt::Display for ClientError {
 impl Error for ClientError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Configuration(cause) | Self::Stream(cause) | Self::Runtime(cause) => {
-                Some(&**cause)
-            }
+            Self::Configuration(cause)
+            | Self::Stream(cause)
+            | Self::Unanswered(cause)
+            | Self::Runtime(cause) => Some(&**cause),
         }
     }
 }

@@ -23,7 +23,8 @@ use crate::status::events::{ChangedFlags, ClientEvent, EventBroadcaster, Subscri
 
 /// The state of a client, for how long it has been in it, and what failed last.
 ///
-/// Serializes with `age_seconds` for `age`, and `last_error` as its message.
+/// Serializes with `age_seconds` for `age`, `last_error` as its message, and
+/// `last_error_age_seconds`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Status {
@@ -32,10 +33,16 @@ pub struct Status {
     /// How long the client has been in this state.
     #[serde(rename = "age_seconds", serialize_with = "as_seconds")]
     pub age: Duration,
-    /// The last background failure since the client was initialized: of a refresh of the flag
-    /// configuration (in-process evaluation) or of the tokio runtime, else of the change stream. A
-    /// failed evaluation is reported to its caller only.
+    /// What fails in the background, until it works again: the refresh of the flag configuration
+    /// (in-process evaluation), the tokio runtime, all requests (remote evaluation, with an open
+    /// circuit), else the change stream. A failed evaluation is reported to its caller only.
     pub last_error: Option<ClientError>,
+    /// How long ago that failed last; `None` without an error.
+    #[serde(
+        rename = "last_error_age_seconds",
+        serialize_with = "as_optional_seconds"
+    )]
+    pub last_error_age: Option<Duration>,
 }
 
 /// What can be expected of a client.
@@ -51,9 +58,11 @@ pub enum State {
     /// the flags come from the last-known-good file, the flag file has become absent or unusable or
     /// has no valid flag left, or the tokio runtime on which the client was started has ended.
     Stale,
-    /// No flag configuration could be loaded yet; evaluations are refused with
-    /// `PROVIDER_NOT_READY`. Loading is retried (in-process evaluation, GOFF-EVT-008), unless the
-    /// tokio runtime on which the client was started has ended.
+    /// In-process evaluation: no flag configuration could be loaded yet; evaluations are refused with
+    /// `PROVIDER_NOT_READY`. Loading is retried (GOFF-EVT-008), unless the tokio runtime on which the
+    /// client was started has ended. Remote evaluation: the relay proxy does not answer, so that the
+    /// circuit breaker is open, or cannot be reached by the change stream and has not answered a
+    /// request yet; evaluations are answered from the cache, or fail.
     Error,
     /// The relay proxy refused the API key (401, 403) three times in a row before any flag
     /// configuration was loaded;
@@ -85,7 +94,7 @@ struct Health {
     generation: u64,
     state: State,
     since: Instant,
-    last_error: Option<ClientError>,
+    last_error: Option<(ClientError, Instant)>,
 }
 
 impl Health {
@@ -107,13 +116,17 @@ impl StatusCell {
         }
     }
 
-    /// `stream_error` is reported if no refresh has failed.
-    pub(crate) fn get(&self, stream_error: Option<ClientError>) -> Status {
+    /// `stream_error`, with its age, is reported if nothing else has failed.
+    pub(crate) fn get(&self, stream_error: Option<(ClientError, Duration)>) -> Status {
         let health = self.health.borrow();
+        let error = health.last_error.clone();
+        let error = error.map(|(error, at)| (error, at.elapsed()));
+        let (last_error, last_error_age) = error.or(stream_error).unzip();
         Status {
             state: health.state,
             age: health.since.elapsed(),
-            last_error: health.last_error.clone().or(stream_error),
+            last_error,
+            last_error_age,
         }
     }
 
@@ -141,7 +154,7 @@ impl StatusCell {
     /// A session could not start.
     pub(crate) fn not_started(&self, error: NoRuntimeError) {
         self.health.send_modify(|health| {
-            health.last_error = Some(ClientError::runtime(error));
+            health.last_error = Some((ClientError::runtime(error), Instant::now()));
         });
     }
 
@@ -180,8 +193,19 @@ impl SessionStatus {
         self.cell.health.borrow().generation == self.generation
     }
 
+    /// Waits until the session has been started.
+    pub(crate) async fn started(&self) {
+        let mut health = self.cell.health.subscribe();
+        let is_started = |health: &Health| {
+            health.generation != self.generation || health.state != State::NotReady
+        };
+        // The sender is in the cell, so the channel is open.
+        let _ = health.wait_for(is_started).await;
+    }
+
     /// Evaluations are answered, with current flags (GOFF-EVT-006).
     pub(crate) fn ready(&self) {
+        self.recovered();
         if self.enter(State::Ready, &[State::NotReady, State::Error, State::Stale]) {
             self.cell.events.send(ClientEvent::Ready);
         }
@@ -192,6 +216,19 @@ impl SessionStatus {
         if self.enter(State::Stale, &[State::NotReady, State::Error, State::Ready]) {
             self.cell.events.send(ClientEvent::Stale);
         }
+    }
+
+    /// The relay proxy does not answer (remote evaluation).
+    pub(crate) fn unanswered(&self, error: Option<ClientError>) {
+        let entered = self.enter(State::Error, &[State::NotReady, State::Ready, State::Stale]);
+        if let Some(error) = error.filter(|_| entered) {
+            self.send(ClientEvent::Error(error));
+        }
+    }
+
+    /// What failed works again.
+    pub(crate) fn recovered(&self) {
+        self.set_last_error(None);
     }
 
     /// There are no flags yet (GOFF-EVT-008).
@@ -220,14 +257,18 @@ impl SessionStatus {
 
     /// Remembers a failure as the last one, and reports it.
     pub(crate) fn failed(&self, error: ClientError) {
+        self.set_last_error(Some(error.clone()));
+        self.send(ClientEvent::Error(error));
+    }
+
+    pub(crate) fn set_last_error(&self, error: Option<ClientError>) {
         self.cell.health.send_if_modified(|health| {
             if health.generation == self.generation {
-                health.last_error = Some(error.clone());
+                health.last_error = error.map(|error| (error, Instant::now()));
             }
             // Receivers wait for states only.
             false
         });
-        self.send(ClientEvent::Error(error));
     }
 
     /// Flags have changed, or may have.
@@ -261,6 +302,14 @@ impl SessionStatus {
 
 fn as_seconds<S: Serializer>(age: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_f64(age.as_secs_f64())
+}
+
+#[expect(clippy::ref_option, reason = "serde passes a reference to the field")]
+fn as_optional_seconds<S: Serializer>(
+    age: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    age.map(|age| age.as_secs_f64()).serialize(serializer)
 }
 
 #[cfg(test)]

@@ -19,13 +19,21 @@ pub struct Stats {
     pub misses: u64,
     /// Evaluations answered by the request of another caller.
     pub shared: u64,
+    /// Evaluations answered with an expired answer, because the relay proxy could not answer (option
+    /// `stale_if_error`).
+    pub stale: u64,
+    /// Evaluations for which nothing was sent, because the relay proxy has not answered for a while
+    /// (option `circuit_breaker`).
+    pub circuit_open: u64,
     /// Cached answers that were dropped for size or age.
     pub evictions: u64,
     /// About how many bytes of memory the cached answers keep now.
     pub cache_bytes: u64,
     /// The usage data.
     pub usage: UsageStats,
-    /// Whether the change stream is open; `Down` without a change stream.
+    /// Whether the change stream is open; `Down` without a change stream. `Refused` means that a
+    /// gateway without WebSocket, or a refused key, keeps it from opening: only `cache_ttl` bounds how
+    /// old answers are.
     #[serde(serialize_with = "as_text")]
     pub stream: StreamState,
     /// Flag configurations that were loaded (in-process evaluation).

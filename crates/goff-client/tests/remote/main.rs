@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cache;
+mod circuit_breaker;
 mod debug;
 mod evaluation;
 #[cfg(feature = "ws")]
@@ -15,9 +16,12 @@ mod options_effects;
 mod panics;
 #[cfg(all(feature = "ws", feature = "in-process", feature = "unix"))]
 mod proxy;
+#[cfg(feature = "ws")]
+mod reachability;
 #[cfg(feature = "http")]
 mod request_stats;
 mod single_flight;
+mod stale_if_error;
 mod stale_writes;
 #[cfg(all(feature = "http", feature = "opentelemetry"))]
 mod trace_context;

@@ -136,6 +136,16 @@ pub enum RelayError {
         /// Scheme, host and port of the server, if they are known.
         server: Option<Arc<str>>,
     },
+    /// The relay proxy has not answered for a while, and the client waits before it tries again
+    /// (option `circuit_breaker`); nothing was sent.
+    CircuitOpen {
+        /// For how long no request was answered.
+        unanswered_for: Duration,
+        /// The time until the next request; zero while one is in flight.
+        next_try: Duration,
+        /// How the last request failed.
+        last: Arc<RelayError>,
+    },
     /// The relay client does not implement this operation; nothing was sent.
     Unsupported {
         /// The method of [`RelayClient`](crate::RelayClient).
@@ -252,6 +262,7 @@ impl RelayError {
             Self::UnreachableFlagKey { .. } => ErrorCode::FlagNotFound,
             Self::InvalidContext(_) => ErrorCode::InvalidContext,
             Self::RateLimited { .. }
+            | Self::CircuitOpen { .. }
             | Self::NotConnected(_)
             | Self::Interrupted(_)
             | Self::Timeout { .. }
@@ -269,6 +280,7 @@ impl RelayError {
             Self::UnreachableFlagKey { .. }
             | Self::InvalidContext(_)
             | Self::RateLimited { .. }
+            | Self::CircuitOpen { .. }
             | Self::NotConnected(_)
             | Self::Timeout { sent: false, .. }
             | Self::Unsupported { .. } => Origin::NotEvaluated,
@@ -386,6 +398,22 @@ impl fmt::Display for RelayError {
                     _ => Ok(()),
                 }
             }
+            Self::CircuitOpen {
+                unanswered_for,
+                next_try,
+                last,
+            } => {
+                let (silent, next) = (unanswered_for.as_secs(), next_try.as_millis());
+                write!(
+                    f,
+                    "the relay proxy has not answered for {silent} s, so nothing is sent: "
+                )?;
+                match next {
+                    0 => f.write_str("a request tries again at this moment")?,
+                    next => write!(f, "next try in {} s", next.div_ceil(1000))?,
+                }
+                write!(f, "; last failure: {last}")
+            }
             Self::Unsupported { operation } => {
                 write!(f, "this relay client does not implement `{operation}`")
             }
@@ -399,6 +427,7 @@ impl Error for RelayError {
         match self {
             Self::NotConnected(cause) | Self::Interrupted(cause) => Some(&**cause),
             Self::InvalidContext(error) => Some(error),
+            Self::CircuitOpen { last, .. } => Some(&**last),
             _ => None,
         }
     }
@@ -615,6 +644,17 @@ mod tests {
         let (remaining, operation) = (Duration::from_secs(1), "collect");
         let limited = RelayError::RateLimited { remaining };
         let unsupported = RelayError::Unsupported { operation };
+        let open = |next_try| RelayError::CircuitOpen {
+            unanswered_for: Duration::from_secs(12),
+            next_try,
+            last: Arc::new(timeout(true)),
+        };
+        let shown = open(Duration::from_millis(2_100)).to_string();
+        assert!(
+            shown.contains("for 12 s") && shown.contains("next try in 3 s"),
+            "{shown}"
+        );
+        assert!(open(Duration::ZERO).to_string().contains("at this moment"));
         let not_connected = RelayError::NotConnected(cause());
         let invalid = evaluation("INVALID_CONTEXT", "");
         let other = evaluation("FLAG_CONFIG", "");
@@ -629,6 +669,7 @@ mod tests {
             (context, InvalidContext, Origin::NotEvaluated),
             (limited, General, Origin::NotEvaluated),
             (unsupported, General, Origin::NotEvaluated),
+            (open(Duration::ZERO), General, Origin::NotEvaluated),
             (not_connected, General, Origin::NotEvaluated),
             (RelayError::Interrupted(cause()), General, Origin::Unknown),
             (timeout(false), General, Origin::NotEvaluated),

@@ -134,6 +134,8 @@ pub enum Reason {
     Split,
     /// The resolution came from this client's cache or from another caller's request.
     Cached,
+    /// An expired answer, served because the relay proxy cannot answer (option `stale_if_error`).
+    Stale,
     /// The flag is disabled.
     Disabled,
     /// The evaluation failed.
@@ -155,6 +157,7 @@ impl Reason {
             Self::TargetingMatchSplit => "TARGETING_MATCH_SPLIT",
             Self::Split => "SPLIT",
             Self::Cached => "CACHED",
+            Self::Stale => "STALE",
             Self::Disabled => "DISABLED",
             Self::Error => "ERROR",
             Self::Unknown => "UNKNOWN",
@@ -172,6 +175,7 @@ impl From<&str> for Reason {
             "TARGETING_MATCH_SPLIT" => Self::TargetingMatchSplit,
             "SPLIT" => Self::Split,
             "CACHED" => Self::Cached,
+            "STALE" => Self::Stale,
             "DISABLED" => Self::Disabled,
             "ERROR" => Self::Error,
             "UNKNOWN" => Self::Unknown,

@@ -46,8 +46,11 @@ impl Invalidation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StreamState {
-    /// Not connected.
+    /// Not connected: the stream was lost, or the server could not be reached.
     Down,
+    /// Not connected: the handshake was answered with another status than 101. A gateway on the way
+    /// does not support WebSocket, or the key was refused.
+    Refused,
     /// Connected: every later change arrives.
     Open,
 }
@@ -60,7 +63,7 @@ pub trait InvalidationSink: fmt::Debug + Send + Sync {
     /// Resolutions of these flags that were requested before this call must not be served after it.
     fn invalidate(&self, invalidation: Invalidation);
 
-    /// The stream was opened or lost.
+    /// The stream was opened or lost, or the first attempts to open it fail.
     fn stream_state(&self, state: StreamState);
 }
 

@@ -8,6 +8,7 @@ mod connection_error;
 mod endpoint;
 mod flag_configuration;
 mod invalidation;
+mod request_observer;
 
 pub use api_key::{ApiKey, ApiKeyError};
 pub use client::{BulkEvaluation, RelayClient};
@@ -16,3 +17,4 @@ pub use connection_error::{ConnectionError, ConnectionProblem};
 pub use endpoint::{Endpoint, EndpointError};
 pub use flag_configuration::{ConfigurationUpdate, Etag, FlagConfiguration};
 pub use invalidation::{Invalidation, InvalidationSink, StreamState};
+pub use request_observer::RequestObserver;

@@ -74,11 +74,12 @@ async fn old_address_is_tried_on_404_and_kept_while_it_works() {
     drop(peer);
     assert_eq!(server.accept().await.refuse(404).await.target(), CURRENT);
     assert_eq!(server.accept().await.refuse(404).await.target(), LEGACY);
-    let (request, mut socket) = server.accept().await.upgrade_with(b"").await;
+    let peer = server.accept().await;
+    let error = last_error(&listener);
+    let (request, mut socket) = peer.upgrade_with(b"").await;
     assert_eq!(request.target(), CURRENT);
     socket.ping().await;
     calls.expect(&[ALL, OPEN]).await;
-    let error = last_error(&listener);
     assert!(error.contains(&format!("404 to `{LEGACY}`")), "{error}");
     assert!(error.contains("not there either"), "{error}");
 }
@@ -146,11 +147,12 @@ async fn server_that_never_responds_times_out() {
     let start = tokio::time::Instant::now();
     let mut silent = server.accept().await;
     silent.request().await;
-    let _socket = server.accept().await.open().await;
+    let peer = server.accept().await;
+    let error = last_error(&listener);
+    let _socket = peer.open().await;
     let waited = start.elapsed();
     assert!(waited >= Duration::from_secs(3) && waited <= Duration::from_millis(3_150));
     calls.expect(&[ALL, OPEN]).await;
-    let error = last_error(&listener);
     assert!(error.contains("within 3000 ms"), "{error}");
 }
 

@@ -1,5 +1,5 @@
 //! The option `tls`, with a gateway on loopback and a private certificate authority.
-#![cfg(feature = "tls")]
+#![cfg(any(feature = "tls-ring", feature = "tls-aws-lc-rs"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod tls_gateway;

@@ -18,5 +18,5 @@ mod seams;
 mod secrets;
 mod server_answers;
 mod timeouts;
-#[cfg(feature = "tls")]
+#[cfg(any(feature = "tls-ring", feature = "tls-aws-lc-rs"))]
 mod tls;

@@ -56,6 +56,10 @@ impl Changed {
         let bytes = options::DEFAULT_MAX_CACHE_BYTES;
         changed.number("max_cache_bytes", given.max_cache_bytes, bytes);
         changed.switch("disable_cache", given.disable_cache);
+        changed.duration("stale_if_error", given.stale_if_error);
+        if !given.circuit_breaker {
+            changed.add("circuit_breaker", false);
+        }
         changed.switch("disable_data_collection", given.disable_data_collection);
         changed.duration("data_flush_interval", given.data_flush_interval);
         changed.optional("max_pending_events", given.max_pending_events);
@@ -178,9 +182,11 @@ mod tests {
             .exporter_metadata("app", "s3cret")
             .timeout(Duration::from_secs(1))
             .cache_ttl(None)
-            .disable_cache(true);
-        let expected = "exporter_metadata=1 cache_ttl=none disable_cache=true api_key=set \
-                        timeout=1s custom_headers=1";
+            .disable_cache(true)
+            .stale_if_error(Duration::from_secs(60))
+            .circuit_breaker(false);
+        let expected = "exporter_metadata=1 cache_ttl=none disable_cache=true stale_if_error=60s \
+                        circuit_breaker=false api_key=set timeout=1s custom_headers=1";
         assert_eq!(options.start_log().options, expected);
         let invalid = GoFeatureFlagOptions::new("http://user:s3cret@relay");
         assert_eq!(invalid.start_log().endpoint, "invalid");

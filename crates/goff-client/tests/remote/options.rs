@@ -90,9 +90,14 @@ fn limits_of_connections_must_allow_requests() {
 }
 
 #[test]
-fn timeout_must_be_longer_than_zero() {
-    let options = options().timeout(Duration::ZERO);
-    refused(options, "timeout", "longer than zero");
+fn durations_must_be_longer_than_zero() {
+    refused(
+        options().timeout(Duration::ZERO),
+        "timeout",
+        "longer than zero",
+    );
+    let stale = options().stale_if_error(Duration::ZERO);
+    refused(stale, "stale_if_error", "leave it out");
 }
 
 #[test]

@@ -83,6 +83,10 @@ impl Embedded {
         Ok(())
     }
 
+    pub(crate) fn remove_key(&self, key: &str) {
+        self.relay.remove_api_key(key);
+    }
+
     /// Imitates the effect of a signal on a process.
     pub(crate) fn signal(&self, name: &str) -> io::Result<()> {
         match name {

@@ -19,6 +19,8 @@ use crate::{Address, RelaySource, StartError};
 #[derive(Debug)]
 pub(crate) struct RelayProcess {
     pub(crate) directory: PathBuf,
+    /// The name of its configuration file.
+    pub(crate) configuration: String,
     /// The name of its container, if it runs in one.
     container: Option<OsString>,
     watchdog: Child,
@@ -89,6 +91,7 @@ impl RelayProcess {
         let lifeline = watchdog.stdin.take();
         Ok(Self {
             directory,
+            configuration: configuration.to_owned(),
             container,
             watchdog,
             lifeline,

@@ -227,6 +227,32 @@ impl RelayProxy {
         self.set_flags(&flags.replace(from, to))
     }
 
+    /// Refuses an evaluation key from now on. A process notices it a moment later, when it has seen that its
+    /// configuration was changed.
+    ///
+    /// # Errors
+    ///
+    /// Its configuration does not hold the key once or cannot be written, or it is external.
+    pub fn remove_key(&self, key: &str) -> io::Result<()> {
+        let process = match &self.server {
+            Server::Process(process) => process,
+            Server::Embedded(embedded) => {
+                embedded.remove_key(key);
+                return Ok(());
+            }
+            Server::External => return Err(external()),
+        };
+        let path = process.directory.join(&process.configuration);
+        let text = fs::read_to_string(&path)?;
+        if text.matches(key).count() != 1 {
+            let reason = format!("the configuration does not hold `{key}` once");
+            return Err(io::Error::other(reason));
+        }
+        let beside = process.directory.join("configuration.new");
+        fs::write(&beside, text.replace(key, "removed"))?;
+        fs::rename(beside, path)
+    }
+
     /// Sends it a signal, named as for `kill`: `STOP`, `CONT`, `KILL`. The embedded one imitates the effect.
     ///
     /// # Errors

@@ -64,6 +64,7 @@ mod remote;
 mod status;
 
 pub use client::GoFeatureFlag;
+pub use client::check::Check;
 #[cfg(feature = "in-process")]
 pub use client::local_flags::LocalFlags;
 pub use details::EvaluationDetails;
@@ -71,6 +72,7 @@ pub use details::EvaluationDetails;
 pub use in_process::left_out::FlagsError;
 pub use options::GoFeatureFlagOptions;
 pub use options::error::{InitializeError, OptionsError};
+pub use status::check_error::CheckError;
 pub use status::error::ClientError;
 pub use status::events::{ChangedFlags, ClientEvent, Subscription};
 pub use status::refresh::{RefreshError, Refreshed};
@@ -80,8 +82,8 @@ pub use status::{State, Status};
 
 pub use goff_core::{
     Attribute, AttributeRef, Connect, ContextView, ErrorCode, EvaluationContext, EvaluationType,
-    FlagType, Invalidation, InvalidationSink, NoRuntimeError, Origin, Outcome, Reason, RelayClient,
-    RelayError, Resolution, ResolutionError, StreamState,
+    FlagType, HeaderProvider, Invalidation, InvalidationSink, NoRuntimeError, Origin, Outcome,
+    Reason, RelayClient, RelayError, Resolution, ResolutionError, StreamState,
 };
 pub use goff_hooks::{DeliveryReport, TelemetryOptions, UsageStats};
 #[cfg(feature = "http")]

@@ -62,8 +62,8 @@ pub use evaluation::{
 };
 pub use relay::{
     ApiKey, ApiKeyError, BulkEvaluation, ByteStream, ConfigurationUpdate, Connect, ConnectionError,
-    ConnectionProblem, Endpoint, EndpointError, Etag, FlagConfiguration, Invalidation,
-    InvalidationSink, RelayClient, StreamState,
+    ConnectionProblem, Endpoint, EndpointError, Etag, FlagConfiguration, HeaderProvider,
+    Invalidation, InvalidationSink, RelayClient, StreamState,
 };
 #[cfg(feature = "open-feature")]
 pub use sdk::{FLAG_DISABLED, NULL_VALUE, is_disabled};
@@ -83,7 +83,7 @@ pub mod __internal {
     pub use crate::evaluation::{
         OutcomeSlot, Projection, flag_not_found, project, project_with, shown_flag_key,
     };
-    pub use crate::relay::RequestObserver;
+    pub use crate::relay::{RequestObserver, with_provided};
     #[cfg(feature = "open-feature")]
     pub use crate::sdk::{GoFeatureFlagAttribute, resolution_details, value_to_json};
     pub use crate::task::{

@@ -7,33 +7,29 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::__internal::{
-    RequestObserver, flag_not_found, for_each_trace_header, random_u64, timeout,
-};
+use goff_core::__internal::{RequestObserver, flag_not_found, random_u64, timeout};
 use goff_core::{
-    BodyProblem, BulkEvaluation, Cause, ConfigurationUpdate, ConnectionError, ContextView,
+    ApiKey, BodyProblem, BulkEvaluation, Cause, ConfigurationUpdate, ConnectionError, ContextView,
     Endpoint, ErrorCode, Etag, EventBatch, RelayClient, RelayError, Resolution,
 };
-use http::header::{HOST, IF_NONE_MATCH};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme, Uri};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use crate::conditional::ConditionalRequests;
 use crate::connector::Connector;
 use crate::content_encoding::{decode, is_encoded};
+use crate::credentials::Credentials;
 use crate::error::OptionError;
 use crate::error::TransportError::{Interrupted, NotConnected, TooLarge};
 use crate::flag_key::unreachable;
-use crate::headers::request_headers;
 use crate::hyper_transport::{HyperError, HyperTransport};
 use crate::options::{HttpRelayClientOptions, Wire};
 use crate::progress::SendProgress;
 use crate::rate_limit::{RateLimits, jittered, retry_after};
 use crate::request::{self, EndpointRequest, Purpose, RemoteProtocol};
 use crate::response::{Received, shown_path};
-use crate::secrets::Secrets;
 use crate::transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats};
 
 /// A relay proxy over HTTP.
@@ -58,11 +54,22 @@ pub struct HttpRelayClient {
     max_response_size: usize,
     debug: bool,
     observer: Option<Arc<dyn RequestObserver>>,
-    headers: Arc<HeaderMap>,
-    secrets: Arc<Secrets>,
+    credentials: Arc<Credentials>,
+    /// Whether others on the way could read an API key.
+    is_plain_text: bool,
     transport: Arc<dyn HttpTransport>,
     rate_limits: Arc<RateLimits>,
     conditional: Arc<ConditionalRequests>,
+}
+
+/// What the answer to [`HttpRelayClient::check`] says.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct RelayCheck {
+    /// The version of the relay proxy, if its answer names it: an operator can turn that off.
+    pub version: Option<String>,
+    /// Whether it answered with a configuration.
+    pub result: Result<(), RelayError>,
 }
 
 impl HttpRelayClient {
@@ -79,9 +86,6 @@ impl HttpRelayClient {
             let reason = "must be at least 1,024 bytes";
             return Err(OptionError::new("max_response_size", reason));
         }
-        let mut secrets = Secrets::default();
-        let (custom, api_key) = (&options.custom_headers, options.api_key.as_ref());
-        let mut headers = request_headers(custom, api_key, &mut secrets)?;
         let base = options.endpoint.join("/").parse::<Uri>();
         let Ok(Parts {
             scheme: Some(scheme),
@@ -92,8 +96,16 @@ impl HttpRelayClient {
         else {
             return Err(OptionError::new("endpoint", "is not a valid URL"));
         };
-        headers.insert(HOST, host(&scheme, &authority)?);
-        if api_key.is_some() && !matches!(options.wire, Wire::Transport(_)) {
+        let credentials = Credentials::new(
+            host(&scheme, &authority)?,
+            options.custom_headers,
+            options.header_provider,
+            options.api_key,
+        )?;
+        // A custom transport may encrypt.
+        let is_plain_text =
+            is_plain_text(&options.endpoint) && !matches!(options.wire, Wire::Transport(_));
+        if is_plain_text && credentials.has_api_key() {
             warn_of_plain_text(&options.endpoint);
         }
         let mut pool = options.pool;
@@ -122,8 +134,8 @@ impl HttpRelayClient {
             max_response_size: options.max_response_size,
             debug: options.debug,
             observer: options.observer,
-            headers: Arc::new(headers),
-            secrets: Arc::new(secrets),
+            credentials: Arc::new(credentials),
+            is_plain_text,
             transport,
             rate_limits: Arc::default(),
             conditional: Arc::default(),
@@ -138,6 +150,38 @@ impl HttpRelayClient {
             protocol,
             ..self.clone()
         }
+    }
+
+    /// Replaces the API key of all requests that begin from now on, `None` meaning that they have
+    /// none; requests in flight keep theirs. It applies to the clients of
+    /// [`with_protocol`](Self::with_protocol) too. With another key the relay proxy may serve other
+    /// flags: an [`Etag`] that was received with the key before must not be sent again.
+    ///
+    /// # Errors
+    /// The key contains characters that an HTTP header cannot hold; the one before stays.
+    pub fn set_api_key(&self, api_key: Option<ApiKey>) -> Result<(), OptionError> {
+        let warns = self.is_plain_text && api_key.is_some() && !self.credentials.has_api_key();
+        self.credentials.set_api_key(api_key)?;
+        if warns {
+            warn_of_plain_text(&self.endpoint);
+        }
+        Ok(())
+    }
+
+    /// Fetches the configuration of `flags` to learn whether the relay proxy answers and accepts the
+    /// key. Name one flag that hardly exists, or give the ETag of a configuration that is `held`,
+    /// and the answer is small; nothing is recorded.
+    pub async fn check(&self, flags: &[String], held: Option<&Etag>) -> RelayCheck {
+        let held = held.filter(|_| self.conditional.are_allowed());
+        let is_conditional = held.is_some();
+        let request = request::flag_configuration(flags, held);
+        let read = move |answer: Received<'_>| {
+            let version = answer.version();
+            Ok((version, answer.configuration(is_conditional).map(drop)))
+        };
+        let sent = self.send(request, read).await;
+        let (version, result) = sent.unwrap_or_else(|error| (None, Err(error)));
+        RelayCheck { version, result }
     }
 
     /// The connections and requests of the transport at this moment.
@@ -160,12 +204,13 @@ impl HttpRelayClient {
         let purpose = request.purpose;
         self.rate_limits.of(purpose).check()?;
         let uri = self.uri(&request.path)?;
+        let headers = self.credentials.for_request()?;
         let max_size = self.max_response_size.max(request.min_size_limit);
         let progress = Arc::new(SendProgress::new(self.observer.clone()));
         let mut sending = self.transport.send(HttpRequest {
             method: request.method,
             uri: uri.clone(),
-            headers: self.headers(request.if_none_match),
+            headers: headers.to_send(request.if_none_match),
             body: request.body,
             max_response_size: max_size,
             may_resend: request.may_resend,
@@ -231,7 +276,7 @@ impl HttpRelayClient {
     ) -> Result<T, RelayError> {
         let is_large = response.body.len() > LARGE_BODY || is_encoded(&response);
         let status = response.status;
-        let (uri, secrets) = (uri.clone(), Arc::clone(&self.secrets));
+        let (uri, secrets) = (uri.clone(), self.credentials.secrets_in_use());
         let reading = move || {
             let too_large = BodyProblem::TooLarge { limit: max_size };
             let decoded = match response.body.len() > max_size {
@@ -264,25 +309,6 @@ impl HttpRelayClient {
                 server: None,
             })
         })
-    }
-
-    fn headers(&self, if_none_match: Option<HeaderValue>) -> Arc<HeaderMap> {
-        let mut headers = Arc::clone(&self.headers);
-        if let Some(etag) = if_none_match {
-            Arc::make_mut(&mut headers).insert(IF_NONE_MATCH, etag);
-        }
-        for_each_trace_header(|name, value| {
-            let name = HeaderName::try_from(name).ok();
-            let value = HeaderValue::try_from(value).ok();
-            // The client's own headers are not replaced, and an empty one says nothing.
-            if let Some((name, value)) = name.zip(value)
-                && (1..=MAX_TRACE_HEADER).contains(&value.len())
-                && !self.headers.contains_key(&name)
-            {
-                Arc::make_mut(&mut headers).insert(name, value);
-            }
-        });
-        headers
     }
 
     /// The URL of `path`, which may hold a flag key, below the endpoint and its prefix.
@@ -380,14 +406,13 @@ impl RelayClient for HttpRelayClient {
 
 impl fmt::Debug for HttpRelayClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<_> = self.headers.keys().collect();
         f.debug_struct("HttpRelayClient")
             .field("endpoint", &self.endpoint)
             .field("protocol", &self.protocol)
             .field("timeout", &self.timeout)
             .field("max_response_size", &self.max_response_size)
             .field("debug", &self.debug)
-            .field("headers", &names)
+            .field("headers", &self.credentials.names())
             .finish_non_exhaustive()
     }
 }
@@ -412,11 +437,12 @@ fn unread(problem: BodyProblem, status: StatusCode, path: &str) -> RelayError {
     }
 }
 
-/// Warns of a key that is about to cross a network unencrypted. A custom transport may encrypt.
+fn is_plain_text(endpoint: &Endpoint) -> bool {
+    !endpoint.is_https() && endpoint.unix_socket().is_none() && !is_loopback(endpoint.host())
+}
+
+/// Warns of a key that is about to cross a network unencrypted.
 fn warn_of_plain_text(endpoint: &Endpoint) {
-    if endpoint.is_https() || endpoint.unix_socket().is_some() || is_loopback(endpoint.host()) {
-        return;
-    }
     tracing::warn!(
         %endpoint,
         "API key is sent unencrypted: the endpoint is `http://` on another host; use `https://` \
@@ -447,9 +473,6 @@ fn host(scheme: &Scheme, authority: &Authority) -> Result<HeaderValue, OptionErr
 const LARGE_BODY: usize = 100 * 1024;
 
 const SMALLEST_RESPONSE_LIMIT: usize = 1024;
-
-/// The limit of `baggage` in W3C Baggage; relay proxies refuse requests with much larger headers.
-const MAX_TRACE_HEADER: usize = 8192;
 
 /// Below the limit of `http::Uri`, which is 65,534.
 const MAX_PATH_LENGTH: usize = 60_000;

@@ -24,6 +24,7 @@ impl ConditionalRequests {
             Some(
                 RelayError::RateLimited { .. }
                 | RelayError::CircuitOpen { .. }
+                | RelayError::Headers { .. }
                 | RelayError::NotConnected(_)
                 | RelayError::Timeout { sent: false, .. },
             ) => return,

@@ -1,4 +1,4 @@
-//! The headers of every request, checked and built once.
+//! The headers of a request, checked and built.
 
 use goff_core::ApiKey;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};

@@ -67,6 +67,7 @@ mod conditional;
 mod connection;
 mod connector;
 mod content_encoding;
+mod credentials;
 mod error;
 mod flag_key;
 mod headers;
@@ -87,7 +88,7 @@ mod secrets;
 mod tls;
 mod transport;
 
-pub use client::HttpRelayClient;
+pub use client::{HttpRelayClient, RelayCheck};
 pub use connector::Connector;
 pub use error::{OptionError, TransportError};
 pub use hyper_transport::HyperTransport;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::__internal::RequestObserver;
-use goff_core::{ApiKey, Connect, Endpoint};
+use goff_core::{ApiKey, Connect, Endpoint, HeaderProvider};
 
 use crate::pool::PoolSettings;
 use crate::proxy::ProxyOptions;
@@ -24,6 +24,7 @@ pub struct HttpRelayClientOptions {
     pub(crate) timeout: Duration,
     pub(crate) max_response_size: usize,
     pub(crate) custom_headers: Vec<(String, String)>,
+    pub(crate) header_provider: Option<Arc<dyn HeaderProvider>>,
     pub(crate) debug: bool,
     pub(crate) observer: Option<Arc<dyn RequestObserver>>,
     pub(crate) tls: TlsOptions,
@@ -51,6 +52,7 @@ impl HttpRelayClientOptions {
             timeout: DEFAULT_TIMEOUT,
             max_response_size: DEFAULT_MAX_RESPONSE_SIZE,
             custom_headers: Vec::new(),
+            header_provider: None,
             debug: false,
             observer: None,
             tls: TlsOptions::default(),
@@ -110,6 +112,14 @@ impl HttpRelayClientOptions {
     #[must_use]
     pub fn custom_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.custom_headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Gives further headers for each request; [`HeaderProvider`] says what it must keep to. Default:
+    /// none.
+    #[must_use]
+    pub fn header_provider(mut self, provider: Arc<dyn HeaderProvider>) -> Self {
+        self.header_provider = Some(provider);
         self
     }
 
@@ -207,6 +217,7 @@ impl fmt::Debug for HttpRelayClientOptions {
             .field("max_response_size", &self.max_response_size)
             // An unchecked name may contain a value.
             .field("custom_headers", &self.custom_headers.len())
+            .field("header_provider", &self.header_provider.is_some())
             .field("debug", &self.debug)
             .field("tls", &self.tls)
             .field("proxy", &self.proxy)

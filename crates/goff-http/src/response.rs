@@ -72,6 +72,14 @@ impl<'a> Received<'a> {
         Ok(outcomes.collect())
     }
 
+    /// The version of the relay proxy, if the response names it (docs/relay-protocol.md 2.3).
+    pub(crate) fn version(&self) -> Option<String> {
+        let value = self.response.headers.get("x-gofeatureflag-version")?;
+        let value = value.to_str().ok()?;
+        let shown = self.secrets.presentable(value)?;
+        (shown.len() <= LONGEST_VERSION).then_some(shown)
+    }
+
     /// Reads a flag configuration (docs/relay-protocol.md 12). A 304 is `NotModified` only for a
     /// request with an ETag; its headers are ignored (GOFF-IP-007, GOFF-IP-015). Unknown members are
     /// ignored (GOFF-IP-017).
@@ -276,6 +284,7 @@ fn read_object(body: &[u8]) -> Option<Map<String, Value>> {
 const LONGEST_PATH: usize = 300;
 
 const LONGEST_REFUSAL: usize = 1024;
+const LONGEST_VERSION: usize = 64;
 
 const LONGEST_ETAG: usize = 1024;
 

@@ -1,15 +1,23 @@
 //! Removes credentials from messages, and shortens them.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// The texts that must not appear in an error or a log line. A server or gateway may quote what
 /// it received.
 #[derive(Clone, Default)]
-pub(crate) struct Secrets(Vec<Box<str>>);
+pub(crate) struct Secrets {
+    texts: Vec<Box<str>>,
+    /// The sets of which this is the union.
+    sets: Vec<Arc<Self>>,
+}
 
 impl Secrets {
     #[cfg(test)]
-    pub(crate) const NONE: Self = Self(Vec::new());
+    pub(crate) const NONE: Self = Self {
+        texts: Vec::new(),
+        sets: Vec::new(),
+    };
 
     /// Adds a secret. Ignores one shorter than [`SHORTEST`], which would match parts of words.
     pub(crate) fn add(&mut self, secret: &str) {
@@ -17,27 +25,40 @@ impl Secrets {
         if secret.len() < SHORTEST {
             return;
         }
-        self.0.push(secret.into());
+        self.texts.push(secret.into());
         // JSON errors quote texts in Rust's notation.
         let quoted = format!("{secret:?}");
         let quoted = quoted.trim_matches('"');
         if quoted != secret {
-            self.0.push(quoted.into());
+            self.texts.push(quoted.into());
         }
+    }
+
+    /// The secrets of all `sets`, none of which is a union.
+    pub(crate) fn union(sets: impl IntoIterator<Item = Arc<Self>>) -> Self {
+        Self {
+            texts: Vec::new(),
+            sets: sets.into_iter().collect(),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let sets = self.sets.iter().flat_map(|set| &set.texts);
+        self.texts.iter().chain(sets).map(|text| &**text)
     }
 
     /// Whether a text contains a secret.
     pub(crate) fn are_in(&self, text: &str) -> bool {
-        self.0.iter().any(|secret| text.contains(&**secret))
+        self.iter().any(|secret| text.contains(secret))
     }
 
     /// A server's text without secrets and control characters, cut at [`LONGEST`] characters.
     /// `None` when nothing is left.
     pub(crate) fn presentable(&self, text: &str) -> Option<String> {
         let mut text = text.to_owned();
-        for secret in &self.0 {
-            if text.contains(&**secret) {
-                text = text.replace(&**secret, "[redacted]");
+        for secret in self.iter() {
+            if text.contains(secret) {
+                text = text.replace(secret, "[redacted]");
             }
         }
         let words = text.split(|c: char| c.is_control() || c.is_whitespace());

@@ -38,6 +38,8 @@ Without an endpoint it starts an embedded relay proxy. With one it evaluates the
 yours does not have are shown as what they are: not found. `docker compose up` starts one that has them.
 ";
 
+const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
+
 #[tokio::main]
 async fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut out = io::stdout();
@@ -56,12 +58,25 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
                 Some(key) => options.api_key(key),
                 None => options,
             };
-            let goff = GoFeatureFlag::connect(options).await?;
-            evaluate(&mut out, &goff).await?;
-            finish(&mut out, &goff).await?;
+            if let Err(error) = show_endpoint(&mut out, options).await {
+                writeln!(out, "{error}")?;
+                return Ok(ExitCode::FAILURE);
+            }
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The flags of another relay proxy.
+pub(crate) async fn show_endpoint(
+    out: &mut impl Write,
+    options: GoFeatureFlagOptions,
+) -> Result<(), Box<dyn Error>> {
+    // Without the check an unreachable relay proxy would fail each evaluation instead.
+    let goff = GoFeatureFlag::connect_checked(options, CHECK_TIMEOUT).await?;
+    evaluate(out, &goff).await?;
+    finish(out, &goff).await?;
+    Ok(())
 }
 
 /// The tour with the embedded relay proxy.

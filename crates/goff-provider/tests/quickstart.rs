@@ -58,3 +58,14 @@ async fn the_quickstart_shows_every_type_a_cached_answer_a_pushed_change_and_the
         .filter(|event| event.contains("\"source\":\"SERVER\""));
     assert_eq!(of_server.count(), 7);
 }
+
+#[tokio::test]
+async fn the_quickstart_says_that_a_relay_proxy_is_unreachable() {
+    let url = goff_testkit::FaultyServer::refusing_url().await.unwrap();
+    let mut out = Vec::new();
+    let options = goff_provider::GoFeatureFlagOptions::new(url);
+    let shown = quickstart::show_endpoint(&mut out, options).await;
+    let error = shown.unwrap_err().to_string();
+    assert!(error.starts_with("flags cannot be evaluated: "), "{error}");
+    assert!(out.is_empty());
+}

@@ -170,6 +170,14 @@ impl EmbeddedRelay {
         error.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Refuses this key from now on, as a relay proxy does whose configuration was changed. Open change
+    /// streams stay open.
+    pub fn remove_api_key(&self, key: &str) {
+        let keys = self.service.keys.write();
+        let mut keys = keys.unwrap_or_else(PoisonError::into_inner);
+        keys.remove(key);
+    }
+
     /// Why flags are not served: one message for each invalid flag.
     #[must_use]
     pub fn flag_problems(&self) -> Vec<String> {

@@ -28,8 +28,8 @@ pub enum ListenerError {
 /// Why an attempt failed or a connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StreamError {
-    /// There is no connection, or it broke during the handshake, or both took too long; in the
-    /// words that requests use.
+    /// There is no connection, or it broke during the handshake, or both took too long, or the header
+    /// provider failed; in the words that requests use.
     #[error(transparent)]
     NotOpened(#[from] RelayError),
     /// The response to the handshake has another status than 101.

@@ -21,7 +21,7 @@ use tokio_tungstenite::tungstenite::handshake::{client::generate_key, derive_acc
 use crate::address::{Address, StreamTarget};
 use crate::error::{ListenerError, StreamError};
 
-/// The target and the headers of every handshake, built once.
+/// The target and the headers of a handshake.
 #[derive(Debug)]
 pub(crate) struct Handshake {
     /// Scheme, host and port, for errors.
@@ -126,15 +126,6 @@ impl Handshake {
     pub(crate) fn not_connected(&self, error: io::Error) -> StreamError {
         let error = ConnectionError::new(&self.server, None, Arc::new(error));
         RelayError::NotConnected(Arc::new(error)).into()
-    }
-
-    pub(crate) fn timed_out(&self, timeout: Duration) -> StreamError {
-        RelayError::Timeout {
-            timeout,
-            sent: true,
-            server: Some(Arc::clone(&self.server)),
-        }
-        .into()
     }
 
     fn interrupted(&self, error: hyper::Error) -> StreamError {

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::__internal::{BackgroundTask, Stopped};
-use goff_core::{Connect, InvalidationSink};
+use goff_core::{ApiKey, Connect, InvalidationSink};
+use tokio::sync::watch;
 
 use crate::address::Address;
 use crate::error::ListenerError;
@@ -57,6 +58,8 @@ use crate::stream_task::StreamTask;
 pub struct ChangeListener {
     task: BackgroundTask,
     monitor: StreamMonitor,
+    options: ListenerOptions,
+    api_key: watch::Sender<Option<ApiKey>>,
 }
 
 impl ChangeListener {
@@ -71,12 +74,14 @@ impl ChangeListener {
         sink: Arc<dyn InvalidationSink>,
     ) -> Result<Self, ListenerError> {
         let monitor = StreamMonitor::new();
+        let options = options.clone();
+        check(&options, options.api_key.as_ref())?;
+        let (api_key, keys) = watch::channel(options.api_key.clone());
         let opener = Opener {
-            handshake: Handshake::new(
-                &options.endpoint,
-                options.api_key.as_ref(),
-                &options.custom_headers,
-            )?,
+            endpoint: options.endpoint.clone(),
+            api_key: keys,
+            custom_headers: options.custom_headers.clone(),
+            header_provider: options.header_provider.clone(),
             connect,
             address: Address::Current,
             timeout: options.timeout,
@@ -92,7 +97,25 @@ impl ChangeListener {
         let stream = StreamTask::new(opener, report, options.reconnect_interval);
         let watched = monitor.clone();
         let task = BackgroundTask::spawn(|stop| stream.run(stop, watched))?;
-        Ok(Self { task, monitor })
+        Ok(Self {
+            task,
+            monitor,
+            options,
+            api_key,
+        })
+    }
+
+    /// Opens the next stream with this key, `None` meaning without one, and at once. A stream that is
+    /// open with the key before stays until then, as in a [hand-over](Self#hand-over), so nothing is
+    /// missed: a relay proxy announces the changes of every flag set to every key. What was cached
+    /// under the key before may belong to another flag set, and is for the caller to drop.
+    ///
+    /// # Errors
+    /// [`ListenerError::KeyTooLong`]; the key before stays.
+    pub fn set_api_key(&self, api_key: Option<ApiKey>) -> Result<(), ListenerError> {
+        check(&self.options, api_key.as_ref())?;
+        self.api_key.send_replace(api_key);
+        Ok(())
     }
 
     /// Reads state and counters, even after the listener is gone.
@@ -106,4 +129,9 @@ impl ChangeListener {
     pub async fn shutdown(self, timeout: Duration) -> Stopped {
         self.task.stop(timeout).await
     }
+}
+
+/// Whether the handshake can be sent, as far as that is known before the header provider is called.
+fn check(options: &ListenerOptions, api_key: Option<&ApiKey>) -> Result<(), ListenerError> {
+    Handshake::new(&options.endpoint, api_key, &options.custom_headers).map(drop)
 }

@@ -1,20 +1,25 @@
 //! [`Opener`]: one attempt to open a stream.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::Connect;
+use goff_core::__internal::with_provided;
+use goff_core::{ApiKey, Connect, Endpoint, HeaderProvider, RelayError};
+use tokio::sync::watch;
 
 use crate::address::Address;
 use crate::connection::{Connection, Frame};
-use crate::error::StreamError;
+use crate::error::{ListenerError, StreamError};
 use crate::handshake::Handshake;
 use crate::report::diagnose;
 
 /// Opens streams to the relay proxy.
-#[derive(Debug)]
 pub(crate) struct Opener {
-    pub(crate) handshake: Handshake,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) api_key: watch::Receiver<Option<ApiKey>>,
+    pub(crate) custom_headers: Vec<(String, String)>,
+    pub(crate) header_provider: Option<Arc<dyn HeaderProvider>>,
     pub(crate) connect: Arc<dyn Connect>,
     /// The first address of the next attempt.
     pub(crate) address: Address,
@@ -44,34 +49,75 @@ impl Opener {
         Ok(OpenStream { connection, first })
     }
 
+    /// Waits until there is another key than that of the last attempt.
+    pub(crate) async fn rekeyed(&mut self) {
+        if self.api_key.changed().await.is_err() {
+            pending::<()>().await;
+        }
+    }
+
     /// Connects. If the relay proxy has no endpoint at the first address, tries the other one.
     async fn connect(&mut self) -> Result<Connection, StreamError> {
         let first = self.address;
+        let key = self.api_key.borrow_and_update().clone();
+        let key = key.as_ref();
         // If this attempt fails, the next one may reach a newer server, so it begins at the current
         // address again.
         self.address = Address::Current;
         let both = async {
-            match self.perform(first).await {
+            match self.perform(first, key).await {
                 Err(error) if error.is_not_found() => {
                     let second = first.other();
-                    Ok((self.perform(second).await?, second))
+                    Ok((self.perform(second, key).await?, second))
                 }
                 opened => Ok((opened?, first)),
             }
         };
         let (connection, address) = tokio::time::timeout(self.timeout, both)
             .await
-            .unwrap_or_else(|_| Err(self.handshake.timed_out(self.timeout)))?;
+            .unwrap_or_else(|_| Err(self.timed_out()))?;
         self.address = address;
         Ok(connection)
     }
 
-    async fn perform(&self, address: Address) -> Result<Connection, StreamError> {
+    fn timed_out(&self) -> StreamError {
+        RelayError::Timeout {
+            timeout: self.timeout,
+            sent: true,
+            server: Some(self.endpoint.address()),
+        }
+        .into()
+    }
+
+    async fn perform(
+        &self,
+        address: Address,
+        key: Option<&ApiKey>,
+    ) -> Result<Connection, StreamError> {
+        let handshake = self.handshake(key)?;
         let stream = self.connect.connect().await;
-        let stream = stream.map_err(|error| self.handshake.not_connected(error))?;
-        let upgraded = self.handshake.perform(address, stream).await?;
+        let stream = stream.map_err(|error| handshake.not_connected(error))?;
+        let upgraded = handshake.perform(address, stream).await?;
         diagnose!(self.debug, path = address.path(), "change stream connected");
         Ok(Connection::new(upgraded, self.liveness).await)
+    }
+
+    fn handshake(&self, key: Option<&ApiKey>) -> Result<Handshake, StreamError> {
+        let provided = match &self.header_provider {
+            None => None,
+            Some(provider) => {
+                let headers = with_provided(&self.custom_headers, &**provider);
+                Some(headers?)
+            }
+        };
+        let headers = provided.as_ref().unwrap_or(&self.custom_headers);
+        Handshake::new(&self.endpoint, key, headers).map_err(|error| {
+            let reason = match error {
+                ListenerError::CustomHeader(reason) => reason,
+                error => error.to_string(),
+            };
+            RelayError::Headers { reason }.into()
+        })
     }
 }
 

@@ -1,9 +1,10 @@
 //! [`ListenerOptions`]: the options of the listener.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::{ApiKey, Endpoint};
+use goff_core::{ApiKey, Endpoint, HeaderProvider};
 
 /// Options of a [`ChangeListener`](crate::ChangeListener). Setters never fail;
 /// [`ChangeListener::start`](crate::ChangeListener::start) checks them.
@@ -14,6 +15,7 @@ pub struct ListenerOptions {
     pub(crate) endpoint: Endpoint,
     pub(crate) api_key: Option<ApiKey>,
     pub(crate) custom_headers: Vec<(String, String)>,
+    pub(crate) header_provider: Option<Arc<dyn HeaderProvider>>,
     pub(crate) reconnect_interval: Duration,
     pub(crate) timeout: Duration,
     pub(crate) liveness: Duration,
@@ -30,6 +32,7 @@ impl ListenerOptions {
             endpoint,
             api_key: None,
             custom_headers: Vec::new(),
+            header_provider: None,
             reconnect_interval: Duration::from_secs(60),
             timeout: Duration::from_secs(10),
             liveness: Duration::from_secs(10),
@@ -53,6 +56,14 @@ impl ListenerOptions {
     #[must_use]
     pub fn custom_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.custom_headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Gives further headers for each handshake, which replace custom ones of the same name. The
+    /// attempt fails if they cannot be sent. Default: none.
+    #[must_use]
+    pub fn header_provider(mut self, provider: Arc<dyn HeaderProvider>) -> Self {
+        self.header_provider = Some(provider);
         self
     }
 
@@ -94,6 +105,7 @@ impl fmt::Debug for ListenerOptions {
             .field("api_key", &self.api_key)
             // An unchecked name may contain a value.
             .field("custom_headers", &self.custom_headers.len())
+            .field("header_provider", &self.header_provider.is_some())
             .field("reconnect_interval", &self.reconnect_interval)
             .field("timeout", &self.timeout)
             .field("liveness", &self.liveness)

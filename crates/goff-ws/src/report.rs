@@ -167,8 +167,17 @@ impl Report {
         self.missed_changes();
     }
 
-    pub(crate) fn not_handed_over(&self, error: &StreamError) {
-        diagnose!(self.debug, %error, "next change stream not open yet");
+    pub(crate) fn not_handed_over(&self, error: &StreamError, warns: bool) {
+        if warns {
+            tracing::warn!(%error, "next change stream refused, the current one stays open");
+        } else {
+            diagnose!(self.debug, %error, "next change stream not open yet");
+        }
+    }
+
+    /// Another key may be refused too, which is worth another warning.
+    pub(crate) fn rekeyed(&mut self) {
+        self.outage.warned_of_refusal = false;
     }
 
     pub(crate) fn pausing(&self, pause: Duration) {

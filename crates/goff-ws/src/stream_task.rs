@@ -84,8 +84,19 @@ impl StreamTask {
             let opened = self.reopen().await;
             let lost = self.follow(opened).await;
             let pause = self.pause_after(lost);
-            self.report.pausing(pause);
-            sleep(pause).await;
+            self.pause(pause).await;
+        }
+    }
+
+    /// Waits before the next attempt. With another key it may succeed, and is made at once.
+    async fn pause(&mut self, pause: Duration) {
+        self.report.pausing(pause);
+        tokio::select! {
+            () = sleep(pause) => {}
+            () = self.opener.rekeyed() => {
+                self.pauses = Pauses::new(self.pauses.longest);
+                self.report.rekeyed();
+            }
         }
     }
 
@@ -98,8 +109,7 @@ impl StreamTask {
             };
             let pause = self.pauses.after_failure(&error);
             self.report.failed(error);
-            self.report.pausing(pause);
-            sleep(pause).await;
+            self.pause(pause).await;
         }
     }
 
@@ -231,26 +241,41 @@ async fn next_frame(stream: Option<&mut Connection>) -> Result<Frame, StreamErro
     }
 }
 
-/// Opens the next stream at `hand_over`, the time by which the current one has not been cut yet.
+/// Opens the next stream at `hand_over`, the time by which the current one has not been cut yet, and
+/// when there is another key.
 async fn open_next(
     opener: &mut Opener,
     report: &Report,
     hand_over: Option<Instant>,
     longest_pause: Duration,
 ) -> OpenStream {
-    let Some(hand_over) = hand_over else {
-        return pending().await;
-    };
-    sleep_until(hand_over).await;
+    tokio::select! {
+        () = at(hand_over) => {}
+        () = opener.rekeyed() => {}
+    }
     let mut pauses = Pauses::new(longest_pause);
+    let mut warns = true;
     loop {
-        match opener.open().await {
+        let error = match opener.open().await {
             Ok(opened) => return opened,
-            Err(error) => {
-                report.not_handed_over(&error);
-                sleep(pauses.after_failure(&error)).await;
+            Err(error) => error,
+        };
+        report.not_handed_over(&error, warns && error.is_refusal());
+        warns &= !error.is_refusal();
+        tokio::select! {
+            () = sleep(pauses.after_failure(&error)) => {}
+            () = opener.rekeyed() => {
+                pauses = Pauses::new(longest_pause);
+                warns = true;
             }
         }
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }
 

@@ -16,6 +16,7 @@ mod in_process_restarts;
 mod in_process_starting;
 mod in_process_usage;
 mod instances;
+mod key_rotation;
 mod outage;
 mod path_prefix;
 mod recorded_context;

@@ -81,6 +81,24 @@ impl ChangeSink {
     }
 }
 
+impl ChangeSink {
+    /// There is another API key, which may select another flag set. The poller knows already.
+    #[cfg(feature = "http")]
+    pub(crate) fn rekeyed(&self) {
+        match &self.target {
+            ChangeTarget::Cache(evaluator) => {
+                evaluator.invalidate(&Invalidation::All);
+                let changed = ChangedFlags::Unknown;
+                self.status.send(ClientEvent::ConfigurationChanged(changed));
+            }
+            #[cfg(feature = "in-process")]
+            ChangeTarget::Configuration(_, evaluator) => {
+                evaluator.change_announced(&Invalidation::All);
+            }
+        }
+    }
+}
+
 impl InvalidationSink for ChangeSink {
     fn invalidate(&self, invalidation: Invalidation) {
         // A stream that opens invalidates all flags without a change having been announced

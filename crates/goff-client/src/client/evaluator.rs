@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::__internal::{CacheKey, IoRuntime, NotAnswered};
+#[cfg(feature = "in-process")]
+use goff_core::Etag;
 use goff_core::{
     ContextView, EvaluationContext, Invalidation, NoRuntimeError, Outcome, RelayError,
 };
@@ -120,6 +122,13 @@ impl Evaluator {
                 evaluator.with_snapshot(Snapshot::len).unwrap_or(0)
             }
         }
+    }
+
+    /// The ETag of the configuration that is held, if it was fetched with the API key of this number.
+    #[cfg(feature = "in-process")]
+    pub(crate) fn etag_of_key(&self, number: u64) -> Option<Etag> {
+        let held = self.in_process()?.snapshot()?;
+        held.etag().filter(|_| held.is_of_key(number)).cloned()
     }
 
     /// Starts to load flags; remote evaluation is ready at once. The flags of `earlier` are served
@@ -360,7 +369,7 @@ impl RelayCall {
 }
 
 /// What it means for a request that the session's runtime does not answer.
-fn not_answered(not_answered: NotAnswered) -> RelayError {
+pub(crate) fn not_answered(not_answered: NotAnswered) -> RelayError {
     let cause = Arc::new(not_answered.error);
     match not_answered.is_begun {
         true => RelayError::Interrupted(cause),

@@ -19,6 +19,12 @@ use crate::client::changes::ChangeSink;
 use crate::client::pending::CLOSED;
 use crate::client::session::Session;
 use crate::options::error::InitializeError;
+#[cfg(feature = "http")]
+use crate::options::error::OptionsError;
+#[cfg(feature = "http")]
+use crate::options::key_holders::KeyHolders;
+#[cfg(all(feature = "http", feature = "in-process"))]
+use crate::options::settings::Mode;
 use crate::options::settings::Settings;
 use crate::status::counters::Counters;
 use crate::status::events::Subscription;
@@ -231,6 +237,35 @@ impl Lifecycle {
         let session = self.session.load();
         let session = session.as_ref();
         session.is_some_and(|session| session.runtime.io().is_forked())
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) async fn set_api_key(&self, key: &str) -> Result<(), OptionsError> {
+        let Some(holders) = &self.settings.key_holders else {
+            let reason = "has no effect on a client without the endpoint of a relay proxy";
+            return Err(OptionsError::new("api_key", reason));
+        };
+        let key = KeyHolders::check(key)?;
+        if holders.api_key() == key {
+            return Ok(());
+        }
+        // What was recorded so far belongs to the flag set of the key before.
+        self.flush(holders.timeout()).await;
+        let _changing = self.changing.lock().await;
+        // First the key, then the epoch: what is requested in the new epoch has the new key.
+        holders.set(key.clone())?;
+        #[cfg(feature = "in-process")]
+        if let Mode::InProcess(mode) = &self.settings.mode
+            && let Some(relay) = mode.relay()
+        {
+            let identity = holders.identity();
+            relay.key.send_modify(|source| source.replace(&identity));
+        }
+        if let Some(session) = self.session.load_full() {
+            session.rekeyed(key);
+        }
+        tracing::info!("API key replaced");
+        Ok(())
     }
 
     pub(crate) async fn wait_until_ready(&self, timeout: Duration) -> bool {

@@ -3,6 +3,7 @@
 #[cfg(feature = "blocking")]
 pub(crate) mod blocking;
 pub(crate) mod changes;
+pub(crate) mod check;
 pub(crate) mod evaluator;
 pub(crate) mod lifecycle;
 #[cfg(feature = "in-process")]
@@ -28,6 +29,7 @@ use goff_hooks::{DeliveryReport, EnrichedContext, tracking_event};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::client::check::Check;
 use crate::client::evaluator::Lookup;
 use crate::client::lifecycle::Lifecycle;
 #[cfg(feature = "in-process")]
@@ -134,6 +136,65 @@ impl GoFeatureFlag {
         let client = Self::new(options)?;
         client.initialize().await?;
         Ok(client)
+    }
+
+    /// [`connect`](Self::connect), if a [`check`](Self::check) finds nothing wrong: for programs that
+    /// are to fail at once where the relay proxy is not reachable or refuses the key, and where flags
+    /// that are held here could not be loaded. `timeout` bounds the check; if it fails, nothing was
+    /// started.
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect), and [`InitializeError::Unusable`].
+    pub async fn connect_checked(
+        options: GoFeatureFlagOptions,
+        timeout: Duration,
+    ) -> Result<Self, InitializeError> {
+        let client = Self::new(options)?;
+        if client.lifecycle.settings().mode.has_relay_proxy() {
+            let check = client.check(timeout).await;
+            if let Some(error) = check.error {
+                return Err(InitializeError::Unusable(error));
+            }
+        }
+        client.initialize().await?;
+        match client.lifecycle.flags_error() {
+            Some(error) => Err(InitializeError::Unusable(error)),
+            None => Ok(client),
+        }
+    }
+
+    /// Asks the relay proxy, with one small request and for at most `timeout`, whether it answers and
+    /// accepts the API key. No evaluation is recorded. For readiness probes, which need not wait for
+    /// an evaluation to fail, and for [`connect_checked`](Self::connect_checked).
+    ///
+    /// The request is one for the flag configuration: of one flag that hardly exists, or with
+    /// in-process evaluation the conditional one, which is usually answered with "not modified". It
+    /// is sent before [`initialize`](Self::initialize) too, and changes neither the state of the
+    /// client nor its flags. Without a relay proxy nothing is sent; the check then says whether
+    /// flags are loaded. It waits behind a rate limit (429) of requests for the configuration.
+    pub async fn check(&self, timeout: Duration) -> Check {
+        self.lifecycle.check(timeout).await
+    }
+
+    /// Replaces the API key while the client runs; an empty key means none. First the usage data that
+    /// is buffered is delivered with the key before, for at most the option `timeout`. Then every
+    /// request has the new key; requests in flight keep theirs.
+    ///
+    /// The key selects the flag set, so the new key is a new source of flags: no cached answer is
+    /// served any more, and no request joined that began before. With in-process evaluation the flags
+    /// are fetched anew, and those of the key before are served until they have arrived, also if the
+    /// new key is refused; then the last-known-good file is written anew. The next change stream is
+    /// opened with the new key, and then the current one closed.
+    ///
+    /// The same key again does nothing. If the future is dropped before it is ready, the key before
+    /// may stay. After the relay proxy has refused the key before ([`Fatal`](State::Fatal)), call
+    /// [`initialize`](Self::initialize) next.
+    ///
+    /// # Errors
+    /// A key that cannot be sent, or a client without an endpoint; nothing is changed.
+    #[cfg(feature = "http")]
+    pub async fn set_api_key(&self, key: impl AsRef<str>) -> Result<(), OptionsError> {
+        self.lifecycle.set_api_key(key.as_ref()).await
     }
 
     /// The state of the client, and its last background error.

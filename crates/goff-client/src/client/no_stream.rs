@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::{NoRuntimeError, StreamState};
+use goff_core::{ApiKey, NoRuntimeError, StreamState};
 use tokio::time::Instant;
 
 use crate::client::changes::ChangeSink;
@@ -17,10 +17,14 @@ impl ChangeStream {
     #[expect(clippy::unnecessary_wraps, reason = "fails with the feature `ws`")]
     pub(crate) fn open(
         _: Option<&StreamSource>,
+        _: Option<ApiKey>,
         _: &Arc<ChangeSink>,
     ) -> Result<Self, NoRuntimeError> {
         Ok(Self)
     }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn set_api_key(&self, _: Option<ApiKey>) {}
 
     pub(crate) fn exists(&self) -> bool {
         false

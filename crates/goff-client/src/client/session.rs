@@ -52,7 +52,7 @@ impl Session {
             status.clone(),
             Arc::clone(counters),
         ));
-        let stream = ChangeStream::open(settings.stream.as_ref(), &changes)?;
+        let stream = ChangeStream::open(settings.stream.as_ref(), settings.api_key(), &changes)?;
         let stream_errors = stream.clone();
         let stream_error = move || stream_errors.last_error().map(|(error, _)| error);
         let health = match &settings.mode {
@@ -85,6 +85,13 @@ impl Session {
             earlier.map(|session| &session.evaluator),
             Box::new(move || stream.close()),
         )
+    }
+
+    /// There is another API key.
+    #[cfg(feature = "http")]
+    pub(crate) fn rekeyed(&self, key: Option<goff_core::ApiKey>) {
+        self.changes.rekeyed();
+        self.stream.set_api_key(key);
     }
 
     /// Waits until the first attempt to load flags has ended (GOFF-LIFE-001).

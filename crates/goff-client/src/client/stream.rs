@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use goff_core::{InvalidationSink, NoRuntimeError, StreamState};
+use goff_core::{ApiKey, InvalidationSink, NoRuntimeError, StreamState};
 use goff_ws::{ChangeListener, ListenerError, StreamMonitor};
 use tokio::time::Instant;
 
@@ -21,11 +21,12 @@ pub(crate) struct ChangeStream {
 impl ChangeStream {
     pub(crate) fn open(
         source: Option<&StreamSource>,
+        api_key: Option<ApiKey>,
         sink: &Arc<ChangeSink>,
     ) -> Result<Self, NoRuntimeError> {
         let started = source.map(|source| {
             ChangeListener::start(
-                &source.options,
+                &source.options.clone().api_key(api_key),
                 Arc::clone(&source.connect),
                 Arc::clone(sink) as Arc<dyn InvalidationSink>,
             )
@@ -42,6 +43,15 @@ impl ChangeStream {
             monitor: listener.as_ref().map(ChangeListener::monitor),
             listener: Arc::new(Mutex::new(listener)),
         })
+    }
+
+    /// Opens the next stream with this key.
+    pub(crate) fn set_api_key(&self, key: Option<ApiKey>) {
+        let listener = self.listener.lock();
+        let listener = listener.unwrap_or_else(PoisonError::into_inner);
+        if let Some(Err(error)) = listener.as_ref().map(|it| it.set_api_key(key)) {
+            tracing::warn!(%error, "change stream keeps the API key before");
+        }
     }
 
     pub(crate) fn exists(&self) -> bool {

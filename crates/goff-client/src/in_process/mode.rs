@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 #[cfg(feature = "file")]
 use crate::in_process::file::flag_file::FlagFile;
-use crate::in_process::last_known_good::LastKnownGood;
 use crate::in_process::snapshot::Snapshot;
 use crate::in_process::source::relay_source::RelaySource;
+use crate::in_process::source::source_key::SourceKey;
 use crate::remote::bounded_relay::BoundedRelay;
 
 #[derive(Debug)]
@@ -28,7 +28,8 @@ pub(crate) struct RelayMode {
     pub(crate) interval: Duration,
     /// Evaluates over OFREP where the engine fails.
     pub(crate) fallback: BoundedRelay,
-    pub(crate) last_known_good: Option<LastKnownGood>,
+    /// The API key, and the last-known-good file for its flags.
+    pub(crate) key: watch::Sender<SourceKey>,
     /// One configuration of a client is compiled at a time, whichever session began it: the work
     /// outlives a session.
     pub(crate) compile_permit: Arc<Semaphore>,

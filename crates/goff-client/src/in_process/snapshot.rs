@@ -34,6 +34,8 @@ pub(crate) struct Snapshot {
     /// (GOFF-IP-014).
     flag_context: FlagContext,
     etag: Option<Etag>,
+    /// The number of the API key with which it was fetched.
+    key: u64,
 }
 
 /// The resolutions of one flag, each made when it is first served and shared from then on.
@@ -98,7 +100,19 @@ impl Snapshot {
             left_out,
             flag_context: FlagContext::default(),
             etag: None,
+            key: 0,
         }
+    }
+
+    /// Marks it as fetched with the API key of this number.
+    pub(crate) fn of_key(mut self, number: u64) -> Self {
+        self.key = number;
+        self
+    }
+
+    /// Whether it was fetched with the API key of this number.
+    pub(crate) fn is_of_key(&self, number: u64) -> bool {
+        self.key == number
     }
 
     /// The configuration as it was received, with the original JSON of each flag.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use goff_core::{NoRuntimeError, RelayError};
 
+use crate::status::check_error::CheckError;
+
 /// An option that cannot be used. It names the option and the reason, and quotes no secret.
 /// [`source`](Error::source) gives the cause, if there is one.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -91,4 +93,8 @@ pub enum InitializeError {
     /// GOFF-EVT-007). Any other failure to load them is retried, and no error here.
     #[error("flag configuration not loaded: {0}")]
     Refused(#[source] RelayError),
+    /// [`connect_checked`](crate::GoFeatureFlag::connect_checked) found that nothing could be
+    /// evaluated.
+    #[error("flags cannot be evaluated: {0}")]
+    Unusable(#[source] CheckError),
 }

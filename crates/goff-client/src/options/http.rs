@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::__internal::RequestObserver;
-use goff_core::{ApiKey, Connect, Endpoint, EvaluationType};
+use goff_core::{ApiKey, Connect, Endpoint, EvaluationType, HeaderProvider};
 use goff_http::{
     Connector, HttpRelayClient, HttpRelayClientOptions, HttpTransport, OptionError, ProxyOptions,
     RemoteProtocol, TlsOptions,
@@ -13,6 +13,9 @@ use goff_http::{
 
 use crate::options::connections::Connections;
 use crate::options::error::OptionsError;
+#[cfg(feature = "in-process")]
+use crate::options::key_holders::identity;
+use crate::options::key_holders::{KeyHolders, checked_key};
 use crate::options::settings::{DEFAULT_TIMEOUT, RelayClients, StreamSource};
 use crate::remote::bounded_relay::BoundedRelay;
 
@@ -28,6 +31,7 @@ pub(crate) struct HttpOptions {
     pub(crate) idle_connection_timeout: Option<Duration>,
     pub(crate) max_connection_age: Option<Option<Duration>>,
     pub(crate) custom_headers: Vec<(String, String)>,
+    pub(crate) header_provider: Option<Arc<dyn HeaderProvider>>,
     pub(crate) data_collector_base_url: Option<String>,
     pub(crate) tls: Option<TlsOptions>,
     pub(crate) proxy: Option<ProxyOptions>,
@@ -53,13 +57,7 @@ impl HttpOptions {
         debug: bool,
     ) -> Result<RelayClients, OptionsError> {
         let endpoint = parse("endpoint", endpoint)?;
-        let api_key = self
-            .api_key
-            .clone()
-            .filter(|key| !key.is_empty())
-            .map(ApiKey::new)
-            .transpose()
-            .map_err(|error| OptionsError::caused("api_key", error))?;
+        let api_key = checked_key(self.api_key.as_deref().unwrap_or_default())?;
         let wire = self.wire(&endpoint)?;
         let client = self.client(endpoint.clone(), api_key.clone(), &wire, observer, debug)?;
         let mut connections = Connections {
@@ -72,6 +70,7 @@ impl HttpOptions {
         };
         #[cfg(feature = "in-process")]
         let fallback = bounded(client.with_protocol(RemoteProtocol::Ofrep));
+        let mut keyed = vec![client.clone()];
         let relay = bounded(client);
         let collector = match &self.data_collector_base_url {
             None => Arc::clone(&relay.client),
@@ -87,6 +86,7 @@ impl HttpOptions {
                 if let Wire::Connector(_) = wire {
                     connections.clients.push(client.clone());
                 }
+                keyed.push(client.clone());
                 Arc::new(client)
             }
         };
@@ -98,6 +98,12 @@ impl HttpOptions {
             identity: identity(&endpoint, api_key.as_ref()),
             collector,
             connections,
+            key_holders: Some(KeyHolders::new(
+                endpoint.clone(),
+                api_key.clone(),
+                keyed,
+                self.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            )),
             needs_io: self.transport.is_none() && self.connector.is_none(),
             stream: self.stream(endpoint, api_key, wire, evaluation_type, debug)?,
         })
@@ -184,6 +190,9 @@ impl HttpOptions {
         for (name, value) in &self.custom_headers {
             options = options.custom_header(name, value);
         }
+        if let Some(provider) = &self.header_provider {
+            options = options.header_provider(Arc::clone(provider));
+        }
         options = match wire {
             Wire::Transport(transport) => options.transport(Arc::clone(transport)),
             Wire::Connector(connector) => options.connector(Arc::clone(connector)),
@@ -237,6 +246,9 @@ impl HttpOptions {
         for (name, value) in &self.custom_headers {
             options = options.custom_header(name, value);
         }
+        if let Some(provider) = &self.header_provider {
+            options = options.header_provider(Arc::clone(provider));
+        }
         Ok(Some(StreamSource { options, connect }))
     }
 
@@ -265,6 +277,7 @@ impl HttpOptions {
             ("timeout", self.timeout.is_some()),
             ("max_response_size", self.max_response_size.is_some()),
             ("custom_header", !self.custom_headers.is_empty()),
+            ("header_provider", self.header_provider.is_some()),
             (
                 "data_collector_base_url",
                 self.data_collector_base_url.is_some(),
@@ -284,14 +297,6 @@ impl HttpOptions {
 fn parse(option: &'static str, url: &str) -> Result<Endpoint, OptionsError> {
     url.parse::<Endpoint>()
         .map_err(|error| OptionsError::caused(option, error))
-}
-
-/// Identifies the relay proxy and the flag set.
-#[cfg(feature = "in-process")]
-fn identity(endpoint: &Endpoint, api_key: Option<&ApiKey>) -> Vec<u8> {
-    let socket = endpoint.unix_socket().map(|path| path.to_string_lossy());
-    let url = endpoint.join("");
-    serde_json::to_vec(&(url, socket, api_key.map(ApiKey::expose))).unwrap_or_default()
 }
 
 impl From<OptionError> for OptionsError {
@@ -314,6 +319,7 @@ impl fmt::Debug for HttpOptions {
             .field("max_connection_age", &self.max_connection_age)
             // Unchecked names may contain secrets too.
             .field("custom_headers", &self.custom_headers.len())
+            .field("header_provider", &self.header_provider.is_some())
             .field(
                 "data_collector_base_url",
                 &self.data_collector_base_url.is_some(),

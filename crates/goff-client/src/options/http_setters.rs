@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::Connect;
+use goff_core::{Connect, HeaderProvider};
 use goff_http::{HttpTransport, ProxyOptions, RemoteProtocol, TlsOptions};
 
 use crate::options::{GoFeatureFlagOptions, Source};
@@ -18,6 +18,7 @@ impl GoFeatureFlagOptions {
     /// The API key of the relay proxy, which also selects the flag set. Sent as
     /// `Authorization: Bearer`, or as `X-API-Key` if a [`custom_header`](Self::custom_header) is
     /// `Authorization`. An empty key means none. Default: none (GOFF-AUTH-001 to -003).
+    /// [`set_api_key`](crate::GoFeatureFlag::set_api_key) replaces it while the client runs.
     ///
     /// The change stream takes the key in the query of its URL only, so proxies on the way can have
     /// it in their access logs. Over `http` anyone on the way can read it: a key for such an
@@ -99,6 +100,22 @@ impl GoFeatureFlagOptions {
     /// none.
     pub fn custom_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.http.custom_headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// Gives further headers for each request, and for each handshake of the change stream, such as a
+    /// token that expires. They replace a [`custom_header`](Self::custom_header) of the same name.
+    /// [`HeaderProvider`] says what it must keep to; above all, it must not wait. Default: none.
+    ///
+    /// ```
+    /// # use goff_client::GoFeatureFlagOptions;
+    /// # fn latest_token() -> String { String::new() }
+    /// let options = GoFeatureFlagOptions::new("https://flags.example").header_provider(|| {
+    ///     vec![("Authorization".to_owned(), format!("Bearer {}", latest_token()))]
+    /// });
+    /// ```
+    pub fn header_provider(mut self, provider: impl HeaderProvider + 'static) -> Self {
+        self.http.header_provider = Some(Arc::new(provider));
         self
     }
 

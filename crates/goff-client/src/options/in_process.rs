@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::EvaluationType;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 #[cfg(feature = "file")]
 use crate::in_process::file::flag_file::FlagFile;
@@ -13,6 +13,7 @@ use crate::in_process::last_known_good::LastKnownGood;
 use crate::in_process::mode::{InProcessMode, RelayMode};
 use crate::in_process::snapshot::Snapshot;
 use crate::in_process::source::relay_source::RelaySource;
+use crate::in_process::source::source_key::SourceKey;
 use crate::options::error::OptionsError;
 use crate::remote::bounded_relay::BoundedRelay;
 
@@ -52,7 +53,7 @@ impl InProcessOptions {
                 "has an empty flag key",
             ));
         }
-        let last_known_good = self.last_known_good(identity)?;
+        let file = self.last_known_good(identity)?;
         if self.evaluation_type() == EvaluationType::Remote {
             return Ok(None);
         }
@@ -63,7 +64,7 @@ impl InProcessOptions {
             },
             interval,
             fallback,
-            last_known_good,
+            key: watch::Sender::new(SourceKey { number: 0, file }),
             compile_permit: Arc::new(Semaphore::new(1)),
         })))
     }
@@ -90,13 +91,9 @@ impl InProcessOptions {
         let mut flags = self.flags.clone();
         flags.sort();
         flags.dedup();
-        let mut identity = serde_json::to_vec(&flags).unwrap_or_default();
-        identity.extend_from_slice(relay);
-        Ok(Some(LastKnownGood::new(
-            path,
-            max_age.unwrap_or(DEFAULT_MAX_AGE),
-            &identity,
-        )))
+        let flags = serde_json::to_vec(&flags).unwrap_or_default();
+        let max_age = max_age.unwrap_or(DEFAULT_MAX_AGE);
+        Ok(Some(LastKnownGood::new(path, max_age, &flags, relay)))
     }
 
     /// The mode with flags from a text.

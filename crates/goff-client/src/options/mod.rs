@@ -16,6 +16,8 @@ mod http_setters;
 pub(crate) mod in_process;
 #[cfg(feature = "in-process")]
 mod in_process_setters;
+#[cfg(feature = "http")]
+pub(crate) mod key_holders;
 pub(crate) mod settings;
 
 use std::fmt;
@@ -361,6 +363,8 @@ impl GoFeatureFlagOptions {
             connections: clients.connections,
             requests,
             telemetry: self.telemetry,
+            #[cfg(feature = "http")]
+            key_holders: clients.key_holders,
             debug: self.debug,
             own_runtime: self.own_runtime,
             needs_io: clients.needs_io,
@@ -426,6 +430,8 @@ impl GoFeatureFlagOptions {
             connections: Connections::default(),
             requests: Arc::default(),
             telemetry: self.telemetry.clone(),
+            #[cfg(feature = "http")]
+            key_holders: None,
             debug: self.debug,
             own_runtime: self.own_runtime,
             needs_io: false,

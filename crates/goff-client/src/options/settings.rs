@@ -5,12 +5,14 @@ use std::time::Duration;
 
 #[cfg(feature = "ws")]
 use goff_core::Connect;
-use goff_core::{EvaluationType, ExporterMetadata, RelayClient};
+use goff_core::{ApiKey, EvaluationType, ExporterMetadata, RelayClient};
 use goff_hooks::TelemetryOptions;
 
 #[cfg(feature = "in-process")]
 use crate::in_process::mode::InProcessMode;
 use crate::options::connections::Connections;
+#[cfg(feature = "http")]
+use crate::options::key_holders::KeyHolders;
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::cache::CacheLimits;
 use crate::remote::circuit_breaker::CircuitBreaker;
@@ -39,6 +41,9 @@ pub(crate) struct Settings {
     pub(crate) requests: Arc<RequestCounters>,
     /// `None` if evaluations are not to be told.
     pub(crate) telemetry: Option<TelemetryOptions>,
+    /// `None` without HTTP clients of this crate.
+    #[cfg(feature = "http")]
+    pub(crate) key_holders: Option<KeyHolders>,
     pub(crate) debug: bool,
     /// Whether a thread of the client runs its I/O.
     pub(crate) own_runtime: bool,
@@ -98,6 +103,8 @@ pub(crate) struct RelayClients {
     /// Where usage data goes.
     pub(crate) collector: Arc<dyn RelayClient>,
     pub(crate) connections: Connections,
+    #[cfg(feature = "http")]
+    pub(crate) key_holders: Option<KeyHolders>,
     pub(crate) stream: Option<StreamSource>,
     pub(crate) needs_io: bool,
 }
@@ -115,6 +122,16 @@ impl RelayClients {
             requests: Arc::clone(requests),
         });
         self
+    }
+}
+
+impl Settings {
+    /// The current API key.
+    pub(crate) fn api_key(&self) -> Option<ApiKey> {
+        #[cfg(feature = "http")]
+        return self.key_holders.as_ref()?.api_key();
+        #[cfg(not(feature = "http"))]
+        None
     }
 }
 
@@ -151,6 +168,8 @@ impl From<Arc<dyn RelayClient>> for RelayClients {
             relay,
             collector: client,
             connections: Connections::default(),
+            #[cfg(feature = "http")]
+            key_holders: None,
             stream: None,
             needs_io: false,
         }

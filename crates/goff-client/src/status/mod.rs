@@ -1,5 +1,6 @@
 //! How a client is doing.
 
+pub(crate) mod check_error;
 pub(crate) mod counters;
 pub(crate) mod error;
 pub(crate) mod events;

@@ -98,6 +98,11 @@ pub enum RelayError {
         /// The time until the next request.
         remaining: Duration,
     },
+    /// The headers of the option `header_provider` cannot be sent; nothing was sent.
+    Headers {
+        /// What is wrong, without a value of a header.
+        reason: String,
+    },
     /// The connection failed; nothing was sent. With goff-http the cause is a
     /// [`ConnectionError`](crate::ConnectionError), which names the server.
     NotConnected(Cause),
@@ -263,6 +268,7 @@ impl RelayError {
             Self::InvalidContext(_) => ErrorCode::InvalidContext,
             Self::RateLimited { .. }
             | Self::CircuitOpen { .. }
+            | Self::Headers { .. }
             | Self::NotConnected(_)
             | Self::Interrupted(_)
             | Self::Timeout { .. }
@@ -281,6 +287,7 @@ impl RelayError {
             | Self::InvalidContext(_)
             | Self::RateLimited { .. }
             | Self::CircuitOpen { .. }
+            | Self::Headers { .. }
             | Self::NotConnected(_)
             | Self::Timeout { sent: false, .. }
             | Self::Unsupported { .. } => Origin::NotEvaluated,
@@ -349,6 +356,10 @@ impl fmt::Display for RelayError {
                 f,
                 "requests to the relay proxy are rate limited (429 Retry-After); next request in {} s",
                 remaining.as_millis().div_ceil(1000)
+            ),
+            Self::Headers { reason } => write!(
+                f,
+                "no request was sent: {reason}; check the option `header_provider`"
             ),
             Self::NotConnected(cause) => write!(f, "cannot connect to the relay proxy: {cause}"),
             Self::Interrupted(cause) => {
@@ -655,6 +666,8 @@ mod tests {
             "{shown}"
         );
         assert!(open(Duration::ZERO).to_string().contains("at this moment"));
+        let reason = "the header provider panicked".to_owned();
+        let headers = RelayError::Headers { reason };
         let not_connected = RelayError::NotConnected(cause());
         let invalid = evaluation("INVALID_CONTEXT", "");
         let other = evaluation("FLAG_CONFIG", "");
@@ -670,6 +683,7 @@ mod tests {
             (limited, General, Origin::NotEvaluated),
             (unsupported, General, Origin::NotEvaluated),
             (open(Duration::ZERO), General, Origin::NotEvaluated),
+            (headers, General, Origin::NotEvaluated),
             (not_connected, General, Origin::NotEvaluated),
             (RelayError::Interrupted(cause()), General, Origin::Unknown),
             (timeout(false), General, Origin::NotEvaluated),

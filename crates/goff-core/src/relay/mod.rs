@@ -7,6 +7,7 @@ mod connect;
 mod connection_error;
 mod endpoint;
 mod flag_configuration;
+mod header_provider;
 mod invalidation;
 mod request_observer;
 
@@ -16,5 +17,6 @@ pub use connect::{ByteStream, Connect};
 pub use connection_error::{ConnectionError, ConnectionProblem};
 pub use endpoint::{Endpoint, EndpointError};
 pub use flag_configuration::{ConfigurationUpdate, Etag, FlagConfiguration};
+pub use header_provider::{HeaderProvider, with_provided};
 pub use invalidation::{Invalidation, InvalidationSink, StreamState};
 pub use request_observer::RequestObserver;

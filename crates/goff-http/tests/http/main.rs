@@ -4,6 +4,7 @@
 
 mod configuration;
 mod connection_reuse;
+mod credentials;
 mod encodings;
 mod endpoints;
 mod fixture;

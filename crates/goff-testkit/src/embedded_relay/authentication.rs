@@ -13,12 +13,20 @@ pub(super) struct Keys {
     pub(super) evaluation: Vec<String>,
     /// Admin keys, which are evaluation keys too.
     pub(super) admin: Vec<String>,
+    /// Whether evaluation needs a key. It stays so when keys are removed.
+    are_required: bool,
 }
 
 impl Keys {
-    /// Admin keys alone do not require a key for evaluation.
-    fn are_required(&self) -> bool {
-        !self.evaluation.is_empty()
+    /// The keys are complete. Admin keys alone do not require a key for evaluation.
+    pub(super) fn enforced(mut self) -> Self {
+        self.are_required = !self.evaluation.is_empty();
+        self
+    }
+
+    pub(super) fn remove(&mut self, key: &str) {
+        self.evaluation.retain(|known| known != key);
+        self.admin.retain(|known| known != key);
     }
 
     fn contain(&self, key: &str) -> bool {
@@ -30,7 +38,7 @@ impl Keys {
 
     /// Refuses a request for evaluation, configuration or collection without a valid key.
     pub(super) fn check_headers(&self, headers: &HeaderMap) -> Result<(), Answer> {
-        if self.are_required() {
+        if self.are_required {
             check(headers, |key| self.contain(key))
         } else {
             Ok(())
@@ -45,7 +53,7 @@ impl Keys {
     /// Refuses a stream without a valid key in its query.
     pub(super) fn check_query(&self, query: &str) -> Result<(), Answer> {
         let key = query_value(query, "apiKey").unwrap_or_default();
-        if self.are_required() && !self.contain(&key) {
+        if self.are_required && !self.contain(&key) {
             return Err(Answer::failure(401, "Unauthorized"));
         }
         Ok(())

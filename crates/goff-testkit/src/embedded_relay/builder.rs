@@ -3,7 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use goff_engine::FlagFileFormat;
@@ -170,7 +170,7 @@ impl EmbeddedRelayBuilder {
             sets.map(|set| set.into_flag_set(true)).collect()
         };
         let service = Arc::new(Service {
-            keys,
+            keys: RwLock::new(keys.enforced()),
             flag_sets,
             path_prefix: self.path_prefix,
             is_debug: self.is_debug,

@@ -1,7 +1,7 @@
 //! Answers requests: route, fault, key, endpoint.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -28,7 +28,7 @@ use super::socket::SocketEnd;
 /// The state from which requests are answered.
 #[derive(Debug)]
 pub(super) struct Service {
-    pub(super) keys: Keys,
+    pub(super) keys: RwLock<Keys>,
     /// Either one set without a name, or sets with names.
     pub(super) flag_sets: Vec<FlagSet>,
     /// Empty, or with a slash at its start.
@@ -118,13 +118,14 @@ impl Service {
     }
 
     fn check(&self, gate: Gate, request: &Request<Incoming>) -> Result<(), Answer> {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         match gate {
             Gate::Open => Ok(()),
-            Gate::Evaluation => self.keys.check_headers(request.headers()),
-            Gate::Admin => self.keys.check_admin(request.headers()),
+            Gate::Evaluation => keys.check_headers(request.headers()),
+            Gate::Admin => keys.check_admin(request.headers()),
             Gate::Stream => {
                 let query = request.uri().query();
-                self.keys.check_query(query.unwrap_or_default())
+                keys.check_query(query.unwrap_or_default())
             }
         }
     }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::future::pending;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use goff_core::{Invalidation, StreamState};
+use goff_core::{ApiKey, Invalidation, StreamState};
 use goff_ws::{ChangeListener, ListenerOptions};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 use tokio::sync::broadcast;
@@ -13,7 +15,7 @@ use tokio::time::Instant;
 
 use crate::fixture::{
     ALL, CLOSE, Call, Calls, DOWN, FIN, MemoryServer, OPEN, PING, PONG, Peer, Socket, TEXT, flags,
-    frame, listen, listening, options,
+    frame, last_error, listen, listening, options,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -276,4 +278,78 @@ async fn stops_in_every_phase_of_a_hand_over() {
         }
         assert_eq!(calls.so_far(), []);
     }
+}
+
+/// The next stream is opened with the new key at once, and nothing is missed or evicted for it. While
+/// the new key is refused, the stream of the old one stays.
+#[tokio::test(start_paused = true)]
+async fn new_key_opens_the_next_stream_before_the_current_one_is_closed() {
+    let made = AtomicUsize::new(0);
+    let provider = move || {
+        let call = made.fetch_add(1, Ordering::Relaxed);
+        vec![("X-Call".to_owned(), call.to_string())]
+    };
+    let key = |key: &str| Some(ApiKey::new(key).unwrap());
+    let options = options()
+        .api_key(key("old"))
+        .custom_header("x-call", "custom")
+        .header_provider(Arc::new(provider));
+    let (mut server, listener, mut calls) = listening(&options);
+    let (request, mut old) = server.accept().await.upgrade_with(b"").await;
+    assert_eq!(request.api_key().as_deref(), Some("old"));
+    assert_eq!(request.header("x-call"), Some("0"));
+    old.ping().await;
+    calls.expect(&[ALL, OPEN]).await;
+
+    listener.set_api_key(key("refused")).unwrap();
+    let request = server.accept().await.refuse(401).await;
+    assert_eq!(request.api_key().as_deref(), Some("refused"));
+    assert_eq!(request.header("x-call"), Some("1"));
+    old.text(r#"{"added":{"a":{}}}"#).await;
+    calls.expect(&[flags(&["a"])]).await;
+
+    listener.set_api_key(key("new")).unwrap();
+    let (request, mut new) = server.accept().await.upgrade_with(b"").await;
+    assert_eq!(request.api_key().as_deref(), Some("new"));
+    assert_eq!(request.header("authorization"), Some("Bearer new"));
+    new.ping().await;
+    assert_eq!(no_pong(&mut old).await, CLOSE);
+    new.text(r#"{"added":{"b":{}}}"#).await;
+    calls.expect(&[flags(&["b"])]).await;
+    assert_eq!(listener.monitor().stats().hand_overs, 1);
+    assert!(listener.set_api_key(key(&"k".repeat(70_000))).is_err());
+    assert!(!format!("{listener:?}").contains("new"));
+}
+
+/// Without an open stream a new key ends the pause, however long the failures have made it.
+#[tokio::test(start_paused = true)]
+async fn new_key_ends_the_pause_after_a_refusal() {
+    let (mut server, listener, mut calls) = listening(&options());
+    for _ in 0..10 {
+        server.accept().await.refuse(401).await;
+    }
+    let set = Instant::now();
+    listener.set_api_key(ApiKey::new("new").ok()).unwrap();
+    let _socket = calls.open(server.accept().await).await;
+    assert!(set.elapsed() < SECOND, "{:?}", set.elapsed());
+}
+
+/// Headers that cannot be sent are a failed attempt, and the next one asks again.
+#[tokio::test(start_paused = true)]
+async fn provider_that_fails_is_called_again() {
+    let made = AtomicUsize::new(0);
+    let provider = move || match made.fetch_add(1, Ordering::Relaxed) {
+        0 => panic!("s3cret"),
+        1 => vec![("x-a".to_owned(), "s3cret\r\n".to_owned())],
+        _ => Vec::new(),
+    };
+    let options = options().header_provider(Arc::new(provider));
+    let (mut server, listener, mut calls) = listening(&options);
+    let peer = server.accept().await;
+    let error = last_error(&listener);
+    assert!(
+        error.contains("`x-a`") && !error.contains("s3cret"),
+        "{error}"
+    );
+    let _socket = calls.open(peer).await;
 }

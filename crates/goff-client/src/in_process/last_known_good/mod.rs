@@ -31,6 +31,8 @@ use sha2::{Digest, Sha256};
 pub(crate) struct LastKnownGood {
     path: PathBuf,
     max_age: Duration,
+    /// The flags that are fetched.
+    flags: Arc<[u8]>,
     /// The hash of the source's identity; the identity contains the API key.
     identity: [u8; 32],
 }
@@ -44,13 +46,20 @@ pub(crate) struct Stored {
 }
 
 impl LastKnownGood {
-    /// `identity` names the source of the configuration: relay proxy, API key and flag list.
-    pub(crate) fn new(path: PathBuf, max_age: Duration, identity: &[u8]) -> Self {
+    /// `flags` and `relay` name the source of the configuration: the flag list, and the relay proxy
+    /// with the API key.
+    pub(crate) fn new(path: PathBuf, max_age: Duration, flags: &[u8], relay: &[u8]) -> Self {
         Self {
             path,
             max_age,
-            identity: Sha256::digest(identity).into(),
+            flags: flags.into(),
+            identity: Sha256::digest([flags, relay].concat()).into(),
         }
+    }
+
+    /// The same file for the flags of another key.
+    pub(crate) fn of_relay(self, relay: &[u8]) -> Self {
+        Self::new(self.path, self.max_age, &self.flags, relay)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -300,7 +309,7 @@ mod tests {
     }
 
     fn file(directory: &tempfile::TempDir, identity: &[u8]) -> LastKnownGood {
-        LastKnownGood::new(directory.path().join("flags"), HOUR, identity)
+        LastKnownGood::new(directory.path().join("flags"), HOUR, b"", identity)
     }
 
     const IDENTITY: [u8; 32] = [7; 32];
@@ -421,7 +430,7 @@ mod tests {
     fn file_that_cannot_be_written_is_an_error_that_names_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("absent/flags");
-        let file = LastKnownGood::new(path.clone(), HOUR, b"relay");
+        let file = LastKnownGood::new(path.clone(), HOUR, b"", b"relay");
         let error = file.store(&configuration()).unwrap_err().to_string();
         let path = path.display();
         let start = format!("last-known-good file `{path}` cannot be written: ");

@@ -23,14 +23,14 @@ pub(crate) struct LastKnownGoodWriter {
 
 #[derive(Debug)]
 struct Shared {
-    file: LastKnownGood,
     state: Mutex<State>,
     woken: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    pending: Option<Arc<Snapshot>>,
+    /// A configuration, and the file for its source.
+    pending: Option<(Arc<Snapshot>, LastKnownGood)>,
     /// The last write of this process.
     written: Option<Instant>,
     is_failing: bool,
@@ -38,12 +38,8 @@ struct State {
 
 impl LastKnownGoodWriter {
     /// A restored configuration is compiled with `compile_permit`.
-    pub(crate) fn start(
-        file: LastKnownGood,
-        compile_permit: Arc<Semaphore>,
-    ) -> Result<Self, NoRuntimeError> {
+    pub(crate) fn start(compile_permit: Arc<Semaphore>) -> Result<Self, NoRuntimeError> {
         let shared = Arc::new(Shared {
-            file,
             state: Mutex::default(),
             woken: Notify::new(),
         });
@@ -57,24 +53,23 @@ impl LastKnownGoodWriter {
     }
 
     /// Writes a new configuration.
-    pub(crate) fn loaded(&self, snapshot: &Arc<Snapshot>) {
-        self.shared.state().pending = Some(Arc::clone(snapshot));
+    pub(crate) fn loaded(&self, snapshot: &Arc<Snapshot>, file: LastKnownGood) {
+        self.shared.state().pending = Some((Arc::clone(snapshot), file));
         self.shared.woken.notify_one();
     }
 
     /// The relay proxy has confirmed the configuration: renews the date in the file well before the
     /// age limit.
-    pub(crate) fn confirmed(&self, snapshot: &Arc<Snapshot>) {
-        let renew_after = self.shared.file.max_age() / RENEWALS;
+    pub(crate) fn confirmed(&self, snapshot: &Arc<Snapshot>, file: LastKnownGood) {
+        let renew_after = file.max_age() / RENEWALS;
         let written = self.shared.state().written;
         if written.is_none_or(|written| written.elapsed() >= renew_after) {
-            self.loaded(snapshot);
+            self.loaded(snapshot, file);
         }
     }
 
     /// The compiled configuration of the file, if it is valid.
-    pub(crate) async fn restore(&self) -> Option<Snapshot> {
-        let file = self.shared.file.clone();
+    pub(crate) async fn restore(&self, file: LastKnownGood) -> Option<Snapshot> {
         let path = file.path().to_owned();
         let restoring = compile(Arc::clone(&self.compile_permit), move || restore(&file));
         match tokio::time::timeout(RESTORE_TIMEOUT, restoring).await {
@@ -135,10 +130,10 @@ async fn write_pending(shared: Arc<Shared>, mut stop: StopSignal) {
             () = shared.woken.notified() => false,
         };
         let pending = shared.state().pending.take();
-        if let Some(snapshot) = pending {
+        if let Some((snapshot, file)) = pending {
             let shared = Arc::clone(&shared);
             // An error means that the runtime is ending.
-            let _ = tokio::task::spawn_blocking(move || shared.write(&snapshot)).await;
+            let _ = tokio::task::spawn_blocking(move || shared.write(&snapshot, &file)).await;
         }
         if is_last {
             return;
@@ -157,9 +152,9 @@ impl Shared {
     }
 
     /// Warns once of a series of failures; the next confirmation tries again.
-    fn write(&self, snapshot: &Snapshot) {
+    fn write(&self, snapshot: &Snapshot, file: &LastKnownGood) {
         let now = Instant::now();
-        let stored = self.file.store(&snapshot.configuration());
+        let stored = file.store(&snapshot.configuration());
         let mut state = self.state();
         let was_failing = std::mem::replace(&mut state.is_failing, stored.is_err());
         match stored {
@@ -193,9 +188,9 @@ mod tests {
     async fn writes_are_seconds_apart() {
         let directory = tempfile::tempdir().unwrap();
         let hour = Duration::from_secs(3_600);
-        let file = LastKnownGood::new(directory.path().join("flags"), hour, b"relay");
+        let file = LastKnownGood::new(directory.path().join("flags"), hour, b"", b"relay");
         let permit = Arc::new(Semaphore::new(1));
-        let writer = LastKnownGoodWriter::start(file.clone(), permit).unwrap();
+        let writer = LastKnownGoodWriter::start(permit).unwrap();
         let written = || {
             let stored = file.load().ok()?;
             stored.configuration.flags.map(|flags| flags.to_string())
@@ -205,7 +200,8 @@ mod tests {
         let begun = Instant::now();
         for number in 0..100 {
             let configuration = FlagConfiguration::new(flags(number));
-            writer.loaded(&Arc::new(Snapshot::compile(configuration).unwrap()));
+            let snapshot = Arc::new(Snapshot::compile(configuration).unwrap());
+            writer.loaded(&snapshot, file.clone());
             sleep(Duration::from_millis(100)).await;
             let content = written();
             if seen.last().map(|(_, last)| last) != Some(&content) {

@@ -30,15 +30,22 @@ impl Compilation {
         }
     }
 
-    /// Begins to compile. The result of an earlier compilation has been taken.
-    pub(crate) fn start(&mut self, configuration: FlagConfiguration) {
+    /// Begins to compile what was fetched with the API key of this number. The result of an earlier
+    /// compilation has been taken.
+    pub(crate) fn start(&mut self, configuration: FlagConfiguration, key: u64) {
         let permit = Arc::clone(&self.permit);
         self.task.spawn(async move {
             let compiled = compile(permit, move || Snapshot::compile(configuration)).await;
-            compiled
+            let snapshot = compiled
                 .ok_or(FetchError::Panicked("compiling"))?
-                .map_err(FetchError::Unreadable)
+                .map_err(FetchError::Unreadable)?;
+            Ok(snapshot.of_key(key))
         });
+    }
+
+    /// Drops what is being compiled, or was.
+    pub(crate) fn discard(&mut self) {
+        *self = Self::new(Arc::clone(&self.permit));
     }
 
     /// Whether a compilation was begun whose result is not taken.

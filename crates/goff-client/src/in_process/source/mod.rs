@@ -7,6 +7,7 @@ pub(crate) mod poller;
 pub(crate) mod refresh_requests;
 pub(crate) mod refresher;
 pub(crate) mod relay_source;
+pub(crate) mod source_key;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,10 +46,9 @@ impl ConfigurationSource {
     ) -> Result<Option<Self>, NoRuntimeError> {
         match mode {
             InProcessMode::RelayProxy(relay) => {
-                let writer = relay
-                    .last_known_good
-                    .clone()
-                    .map(|file| LastKnownGoodWriter::start(file, Arc::clone(&relay.compile_permit)))
+                let has_file = relay.key.borrow().file.is_some();
+                let writer = has_file
+                    .then(|| LastKnownGoodWriter::start(Arc::clone(&relay.compile_permit)))
                     .transpose()?;
                 let (requester, requests) = RefreshRequests::channel();
                 let poll = Poll {
@@ -56,6 +56,7 @@ impl ConfigurationSource {
                     source: relay.source.clone(),
                     current,
                     writer,
+                    key: relay.key.subscribe(),
                     changes,
                     requests,
                     replaced: Vec::new(),

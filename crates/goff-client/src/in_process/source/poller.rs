@@ -20,6 +20,7 @@ use crate::in_process::source::pending_changes::PendingChanges;
 use crate::in_process::source::refresh_requests::{RefreshRequester, RefreshRequests};
 use crate::in_process::source::refresher::Refresher;
 use crate::in_process::source::relay_source::{FetchError, Fetched, RelaySource};
+use crate::in_process::source::source_key::SourceKey;
 use crate::status::error::ClientError;
 
 /// The task that fetches until it is stopped, or until the relay proxy refuses the key before the
@@ -38,6 +39,8 @@ pub(crate) struct Poll {
     pub(crate) current: CurrentConfiguration,
     /// Writes the last-known-good file, and restores from it.
     pub(crate) writer: Option<LastKnownGoodWriter>,
+    /// The API key with which flags are fetched.
+    pub(crate) key: watch::Receiver<SourceKey>,
     pub(crate) changes: Arc<PendingChanges>,
     pub(crate) requests: RefreshRequests,
     /// Configurations that are no longer needed, until they are freed.
@@ -204,6 +207,7 @@ impl Poll {
                 () = sleep_until(pause) => {}
                 () = self.compilation.ended() => {}
                 () = self.requests.wait() => {}
+                () = rekeyed(&mut self.key) => refusals = 0,
             }
         }
     }
@@ -221,6 +225,7 @@ impl Poll {
                 }
                 () = self.compilation.ended() => {}
                 () = self.requests.wait() => {}
+                () = rekeyed(&mut self.key) => failures = 0,
             }
             let announced = self.changes.take();
             let refreshed = self.refresh().await;
@@ -236,7 +241,11 @@ impl Poll {
                 Err(error) => {
                     failures = failures.saturating_add(1);
                     self.failed(error);
-                    schedule.failed(announced.any);
+                    // The flags of a new key are awaited as an announced change is.
+                    let key = self.key.borrow().number;
+                    let is_owed = |held: Arc<Snapshot>| !held.is_of_key(key);
+                    let owes_flags = self.current.held().is_none_or(is_owed);
+                    schedule.failed(announced.any || owes_flags);
                     // GOFF-EVT-005.
                     if failures >= FAILURES_UNTIL_STALE {
                         self.current.status.stale();
@@ -265,38 +274,68 @@ impl Poll {
         refreshed
     }
 
+    /// A round with the current key. What was fetched with the key before says nothing about it.
+    async fn round(&mut self) -> Result<bool, FetchError> {
+        loop {
+            let key = self.key.borrow_and_update().clone();
+            let refreshed = self.round_with(&key).await;
+            if !self.key.has_changed().unwrap_or(false) {
+                return refreshed;
+            }
+            self.compilation.discard();
+        }
+    }
+
     /// Fetches, compiles, compares, swaps. While a compilation of an earlier round runs there is no
     /// fetch.
-    async fn round(&mut self) -> Result<bool, FetchError> {
+    async fn round_with(&mut self, key: &SourceKey) -> Result<bool, FetchError> {
         if self.compilation.is_begun() {
-            self.load_compiled().await?;
+            self.load_compiled(key).await?;
         }
         let held = self.current.held();
+        let held = held.filter(|held| held.is_of_key(key.number));
         let began = Instant::now();
-        let fetched = self.source.fetch(held.as_deref()).await;
+        let mut keys = self.key.clone();
+        let fetched = tokio::select! {
+            biased;
+            () = rekeyed(&mut keys) => return Ok(false),
+            fetched = self.source.fetch(held.as_deref()) => fetched,
+        };
         match fetched? {
             // Flags, enrichment and ETag stay (GOFF-IP-007, GOFF-IP-015).
             Fetched::NotModified => {
                 self.current.confirmed();
-                if let (Some(writer), Some(held)) = (&self.writer, &held) {
-                    writer.confirmed(held);
+                if let (Some(writer), Some(held), Some(file)) = (&self.writer, &held, &key.file) {
+                    writer.confirmed(held, file.clone());
                 }
                 Ok(false)
             }
             Fetched::Received(configuration) => {
                 drop(held);
                 self.log.received(began, &configuration);
-                self.compilation.start(configuration);
-                self.load_compiled().await?;
+                self.compilation.start(configuration, key.number);
+                self.load_compiled(key).await?;
                 Ok(true)
             }
         }
     }
 
     /// Waits for the compilation, no longer than for a request, and serves what it made.
-    async fn load_compiled(&mut self) -> Result<(), FetchError> {
+    async fn load_compiled(&mut self, key: &SourceKey) -> Result<(), FetchError> {
         let timeout = self.source.relay.timeout;
-        let snapshot = Arc::new(self.compilation.result(timeout).await?);
+        let mut keys = self.key.clone();
+        let snapshot = tokio::select! {
+            biased;
+            () = rekeyed(&mut keys) => return Ok(()),
+            compiled = self.compilation.result(timeout) => Arc::new(compiled?),
+        };
+        if !snapshot.is_of_key(key.number) {
+            return Ok(());
+        }
+        // Before it is served: a client that is shut down as soon as it serves the flags stores them.
+        if let (Some(writer), Some(file)) = (&self.writer, &key.file) {
+            writer.loaded(&snapshot, file.clone());
+        }
         let held = self.current.held();
         let before = held.as_deref().map(Snapshot::left_out);
         snapshot.left_out().warn(&"flag configuration", before);
@@ -306,9 +345,6 @@ impl Poll {
         let loading = tokio::task::spawn_blocking(move || current.loaded(next)).await;
         let replaced = loading.map_err(|_| FetchError::Panicked("comparing"))?;
         self.log.loaded(&snapshot, is_same_version);
-        if let Some(writer) = &self.writer {
-            writer.loaded(&snapshot);
-        }
         self.replaced.extend(replaced);
         Ok(())
     }
@@ -316,15 +352,15 @@ impl Poll {
     /// Serves the configuration of the last-known-good file, if it is valid. Returns whether it is.
     async fn restore(&self) -> bool {
         // What is being compiled is newer, and one compilation at a time is enough.
-        let Some(writer) = self
-            .writer
-            .as_ref()
-            .filter(|_| !self.compilation.is_begun())
+        let key = self.key.borrow().clone();
+        let (Some(writer), Some(file), false) =
+            (&self.writer, key.file, self.compilation.is_begun())
         else {
             return false;
         };
-        match writer.restore().await {
+        match writer.restore(file).await {
             Some(snapshot) => {
+                let snapshot = snapshot.of_key(key.number);
                 self.current.restored(Arc::new(snapshot));
                 true
             }
@@ -341,6 +377,13 @@ impl Poll {
         };
         self.log.failed(&shown, self.current.held().is_some());
         self.current.failed(error);
+    }
+}
+
+/// Waits until there is another key than the one seen last.
+async fn rekeyed(key: &mut watch::Receiver<SourceKey>) {
+    if key.changed().await.is_err() {
+        pending::<()>().await;
     }
 }
 
@@ -549,6 +592,7 @@ mod tests {
             },
             current: current.clone(),
             writer: None,
+            key: watch::Sender::new(SourceKey::default()).subscribe(),
             changes: Arc::new(PendingChanges::new(Arc::default())),
             requests,
             replaced: Vec::new(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::__internal::timeout;
-use goff_core::{Etag, RelayClient, RelayError};
+use goff_core::{Etag, RelayError};
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
@@ -162,8 +162,8 @@ impl Lifecycle {
     fn check_request(
         &self,
     ) -> Option<impl Future<Output = (Option<String>, Result<(), RelayError>)> + Send + use<>> {
-        let (client, held) = match &self.settings().mode {
-            Mode::Remote { relay, .. } => (Arc::clone(&relay.client), None),
+        let (relay, held): (_, Option<(Arc<[String]>, Etag)>) = match &self.settings().mode {
+            Mode::Remote { relay, .. } => (relay.clone(), None),
             #[cfg(feature = "in-process")]
             Mode::InProcess(mode) => {
                 let relay = mode.relay()?;
@@ -174,7 +174,7 @@ impl Lifecycle {
                     .and_then(|it| it.evaluator.etag_of_key(number));
                 // With an ETag the answer is usually "not modified".
                 let held = held.map(|etag| (Arc::clone(&relay.source.flags), etag));
-                (Arc::clone(&relay.source.relay.client), held)
+                (relay.source.relay.clone(), held)
             }
         };
         #[cfg(feature = "http")]
@@ -192,17 +192,10 @@ impl Lifecycle {
                 let check = http.check(&flags, etag.as_ref()).await;
                 return (check.version, check.result);
             }
-            (None, ask(&*client, &flags, etag.as_ref()).await)
+            let answer = relay.flag_configuration(&flags, etag.as_ref()).await;
+            (None, answer.map(drop))
         })
     }
-}
-
-async fn ask(
-    client: &dyn RelayClient,
-    flags: &[String],
-    held: Option<&Etag>,
-) -> Result<(), RelayError> {
-    client.flag_configuration(flags, held).await.map(drop)
 }
 
 fn as_seconds<S: Serializer>(

@@ -32,6 +32,10 @@ pub(crate) struct LastKnownGood {
     path: PathBuf,
     max_age: Duration,
     /// The flags that are fetched.
+    #[cfg_attr(
+        not(feature = "http"),
+        expect(dead_code, reason = "only a key over HTTP changes")
+    )]
     flags: Arc<[u8]>,
     /// The hash of the source's identity; the identity contains the API key.
     identity: [u8; 32],
@@ -58,6 +62,7 @@ impl LastKnownGood {
     }
 
     /// The same file for the flags of another key.
+    #[cfg(feature = "http")]
     pub(crate) fn of_relay(self, relay: &[u8]) -> Self {
         Self::new(self.path, self.max_age, &self.flags, relay)
     }

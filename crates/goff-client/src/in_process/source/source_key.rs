@@ -12,6 +12,7 @@ pub(crate) struct SourceKey {
     pub(crate) file: Option<LastKnownGood>,
 }
 
+#[cfg(feature = "http")]
 impl SourceKey {
     /// `relay` is the relay proxy and the new key.
     pub(crate) fn replace(&mut self, relay: &[u8]) {

@@ -162,8 +162,8 @@ impl Lifecycle {
     fn check_request(
         &self,
     ) -> Option<impl Future<Output = (Option<String>, Result<(), RelayError>)> + Send + use<>> {
-        let (relay, held): (_, Option<(Arc<[String]>, Etag)>) = match &self.settings().mode {
-            Mode::Remote { relay, .. } => (relay.clone(), None),
+        let (relay, held) = match &self.settings().mode {
+            Mode::Remote { relay, .. } => (relay.clone(), None::<(Arc<[String]>, Etag)>),
             #[cfg(feature = "in-process")]
             Mode::InProcess(mode) => {
                 let relay = mode.relay()?;

@@ -1,7 +1,7 @@
 //! Callers outside tokio, and the end of the client's runtime.
 
-use goff_client::{NoRuntimeError, Refreshed, Resolution};
-use goff_core::Origin;
+use goff_client::{ContextView, NoRuntimeError, Refreshed, Resolution};
+use goff_core::{ConfigurationUpdate, Etag, EventBatch, Origin};
 use pollster::block_on;
 use tokio::runtime::{Builder, Runtime};
 
@@ -25,11 +25,40 @@ fn with_fallback() -> ScriptedRelay {
     relay
 }
 
+/// Evaluates with a timer of tokio, as a relay client that does I/O.
+#[derive(Debug)]
+struct NeedsRuntime(ScriptedRelay);
+
+#[async_trait::async_trait]
+impl RelayClient for NeedsRuntime {
+    async fn evaluate(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+    ) -> Result<Resolution, RelayError> {
+        tokio::time::sleep(millis(1)).await;
+        self.0.evaluate(flag_key, context).await
+    }
+
+    async fn flag_configuration(
+        &self,
+        flags: &[String],
+        held: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        tokio::time::sleep(millis(1)).await;
+        self.0.flag_configuration(flags, held).await
+    }
+
+    async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
+        tokio::time::sleep(millis(1)).await;
+        self.0.collect(batch).await
+    }
+}
+
 #[test]
 fn every_call_works_outside_tokio() {
-    let relay = with_fallback();
     let home = multi_thread();
-    let goff = home.block_on(goff(&relay));
+    let goff = home.block_on(connect(options_of(NeedsRuntime(with_fallback()))));
     block_on(async {
         assert!(goff.wait_until_ready(TIMEOUT).await);
         assert_eq!(evaluate(&goff, 0_i64).await.value, 1);

@@ -6,6 +6,7 @@
 //! * [`DataCollectorHook`] records the evaluations of any OpenFeature provider.
 //! * [`EventPublisher`] takes events without waiting and delivers them in the background through
 //!   any [`RelayClient`](goff_core::RelayClient), such as goff-http's.
+//! * [`EventFilter`] stands before a sink and passes on a sample of the events, or no repeats.
 //! * [`tracking_event`] creates an event for something else that a user did.
 //!
 //! **Enrichment.** The relay proxy attaches the members of `gofeatureflag.exporterMetadata`, an
@@ -83,13 +84,14 @@ pub use enriched_context::EnrichedContext;
 pub use hooks::{DataCollectorHook, EnrichEvaluationContextHook, TelemetryHook};
 pub use publisher::{DeliveryReport, EventPublisher, EventPublisherOptions, UsageStats};
 pub use telemetry::TelemetryOptions;
-pub use usage::tracking_event;
+pub use usage::{EventFilter, EventFilterOptions, tracking_event};
 
 /// Not covered by semver: for the goff crates only.
 #[doc(hidden)]
 pub mod __internal {
     #[cfg(feature = "open-feature")]
     pub use crate::hooks::provider_hooks;
+    pub use crate::publisher::QueuedSink;
     pub use crate::telemetry::{
         ActiveEvaluation, Evaluated, EvaluationTelemetry, FLAG_SET_ID, VERSION,
     };

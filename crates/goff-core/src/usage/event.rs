@@ -258,7 +258,7 @@ impl fmt::Debug for TrackingEvent {
 }
 
 /// The kind of user that an event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ContextKind {
@@ -269,7 +269,7 @@ pub enum ContextKind {
 }
 
 /// Where a flag was evaluated (GOFF-COLL-010).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub enum EventSource {
     /// On the relay proxy before, and served from a provider's cache now.
@@ -298,9 +298,16 @@ impl EventBatch {
     }
 }
 
-/// Receives usage data. Its methods are called during evaluations, from any thread: they never wait,
-/// fail or panic. The sink drops and counts the events that do not fit, and drops those recorded
-/// after its shutdown.
+/// Receives usage data.
+///
+/// A sink of goff-hooks is called during evaluations, from any thread: its methods never wait, fail
+/// or panic. It drops and counts the events that do not fit, and drops those recorded after its
+/// shutdown.
+///
+/// A client of goff-client calls the sink of its option `event_sink` on a thread of its own, one
+/// call at a time, in the order of recording, and calls only [`record`](Self::record) and
+/// [`flush`](Self::flush). Such a sink may wait: the client's buffer is bounded, and evaluations go
+/// on. It must not panic; an event at which it does is counted as rejected.
 pub trait EventSink: fmt::Debug + Send + Sync {
     /// Records one event.
     fn record(&self, event: Event);
@@ -308,6 +315,13 @@ pub trait EventSink: fmt::Debug + Send + Sync {
     /// Counts an evaluation that is not recorded here because the relay proxy may have recorded it.
     /// Nothing is sent.
     fn note_unknown(&self) {}
+
+    /// Counts an event that sampling or the deduplication window left out. It is not recorded.
+    fn note_left_out(&self) {}
+
+    /// Writes out what the sink itself buffers. A client calls it whenever the events queued for the
+    /// sink have been recorded, before its own `flush` and `shutdown` return.
+    fn flush(&self) {}
 }
 
 /// The user key of a context without targeting key (GOFF-COLL-006).

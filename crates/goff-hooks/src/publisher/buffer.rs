@@ -27,13 +27,15 @@ pub(super) struct Limits {
     pub(super) weight: usize,
 }
 
-/// What became of the events that are no longer in the buffer.
+/// What became of the events that are not in the buffer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct EventCounts {
     pub(super) recorded: usize,
     pub(super) delivered: usize,
     pub(super) dropped: usize,
     pub(super) rejected: usize,
+    /// Events that were left out, and so never recorded.
+    pub(super) left_out: usize,
 }
 
 /// An event and its weight: about how many bytes of memory it keeps.
@@ -109,6 +111,11 @@ impl EventBuffer {
     pub(super) fn refuse(&mut self) {
         self.counts.recorded += 1;
         self.counts.dropped += 1;
+    }
+
+    /// Counts an event that is not recorded.
+    pub(super) fn leave_out(&mut self) {
+        self.counts.left_out += 1;
     }
 
     /// Moves the oldest event into the batch in flight.

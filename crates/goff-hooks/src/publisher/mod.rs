@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
 pub use self::options::EventPublisherOptions;
+pub use self::queued_sink::QueuedSink;
 pub use self::reports::{DeliveryReport, UsageStats};
 use self::shared_buffer::SharedBuffer;
 use self::worker::Worker;
@@ -18,6 +19,7 @@ mod batch_limits;
 mod buffer;
 mod delivery_log;
 mod options;
+mod queued_sink;
 mod reports;
 mod shared_buffer;
 mod worker;
@@ -216,6 +218,10 @@ impl EventSink for EventPublisher {
 
     fn note_unknown(&self) {
         self.buffer.note_unknown();
+    }
+
+    fn note_left_out(&self) {
+        self.buffer.note_left_out();
     }
 }
 

@@ -106,6 +106,10 @@ impl SharedBuffer {
         self.lock().unknown += 1;
     }
 
+    pub(super) fn note_left_out(&self) {
+        self.lock().buffer.leave_out();
+    }
+
     /// Begins a delivery. Returns the number of queued events.
     pub(super) fn begin_delivery(&self) -> usize {
         let mut state = self.lock();
@@ -154,37 +158,15 @@ impl SharedBuffer {
 
     pub(super) fn report(&self) -> DeliveryReport {
         let state = self.lock();
-        let counts = state.buffer.counts();
-        DeliveryReport {
-            recorded: as_u64(counts.recorded),
-            delivered: as_u64(counts.delivered),
-            dropped: as_u64(counts.dropped),
-            rejected: as_u64(counts.rejected),
-            pending: as_u64(state.buffer.pending()),
-            error: state.error.clone(),
-        }
+        DeliveryReport::of(&state.buffer, state.error.clone())
     }
 
     pub(super) fn stats(&self) -> UsageStats {
         let state = self.lock();
-        let counts = state.buffer.counts();
-        UsageStats {
-            recorded: as_u64(counts.recorded),
-            delivered: as_u64(counts.delivered),
-            dropped: as_u64(counts.dropped),
-            rejected: as_u64(counts.rejected),
-            pending: as_u64(state.buffer.pending()),
-            in_flight: as_u64(state.buffer.in_flight()),
-            pending_bytes: as_u64(state.buffer.weight()),
-            unknown: state.unknown,
-        }
+        UsageStats::of(&state.buffer, state.unknown)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn as_u64(count: usize) -> u64 {
-    u64::try_from(count).unwrap_or(u64::MAX)
 }

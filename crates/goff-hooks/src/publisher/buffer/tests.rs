@@ -149,6 +149,8 @@ enum Step {
     /// Records an event with a user key of this length.
     Push(usize),
     Refuse,
+    /// Leaves an event out, before it is recorded.
+    LeaveOut,
     /// Moves up to this many events into flight.
     Take(usize),
     Deliver,
@@ -161,6 +163,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0_usize..200).prop_map(Step::Push),
         1 => Just(Step::Refuse),
+        1 => Just(Step::LeaveOut),
         2 => (0_usize..6).prop_map(Step::Take),
         1 => Just(Step::Deliver),
         1 => Just(Step::Reject),
@@ -221,7 +224,9 @@ proptest! {
         let mut buffer = EventBuffer::new(limits);
         let mut model = Model::default();
         let mut in_flight = Vec::new();
+        let mut offered = 0;
         for (n, step) in (0..).zip(steps) {
+            let is_offer = matches!(step, Step::Push(_) | Step::Refuse | Step::LeaveOut);
             match step {
                 Step::Push(length) => {
                     let event = with_key_of(length, n);
@@ -233,6 +238,10 @@ proptest! {
                     model.counts.recorded += 1;
                     model.counts.dropped += 1;
                     buffer.refuse();
+                }
+                Step::LeaveOut => {
+                    model.counts.left_out += 1;
+                    buffer.leave_out();
                 }
                 Step::Take(count) => {
                     in_flight.extend(take(&mut buffer, count));
@@ -264,8 +273,10 @@ proptest! {
             prop_assert_eq!(buffer.weight, model.weight());
             prop_assert_eq!(buffer.len(), model.queue.len());
             prop_assert_eq!(buffer.in_flight(), in_flight.len());
-            let EventCounts { recorded, delivered, dropped, rejected } = buffer.counts();
+            let EventCounts { recorded, delivered, dropped, rejected, left_out } = buffer.counts();
             prop_assert_eq!(recorded, delivered + dropped + rejected + buffer.pending());
+            offered += usize::from(is_offer);
+            prop_assert_eq!(offered, recorded + left_out);
         }
     }
 }

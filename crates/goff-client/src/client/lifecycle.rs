@@ -11,11 +11,12 @@ use goff_core::{
     ResolutionError, StreamState,
 };
 use goff_hooks::__internal::EvaluationTelemetry;
-use goff_hooks::{DeliveryReport, EventPublisher, EventPublisherOptions, UsageStats};
+use goff_hooks::DeliveryReport;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::client::changes::ChangeSink;
+use crate::client::collection::UsageCollection;
 use crate::client::pending::CLOSED;
 use crate::client::session::Session;
 use crate::options::error::InitializeError;
@@ -42,26 +43,15 @@ pub(crate) struct Lifecycle {
     changing: Mutex<()>,
     status: Arc<StatusCell>,
     counters: Arc<Counters>,
-    publisher: Option<Arc<EventPublisher>>,
     telemetry: Option<EvaluationTelemetry>,
     /// With the option `own_runtime`, from the first start to the drop of the client.
     own_runtime: std::sync::Mutex<Option<OwnRuntime>>,
+    collection: UsageCollection,
 }
 
 impl Lifecycle {
     pub(crate) fn new(settings: Settings) -> Self {
-        let publisher = settings.collection.as_ref().map(|collection| {
-            let options = EventPublisherOptions::default()
-                .exporter_metadata(settings.exporter_metadata.clone())
-                .flush_interval(collection.flush_interval)
-                .max_pending_events(collection.max_pending_events)
-                .max_pending_bytes(collection.max_pending_bytes)
-                .debug(settings.debug);
-            Arc::new(EventPublisher::new(
-                Arc::clone(&collection.collector),
-                options,
-            ))
-        });
+        let collection = UsageCollection::new(&settings);
         Self {
             telemetry: settings.telemetry.as_ref().map(EvaluationTelemetry::new),
             settings,
@@ -69,7 +59,7 @@ impl Lifecycle {
             changing: Mutex::new(()),
             status: Arc::new(StatusCell::new()),
             counters: Arc::default(),
-            publisher,
+            collection,
             own_runtime: std::sync::Mutex::default(),
         }
     }
@@ -122,9 +112,7 @@ impl Lifecycle {
             goff_http::__internal::check_io()?;
         }
         let status = self.status.begin();
-        if let Some(publisher) = &self.publisher {
-            publisher.start()?;
-        }
+        self.collection.start()?;
         let log = &self.settings.start_log;
         let mode = match self.evaluation_type() {
             EvaluationType::Remote => "remote",
@@ -195,10 +183,7 @@ impl Lifecycle {
         for session in session.into_iter().chain(self.close()) {
             tokio::join!(session.stop(end), self.flush(left_until(end)));
         }
-        let report = match &self.publisher {
-            Some(publisher) => publisher.shutdown(left_until(end)).await,
-            None => DeliveryReport::default(),
-        };
+        let report = self.collection.shutdown(left_until(end)).await;
         self.settings.connections.close_idle();
         if was_started {
             tracing::info!(
@@ -219,15 +204,20 @@ impl Lifecycle {
     }
 
     pub(crate) async fn flush(&self, timeout: Duration) -> DeliveryReport {
-        match &self.publisher {
-            Some(publisher) if !self.is_forked() => publisher.flush(timeout).await,
-            _ => self.report(),
+        if self.is_forked() {
+            return self.report();
         }
+        self.collection.flush(timeout).await
+    }
+
+    /// Where evaluations are recorded.
+    #[cfg(feature = "in-process")]
+    pub(crate) fn collection(&self) -> &UsageCollection {
+        &self.collection
     }
 
     fn report(&self) -> DeliveryReport {
-        let publisher = self.publisher.as_ref();
-        publisher.map_or_else(DeliveryReport::default, |publisher| publisher.report())
+        self.collection.report()
     }
 
     /// Whether this is a forked process, without the thread of the client. Nothing is delivered
@@ -313,10 +303,8 @@ impl Lifecycle {
             cache_bytes: session
                 .as_ref()
                 .map_or(0, |session| session.evaluator.cache_bytes()),
-            usage: self
-                .publisher
-                .as_ref()
-                .map_or_else(UsageStats::default, |publisher| publisher.stats()),
+            usage: self.collection.stats(),
+            event_sink: self.collection.sink_stats(),
             stream: session
                 .as_ref()
                 .map_or(StreamState::Down, |session| session.stream.state()),
@@ -353,20 +341,21 @@ impl Lifecycle {
         self.settings.mode.evaluation_type()
     }
 
-    /// Counts a tracking event that cannot be delivered because there is no relay proxy.
+    /// Counts a tracking event that cannot be delivered because there is neither a relay proxy nor a
+    /// sink of the application.
     pub(crate) fn not_collected(&self) {
         if self.settings.mode.has_relay_proxy() {
             return;
         }
         if self.counters.not_collected.fetch_add(1, Ordering::Relaxed) == 0 {
-            tracing::warn!("tracking events are not recorded because no relay proxy is configured");
+            tracing::warn!(
+                "tracking events are not recorded because neither a relay proxy nor `event_sink` is configured"
+            );
         }
     }
 
     pub(crate) fn sink(&self) -> Option<&dyn EventSink> {
-        self.publisher
-            .as_ref()
-            .map(|publisher| &**publisher as &dyn EventSink)
+        self.collection.sink().map(|sink| &**sink)
     }
 
     #[inline]
@@ -387,8 +376,7 @@ impl Lifecycle {
     }
 
     pub(crate) fn event_sink(&self) -> Option<Arc<dyn EventSink>> {
-        let publisher = self.publisher.as_ref()?;
-        Some(Arc::clone(publisher) as Arc<dyn EventSink>)
+        self.collection.sink().cloned()
     }
 
     pub(crate) fn invalidation_sink(this: &Arc<Self>) -> Arc<dyn InvalidationSink> {

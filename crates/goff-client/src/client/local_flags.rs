@@ -3,9 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use goff_core::{ContextView, EvaluationType, ExporterMetadata, FlagType, ResolutionError};
-use goff_hooks::EnrichedContext;
+use goff_core::{
+    ContextView, EvaluationType, EventSink, ExporterMetadata, FlagType, ResolutionError,
+};
+use goff_hooks::__internal::QueuedSink;
+use goff_hooks::{DeliveryReport, EnrichedContext};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -14,6 +18,7 @@ use crate::client::pending::not_evaluated;
 use crate::details::{EvaluationDetails, PROVIDER_NAME, TypedRequest};
 use crate::in_process::left_out::FlagsError;
 use crate::in_process::snapshot::Snapshot;
+use crate::options::{DEFAULT_MAX_PENDING_BYTES, DEFAULT_MAX_PENDING_EVENTS};
 
 /// Flags that are evaluated on the calling thread, without a runtime, without waiting, and without
 /// a fallback to the relay proxy. Clones share the flags.
@@ -44,12 +49,14 @@ enum Flags {
     Fixed {
         snapshot: Arc<Snapshot>,
         exporter_metadata: ExporterMetadata,
+        sink: Option<Arc<QueuedSink>>,
     },
 }
 
 impl LocalFlags {
     /// Flags from a JSON object of flags by key, as in the member `flags` of the relay proxy's
-    /// configuration. Usage data is not recorded.
+    /// configuration. Usage data is not recorded; see
+    /// [`from_flags_with_event_sink`](Self::from_flags_with_event_sink).
     ///
     /// # Errors
     /// The text is not a JSON object of flags, or a relay proxy would refuse some of them: a
@@ -73,7 +80,42 @@ impl LocalFlags {
         Ok(Self(Flags::Fixed {
             snapshot: Arc::new(Snapshot::of_text(text)?),
             exporter_metadata: ExporterMetadata::default(),
+            sink: None,
         }))
+    }
+
+    /// [`from_flags`](Self::from_flags) whose evaluations are recorded into a sink, which is called
+    /// on a thread of its own, as for the option
+    /// [`event_sink`](crate::GoFeatureFlagOptions::event_sink). Call [`flush`](Self::flush) before
+    /// the process ends. The thread ends with the last clone.
+    ///
+    /// # Errors
+    /// Those of `from_flags`.
+    pub fn from_flags_with_event_sink(
+        text: &str,
+        sink: Arc<dyn EventSink>,
+    ) -> Result<Self, FlagsError> {
+        let snapshot = Arc::new(Snapshot::of_text(text)?);
+        let (events, bytes) = (DEFAULT_MAX_PENDING_EVENTS, DEFAULT_MAX_PENDING_BYTES);
+        let queue = QueuedSink::new(sink, events, bytes);
+        queue.start();
+        Ok(Self(Flags::Fixed {
+            snapshot,
+            exporter_metadata: ExporterMetadata::default(),
+            sink: Some(Arc::new(queue)),
+        }))
+    }
+
+    /// Waits until the event sink has taken what was recorded so far, for at most `timeout`, and says
+    /// what became of its events. It blocks the thread. For the flags of a client, see also
+    /// [`GoFeatureFlag::flush`](crate::GoFeatureFlag::flush), which delivers to the data collector.
+    pub fn flush(&self, timeout: Duration) -> DeliveryReport {
+        match &self.0 {
+            Flags::Client(lifecycle) => lifecycle.collection().flush_sink(timeout),
+            Flags::Fixed { sink, .. } => sink
+                .as_ref()
+                .map_or_else(DeliveryReport::default, |sink| sink.flush_blocking(timeout)),
+        }
     }
 
     pub(crate) fn of_client(lifecycle: Arc<Lifecycle>) -> Self {
@@ -117,7 +159,10 @@ impl LocalFlags {
     fn evaluate_as_requested<T>(&self, request: TypedRequest<'_, T>) -> EvaluationDetails<T> {
         let (sink, telemetry) = match &self.0 {
             Flags::Client(lifecycle) => (lifecycle.sink(), lifecycle.telemetry()),
-            Flags::Fixed { .. } => (None, None),
+            Flags::Fixed { sink, .. } => {
+                let sink = sink.as_deref().map(|sink| sink as &dyn EventSink);
+                (sink, None)
+            }
         };
         let _active = telemetry.map(|telemetry| telemetry.active(request.flag_key, PROVIDER_NAME));
         let enriched = EnrichedContext::new(request.context, self.exporter_metadata());

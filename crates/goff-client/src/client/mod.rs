@@ -4,6 +4,7 @@
 pub(crate) mod blocking;
 pub(crate) mod changes;
 pub(crate) mod check;
+pub(crate) mod collection;
 pub(crate) mod evaluator;
 pub(crate) mod lifecycle;
 #[cfg(feature = "in-process")]
@@ -242,7 +243,8 @@ impl GoFeatureFlag {
         self.lifecycle.exporter_metadata()
     }
 
-    /// Takes usage data for delivery by this client; `None` with `disable_data_collection`.
+    /// Takes usage data for delivery by this client; `None` with `disable_data_collection`, and where
+    /// there is neither a relay proxy nor an `event_sink`.
     #[must_use]
     pub fn event_sink(&self) -> Option<Arc<dyn EventSink>> {
         self.lifecycle.event_sink()
@@ -367,8 +369,9 @@ impl GoFeatureFlag {
     }
 
     /// Records a tracking event for experiments (GOFF-TRACK-001 to -005). It is delivered with the
-    /// usage data of evaluations. Nothing is recorded with `disable_data_collection`, nor without a
-    /// relay proxy, which is logged once and counted in [`stats`](Self::stats).
+    /// usage data of evaluations. Nothing is recorded with `disable_data_collection`, nor where there
+    /// is neither a relay proxy nor an `event_sink`, which is logged once and counted in
+    /// [`stats`](Self::stats).
     ///
     /// # Errors
     /// An attribute of the context cannot be read, or the client is not ready.
@@ -418,7 +421,8 @@ impl GoFeatureFlag {
         }
     }
 
-    /// Delivers the buffered usage data, for at most `timeout`.
+    /// Delivers the buffered usage data to the data collector and the event sink, for at most
+    /// `timeout`.
     pub async fn flush(&self, timeout: Duration) -> DeliveryReport {
         self.lifecycle.flush(timeout).await
     }

@@ -37,7 +37,6 @@ impl OptionsError {
         self
     }
 
-    #[cfg(any(feature = "http", feature = "in-process"))]
     pub(crate) fn conflict(option: &'static str, other: &str) -> Self {
         Self::new(
             option,
@@ -46,7 +45,6 @@ impl OptionsError {
     }
 
     /// Refuses the first of `options` that is set.
-    #[cfg(any(feature = "http", feature = "in-process"))]
     pub(crate) fn refuse_set(options: &[(&'static str, bool)], beside: &str) -> Result<(), Self> {
         match options.iter().find(|(_, is_set)| *is_set) {
             Some((option, _)) => Err(Self::conflict(option, beside)),

@@ -10,7 +10,7 @@ use crate::options::{GoFeatureFlagOptions, Source};
 impl GoFeatureFlagOptions {
     /// Options for flags without a relay proxy, from a JSON object of flags by key, such as one
     /// that is built into the binary. The flags are evaluated in process and never change. Usage
-    /// data is not collected. Options of a relay proxy or of data delivery cannot be combined with
+    /// data goes to [`event_sink`](Self::event_sink) alone. Options of a relay proxy or of data delivery cannot be combined with
     /// it. A flag that a relay proxy would refuse is an error of the options, which names every such
     /// flag and the member that is wrong.
     ///
@@ -32,8 +32,8 @@ impl GoFeatureFlagOptions {
     }
 
     /// Options for flags without a relay proxy, from a file in YAML, JSON or TOML (by its
-    /// extension) of at most 256 MiB. The flags are evaluated in process. Usage data is not
-    /// collected. Options of a relay proxy or of data delivery cannot be combined with it.
+    /// extension) of at most 256 MiB. The flags are evaluated in process. Usage data goes to
+    /// [`event_sink`](Self::event_sink) alone. Options of a relay proxy or of data delivery cannot be combined with it.
     ///
     /// The file is watched: a write, a replacement, Kubernetes' swap of a mounted ConfigMap, and a
     /// deletion with re-creation take effect within a fraction of a second, or within a second on

@@ -2,12 +2,16 @@
 //!
 //! An option of the HTTP connection is a field and its use in `http.rs`, a setter in
 //! `http_setters.rs`, and an option of `HttpRelayClientOptions` in goff-http; one of in-process
-//! evaluation is in `in_process.rs` and `in_process_setters.rs`; all others are here. `changed.rs`
-//! shows each in the log when a client starts. `settings.rs` has the options once they are checked. The table in README.md lists them all.
+//! evaluation is in `in_process.rs` and `in_process_setters.rs`; of an event sink and of what it
+//! receives in `events.rs` and `event_setters.rs`; all others are here. `changed.rs` shows each in the
+//! log when a client starts. `settings.rs` has the options once they are checked. The table in
+//! README.md lists them all.
 
 mod changed;
 pub(crate) mod connections;
 pub(crate) mod error;
+mod event_setters;
+mod events;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 #[cfg(feature = "http")]
@@ -29,6 +33,7 @@ use goff_core::__internal::RequestObserver;
 #[cfg(feature = "http")]
 use goff_core::EvaluationType;
 use goff_core::{ExporterMetadata, RelayClient};
+use goff_hooks::__internal::QueuedSink;
 use goff_hooks::TelemetryOptions;
 use serde_json::Value;
 
@@ -37,6 +42,7 @@ use crate::in_process::mode::InProcessMode;
 #[cfg(feature = "in-process")]
 use crate::options::connections::Connections;
 use crate::options::error::OptionsError;
+use crate::options::events::EventOptions;
 #[cfg(feature = "http")]
 use crate::options::http::HttpOptions;
 #[cfg(feature = "in-process")]
@@ -70,6 +76,7 @@ pub struct GoFeatureFlagOptions {
     telemetry: Option<TelemetryOptions>,
     debug: bool,
     own_runtime: bool,
+    events: EventOptions,
     #[cfg(feature = "in-process")]
     in_process: InProcessOptions,
     #[cfg(feature = "http")]
@@ -115,6 +122,7 @@ impl GoFeatureFlagOptions {
             telemetry: None,
             debug: false,
             own_runtime: false,
+            events: EventOptions::default(),
             #[cfg(feature = "in-process")]
             in_process: InProcessOptions::default(),
             #[cfg(feature = "http")]
@@ -192,7 +200,8 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// Records no usage data and tracks nothing. Default: `false`.
+    /// Records no usage data and tracks nothing. To send it to your own sink alone, see
+    /// [`event_sink_only`](Self::event_sink_only). Default: `false`.
     pub fn disable_data_collection(mut self, disable: bool) -> Self {
         self.disable_data_collection = disable;
         self
@@ -309,6 +318,15 @@ impl GoFeatureFlagOptions {
             !matches!(self.source, Source::RelayClient(_)),
             self.timeout_or_default(),
         ));
+        let collection = Collection {
+            collector: None,
+            sink: self.queue(max_pending_events, max_pending_bytes),
+            filter: self.events.check(self.disable_data_collection)?,
+            exporter_metadata: exporter_metadata.clone(),
+            flush_interval,
+            max_pending_events,
+            max_pending_bytes,
+        };
         let clients = match &self.source {
             #[cfg(feature = "http")]
             Source::RelayProxy(endpoint) => {
@@ -326,20 +344,24 @@ impl GoFeatureFlagOptions {
             #[cfg(feature = "in-process")]
             Source::Flags(text) => {
                 let mode = self.in_process.mode_of_flags(text)?;
-                return self.without_relay_proxy("from_flags", mode, exporter_metadata);
+                return self.without_relay_proxy("from_flags", mode, exporter_metadata, collection);
             }
             #[cfg(feature = "file")]
             Source::Files { paths, constructor } => {
                 let mode = self.in_process.mode_of_files(paths, constructor)?;
-                return self.without_relay_proxy(constructor, mode, exporter_metadata);
+                return self.without_relay_proxy(constructor, mode, exporter_metadata, collection);
             }
         };
         let clients = clients.measured(&requests);
+        // The context of evaluations does not say what is left out, since the relay proxy records
+        // each evaluation that it makes.
+        let labels = self.exporter_metadata.into_iter();
+        let labels = labels.chain(collection.filter.exporter_metadata());
         let collection = (!self.disable_data_collection).then_some(Collection {
-            collector: clients.collector,
-            flush_interval,
-            max_pending_events,
-            max_pending_bytes,
+            collector: (!self.events.sink_only).then_some(clients.collector),
+            exporter_metadata: ExporterMetadata::new(labels)
+                .map_err(|error| OptionsError::caused("exporter_metadata", error))?,
+            ..collection
         });
         let remote = Mode::Remote {
             relay: clients.relay.clone(),
@@ -393,6 +415,17 @@ impl GoFeatureFlagOptions {
         DEFAULT_TIMEOUT
     }
 
+    /// A queue before the sink of the application.
+    fn queue(
+        &self,
+        max_pending_events: usize,
+        max_pending_bytes: usize,
+    ) -> Option<Arc<QueuedSink>> {
+        let sink = Arc::clone(self.events.sink.as_ref()?);
+        let queue = QueuedSink::new(sink, max_pending_events, max_pending_bytes);
+        Some(Arc::new(queue))
+    }
+
     fn flush_interval_or_default(&self) -> Duration {
         self.data_flush_interval.unwrap_or(DEFAULT_FLUSH_INTERVAL)
     }
@@ -412,20 +445,25 @@ impl GoFeatureFlagOptions {
         constructor: &str,
         mode: InProcessMode,
         exporter_metadata: ExporterMetadata,
+        collection: Collection,
     ) -> Result<Settings, OptionsError> {
         #[cfg(feature = "http")]
         self.http.refuse_beside(constructor)?;
-        let set = [
-            ("data_flush_interval", self.data_flush_interval.is_some()),
-            ("max_pending_events", self.max_pending_events.is_some()),
-            ("max_pending_bytes", self.max_pending_bytes.is_some()),
-        ];
+        let set = [("data_flush_interval", self.data_flush_interval.is_some())];
         OptionsError::refuse_set(&set, constructor)?;
+        if collection.sink.is_none() {
+            let set = [
+                ("max_pending_events", self.max_pending_events.is_some()),
+                ("max_pending_bytes", self.max_pending_bytes.is_some()),
+            ];
+            OptionsError::refuse_set(&set, constructor)?;
+            self.events.refuse_without_receiver(constructor)?;
+        }
         Ok(Settings {
             start_log: self.start_log(),
             mode: Mode::InProcess(Arc::new(mode)),
             exporter_metadata,
-            collection: None,
+            collection: collection.sink.is_some().then_some(collection),
             stream: None,
             connections: Connections::default(),
             requests: Arc::default(),
@@ -468,6 +506,7 @@ impl fmt::Debug for GoFeatureFlagOptions {
             .field("telemetry", &self.telemetry)
             .field("debug", &self.debug)
             .field("own_runtime", &self.own_runtime);
+        self.events.show(&mut debug);
         #[cfg(feature = "http")]
         debug.field("http", &self.http);
         debug.finish()
@@ -479,5 +518,5 @@ const DEFAULT_CACHE_TTL: Duration = Duration::from_secs(60);
 const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const DEFAULT_MAX_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_secs(60);
-const DEFAULT_MAX_PENDING_EVENTS: usize = 10_000;
-const DEFAULT_MAX_PENDING_BYTES: usize = 64 * 1024 * 1024;
+pub(crate) const DEFAULT_MAX_PENDING_EVENTS: usize = 10_000;
+pub(crate) const DEFAULT_MAX_PENDING_BYTES: usize = 64 * 1024 * 1024;

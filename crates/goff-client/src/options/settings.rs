@@ -6,6 +6,8 @@ use std::time::Duration;
 #[cfg(feature = "ws")]
 use goff_core::Connect;
 use goff_core::{ApiKey, EvaluationType, ExporterMetadata, RelayClient};
+use goff_hooks::__internal::QueuedSink;
+use goff_hooks::EventFilterOptions;
 use goff_hooks::TelemetryOptions;
 
 #[cfg(feature = "in-process")]
@@ -71,7 +73,13 @@ pub(crate) enum Mode {
 /// How usage data is collected.
 #[derive(Debug)]
 pub(crate) struct Collection {
-    pub(crate) collector: Arc<dyn RelayClient>,
+    /// `None` if nothing goes to the data collector of a relay proxy.
+    pub(crate) collector: Option<Arc<dyn RelayClient>>,
+    /// Before the sink of the application.
+    pub(crate) sink: Option<Arc<QueuedSink>>,
+    pub(crate) filter: EventFilterOptions,
+    /// The metadata of batches, which says what the filter leaves out.
+    pub(crate) exporter_metadata: ExporterMetadata,
     pub(crate) flush_interval: Duration,
     pub(crate) max_pending_events: usize,
     pub(crate) max_pending_bytes: usize,

@@ -29,8 +29,10 @@ pub struct Stats {
     pub evictions: u64,
     /// About how many bytes of memory the cached answers keep now.
     pub cache_bytes: u64,
-    /// The usage data.
+    /// The usage data: of the data collector, or of the event sink where it is the only receiver.
     pub usage: UsageStats,
+    /// The same of an event sink beside the data collector.
+    pub event_sink: Option<UsageStats>,
     /// Whether the change stream is open; `Down` without a change stream. `Refused` means that a
     /// gateway without WebSocket, or a refused key, keeps it from opening: only `cache_ttl` bounds how
     /// old answers are.
@@ -44,7 +46,8 @@ pub struct Stats {
     pub fallbacks: u64,
     /// Such evaluations that the relay proxy did not answer with a value.
     pub failed_fallbacks: u64,
-    /// Tracking events that were not recorded because no relay proxy is configured.
+    /// Tracking events that were not recorded because neither a relay proxy nor an event sink is
+    /// configured.
     pub not_collected: u64,
     /// How often the change stream was opened again.
     pub reconnects: u64,

@@ -329,6 +329,8 @@ fn invalid_options_are_refused() {
             data_flush_interval(secs(1));
             max_pending_events(1);
             max_pending_bytes(1);
+            event_sampling_rate(0.5);
+            event_deduplication_window(secs(1));
             flag_change_polling_interval(secs(1));
             evaluation_flag_list(["flag"]);
             last_known_good_file("flags");

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod evaluation;
+mod event_sink;
 mod executors;
 mod fallback;
 #[cfg(feature = "file")]

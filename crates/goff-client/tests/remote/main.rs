@@ -5,6 +5,7 @@ mod cache;
 mod circuit_breaker;
 mod debug;
 mod evaluation;
+mod event_sink;
 #[cfg(feature = "ws")]
 mod executors;
 #[cfg(feature = "ws")]

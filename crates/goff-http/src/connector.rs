@@ -61,7 +61,7 @@ struct Tcp {
     connector: HttpConnector<Resolver>,
     /// The endpoint, or the proxy.
     uri: Uri,
-    tunnel: Option<Box<Tunnel>>,
+    tunnel: Option<Tunnel>,
 }
 
 impl Connector {
@@ -104,7 +104,7 @@ impl Connector {
             return Err(OptionError::new("proxy", reason));
         };
         *tcp = Tcp::new(&proxy)?;
-        tcp.tunnel = Some(Box::new(tunnel));
+        tcp.tunnel = Some(tunnel);
         let timeout = self.timeout;
         Ok(self.connect_timeout(timeout))
     }

@@ -66,6 +66,11 @@ impl Changed {
         changed.optional("max_pending_bytes", given.max_pending_bytes);
         changed.switch("debug", given.debug);
         changed.switch("own_runtime", given.own_runtime);
+        changed.secret("event_sink", given.events.sink.is_some());
+        changed.switch("event_sink_only", given.events.sink_only);
+        changed.optional("event_sampling_rate", given.events.sampling_rate);
+        let window = given.events.deduplication_window;
+        changed.duration("event_deduplication_window", window);
         changed.secret("telemetry", given.telemetry.is_some());
         #[cfg(feature = "in-process")]
         changed.of_in_process(given);

@@ -355,7 +355,7 @@ impl GoFeatureFlagOptions {
         let clients = clients.measured(&requests);
         // The context of evaluations does not say what is left out, since the relay proxy records
         // each evaluation that it makes.
-        let labels = self.exporter_metadata.into_iter();
+        let labels = self.exporter_metadata.iter().cloned();
         let labels = labels.chain(collection.filter.exporter_metadata());
         let collection = (!self.disable_data_collection).then_some(Collection {
             collector: (!self.events.sink_only).then_some(clients.collector),

@@ -81,7 +81,10 @@ pub use status::stats::Stats;
 pub use status::{State, Status};
 
 pub use goff_core::{
-    Attribute, AttributeRef, Connect, ContextKind, ContextView, ErrorCode, EvaluationContext, EvaluationType, Event, EventSink, EventSource, FeatureEvent, FlagType, HeaderProvider, Invalidation, InvalidationSink, NoRuntimeError, Origin, Outcome, Reason, RelayClient, RelayError, Resolution, ResolutionError, StreamState, TrackingEvent,
+    Attribute, AttributeRef, Connect, ContextKind, ContextView, ErrorCode, EvaluationContext,
+    EvaluationType, Event, EventSink, EventSource, FeatureEvent, FlagType, HeaderProvider,
+    Invalidation, InvalidationSink, NoRuntimeError, Origin, Outcome, Reason, RelayClient,
+    RelayError, Resolution, ResolutionError, StreamState, TrackingEvent,
 };
 pub use goff_hooks::{DeliveryReport, TelemetryOptions, UsageStats};
 #[cfg(feature = "http")]

@@ -9,7 +9,12 @@ pub use provider::{GoFeatureFlagProvider, PROVIDER_NAME, SPECIFICATION_VERSION};
 #[cfg(feature = "blocking")]
 pub use goff_client::blocking;
 pub use goff_client::{
-    Attribute, AttributeRef, ChangedFlags, Check, CheckError, ClientEvent, Connect, ContextKind, ContextView, DeliveryReport, ErrorCode, EvaluationType, Event, EventSink, EventSource, FeatureEvent, FlagType, GoFeatureFlag, GoFeatureFlagOptions, HeaderProvider, InitializeError, Invalidation, InvalidationSink, OptionsError, Reason, RefreshError, Refreshed, RelayClient, RelayError, Resolution, ResolutionError, State, Stats, Status, StreamState, Subscription, TelemetryOptions, TrackingEvent, UsageStats,
+    Attribute, AttributeRef, ChangedFlags, Check, CheckError, ClientEvent, Connect, ContextKind,
+    ContextView, DeliveryReport, ErrorCode, EvaluationType, Event, EventSink, EventSource,
+    FeatureEvent, FlagType, GoFeatureFlag, GoFeatureFlagOptions, HeaderProvider, InitializeError,
+    Invalidation, InvalidationSink, OptionsError, Reason, RefreshError, Refreshed, RelayClient,
+    RelayError, Resolution, ResolutionError, State, Stats, Status, StreamState, Subscription,
+    TelemetryOptions, TrackingEvent, UsageStats,
 };
 #[cfg(feature = "in-process")]
 pub use goff_client::{FlagsError, LocalFlags};

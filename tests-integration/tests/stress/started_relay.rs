@@ -121,7 +121,7 @@ async fn clients_are_right_in_time_and_bounded_in_memory_under_faults() {
         let counted = report.delivered + report.dropped + report.rejected + report.pending;
         assert_eq!(report.recorded, counted, "{report:?}");
     }
-    let looked_up = stats.hits + stats.misses + stats.shared;
+    let looked_up = stats.hits + stats.misses + stats.shared + stats.circuit_open;
     assert_eq!(looked_up, evaluations, "{stats:?}");
     // Hits and joined requests are recorded; misses are recorded if nothing was evaluated.
     let recorded = stats.hits + stats.shared..=evaluations - stats.usage.unknown;

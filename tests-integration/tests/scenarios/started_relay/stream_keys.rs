@@ -43,6 +43,6 @@ async fn the_error_of_a_refused_stream_does_not_contain_the_key() {
         let error = error.to_string();
         assert!(error.contains("401"), "{error}");
         assert!(!error.contains("wrong"), "{error}");
-        assert_eq!(goff.stats().stream, StreamState::Down);
+        assert_eq!(goff.stats().stream, StreamState::Refused);
     }
 }

@@ -58,7 +58,9 @@ fn context() -> EvaluationContext {
 
 async fn use_it(endpoint: String, mode: EvaluationType) {
     let options = GoFeatureFlagOptions::new(endpoint).evaluation_type(mode);
-    let goff = GoFeatureFlag::new(options).unwrap();
+    let Ok(goff) = GoFeatureFlag::new(options) else {
+        unreachable!("the options are valid");
+    };
     // May fail: loading is retried.
     let _ = goff.initialize().await;
     for flag in ["targeted", "split", "no-such-flag"] {
@@ -66,12 +68,8 @@ async fn use_it(endpoint: String, mode: EvaluationType) {
         goff.evaluate(flag, &context(), false).await;
     }
     goff.evaluate_all(&context()).await.ok();
-    let tracked = serde_json::json!({"name": PERSONAL});
-    let _ = goff.track(
-        "checkout",
-        &context(),
-        tracked.as_object().cloned().unwrap(),
-    );
+    let tracked = [("name".to_owned(), PERSONAL.into())];
+    let _ = goff.track("checkout", &context(), tracked.into_iter().collect());
     let not_finite = EvaluationContext::builder()
         .targeting_key("p3rsonal-key")
         .attribute("rate", f64::NAN);

@@ -59,11 +59,12 @@ impl ChangeSink {
         stale_after: Option<Duration>,
         stream_error: impl Fn() -> Option<ClientError> + Send + 'static,
     ) -> Result<Option<BackgroundTask>, NoRuntimeError> {
-        let remote = match &self.target {
-            ChangeTarget::Cache(remote) => remote,
-            #[cfg(feature = "in-process")]
-            ChangeTarget::Configuration(..) => return Ok(None),
+        #[cfg(feature = "in-process")]
+        let ChangeTarget::Cache(remote) = &self.target else {
+            return Ok(None);
         };
+        #[cfg(not(feature = "in-process"))]
+        let ChangeTarget::Cache(remote) = &self.target;
         let following = follow(
             remote.breaker().contact(),
             self.stream.subscribe(),

@@ -259,6 +259,37 @@ fn json_logic_is_bounded_by_steps() {
     assert_eq!(served(&rule, X), "yes");
 }
 
+/// What a value takes once it is served is bounded: an object of one byte takes 640.
+#[test]
+fn parts_of_a_value_are_counted() {
+    let list = |item: &str, count: usize| format!("[{}]", vec![item; count].join(","));
+    for (value, is_served) in [
+        (list("0", 100_000), true),
+        (list("0", 131_071), true),
+        (list("0", 131_072), false),
+        (list(r#"{"":0}"#, 14_563), true),
+        (list(r#"{"":0}"#, 14_564), false),
+        (list("[]", 140_000), false),
+        (list(r#"{"a":{"b":{}}}"#, 6_000), false),
+        (format!(r#"{{"a":{}}}"#, list("\"\"", 140_000)), false),
+    ] {
+        let rule = r#""defaultRule":{"variation":"a"}"#;
+        let text = format!(
+            r#"{{"value":{{"variations":{{"a":{value}}},{rule}}},
+                "metadata":{{"variations":{{"a":1}},"metadata":{{"m":{value}}},{rule}}},
+                "good":{{"variations":{{"a":1}},{rule}}}}}"#
+        );
+        let flags = FlagSet::from_json(text.as_bytes()).unwrap();
+        for flag in ["value", "metadata"] {
+            let error = flags.get(flag).unwrap().error().map(ToString::to_string);
+            let message = error.as_deref().unwrap_or_default();
+            let is_told = message.contains("at most 131,072 parts");
+            assert_eq!(is_told, !is_served, "{flag} {}: {message}", shown(&value));
+        }
+        assert_eq!(flags.get("good").unwrap().error(), None);
+    }
+}
+
 /// The cost of loading a scheduled rollout grows with steps times rules.
 #[test]
 fn a_flag_that_is_too_expensive_is_its_own_error() {

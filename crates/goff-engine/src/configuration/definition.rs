@@ -444,9 +444,36 @@ fn settle<T>(entries: &mut Option<Vec<(Text<'_>, T)>>) {
     }
 }
 
+/// A value to serve. Served it takes up to 80 bytes for each part, and 640 for an object, however short
+/// its text is, so the parts are counted.
 pub(crate) fn compact(node: &Node<'_>, member: &'static str) -> Result<CompactJson, DecodeError> {
+    if !spend_on_parts(node, &mut { MAX_PARTS }) {
+        let expected = "of values with at most 131,072 parts, an object counting as eight";
+        return Err(wrong(member, expected));
+    }
     CompactJson::from_node(node).map_err(|_| overflow(member))
 }
+
+/// Takes the parts of a value off `left`; false if there are more.
+fn spend_on_parts(node: &Node<'_>, left: &mut usize) -> bool {
+    let cost = if matches!(node, Node::Object(_)) {
+        8
+    } else {
+        1
+    };
+    let Some(rest) = left.checked_sub(cost) else {
+        return false;
+    };
+    *left = rest;
+    match node {
+        Node::Array(elements) => elements.iter().all(|element| spend_on_parts(element, left)),
+        Node::Object(members) => members.iter().all(|(_, value)| spend_on_parts(value, left)),
+        _ => true,
+    }
+}
+
+/// As many as an answer of the relay proxy to a remote evaluation may have.
+const MAX_PARTS: usize = 131_072;
 
 fn overflow(member: &'static str) -> DecodeError {
     wrong(member, "free of numbers beyond the range of a double")

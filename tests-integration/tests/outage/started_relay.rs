@@ -92,8 +92,10 @@ async fn outages_cost_the_timeout_and_nothing_else() {
     println!("{evaluations} evaluations, {errors} errors; the longest took {longest:?}");
     println!("before {before:?}, highest {highest:?}");
     assert!(longest <= TIMEOUT + GRACE, "{longest:?}");
+    // Most evaluations during a failure end at once, so errors are no part of the time.
+    let answered = evaluations - errors;
     assert!(
-        errors > 0 && errors < evaluations / 2,
+        errors > 0 && answered > seconds * u64::try_from(TASKS).unwrap() / 2,
         "{errors} of {evaluations}"
     );
     let requests = 2 * REQUESTS_IN_FLIGHT + BESIDE_REQUESTS;

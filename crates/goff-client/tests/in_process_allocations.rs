@@ -1,4 +1,5 @@
-//! Evaluating a static, targeted or split flag in process allocates nothing.
+//! Evaluating a static, targeted or split flag in process allocates nothing, and one that cannot be
+//! evaluated next to nothing, whatever its size.
 #![cfg(feature = "in-process")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -30,6 +31,7 @@ fn at_once<T>(future: impl Future<Output = T>) -> T {
 
 fn connected() -> (tokio::runtime::Runtime, GoFeatureFlag, LocalFlags) {
     let variations = json!({"on": true, "off": false});
+    let large = json!({"on": vec![json!({"": 0}); 20_000]});
     let relay = ScriptedRelay::new();
     relay.set_flags(
         &json!({
@@ -44,6 +46,9 @@ fn connected() -> (tokio::runtime::Runtime, GoFeatureFlag, LocalFlags) {
                 "variations": {"left": true, "right": true},
                 "defaultRule": {"percentage": {"left": 50, "right": 50}},
             },
+            "malformed": {"variations": large, "disable": 1, "trackEvents": false},
+            "too large": {"variations": large, "defaultRule": {"variation": "on"}},
+            "needs": {"variations": large, "needs": [{"flag": "static"}]},
         }),
         None,
     );
@@ -88,5 +93,12 @@ fn evaluation_in_process_allocates_nothing() {
             (0, 0),
             "`{flag}`: {change:?}"
         );
+    }
+    for flag in ["malformed", "too large", "needs"] {
+        assert!(local.evaluate(flag, &context, false).error().is_some());
+        let region = Region::new(ALLOCATOR);
+        local.evaluate(flag, &context, false);
+        let change = region.change();
+        assert!(change.bytes_allocated < 10_000, "`{flag}`: {change:?}");
     }
 }

@@ -16,6 +16,7 @@ use goff_core::{
 use goff_engine::{
     __internal, Evaluation, EvaluationError, Flag, FlagContext, FlagSet, FlagSetError, Timestamp,
 };
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::details::EvaluationDetails;
@@ -396,10 +397,14 @@ fn flag_list(context: &dyn ContextView) -> Option<BTreeSet<String>> {
 }
 
 fn is_tracked(flag: &str) -> bool {
-    serde_json::from_str::<Value>(flag)
-        .ok()
-        .and_then(|flag| flag.get("trackEvents")?.as_bool())
-        .unwrap_or(true)
+    // The rest, which may be large, is skipped.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Tracked {
+        track_events: Option<bool>,
+    }
+    let tracked = serde_json::from_str::<Tracked>(flag).ok();
+    tracked.and_then(|flag| flag.track_events).unwrap_or(true)
 }
 
 /// GOFF-IP-012, GOFF-COLL-021.

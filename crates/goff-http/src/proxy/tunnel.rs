@@ -122,11 +122,6 @@ impl Tunnel {
     }
 
     #[cfg(not(feature = "tls"))]
-    #[expect(
-        clippy::unused_async,
-        clippy::unused_self,
-        reason = "as with the feature `tls`"
-    )]
     async fn secure(&self, stream: TcpStream) -> io::Result<Box<dyn ByteStream>> {
         Ok(Box::new(stream))
     }

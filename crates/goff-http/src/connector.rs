@@ -48,6 +48,10 @@ pub struct Connector {
 }
 
 #[derive(Debug)]
+#[cfg_attr(
+    all(feature = "unix", not(feature = "tls")),
+    expect(clippy::large_enum_variant, reason = "there is one for each client")
+)]
 enum Target {
     Tcp(Tcp),
     #[cfg(feature = "tls")]

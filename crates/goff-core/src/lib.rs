@@ -42,6 +42,7 @@
 //!     }
 //! }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod context;
 mod evaluation;
@@ -62,7 +63,7 @@ pub use evaluation::{
 };
 pub use relay::{
     ApiKey, ApiKeyError, BulkEvaluation, ByteStream, ConfigurationUpdate, Connect, ConnectionError,
-    ConnectionProblem, Endpoint, EndpointError, Etag, FlagConfiguration, HeaderProvider,
+    ConnectionProblem, Endpoint, EndpointError, Etag, FlagConfiguration, FlagsJson, HeaderProvider,
     Invalidation, InvalidationSink, RelayClient, StreamState,
 };
 #[cfg(feature = "open-feature")]
@@ -81,14 +82,15 @@ pub mod __internal {
         value_size, write_flat_form, write_nested_form,
     };
     pub use crate::evaluation::{
-        OutcomeSlot, Projection, flag_not_found, project, project_with, shown_flag_key,
+        FlagKeyRef, OutcomeRef, OutcomeSlot, Projection, flag_not_found, project, project_with,
+        shown_flag_key,
     };
-    pub use crate::relay::{RequestObserver, with_provided};
+    pub use crate::relay::{RequestObserver, Watch, WatchedStream, with_provided};
     #[cfg(feature = "open-feature")]
     pub use crate::sdk::{GoFeatureFlagAttribute, resolution_details, value_to_json};
     pub use crate::task::{
-        BackgroundTask, Backoff, IoRuntime, NoRuntimeError, NotAnswered, OwnRuntime, Panicked,
-        StopSignal, Stopped, contained, for_each_trace_header, in_current_context, jittered,
-        random_u64, timeout,
+        A_YEAR, BackgroundTask, Backoff, IoRuntime, NoRuntimeError, NotAnswered, OwnRuntime,
+        Panicked, StopSignal, Stopped, contained, end_after, first_interval, for_each_trace_header,
+        in_current_context, jittered, logged, random_u64, shortened, spread, timeout,
     };
 }

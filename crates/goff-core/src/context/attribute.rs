@@ -315,7 +315,9 @@ impl<'a> AttributeRef<'a> {
 }
 
 /// The `gofeatureflag` attribute after enrichment: the caller's own members, and this client's
-/// exporter metadata as `exporterMetadata` (GOFF-CTX-006, GOFF-CTX-007).
+/// exporter metadata as `exporterMetadata`.
+///
+/// *Specification*: GOFF-CTX-006, GOFF-CTX-007.
 #[derive(Debug, Clone)]
 pub struct GoFeatureFlagRef<'a> {
     /// The caller's own members, such as `flagList` and `currentDateTime`; an `exporterMetadata`

@@ -2,20 +2,20 @@
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use crate::context::canonical::{canonical_hash, hash_text};
 use crate::context::content::{Content, Sealed};
-use crate::context::memory_size::{text_size, value_size};
-use crate::context::{Attribute, AttributeRef, ContextError, ContextView, EvaluationContext};
+use crate::context::memory_size::text_size;
+use crate::context::{ContextError, ContextView, EvaluationContext};
 
-/// The key of a cached resolution: flag key and context, without exporter metadata
-/// (GOFF-CACHE-004). The requested type and the caller's default are not part of it, because a
-/// cached resolution has no Rust type.
+/// The key of a cached resolution: flag key and context, without exporter metadata. The requested
+/// type and the caller's default are not part of it, because a cached resolution has no Rust type.
 ///
 /// Equal contexts make equal keys, whatever the order of their attributes. The hash finds a key,
 /// full and typed equality decides.
+///
+/// *Specification*: GOFF-CACHE-004.
 #[derive(Clone)]
 pub struct CacheKey {
     flag_key: Box<str>,
@@ -41,18 +41,11 @@ impl CacheKey {
     /// About how many bytes of memory the key keeps.
     #[must_use]
     pub fn memory_size(&self) -> usize {
-        let mut content = size_of::<Content>() + self.context.targeting_key().map_or(0, text_size);
-        let _ = self.context.visit(&mut |name, attribute| {
-            content += size_of::<(Box<str>, Attribute)>() + text_size(name);
-            content += match attribute {
-                AttributeRef::Text(text) => text_size(&text),
-                AttributeRef::Json(value) => value_size(&value),
-                _ => 0,
-            };
-            ControlFlow::Continue(())
-        });
-        let copies = if self.native.is_some() { 2 } else { 1 };
-        size_of::<Self>() + text_size(&self.flag_key) + copies * content
+        let sent = self.context.native(Sealed(())).into_iter();
+        let contents = sent
+            .chain(&self.native)
+            .map(|content| content.memory_size());
+        size_of::<Self>() + text_size(&self.flag_key) + contents.sum::<usize>()
     }
 }
 

@@ -4,19 +4,23 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-/// Metadata sent with every evaluation (`gofeatureflag.exporterMetadata`) and every batch of
-/// events (`meta`): the user's scalars plus `provider: "rust"` and `openfeature: true`, which
-/// replace entries of the same name (GOFF-COLL-011, GOFF-COLL-012).
+/// Metadata sent with every evaluation (`gofeatureflag.exporterMetadata`) and every batch of events
+/// (`meta`): the user's scalars plus `provider: "rust"` and `openfeature: true`, which replace
+/// entries of the same name.
 ///
 /// Cloning shares the map.
+///
+/// *Specification*: GOFF-COLL-011, GOFF-COLL-012.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExporterMetadata(Arc<Map<String, Value>>);
 
 impl ExporterMetadata {
     /// Checks the user's entries and adds the reserved ones.
     ///
+    /// *Specification*: GOFF-COLL-013.
+    ///
     /// # Errors
-    /// An entry that is not a string, boolean or finite number (GOFF-COLL-013).
+    /// An entry that is not a string, boolean or finite number.
     pub fn new(
         entries: impl IntoIterator<Item = (String, Value)>,
     ) -> Result<Self, ExporterMetadataError> {

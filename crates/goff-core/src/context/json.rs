@@ -21,8 +21,10 @@ pub fn write_nested_form(context: &dyn ContextView, out: &mut Vec<u8>) -> Result
     Ok(())
 }
 
-/// Appends the form of OFREP and of tracking events to `out`: `{"targetingKey":"…",…}`, flat
-/// (GOFF-CTX-001, GOFF-CTX-002). Without a targeting key the member is absent.
+/// Appends the form of OFREP and of tracking events to `out`: `{"targetingKey":"…",…}`, flat.
+/// Without a targeting key the member is absent.
+///
+/// *Specification*: GOFF-CTX-001, GOFF-CTX-002.
 ///
 /// # Errors
 /// An attribute that cannot be read; `out` then contains an incomplete document.

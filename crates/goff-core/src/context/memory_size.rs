@@ -19,14 +19,21 @@ pub fn value_size(value: &Value) -> usize {
         }
 }
 
-/// The size of a map's members. The nodes of its tree may be half full.
+/// The size of a map's members.
 #[must_use]
 pub fn map_size(map: &Map<String, Value>) -> usize {
-    let member = |(name, value): (&String, &Value)| {
-        size_of::<(String, Value)>() + size_of::<String>() + text_size(name) + value_size(value)
+    let on_the_heap =
+        |(name, value): (&String, &Value)| text_size(name) + value_size(value) - size_of::<Value>();
+    let tree = match map.len() {
+        0 => 0,
+        // The nodes may be half full.
+        members => (2 * members * size_of::<(String, Value)>()).max(NODE),
     };
-    map.iter().map(member).sum()
+    tree + map.iter().map(on_the_heap).sum::<usize>()
 }
+
+/// A node of the tree of a map, which the smallest map has too.
+const NODE: usize = ALLOCATION + 11 * size_of::<(String, Value)>();
 
 /// The size of a text on the heap.
 #[must_use]

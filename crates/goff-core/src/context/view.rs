@@ -13,12 +13,14 @@ use crate::context::{AttributeRef, Unreadable};
 ///
 /// Requests are written, cached resolutions found and flags evaluated from a view. An
 /// implementation returns the same content for as long as it is borrowed and calls a visitor once
-/// for each attribute, in any order.
+/// for each attribute, in any order. Where it panics, the evaluation ends in an error.
 ///
 /// To change another view, wrap it, delegate the three required methods, and override what differs
 /// in both [`attribute`](Self::attribute) and [`visit`](Self::visit).
 pub trait ContextView: fmt::Debug + Send + Sync {
-    /// The targeting key, if any. An empty one is passed on (GOFF-CTX-003).
+    /// The targeting key, if any. An empty one is passed on.
+    ///
+    /// *Specification*: GOFF-CTX-003.
     fn targeting_key(&self) -> Option<&str>;
 
     /// The attribute of that name.

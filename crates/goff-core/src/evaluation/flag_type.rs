@@ -9,8 +9,11 @@ use crate::context::is_too_deep;
 use crate::evaluation::{Resolution, ResolutionError};
 
 /// A Rust type for a flag's value. Conversions never coerce: a boolean is not a number, a fraction
-/// not an integer (GOFF-EVAL-002 to -005). `100.0` is an `i64` and `100` an `f64`, because JSON does
-/// not distinguish the two.
+/// not an integer. `100.0` is an `i64` and `100` an `f64`, because JSON does not distinguish the
+/// two.
+///
+/// A text is a `String`, or a `Cow<'static, str>` whose default can be a literal. A list is a `Vec` of
+/// any flag type.
 ///
 /// An `Option` of these types tells a missing value from every other: with the default `None`,
 /// `Some` is always the flag's value. Types that could lose a value, such as `u32` and `f32`, are
@@ -20,10 +23,12 @@ use crate::evaluation::{Resolution, ResolutionError};
 /// # fn evaluate<T: goff_core::FlagType>(default: T) {}
 /// evaluate(5_u32);
 /// ```
+///
+/// *Specification*: GOFF-EVAL-002 to -005.
 #[diagnostic::on_unimplemented(
     message = "a flag's value cannot be evaluated as `{Self}`",
     label = "not the type of a flag's value",
-    note = "use `bool`, `i64`, `f64`, `String`, `serde_json::Map` or `serde_json::Value`, or an `Option` of one; the default of a text is a `String`: `\"…\".to_owned()`",
+    note = "use `bool`, `i64`, `f64`, `String`, `serde_json::Map` or `serde_json::Value`, or an `Option` or `Vec` of one; the default of a text is a `String`: `\"…\".to_owned()`",
     note = "`evaluate_as` takes any type that implements `serde::Deserialize`, such as `u32` or `f32`"
 )]
 pub trait FlagType: Sized {
@@ -42,13 +47,15 @@ pub trait FlagType: Sized {
 }
 
 /// A resolution after its conversion to the requested type.
+///
+/// *Specification*: GOFF-EVAL-008, GOFF-EVAL-006.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Projection<T> {
     /// The flag's value.
     Value(T),
-    /// The flag is disabled: the caller's default applies (GOFF-EVAL-008).
+    /// The flag is disabled: the caller's default applies.
     Disabled,
-    /// The value is null: the caller's default applies (GOFF-EVAL-006).
+    /// The value is null: the caller's default applies.
     Null,
 }
 
@@ -68,11 +75,11 @@ pub fn project<T: FlagType>(
 ///
 /// # Errors
 /// [`ResolutionError::TypeMismatch`], with the description from `convert`.
-pub fn project_with<T>(
+pub fn project_with<'r, T>(
     flag_key: &str,
-    resolution: &Arc<Resolution>,
+    resolution: &'r Arc<Resolution>,
     wanted: &'static str,
-    convert: impl FnOnce(&Value) -> Result<T, Cow<'static, str>>,
+    convert: impl FnOnce(&'r Value) -> Result<T, Cow<'static, str>>,
 ) -> Result<Projection<T>, ResolutionError> {
     if resolution.is_disabled() {
         return Ok(Projection::Disabled);
@@ -119,6 +126,27 @@ impl<T: FlagType> FlagType for Option<T> {
     }
 }
 
+impl<T: FlagType> FlagType for Vec<T> {
+    const NAME: &'static str = "a list of one type";
+
+    fn from_json(value: &Value) -> Result<Self, Cow<'static, str>> {
+        let items = value.as_array().ok_or_else(|| found(value))?;
+        let items = items.iter().map(T::from_json);
+        items
+            .collect::<Result<_, _>>()
+            .map_err(|item| Cow::Owned(format!("a list with {item}")))
+    }
+
+    fn to_json(&self) -> Value {
+        let list = Value::Array(self.iter().map(T::to_json).collect());
+        if is_too_deep(&list) {
+            Value::Null
+        } else {
+            list
+        }
+    }
+}
+
 // A whole number is an `f64` too (GOFF-EVAL-003, docs/python-parity.md C10).
 flag_types! {
     bool, "a boolean", Value::as_bool, |own: &Self| Value::from(*own);
@@ -126,6 +154,9 @@ flag_types! {
     f64, "a number", Value::as_f64, |own: &Self| Value::from(*own);
     String, "a string", |value: &Value| value.as_str().map(ToOwned::to_owned),
         |own: &Self| Value::from(own.as_str());
+    // A default that is a literal allocates nothing.
+    Cow<'static, str>, "a string", |value: &Value| value.as_str().map(|text| text.to_owned().into()),
+        |own: &Self| Value::from(&**own);
     Map<String, Value>, "an object", |value: &Value| value.as_object().cloned(),
         |own: &Self| if own.values().any(is_too_deep) { Value::Null } else { own.clone().into() };
     Value, "a JSON value", |value: &Value| Some(value.clone()),
@@ -208,6 +239,15 @@ mod tests {
         refused::<Option<i64>>(json!("7"), "a string, not a 64-bit integer");
         assert_eq!(None::<i64>.to_json(), json!(null));
         assert_eq!(Some(7_i64).to_json(), json!(7));
+        assert_eq!(typed(json!("x")), Ok(Cow::from("x")));
+        assert_eq!(Cow::from("x").to_json(), json!("x"));
+        assert_eq!(typed(json!([1, 2.0])), Ok(vec![1, 2]));
+        assert_eq!(vec![1, 2].to_json(), json!([1, 2]));
+        refused::<Vec<bool>>(
+            json!([true, 1]),
+            "a list with an integer, not a list of one type",
+        );
+        refused::<Vec<Value>>(json!({}), "an object, not a list of one type");
         let map: Map<String, Value> = typed(json!({"a": null})).unwrap();
         assert_eq!(map["a"], json!(null));
     }

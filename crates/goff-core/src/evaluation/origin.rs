@@ -23,8 +23,9 @@ pub enum Origin {
     Unknown,
 }
 
-/// Where a flag was evaluated after in-process evaluation fell back to the relay proxy
-/// (GOFF-FALLBACK-006).
+/// Where a flag was evaluated after in-process evaluation fell back to the relay proxy.
+///
+/// *Specification*: GOFF-FALLBACK-006.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FallbackOrigin {
     /// The relay proxy answered, with a value or an error.

@@ -33,9 +33,59 @@ impl Outcome {
     /// The resolution, if the flag was resolved or its error contains one.
     #[must_use]
     pub fn resolution(&self) -> Option<&Arc<Resolution>> {
-        match &self.result {
+        OutcomeRef::from(self).resolution()
+    }
+}
+
+/// An [`Outcome`] that borrows its parts, so that no reference is counted.
+#[derive(Debug, Clone)]
+pub struct OutcomeRef<'a> {
+    /// The flag's key.
+    pub flag_key: FlagKeyRef<'a>,
+    /// The resolution, or the error.
+    pub result: Result<&'a Arc<Resolution>, &'a ResolutionError>,
+    /// Where the flag was evaluated.
+    pub origin: Origin,
+}
+
+/// A flag's key, which is copied only where it is kept.
+#[derive(Debug, Clone)]
+pub enum FlagKeyRef<'a> {
+    /// A key that is needed no more.
+    Owned(Arc<str>),
+    /// A key that can be shared.
+    Shared(&'a Arc<str>),
+    /// A key that has to be copied.
+    Text(&'a str),
+}
+
+impl<'a> OutcomeRef<'a> {
+    /// The resolution, if the flag was resolved or its error contains one.
+    #[must_use]
+    pub fn resolution(&self) -> Option<&'a Arc<Resolution>> {
+        match self.result {
             Ok(resolution) => Some(resolution),
             Err(error) => error.resolution(),
+        }
+    }
+}
+
+impl<'a> From<&'a Outcome> for OutcomeRef<'a> {
+    fn from(outcome: &'a Outcome) -> Self {
+        Self {
+            flag_key: FlagKeyRef::Shared(&outcome.flag_key),
+            result: outcome.result.as_ref().map_err(|error| &**error),
+            origin: outcome.origin,
+        }
+    }
+}
+
+impl From<FlagKeyRef<'_>> for Arc<str> {
+    fn from(flag_key: FlagKeyRef<'_>) -> Self {
+        match flag_key {
+            FlagKeyRef::Owned(flag_key) => flag_key,
+            FlagKeyRef::Shared(flag_key) => Self::clone(flag_key),
+            FlagKeyRef::Text(flag_key) => flag_key.into(),
         }
     }
 }
@@ -68,10 +118,10 @@ impl OutcomeSlot {
         filling.outcome.as_ref().map(read)
     }
 
-    /// The resolution in the outcome, whether it was read or not.
+    /// The outcome, whether it was read or not.
     #[must_use]
-    pub fn resolution(&self) -> Option<Arc<Resolution>> {
-        self.lock().outcome.as_ref()?.resolution().cloned()
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.lock().outcome.clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Filling> {
@@ -84,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outcome_is_read_once_and_its_resolution_stays() {
+    fn outcome_is_read_once_and_stays() {
         let slot = OutcomeSlot::default();
         assert!(slot.read_once(|_| ()).is_none());
         for _ in 0..2 {
@@ -94,7 +144,7 @@ mod tests {
                 Some(Origin::Cache)
             );
             assert_eq!(slot.read_once(|outcome| outcome.origin), None);
-            assert!(slot.resolution().is_some());
+            assert!(slot.outcome().is_some());
         }
     }
 }

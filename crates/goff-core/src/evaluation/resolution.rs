@@ -8,6 +8,8 @@ use crate::context::{map_size, text_size, value_size};
 
 /// A flag's resolution from the relay proxy or the engine. It is shared in an `Arc`, so a cached
 /// resolution is not copied.
+///
+/// *Specification*: GOFF-EVAL-010.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Resolution {
@@ -17,7 +19,7 @@ pub struct Resolution {
     pub reason: Reason,
     /// The variant's name; `SdkDefault` for a disabled flag; `None` if the answer contained none.
     pub variant: Option<String>,
-    /// Flag metadata, verbatim, including entries that the relay proxy added (GOFF-EVAL-010).
+    /// Flag metadata, verbatim, including entries that the relay proxy added.
     pub metadata: Map<String, Value>,
     /// The flag's version, if the answer contains one (OFREP answers do not).
     pub version: Option<String>,
@@ -103,7 +105,9 @@ impl Resolution {
     }
 
     /// Whether the flag is disabled: callers then get their default instead of
-    /// [`value`](Self::value) (GOFF-EVAL-008, docs/python-parity.md C4).
+    /// [`value`](Self::value) (docs/python-parity.md C4).
+    ///
+    /// *Specification*: GOFF-EVAL-008.
     #[must_use]
     pub fn is_disabled(&self) -> bool {
         self.reason == Reason::Disabled
@@ -118,7 +122,9 @@ impl Default for Resolution {
 }
 
 /// Why a value was chosen. An open set: a reason that is not listed becomes [`Reason::Other`],
-/// unchanged (GOFF-EVAL-007; upstream `modules/core/flag/resolution_reason.go`).
+/// unchanged (upstream `modules/core/flag/resolution_reason.go`).
+///
+/// *Specification*: GOFF-EVAL-007.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Reason {

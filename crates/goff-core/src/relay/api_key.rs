@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// An API key of the relay proxy. It selects the flag set there, so data that was fetched with one
-/// key is never shared with another (GOFF-AUTH-001).
+/// key is never shared with another.
 ///
 /// `Debug` does not show the key, and the type has no `Display`.
 ///
@@ -13,6 +13,8 @@ use std::fmt;
 /// assert_eq!(format!("{key:?}"), "ApiKey(redacted)");
 /// assert!(ApiKey::new("a\r\nx-injected: 1").is_err());
 /// ```
+///
+/// *Specification*: GOFF-AUTH-001.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(Box<str>);
 

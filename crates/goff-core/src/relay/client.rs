@@ -14,15 +14,17 @@ use crate::usage::EventBatch;
 /// `goff-testkit` has a scripted one.
 ///
 /// Methods are called concurrently, from any task: once per uncached evaluation, per refresh of the
-/// configuration and per batch of usage data. An implementation applies a timeout (GOFF-REM-006),
-/// does not retry (GOFF-REM-005), never panics, and blocks no thread. Only [`evaluate`](Self::evaluate)
-/// is required; the other methods default to [`RelayError::Unsupported`]:
+/// configuration and per batch of usage data. An implementation applies a timeout, does not retry,
+/// never panics, and blocks no thread. Only [`evaluate`](Self::evaluate) is required; the other
+/// methods default to [`RelayError::Unsupported`]:
 ///
 /// | method | without it |
 /// |---|---|
 /// | [`evaluate_all`](Self::evaluate_all) | bulk evaluation fails in remote mode |
 /// | [`flag_configuration`](Self::flag_configuration) | in-process evaluation has no flags |
 /// | [`collect`](Self::collect) | usage data stays pending, up to the limit of the buffer; set the client's option `disable_data_collection` |
+///
+/// *Specification*: GOFF-REM-006, GOFF-REM-005.
 #[async_trait]
 pub trait RelayClient: fmt::Debug + Send + Sync {
     /// Evaluates one flag.
@@ -45,12 +47,14 @@ pub trait RelayClient: fmt::Debug + Send + Sync {
         })
     }
 
-    /// Fetches the flag configuration for in-process evaluation (GOFF-IP-001): the flags in `flags`,
-    /// or all if it is empty (GOFF-IP-002). `held` is the ETag of the caller's current
-    /// configuration; without one the answer is always a configuration.
+    /// Fetches the flag configuration for in-process evaluation: the flags in `flags`, or all if it
+    /// is empty. `held` is the ETag of the caller's current configuration; without one the answer
+    /// is always a configuration.
+    ///
+    /// *Specification*: GOFF-IP-001, GOFF-IP-002, GOFF-IP-008.
     ///
     /// # Errors
-    /// [`RelayError`], also for an answer without a readable configuration (GOFF-IP-008).
+    /// [`RelayError`], also for an answer without a readable configuration.
     async fn flag_configuration(
         &self,
         _flags: &[String],

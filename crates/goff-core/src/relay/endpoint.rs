@@ -9,8 +9,8 @@ use http::Uri;
 
 /// The base URL of a relay proxy: `http://`, `https://` or, for a Unix socket, `unix:///path`.
 ///
-/// Trailing slashes are dropped, a path prefix is kept (GOFF-IP-003). A query, a fragment or user
-/// information is refused, because joining a path would cut or leak them (GOFF-CFG-001).
+/// Trailing slashes are dropped, a path prefix is kept. A query, a fragment or user information is
+/// refused, because joining a path would cut or leak them.
 ///
 /// ```
 /// # use goff_core::Endpoint;
@@ -18,6 +18,8 @@ use http::Uri;
 /// assert_eq!(endpoint.join("/v1/allflags"), "https://gateway.example/flags/v1/allflags");
 /// assert_eq!(endpoint.port(), 443);
 /// ```
+///
+/// *Specification*: GOFF-IP-003, GOFF-CFG-001.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint {
     kind: EndpointKind,

@@ -10,7 +10,7 @@ use crate::evaluation::RelayError;
 /// It is called once for each request, concurrently, on the thread that sends the request: for an
 /// evaluation, a fetch of the flag configuration, a delivery of usage data, and each handshake of the
 /// change stream. It must not wait: a slow provider delays every task on that thread, and no timeout
-/// ends it. Renew a token in a task of your own, and return the latest one here.
+/// ends it. Renew a token in another task, and return the latest one here.
 ///
 /// Headers given here replace custom headers of the same name. The same rules hold for both, and
 /// their values are secrets. A request is not sent, and fails with
@@ -28,9 +28,9 @@ use crate::evaluation::RelayError;
 /// let token = Arc::new(RwLock::new("first".to_owned())); // which a task renews
 /// let provider = move || {
 ///     let token = token.read().map(|token| token.clone()).unwrap_or_default();
-///     vec![("Authorization".to_owned(), format!("Bearer {token}"))]
+///     vec![("X-Gateway-Token".to_owned(), token)]
 /// };
-/// assert_eq!(provider.headers()[0].1, "Bearer first");
+/// assert_eq!(provider.headers()[0].1, "first");
 /// ```
 pub trait HeaderProvider: Send + Sync {
     /// The names and values of the headers of the next request. A name may occur twice.

@@ -10,13 +10,15 @@ mod flag_configuration;
 mod header_provider;
 mod invalidation;
 mod request_observer;
+mod watched_stream;
 
 pub use api_key::{ApiKey, ApiKeyError};
 pub use client::{BulkEvaluation, RelayClient};
 pub use connect::{ByteStream, Connect};
 pub use connection_error::{ConnectionError, ConnectionProblem};
 pub use endpoint::{Endpoint, EndpointError};
-pub use flag_configuration::{ConfigurationUpdate, Etag, FlagConfiguration};
+pub use flag_configuration::{ConfigurationUpdate, Etag, FlagConfiguration, FlagsJson};
 pub use header_provider::{HeaderProvider, with_provided};
 pub use invalidation::{Invalidation, InvalidationSink, StreamState};
 pub use request_observer::RequestObserver;
+pub use watched_stream::{Watch, WatchedStream};

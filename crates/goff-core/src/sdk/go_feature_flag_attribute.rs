@@ -22,8 +22,9 @@ pub struct GoFeatureFlagAttribute {
 }
 
 impl GoFeatureFlagAttribute {
-    /// Enriches the `gofeatureflag` field of a context. A value that is not a map is replaced
-    /// (GOFF-CTX-008).
+    /// Enriches the `gofeatureflag` field of a context. A value that is not a map is replaced.
+    ///
+    /// *Specification*: GOFF-CTX-008.
     #[must_use]
     pub fn new(
         existing: Option<&EvaluationContextFieldValue>,

@@ -10,12 +10,14 @@ use serde_json::{Map, Value};
 use crate::evaluation::{ErrorCode, Projection, Reason, Resolution, ResolutionError};
 
 /// The error code of a disabled flag in the SDK, `EvaluationErrorCode::General("FLAG_DISABLED")`.
-/// The SDK passes no default to a provider; an error makes the caller's default apply
-/// (GOFF-EVAL-008).
+/// The SDK passes no default to a provider; an error makes the caller's default apply.
+///
+/// *Specification*: GOFF-EVAL-008.
 pub const FLAG_DISABLED: &str = "FLAG_DISABLED";
 
-/// The error code of a null value in the SDK, `EvaluationErrorCode::General("NULL_VALUE")`
-/// (GOFF-EVAL-006).
+/// The error code of a null value in the SDK, `EvaluationErrorCode::General("NULL_VALUE")`.
+///
+/// *Specification*: GOFF-EVAL-006.
 pub const NULL_VALUE: &str = "NULL_VALUE";
 
 /// Whether an error means that the flag is disabled: the caller's default is the right value, and

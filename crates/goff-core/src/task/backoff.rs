@@ -1,8 +1,8 @@
 //! The pause before the next attempt: a pure computation with the random number as an argument.
 
-use std::collections::hash_map::RandomState;
-use std::hash::BuildHasher;
 use std::time::Duration;
+
+use crate::task::spread::spread;
 
 /// Full-jitter exponential backoff: each pause is distributed evenly between zero and a ceiling that
 /// starts at 100 ms, or where [`starting_at`](Self::starting_at) says, doubles with every pause and
@@ -38,33 +38,15 @@ impl Backoff {
 
     /// The pause before the next attempt; `random` is an evenly distributed number.
     pub fn pause(&mut self, random: u64) -> Duration {
-        // The ceiling, at most a day, fits into 64 bits, so the product fits into 128.
-        let drawn = (self.ceiling.as_nanos() * u128::from(random)) >> u64::BITS;
+        let drawn = spread(self.ceiling, random);
         self.ceiling = self.ceiling.saturating_mul(2).min(self.cap);
-        Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX)).max(SHORTEST)
+        drawn.max(SHORTEST)
     }
-}
-
-/// Within a tenth of the interval, so that clients do not act in step (GOFF-IP-011). At most a year.
-#[must_use]
-pub fn jittered(interval: Duration, random: u64) -> Duration {
-    let nanos = interval.min(A_YEAR).as_nanos();
-    let spread = nanos / 5;
-    let drawn = (spread * u128::from(random)) >> u64::BITS;
-    Duration::from_nanos(u64::try_from(nanos - spread / 2 + drawn).unwrap_or(u64::MAX)).min(A_YEAR)
-}
-
-/// An evenly distributed random number, not for secrets.
-#[must_use]
-pub fn random_u64() -> u64 {
-    // `RandomState` has random keys, and the hash of nothing depends on them.
-    RandomState::new().hash_one(())
 }
 
 const FIRST_CEILING: Duration = Duration::from_millis(100);
 const SHORTEST: Duration = Duration::from_millis(10);
 const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -99,17 +81,6 @@ mod tests {
         assert_eq!(ceilings(&mut wide, 3), [2_000, 3_000, 3_000]);
         assert_eq!(ceilings(&mut starting(Duration::MAX), 1), [3_000]);
         assert_eq!(ceilings(&mut starting(Duration::ZERO), 2), [10, 20]);
-    }
-
-    /// GOFF-IP-011.
-    #[test]
-    fn intervals_are_within_a_tenth() {
-        let interval = Duration::from_secs(120);
-        assert_eq!(jittered(interval, 0), Duration::from_secs(108));
-        let longest = jittered(interval, u64::MAX);
-        assert!(longest <= Duration::from_secs(132) && longest > Duration::from_secs(131));
-        assert!(jittered(Duration::MAX, u64::MAX) <= A_YEAR);
-        assert!(jittered(Duration::ZERO, u64::MAX).is_zero());
     }
 
     #[test]

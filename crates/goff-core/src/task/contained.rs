@@ -10,6 +10,13 @@ use std::task::Poll;
 #[error("{0} panicked")]
 pub struct Panicked(pub &'static str);
 
+/// Writes a log line, or calls what does: a panic of the application's `tracing` subscriber must not
+/// change what happened before.
+pub fn logged(write: impl FnOnce()) {
+    // The panic has been printed.
+    let _ = catch_unwind(AssertUnwindSafe(write));
+}
+
 /// Runs a call into code of the application, or a task that must not end silently. `what` names it
 /// in the error.
 ///

@@ -34,6 +34,13 @@ pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Opt
     .await
 }
 
+/// The end of a wait that begins now. As in [`timeout`], a `limit` of more than a year counts as a
+/// year.
+#[must_use]
+pub fn end_after(limit: Duration) -> tokio::time::Instant {
+    tokio::time::Instant::now() + limit.min(A_YEAR)
+}
+
 /// A timer of the current tokio runtime, if it has timers. To poll it panics if the runtime has ended.
 fn tokio_sleep(limit: Duration) -> Option<Sleep> {
     Handle::try_current().ok()?;
@@ -50,8 +57,8 @@ pub(crate) fn timers_work() -> bool {
     .is_ok()
 }
 
-/// Far from the limits of the timers, which overflow.
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The longest wait, far from the limits of clocks and timers, which overflow.
+pub const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 #[cfg(test)]
 mod tests {

@@ -38,9 +38,11 @@ impl From<TrackingEvent> for Event {
 /// written.
 ///
 /// The collector does not coerce and silently drops an event with a member of the wrong type, so
-/// the types here are those of the wire (GOFF-COLL-003 to -010).
+/// the types here are those of the wire.
 ///
 /// `Debug` hides the user's key.
+///
+/// *Specification*: GOFF-COLL-003 to -010.
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct FeatureEvent {
@@ -112,7 +114,9 @@ impl FeatureEvent {
         self
     }
 
-    /// The variant that was served; `SdkDefault` for disabled flags and failures (GOFF-COLL-008).
+    /// The variant that was served; `SdkDefault` for disabled flags and failures.
+    ///
+    /// *Specification*: GOFF-COLL-008.
     #[must_use]
     pub fn variant(&self) -> &str {
         match &self.resolution {
@@ -133,7 +137,9 @@ impl FeatureEvent {
         }
     }
 
-    /// The flag's version, if the answer contained one (GOFF-COLL-009).
+    /// The flag's version, if the answer contained one.
+    ///
+    /// *Specification*: GOFF-COLL-009.
     #[must_use]
     pub fn version(&self) -> Option<&str> {
         self.resolution.as_ref()?.version.as_deref()
@@ -174,9 +180,11 @@ struct FeatureEventWire<'a> {
     source: EventSource,
 }
 
-/// An action of a user, for experiments (GOFF-TRACK-004, GOFF-TRACK-005).
+/// An action of a user, for experiments.
 ///
 /// `Debug` hides the user's key, the context, and the values of the details.
+///
+/// *Specification*: GOFF-TRACK-004, GOFF-TRACK-005.
 #[derive(Clone, PartialEq, Serialize)]
 #[serde(tag = "kind", rename = "tracking", rename_all = "camelCase")]
 #[non_exhaustive]
@@ -258,17 +266,21 @@ impl fmt::Debug for TrackingEvent {
 }
 
 /// The kind of user that an event is about.
+///
+/// *Specification*: GOFF-COLL-005.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub enum ContextKind {
     /// A known user.
     User,
-    /// The attribute `anonymous` is the boolean true (GOFF-COLL-005).
+    /// The attribute `anonymous` is the boolean true.
     AnonymousUser,
 }
 
-/// Where a flag was evaluated (GOFF-COLL-010).
+/// Where a flag was evaluated.
+///
+/// *Specification*: GOFF-COLL-010.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub enum EventSource {
@@ -281,11 +293,12 @@ pub enum EventSource {
 }
 
 /// The content of one request to the data collector.
+///
+/// *Specification*: GOFF-COLL-002, GOFF-COLL-011.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct EventBatch {
-    /// Exporter metadata, which the relay proxy attaches to every feature event (GOFF-COLL-002,
-    /// GOFF-COLL-011).
+    /// Exporter metadata, which the relay proxy attaches to every feature event.
     pub meta: ExporterMetadata,
     /// The events, in the order in which each thread recorded them.
     pub events: Vec<Event>,
@@ -304,7 +317,7 @@ impl EventBatch {
 /// or panic. It drops and counts the events that do not fit, and drops those recorded after its
 /// shutdown.
 ///
-/// A client of goff-client calls the sink of its option `event_sink` on a thread of its own, one
+/// A client of goff-client calls the sink of its option `event_sink` on a separate thread, one
 /// call at a time, in the order of recording, and calls only [`record`](Self::record) and
 /// [`flush`](Self::flush). Such a sink may wait: the client's buffer is bounded, and evaluations go
 /// on. It must not panic; an event at which it does is counted as rejected.
@@ -324,7 +337,9 @@ pub trait EventSink: fmt::Debug + Send + Sync {
     fn flush(&self) {}
 }
 
-/// The user key of a context without targeting key (GOFF-COLL-006).
+/// The user key of a context without targeting key.
+///
+/// *Specification*: GOFF-COLL-006.
 pub const UNDEFINED_TARGETING_KEY: &str = "undefined-targetingKey";
 
 #[cfg(test)]

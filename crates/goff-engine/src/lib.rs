@@ -187,15 +187,20 @@
 //! | feature | default | adds |
 //! |---|---|---|
 //! | `file` | no | `FlagFile`: flag files in YAML, JSON and TOML with the server's validation |
-//! | `document` | no | `evaluate_document`: the JSON documents of the official evaluation module, with that module's size limits |
+//! | `lint` | no | `lint`: errors and warnings about flag files, with their places |
+//! | `document` | no | `evaluate_document` and `DocumentEvaluator`: the JSON documents of the official evaluation module, with that module's size limits |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod compiled;
 mod configuration;
 #[cfg(feature = "document")]
 mod document;
 mod evaluate;
+mod explain;
 #[cfg(feature = "file")]
 mod file;
+#[cfg(feature = "lint")]
+mod lint;
 mod presentable;
 mod query;
 mod validation;
@@ -207,22 +212,77 @@ pub use compiled::{
 };
 pub use configuration::date::Timestamp;
 #[cfg(feature = "document")]
-pub use document::evaluate_document;
+pub use document::{DocumentEvaluator, evaluate_document};
 pub use evaluate::{
     attributes::{Attribute, Attributes},
     evaluation::{
         EVALUATED_RULE_NAME, ErrorCode, Evaluation, EvaluationError, FlagError, Reason, SDK_DEFAULT,
     },
     flag_context::FlagContext,
+    seen::{Condition, SeenValue},
+};
+pub use explain::explanation::{
+    ExplainedError, ExplainedExperimentation, ExplainedKey, ExplainedRange, ExplainedRollout,
+    ExplainedRolloutEnd, ExplainedRule, ExplainedServing, ExplainedSplit, ExplainedStep,
+    Explanation, RuleOutcome, StepStatus,
 };
 #[cfg(feature = "file")]
 pub use file::{FlagFile, FlagFileError, FlagFileFormat, FlagProblem};
+#[cfg(feature = "lint")]
+pub use lint::{
+    FlagsNotClean, LintCode, LintDiagnostic, LintFix, LintSeverity, check_clean, lint,
+    lint_allowing,
+};
 pub use validation::InvalidFlag;
 
 /// Not covered by semver: for the goff crates only.
 #[doc(hidden)]
 pub mod __internal {
-    use crate::{Evaluation, Flag, FlagSet};
+    use std::{ops::Range, sync::Arc};
+
+    use crate::{Evaluation, Explanation, Flag, FlagSet, FlagSetError, Timestamp};
+    #[cfg(feature = "file")]
+    use crate::{FlagFile, FlagFileError, FlagFileFormat};
+    pub use crate::{compiled::flag_set::InOrder, presentable::is_hidden};
+
+    /// Compiles an object of flags, a part of `text`. A flag whose JSON is that of the flag of the
+    /// same key in `earlier`, which comes from such a text too, is not compiled again.
+    ///
+    /// # Errors
+    /// Those of [`FlagSet::from_json`].
+    pub fn refreshed(
+        earlier: &FlagSet,
+        text: &Arc<String>,
+        range: Range<usize>,
+    ) -> Result<FlagSet, FlagSetError> {
+        earlier.refreshed(text, range)
+    }
+
+    /// Loads a flag file like [`FlagFile::parse`]. A flag that is the same in `earlier`, the flags of
+    /// an earlier file, is not compiled again.
+    ///
+    /// # Errors
+    /// Those of `parse`.
+    #[cfg(feature = "file")]
+    pub fn refreshed_file(
+        earlier: &FlagSet,
+        bytes: &[u8],
+        format: FlagFileFormat,
+    ) -> Result<FlagFile, FlagFileError> {
+        FlagFile::refreshed(earlier, bytes, format)
+    }
+
+    /// Whether key and JSON of a flag are a part of this text, and not a copy.
+    #[must_use]
+    pub fn is_part_of(flag: &Flag, text: &Arc<String>) -> bool {
+        flag.is_part_of(text)
+    }
+
+    /// Whether both are one compiled flag, which was not compiled again.
+    #[must_use]
+    pub fn is_same(flag: &Flag, other: &Flag) -> bool {
+        flag.is_same(other)
+    }
 
     /// The flag called `key` and its index, which stays until the set is changed.
     #[must_use]
@@ -249,6 +309,18 @@ pub mod __internal {
     #[must_use]
     pub fn serves_missing_variation(flag: &Flag, evaluation: &Evaluation<'_>) -> bool {
         flag.serves_missing_variation(evaluation)
+    }
+
+    /// An explanation of an evaluation that has this error in the end, at most 1,000 characters of
+    /// it; where there is none so far, of a flag and a time.
+    #[must_use]
+    pub fn failed_explanation(
+        explanation: Option<Explanation>,
+        (flag_key, now): (&str, Timestamp),
+        code: &str,
+        message: &str,
+    ) -> Explanation {
+        crate::explain::failed(explanation, (flag_key, now), code, message)
     }
 
     /// Which of its flag's answers an evaluation gave; none for errors and disabled flags.

@@ -421,6 +421,14 @@ fn inputs() -> Vec<(&'static str, Input)> {
                 .collect::<String>()
         )
     };
+    let shares = |size: usize| {
+        format!(
+            r#""defaultRule":{{"percentage":{{{}"":1}}}}"#,
+            (0..size / 9)
+                .map(|index| format!(r#""{index:05}":1,"#))
+                .collect::<String>()
+        )
+    };
     let metadata = |size: usize| format!(r#""metadata":{{"m":[0{}]}}"#, ",0".repeat(size / 2));
     let disable: fn(usize) -> String = |_| r#""disable":true"#.into();
     let vary: fn(usize) -> String = |index| format!(r#""variations":{{"b":{index}}}"#);
@@ -435,6 +443,8 @@ fn inputs() -> Vec<(&'static str, Input)> {
         |index| format!(r#""targeting":[{{"name":"{index:05}","disable":true}}]"#);
     let mention: fn(usize) -> String =
         |index| format!(r#""defaultRule":{{"variation":"m{index}"}}"#);
+    let divide: fn(usize) -> String =
+        |index| format!(r#""defaultRule":{{"percentage":{{"n{index}":1}}}}"#);
     for (label, part, step) in [
         ("steps over a list", list as fn(usize) -> String, disable),
         ("steps over many lists", lists, disable),
@@ -449,6 +459,8 @@ fn inputs() -> Vec<(&'static str, Input)> {
         ("steps that add a percentage", percentages, share),
         ("steps that remove a percentage", percentages, remove),
         ("steps that mention variations", variations, mention),
+        ("steps over shares of the default rule", shares, disable),
+        ("steps that add a share to the default rule", shares, divide),
         ("steps over metadata", metadata, disable),
     ] {
         scheduled(label, part, step);

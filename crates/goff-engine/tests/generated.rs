@@ -1,6 +1,6 @@
 //! Properties of evaluation that hold for every document and every flag file.
 
-use goff_engine::{FlagSet, Timestamp, evaluate_document};
+use goff_engine::{DocumentEvaluator, FlagSet, Timestamp, evaluate_document};
 use goff_generators::{documents, flag_files};
 use proptest::prelude::*;
 use serde_json::Value;
@@ -20,6 +20,27 @@ proptest! {
             prop_assert!(answer.get(member).is_some(), "{} in {}", member, answer);
         }
         prop_assert_eq!(&answer["failed"], &Value::Bool(answer["reason"] == "ERROR"));
+    }
+
+    /// Twice, so that the second answer is of a flag that was kept; with one part of the document
+    /// repeated or left out, too.
+    #[test]
+    fn an_evaluator_that_keeps_flags_gives_the_same_answers(
+        documents in prop::collection::vec((documents(), any::<(prop::sample::Index, prop::sample::Index, bool)>()), 1..8),
+    ) {
+        let now = Timestamp::from_unix_seconds(1_700_000_000);
+        let mut evaluator = DocumentEvaluator::new(64 << 10);
+        for (document, (from, to, repeats)) in &documents {
+            let text = document.text.as_bytes();
+            let (from, to) = (from.index(text.len()), to.index(text.len()));
+            let (from, to) = (from.min(to), from.max(to));
+            let rest = if *repeats { &text[from..] } else { &text[to..] };
+            let changed = [&text[..if *repeats { to } else { from }], rest].concat();
+            for input in [text, text, &changed, text] {
+                let answer = evaluator.evaluate(input, || now);
+                prop_assert_eq!(answer, evaluate_document(input, now));
+            }
+        }
     }
 
     #[test]

@@ -36,6 +36,15 @@ fn served(query: &str, context: &str) -> String {
     evaluation.variant.to_owned()
 }
 
+fn assert_loaded_from_a_file(text: &str) {
+    #[cfg(feature = "file")]
+    {
+        let file = goff_engine::FlagFile::parse(text, goff_engine::FlagFileFormat::Json).unwrap();
+        assert!(file.problems.is_empty(), "{:?}", file.problems);
+    }
+    let _ = text;
+}
+
 /// The relay proxy has no limit for any of these; the compiled module refuses all of them.
 #[test]
 fn long_and_deep_flags_are_served_as_by_the_relay_proxy() {
@@ -68,6 +77,7 @@ fn long_and_deep_flags_are_served_as_by_the_relay_proxy() {
         ] {
             let answer = served(&query, r#"{"x":1,"targetingKey":"u"}"#);
             assert_eq!(answer, "yes", "{}", shown(&query));
+            assert_loaded_from_a_file(&json!({"f": flag(&query)}).to_string());
         }
         for depth in [130, 250, 900] {
             let deep = format!("{}{}", "[".repeat(depth), "]".repeat(depth));
@@ -79,6 +89,9 @@ fn long_and_deep_flags_are_served_as_by_the_relay_proxy() {
             let evaluation = flags.evaluate("f", &context, &flag_context, now());
             assert_eq!(evaluation.error, None, "{depth}");
             assert_eq!(evaluation.value.to_string(), deep);
+            if depth < 250 {
+                assert_loaded_from_a_file(&text);
+            }
         }
     });
 }
@@ -421,7 +434,7 @@ fn long_attributes_are_searched_to_their_end() {
 fn interpreted_rules_share_the_limit() {
     let list = format!("[{}1]", "1,".repeat(900));
     let rule = format!(r#"{{"some":[{list},{{"some":[{list},{{"==":[{{"var":""}},2]}}]}}]}}"#);
-    let rules: Vec<Value> = (0..100)
+    let rules: Vec<Value> = (0..400)
         .map(|_| json!({"query": rule, "variation": "yes"}))
         .collect();
     let flag = json!({"targeting": rules, "defaultRule": {"variation": "no"}}).to_string();

@@ -11,7 +11,10 @@ use crate::{
         variation::Variation,
     },
     configuration::date::Timestamp,
-    evaluate::{evaluation::Reason, scope::Name},
+    evaluate::{
+        evaluation::{Evaluation, Reason},
+        scope::Name,
+    },
 };
 
 /// A compiled flag without its key.
@@ -21,6 +24,8 @@ pub(crate) struct Body {
     pub(crate) needs_bucketing: bool,
     pub(crate) track_events: bool,
     pub(crate) cacheable: bool,
+    /// Whether it compiles in every set: it needs nothing of the budget that flags share.
+    pub(crate) is_independent: bool,
     pub(crate) version: Box<str>,
     pub(crate) metadata: Metadata,
     /// The flags that this one depends on.
@@ -80,6 +85,42 @@ pub(crate) struct Answer {
     pub(crate) exists: bool,
     pub(crate) reason: Reason,
     pub(crate) cacheable: bool,
+}
+
+impl Window {
+    pub(crate) fn contains(&self, now: Timestamp) -> bool {
+        self.start.is_none_or(|start| now >= start) && self.end.is_none_or(|end| now <= end)
+    }
+}
+
+impl Schedule {
+    /// The index of the state that is in force; none if a step that is due cannot be applied.
+    pub(crate) fn state_at(&self, now: Timestamp) -> Option<u32> {
+        let due = self.steps.partition_point(|(date, _)| *date <= now);
+        match due.checked_sub(1).and_then(|last| self.steps.get(last)) {
+            None => Some(0),
+            Some((_, state)) => *state,
+        }
+    }
+}
+
+impl Body {
+    pub(crate) fn serves_missing_variation(&self, evaluation: &Evaluation<'_>) -> bool {
+        let answer = evaluation
+            .answer
+            .and_then(|answer| self.answers.get(answer));
+        answer.is_some_and(|answer| !answer.exists)
+    }
+
+    /// What is in force; none if that cannot be determined.
+    pub(crate) fn state_at(&self, now: Timestamp) -> Option<&State> {
+        let index = match &self.schedule {
+            None => 0,
+            Some(schedule) if schedule.copyable => schedule.state_at(now)?,
+            Some(_) => return None,
+        };
+        self.states.get(index as usize)
+    }
 }
 
 impl State {

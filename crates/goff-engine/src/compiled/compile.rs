@@ -82,6 +82,7 @@ impl Body {
             needs_bucketing,
             track_events,
             cacheable: compiler.cacheable,
+            is_independent: compiler.budget.is_within_share(),
             version,
             metadata,
             needs,
@@ -115,7 +116,9 @@ impl Compiler<'_> {
         let mut compiled = Vec::with_capacity(steps.len());
         let mut missing_part = false;
         let mut steps = steps.into_iter().peekable();
+        let mut number = 0;
         while let Some(mut step) = steps.next() {
+            number += 1;
             let Some(date) = step.date.map(|date| date.at) else {
                 continue;
             };
@@ -125,7 +128,7 @@ impl Compiler<'_> {
                 draft.outdate_servings(self.budget)?;
             }
             if !missing_part {
-                match draft.apply(step, &mut self.names, self.budget) {
+                match draft.apply(step, number, &mut self.names, self.budget) {
                     Ok(()) => {}
                     Err(StepError::MissingPart) => missing_part = true,
                     Err(StepError::TooExpensive) => return Err(TooExpensive),
@@ -243,7 +246,7 @@ impl Compiler<'_> {
             });
         }
         Ok(match (entries, &rule.variation) {
-            ([_, ..], _) => Serving::Split(Box::new(Split::new(entries, answer))),
+            ([_, ..], _) => Serving::Split(Arc::new(Split::new(entries, answer))),
             ([], Some(variation)) => Serving::Fixed(answer(variation)),
             ([], None) => Serving::Nothing,
         })

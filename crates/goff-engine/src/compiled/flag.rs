@@ -19,8 +19,10 @@ use crate::{
         bucketing::BucketingHash,
         evaluation::{Evaluation, FlagError},
         flag_context::FlagContext,
+        observer::Unobserved,
         pipeline,
     },
+    explain::{self, explanation::Explanation},
     validation::{self, InvalidFlag},
 };
 
@@ -53,14 +55,23 @@ use crate::{
 /// ```
 #[derive(Clone)]
 pub struct Flag {
-    /// The key, and the JSON that the flag was made from.
-    text: Box<str>,
+    /// Contains the key, [`BETWEEN`], and the JSON that the flag was made from; for most flags it is
+    /// the text of the whole set.
+    text: Arc<String>,
+    /// Shared by the flags of a set that have the same JSON, and by later sets.
+    body: SharedBody,
+    key_at: u32,
     key_length: u32,
+    json_length: u32,
     /// State of the bucketing hash after the key.
     hash: BucketingHash,
-    /// Shared by the flags of a set that have the same JSON.
-    body: Arc<Result<Body, FlagError>>,
 }
+
+/// What a flag was compiled to, or why it was not.
+pub(crate) type SharedBody = Arc<Result<Body, FlagError>>;
+
+/// In JSON without white space, what is between the characters of a member's name and its value.
+pub(crate) const BETWEEN: &str = "\":";
 
 impl Flag {
     /// Compiles the flag called `key` from its JSON object.
@@ -74,32 +85,116 @@ impl Flag {
         Self::new(key, &json, Arc::new(body))
     }
 
-    pub(crate) fn new(key: &str, json: &str, body: Arc<Result<Body, FlagError>>) -> Self {
-        Self {
-            text: [key, json].concat().into(),
-            // A key of 4 GiB is not looked up.
-            key_length: u32::try_from(key.len()).unwrap_or(u32::MAX),
-            hash: BucketingHash::new().write(key),
-            body,
+    pub(crate) fn new(key: &str, json: &str, body: SharedBody) -> Self {
+        let text = Arc::new([key, BETWEEN, json].concat());
+        Self::at(text, 0, (key, json), body)
+    }
+
+    /// The flag that is a member of the text of its set. `at` is where its value is.
+    pub(crate) fn in_text(
+        text: &Arc<String>,
+        at: usize,
+        (key, json): (&str, &str),
+        body: SharedBody,
+    ) -> Self {
+        let before = text.get(..at).and_then(|text| text.strip_suffix(BETWEEN));
+        match before.and_then(|text| text.strip_suffix(key)) {
+            // A name with escapes, or followed by white space.
+            None => Self::new(key, json, body),
+            Some(before) => Self::at(Arc::clone(text), before.len(), (key, json), body),
         }
+    }
+
+    pub(crate) fn at(
+        text: Arc<String>,
+        key_at: usize,
+        (key, json): (&str, &str),
+        body: SharedBody,
+    ) -> Self {
+        // The flags of a text of 4 GiB are not looked up.
+        let narrow = |length| u32::try_from(length).unwrap_or(u32::MAX);
+        Self {
+            text,
+            body,
+            key_at: narrow(key_at),
+            key_length: narrow(key.len()),
+            json_length: narrow(json.len()),
+            hash: BucketingHash::new().write(key),
+        }
+    }
+
+    /// Of a later text in which the JSON of this flag is the same.
+    pub(crate) fn in_later_text(&self, text: &Arc<String>, at: usize) -> Self {
+        let flag = Self::in_text(
+            text,
+            at,
+            (self.key(), self.raw_json()),
+            Arc::clone(&self.body),
+        );
+        debug_assert_eq!(flag.raw_json(), self.raw_json());
+        flag
+    }
+
+    /// The length of the JSON, if the text begins with it, and if it compiles to the same in every
+    /// set.
+    pub(crate) fn is_unchanged_in(&self, text: &[u8]) -> Option<usize> {
+        let body = self.body.as_ref().as_ref().ok()?;
+        let json = self.raw_json().as_bytes();
+        (body.is_independent && json.first() == Some(&b'{') && text.starts_with(json))
+            .then_some(json.len())
+    }
+
+    /// What a flag of a file was compiled to, if JSON and dependencies are the same, and if it
+    /// compiles to the same in every file. Of a flag with problems an error is kept instead.
+    #[cfg(feature = "file")]
+    pub(crate) fn unchanged_body(&self, json: &str, needs: &[Box<str>]) -> Option<SharedBody> {
+        let is_same = self.body()?.is_independent
+            && self.raw_json() == json
+            && self.needs().eq(needs.iter().map(|name| &**name));
+        is_same.then(|| Arc::clone(&self.body))
+    }
+
+    pub(crate) fn is_part_of(&self, text: &Arc<String>) -> bool {
+        Arc::ptr_eq(&self.text, text)
+    }
+
+    /// Whether both are the same compiled flag, and not only equal ones.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.body, &other.body) && self.body.is_ok()
+    }
+
+    pub(crate) fn body(&self) -> Option<&Body> {
+        self.body.as_ref().as_ref().ok()
+    }
+
+    /// Whether that is the name of the flag.
+    #[inline]
+    pub(crate) fn is_called(&self, key: &str) -> bool {
+        let start = self.key_at as usize;
+        let end = start.saturating_add(self.key_length as usize);
+        self.text.as_bytes().get(start..end) == Some(key.as_bytes())
+    }
+
+    /// The part of the text from `start` on.
+    #[inline]
+    fn part(&self, start: usize, length: u32) -> &str {
+        let end = start.saturating_add(length as usize);
+        self.text.get(start..end).unwrap_or_default()
     }
 
     /// The name of the flag.
     #[must_use]
     #[inline]
     pub fn key(&self) -> &str {
-        self.text
-            .get(..self.key_length as usize)
-            .unwrap_or_default()
+        self.part(self.key_at as usize, self.key_length)
     }
 
     /// The JSON that the flag was made from; for a flag from a file, the JSON
     /// that the relay proxy serves for it.
     #[must_use]
     pub fn raw_json(&self) -> &str {
-        self.text
-            .get(self.key_length as usize..)
-            .unwrap_or_default()
+        let start = self.key_at as usize + self.key_length as usize + BETWEEN.len();
+        self.part(start, self.json_length)
     }
 
     /// The value of [`raw_json`](Self::raw_json), however deep.
@@ -172,6 +267,7 @@ impl Flag {
             Some(error) => Err(InvalidFlag {
                 message: error.to_string(),
                 path: Vec::new(),
+                is_servers: false,
             }),
         }
     }
@@ -205,18 +301,37 @@ impl Flag {
         now: Timestamp,
     ) -> Evaluation<'a> {
         match &*self.body {
-            Ok(body) => pipeline::evaluate(body, self.hash, attributes, flag_context, now),
+            Ok(body) => {
+                let hash = self.hash;
+                pipeline::evaluate(body, hash, attributes, flag_context, now, Unobserved)
+            }
             Err(error) => pipeline::rejected(error),
+        }
+    }
+
+    /// Evaluates the flag like [`evaluate`](Self::evaluate), and says why it has its result. See
+    /// [`FlagSet::explain`](crate::FlagSet::explain).
+    #[must_use]
+    pub fn explain<A: Attributes + ?Sized>(
+        &self,
+        attributes: &A,
+        flag_context: &FlagContext,
+        now: Timestamp,
+    ) -> Explanation {
+        match &*self.body {
+            Ok(body) => {
+                let text = (self.key(), self.raw_json());
+                explain::explain(text, body, self.hash, attributes, flag_context, now)
+            }
+            Err(error) => explain::without_flag(self.key(), &pipeline::rejected(error), now),
         }
     }
 
     /// Whether an evaluation of this flag served a variation that the flag does not
     /// have.
     pub(crate) fn serves_missing_variation(&self, evaluation: &Evaluation<'_>) -> bool {
-        let answer = self.body.as_ref().as_ref().ok().zip(evaluation.answer);
-        answer
-            .and_then(|(body, answer)| body.answers.get(answer))
-            .is_some_and(|answer| !answer.exists)
+        let body = self.body.as_ref().as_ref();
+        body.is_ok_and(|body| body.serves_missing_variation(evaluation))
     }
 
     /// How many different results the flag can serve.

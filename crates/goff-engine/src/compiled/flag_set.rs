@@ -1,6 +1,6 @@
 //! All flags of a configuration.
 
-use std::{collections::HashMap, fmt, hash::BuildHasher, sync::Arc};
+use std::{collections::HashMap, fmt, hash::BuildHasher, ops::Range, sync::Arc};
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -10,7 +10,7 @@ use crate::{
     configuration::{
         budget::SharedBudget,
         date::Timestamp,
-        json::{SyntaxError, for_each_member, utf8_lossy},
+        json::{MemberText, SyntaxError, for_each_member, utf8_lossy},
     },
     evaluate::{
         attributes::Attributes,
@@ -18,6 +18,7 @@ use crate::{
         flag_context::FlagContext,
         pipeline,
     },
+    explain::{self, explanation::Explanation},
 };
 
 /// The flags of a configuration, by name.
@@ -60,25 +61,73 @@ impl FlagSet {
     /// read is kept with its own [`error`](Flag::error) instead; of repeated
     /// names the last one counts.
     pub fn from_json(json: &[u8]) -> Result<Self, FlagSetError> {
-        let text = utf8_lossy(json);
+        let text = Arc::new(utf8_lossy(json).into_owned());
+        Self::default().refreshed(&text, 0..text.len())
+    }
+
+    /// Compiles an object of flags, a part of `text`, like [`from_json`](Self::from_json). A flag
+    /// whose JSON is that of the flag of the same key in this set is not compiled again.
+    pub(crate) fn refreshed(
+        &self,
+        text: &Arc<String>,
+        range: Range<usize>,
+    ) -> Result<Self, FlagSetError> {
+        let start = range.start;
         let mut set = Self::default();
+        set.reserve(self.len());
         let mut bodies = HashMap::new();
         let mut interner = Interner::default();
         let mut shared = SharedBudget::default();
-        for_each_member(&text, |key, json| {
-            let body = bodies.entry(json).or_insert_with(|| {
-                let mut budget = shared.flag(json.len());
-                let body = Body::from_json(json, &mut interner, &mut budget);
-                if body.is_ok() {
-                    shared.settle(&budget);
+        let (mut known, mut replaced) = (InOrder::new(self), InOrder::new(self));
+        let unchanged = |key: &str, json: &[u8]| {
+            let (_, flag) = known.find(key)?;
+            Some((flag.is_unchanged_in(json)?, flag))
+        };
+        for_each_member(
+            text.get(range).unwrap_or_default(),
+            unchanged,
+            |MemberText { name, at, value }, unchanged| {
+                let at = start + at;
+                if let Some(flag) = unchanged {
+                    set.insert(flag.in_later_text(text, at));
+                    return;
                 }
-                Arc::new(body)
-            });
-            set.insert(Flag::new(&key, json, Arc::clone(body)));
-        })
+                let body = bodies.entry(value).or_insert_with(|| {
+                    let replaced = replaced.find(&name).and_then(|(_, flag)| flag.body());
+                    replaced.inspect(|body| interner.keep(body));
+                    let mut budget = shared.flag(value.len());
+                    let body = Body::from_json(value, &mut interner, &mut budget);
+                    if body.is_ok() {
+                        shared.settle(&budget);
+                    }
+                    Arc::new(body)
+                });
+                set.insert(Flag::in_text(text, at, (&name, value), Arc::clone(body)));
+            },
+        )
         .map_err(FlagSetError)?;
-        set.flags.shrink_to_fit();
+        set.shrink();
         Ok(set)
+    }
+
+    fn reserve(&mut self, additional: usize) {
+        let Self {
+            flags,
+            by_key,
+            hasher,
+        } = self;
+        flags.reserve(additional);
+        by_key.reserve(additional, |index| hash_at(flags, hasher, *index));
+    }
+
+    fn shrink(&mut self) {
+        let Self {
+            flags,
+            by_key,
+            hasher,
+        } = self;
+        flags.shrink_to_fit();
+        by_key.shrink_to_fit(|index| hash_at(flags, hasher, *index));
     }
 
     /// Adds a flag, or replaces the one of the same name.
@@ -95,12 +144,12 @@ impl FlagSet {
             return;
         };
         self.flags.push(flag);
-        let Self { flags, hasher, .. } = self;
-        self.by_key.insert_unique(hash, index, |index| {
-            flags
-                .get(*index as usize)
-                .map_or(0, |flag| hasher.hash_one(flag.key()))
-        });
+        let Self {
+            flags,
+            by_key,
+            hasher,
+        } = self;
+        by_key.insert_unique(hash, index, |index| hash_at(flags, hasher, *index));
     }
 
     #[inline]
@@ -109,7 +158,7 @@ impl FlagSet {
             .find(hash, |index| {
                 self.flags
                     .get(*index as usize)
-                    .is_some_and(|flag| flag.key() == key)
+                    .is_some_and(|flag| flag.is_called(key))
             })
             .map(|index| *index as usize)
     }
@@ -160,11 +209,103 @@ impl FlagSet {
     ) -> Evaluation<'a> {
         match self.get(key) {
             Some(flag) => flag.evaluate(attributes, flag_context, now),
-            None => Evaluation {
-                value: &flag_context.default_value,
-                ..pipeline::without_flag(EvaluationError::FlagNotFound(key))
-            },
+            None => not_found(key, flag_context),
         }
+    }
+
+    /// Evaluates the flag called `key` like [`evaluate`](Self::evaluate), and says why it has its
+    /// result: for people who debug a flag, not for every request. It takes about as long as loading
+    /// the flag.
+    ///
+    /// ```
+    /// use goff_engine::{FlagContext, FlagSet, Timestamp};
+    /// use serde_json::json;
+    ///
+    /// let flags = FlagSet::from_json(br#"{
+    ///     "new-checkout": {
+    ///         "variations": {"on": true, "off": false},
+    ///         "targeting": [{
+    ///             "name": "adults",
+    ///             "query": "age ge 18 AND plan eq \"pro\"",
+    ///             "variation": "on"
+    ///         }],
+    ///         "defaultRule": {"percentage": {"on": 20, "off": 80}}
+    ///     }
+    /// }"#)?;
+    /// let context = json!({"targetingKey": "user-1", "age": "42", "plan": "pro"});
+    /// let now = Timestamp::parse("2026-01-01T00:00:00Z").unwrap();
+    /// let flag_context = FlagContext::default();
+    /// let explanation =
+    ///     flags.explain("new-checkout", context.as_object().unwrap(), &flag_context, now);
+    /// assert_eq!(explanation.value, true);
+    /// assert_eq!(explanation.to_string(), r#"
+    /// flag `new-checkout` at 2026-01-01T00:00:00Z
+    /// ├─ bucketing key "user-1", from `targetingKey`
+    /// ├─ rule 1 `adults`: not matched, because the query does not match
+    /// │  ├─ query age ge 18 AND plan eq "pro"
+    /// │  ├─ the engine ignores `AND plan eq "pro"`
+    /// │  ├─ `age ge 18` is false: `age` is the string "42", and a string is never at least a number
+    /// │  └─ serves `on`
+    /// ├─ default rule: matched, because no targeting rule matches
+    /// │  └─ splits 100000 buckets, the key is in bucket 11905
+    /// │     ├─ `on` 20 %: buckets 0 to 19999, hit
+    /// │     └─ `off` 80 %: buckets 20000 to 99999
+    /// └─ value true, variant `on`, reason SPLIT
+    /// "#.trim());
+    /// # Ok::<(), goff_engine::FlagSetError>(())
+    /// ```
+    #[must_use]
+    pub fn explain<A: Attributes + ?Sized>(
+        &self,
+        key: &str,
+        attributes: &A,
+        flag_context: &FlagContext,
+        now: Timestamp,
+    ) -> Explanation {
+        match self.get(key) {
+            Some(flag) => flag.explain(attributes, flag_context, now),
+            None => explain::without_flag(key, &not_found(key, flag_context), now),
+        }
+    }
+}
+
+fn hash_at(flags: &[Flag], hasher: &RandomState, index: u32) -> u64 {
+    flags
+        .get(index as usize)
+        .map_or(0, |flag| hasher.hash_one(flag.key()))
+}
+
+/// Look-ups of keys that come in about the order of the set: one that follows the one found last is
+/// found without its hash.
+#[derive(Debug)]
+pub struct InOrder<'s> {
+    set: &'s FlagSet,
+    next: usize,
+}
+
+impl<'s> InOrder<'s> {
+    /// Begins with the first flag of the set.
+    #[must_use]
+    pub fn new(set: &'s FlagSet) -> Self {
+        Self { set, next: 0 }
+    }
+
+    /// The flag called `key` and its index.
+    pub fn find(&mut self, key: &str) -> Option<(usize, &'s Flag)> {
+        let next = self.set.flags.get(self.next);
+        let found = match next.filter(|flag| flag.is_called(key)) {
+            Some(flag) => (self.next, flag),
+            None => self.set.get_full(key)?,
+        };
+        self.next = found.0 + 1;
+        Some(found)
+    }
+}
+
+fn not_found<'a>(key: &'a str, flag_context: &'a FlagContext) -> Evaluation<'a> {
+    Evaluation {
+        value: &flag_context.default_value,
+        ..pipeline::without_flag(EvaluationError::FlagNotFound(key))
     }
 }
 

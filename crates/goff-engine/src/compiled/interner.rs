@@ -6,7 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use crate::{compiled::variation::Variation, evaluate::scope::Name};
+use crate::{
+    compiled::{body::Body, variation::Variation},
+    evaluate::scope::Name,
+};
 
 /// Finds variations and attribute names of earlier flags.
 ///
@@ -20,6 +23,14 @@ pub(crate) struct Interner {
 }
 
 impl Interner {
+    /// Knows the parts of a flag, so that its next version shares what stays the same.
+    pub(crate) fn keep(&mut self, body: &Body) {
+        self.names.insert(Arc::clone(&body.names));
+        if let Some(state) = body.states.first() {
+            self.variations.insert(Arc::clone(&state.variations));
+        }
+    }
+
     pub(crate) fn variations(&mut self, variations: Vec<Variation>) -> Arc<[Variation]> {
         interned(&mut self.variations, variations)
     }

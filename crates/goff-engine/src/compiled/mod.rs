@@ -8,4 +8,6 @@ pub(crate) mod interner;
 pub(crate) mod metadata;
 pub(crate) mod rule;
 pub(crate) mod schedule;
+#[cfg(feature = "file")]
+pub(crate) mod text_block;
 pub(crate) mod variation;

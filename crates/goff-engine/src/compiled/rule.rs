@@ -1,5 +1,7 @@
 //! Compiled rules: which contexts they match, and what they serve.
 
+use std::{ops::Range, sync::Arc};
+
 use crate::{
     configuration::{
         date::Timestamp,
@@ -37,7 +39,8 @@ impl Rule {
 #[derive(Clone, Debug)]
 pub(crate) enum Serving {
     Fixed(u32),
-    Split(Box<Split>),
+    /// Shared by the states in which the rule is the same: flags have large splits and many steps.
+    Split(Arc<Split>),
     ProgressiveRollout(Box<ProgressiveRollout>),
     /// A progressive rollout without a variation or a date, or that ends before it begins.
     IncompleteProgressiveRollout,
@@ -88,6 +91,19 @@ impl Split {
                 && buckets.iter().all(|bucket| bucket.start <= bucket.end),
             buckets,
         }
+    }
+
+    /// How many buckets there are.
+    pub(crate) fn total(&self) -> u32 {
+        self.total
+    }
+
+    /// The first bucket of each variation, in descending order of names, and the one after its last,
+    /// and its answer.
+    pub(crate) fn ranges(&self) -> impl ExactSizeIterator<Item = (Range<u32>, u32)> {
+        self.buckets
+            .iter()
+            .map(|bucket| (bucket.start..bucket.end, bucket.answer))
     }
 
     /// The answer for a hash; none if it is in no bucket.
@@ -145,8 +161,17 @@ impl ProgressiveRollout {
     }
 
     pub(crate) fn pick(&self, hash: BucketingHash, now: Timestamp) -> u32 {
+        if hash.bucket(Self::BUCKETS) < self.share(now) {
+            self.last
+        } else {
+            self.initial
+        }
+    }
+
+    /// How many buckets get the last variation at a time.
+    pub(crate) fn share(&self, now: Timestamp) -> u32 {
         if now < self.begin {
-            return self.initial;
+            return 0;
         }
         let current = if now >= self.end {
             self.to
@@ -156,11 +181,17 @@ impl ProgressiveRollout {
             let whole = self.end.unix_seconds() - self.begin.unix_seconds();
             passed as f64 * ((self.to - self.from) / whole as f64) + self.from
         };
-        if hash.bucket(100_000) < buckets_of(current) {
-            self.last
-        } else {
-            self.initial
-        }
+        buckets_of(current)
+    }
+
+    pub(crate) const BUCKETS: u32 = 100_000;
+
+    /// The date, the buckets of the last variation, and the answer, at the beginning and at the end.
+    pub(crate) fn ends(&self) -> [(Timestamp, f64, u32); 2] {
+        [
+            (self.begin, self.from, self.initial),
+            (self.end, self.to, self.last),
+        ]
     }
 }
 

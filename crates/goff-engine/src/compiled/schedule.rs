@@ -38,10 +38,19 @@ pub(crate) struct Draft<'t> {
 pub(crate) struct DraftRule<'t> {
     pub(crate) name: Option<Box<str>>,
     pub(crate) query: Option<Query>,
+    pub(crate) query_place: Place,
     /// Without the name and the query.
     pub(crate) definition: RuleDefinition<'t>,
     /// None if a change of the definition has outdated it.
     pub(crate) serving: Option<Serving>,
+}
+
+/// Where in a flag's text the query of a targeting rule is: in the flag (0) or one of its steps in the
+/// order of their dates, and in which rule there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) step: u32,
+    pub(crate) rule: u32,
 }
 
 /// Why a step cannot be applied.
@@ -67,11 +76,12 @@ impl<'t> Draft<'t> {
     ) -> Result<Self, TooExpensive> {
         let rules = flag.targeting.unwrap_or_default();
         budget.spend_on::<DraftRule<'_>>(rules.len())?;
-        let mut draft = |rule| DraftRule::new(rule, names);
         Ok(Self {
-            rules: rules.into_iter().map(&mut draft).collect(),
+            rules: draft_rules(rules, 0, names).collect(),
             rules_changed: true,
-            default_rule: flag.default_rule.map(draft),
+            default_rule: flag
+                .default_rule
+                .map(|rule| DraftRule::new(rule, Place::default(), names)),
             window: flag.experimentation,
             disabled: flag.disable.unwrap_or(false),
         })
@@ -101,23 +111,26 @@ impl<'t> Draft<'t> {
         Ok(())
     }
 
-    /// Applies a step, except for its variations (docs/engine-semantics.md 11.2; upstream
+    /// Applies the step with a number, except for its variations (docs/engine-semantics.md 11.2; upstream
     /// `modules/core/flag/internal_flag.go`).
     pub(crate) fn apply(
         &mut self,
         step: FlagDefinition<'t>,
+        number: u32,
         names: &mut NameTable,
         budget: &mut Budget,
     ) -> Result<(), StepError> {
         budget.spend_on::<State>(1)?;
-        self.merge_rules(step.targeting.unwrap_or_default(), names, budget)?;
+        self.merge_rules(step.targeting.unwrap_or_default(), number, names, budget)?;
         if let Some(disable) = step.disable {
             self.disabled = disable;
         }
         if let Some(update) = step.default_rule {
             let changes_something = changes_something(&update);
             match &mut self.default_rule {
-                Some(rule) => rule.merge(&DraftRule::new(update, names), budget)?,
+                Some(rule) => {
+                    rule.merge(&DraftRule::new(update, Place::default(), names), budget)?;
+                }
                 None if changes_something => return Err(StepError::MissingPart),
                 None => {}
             }
@@ -134,6 +147,7 @@ impl<'t> Draft<'t> {
     fn merge_rules(
         &mut self,
         updates: Vec<RuleDefinition<'t>>,
+        number: u32,
         names: &mut NameTable,
         budget: &mut Budget,
     ) -> Result<(), StepError> {
@@ -144,9 +158,10 @@ impl<'t> Draft<'t> {
         budget.spend_on::<Rule>(self.rules.len())?;
         budget.spend_on::<DraftRule<'_>>(updates.len())?;
         // Unnamed updates are never merged, unlike those with an empty name.
-        let mut updates: Vec<_> = updates
+        let named: Vec<_> = updates.iter().map(|update| update.name.is_some()).collect();
+        let mut updates: Vec<_> = named
             .into_iter()
-            .map(|update| (update.name.is_some(), DraftRule::new(update, names)))
+            .zip(draft_rules(updates, number, names))
             .collect();
         // The last of several updates with one name wins.
         let mut by_name: HashMap<&str, (&DraftRule<'t>, bool), RandomState> = updates
@@ -184,13 +199,26 @@ impl<'t> Draft<'t> {
     }
 }
 
+/// The targeting rules of a flag, or of the step with a number.
+fn draft_rules<'t>(
+    rules: Vec<RuleDefinition<'t>>,
+    step: u32,
+    names: &mut NameTable,
+) -> impl Iterator<Item = DraftRule<'t>> {
+    (0..).zip(rules).map(move |(rule, definition)| {
+        let place = Place { step, rule };
+        DraftRule::new(definition, place, names)
+    })
+}
+
 impl<'t> DraftRule<'t> {
-    fn new(mut definition: RuleDefinition<'t>, names: &mut NameTable) -> Self {
+    fn new(mut definition: RuleDefinition<'t>, place: Place, names: &mut NameTable) -> Self {
         let name = definition.name.take().filter(|name| !name.is_empty());
         let query = definition.query.take();
         Self {
             name: name.map(Box::from),
             query: query.map(|query| Query::compile(&query::trim(&query), names)),
+            query_place: place,
             definition,
             serving: None,
         }
@@ -211,7 +239,10 @@ impl<'t> DraftRule<'t> {
     }
     /// Merges an update, except for its name (docs/engine-semantics.md 11.4).
     fn merge(&mut self, update: &Self, budget: &mut Budget) -> Result<(), StepError> {
-        replace(&mut self.query, &update.query);
+        if update.query.is_some() {
+            self.query.clone_from(&update.query);
+            self.query_place = update.query_place;
+        }
         let (rule, update) = (&mut self.definition, &update.definition);
         replace(&mut rule.disable, &update.disable);
         replace_text(&mut rule.variation, &update.variation, budget)?;
@@ -238,7 +269,7 @@ impl<'t> DraftRule<'t> {
     }
 }
 
-fn changes_something(update: &RuleDefinition<'_>) -> bool {
+pub(crate) fn changes_something(update: &RuleDefinition<'_>) -> bool {
     update.disable.is_some()
         || update.query.is_some()
         || update.variation.is_some()
@@ -350,5 +381,22 @@ mod tests {
             "d2 f-0 "
         );
         assert_eq!(merged(&[], &[("x", 1.0), ("y", -1.0)]), "x1 ");
+    }
+
+    /// To insert each where it belongs would take a minute.
+    #[test]
+    fn merging_percentages_takes_time_in_proportion() {
+        let every_second = |from: usize| -> Percentages<'_> {
+            let names = (from..400_000).step_by(2);
+            names
+                .map(|name| (format!("{name:06}").into(), 1.0))
+                .collect()
+        };
+        let (mut entries, updates) = (every_second(0), every_second(1));
+        let start = std::time::Instant::now();
+        merge_percentages(&mut entries, &updates, &mut Budget::new(10_000_000)).unwrap();
+        let took = start.elapsed();
+        assert_eq!(entries.len(), 400_000);
+        assert!(took < std::time::Duration::from_secs(5), "{took:?}");
     }
 }

@@ -36,6 +36,17 @@ impl Budget {
         }
     }
 
+    /// Whether nothing of what does not depend on the length of the text is spent.
+    pub(crate) fn is_within_share(&self) -> bool {
+        self.left >= self.advance
+    }
+
+    /// What may still be spent.
+    #[cfg(feature = "document")]
+    pub(crate) fn left(&self) -> usize {
+        self.left
+    }
+
     /// Called before the memory is taken, or the work is done.
     pub(crate) fn spend(&mut self, bytes: usize) -> Result<(), TooExpensive> {
         self.left = self.left.checked_sub(bytes).ok_or(TooExpensive)?;

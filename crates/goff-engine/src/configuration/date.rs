@@ -1,6 +1,9 @@
 //! Dates as the official engine reads them.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 /// An instant with nanosecond precision, counted from the Unix epoch.
 ///
@@ -48,6 +51,39 @@ impl Timestamp {
     pub fn parse(text: &str) -> Option<Self> {
         Date::parse(text).map(|date| date.at)
     }
+}
+
+/// RFC 3339 in UTC, as in `2024-01-15T00:00:00Z`, with the fraction of the second if it has one.
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (year, month, day) = civil(self.seconds.div_euclid(86_400));
+        let time = self.seconds.rem_euclid(86_400);
+        let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )?;
+        if self.nanoseconds > 0 {
+            let digits = format!("{:09}", self.nanoseconds);
+            write!(f, ".{}", digits.trim_end_matches('0'))?;
+        }
+        f.write_str("Z")
+    }
+}
+
+/// Year, month and day of a day counted from the epoch, in the Gregorian calendar. Years are
+/// counted from March, so that the leap day is a year's last.
+fn civil(days: i64) -> (i64, i64, i64) {
+    const DAYS_OF_400_YEARS: i64 = 146_097;
+    let since_march_of_year_0 = days + 719_468;
+    let era = since_march_of_year_0.div_euclid(DAYS_OF_400_YEARS);
+    let day = since_march_of_year_0.rem_euclid(DAYS_OF_400_YEARS);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day_of_year = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    (era * 400 + year + i64::from(month <= 2), month, day)
 }
 
 impl From<SystemTime> for Timestamp {
@@ -208,6 +244,36 @@ mod tests {
         ] {
             let parsed = Timestamp::parse(text).map(Timestamp::unix_seconds);
             assert_eq!(parsed, Some(seconds), "{text}");
+        }
+    }
+
+    #[test]
+    fn dates_are_written_in_utc() {
+        for (text, written) in [
+            ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"),
+            ("2024-03-01T00:30:00+01:00", "2024-02-29T23:30:00Z"),
+            ("2000-02-29T12:34:56.0780Z", "2000-02-29T12:34:56.078Z"),
+            ("1900-03-01T00:00:00Z", "1900-03-01T00:00:00Z"),
+            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00Z"),
+            (
+                "9999-12-31T23:59:59.000000001Z",
+                "9999-12-31T23:59:59.000000001Z",
+            ),
+        ] {
+            assert_eq!(Timestamp::parse(text).unwrap().to_string(), written);
+        }
+        for day in -800_000_i64..800_000 {
+            let written = Timestamp::from_unix_seconds(day * 86_400).to_string();
+            if let Some(parsed) = Timestamp::parse(&written) {
+                assert_eq!(parsed.unix_seconds(), day * 86_400, "{written}");
+            }
+        }
+        for seconds in [i64::MIN, i64::MAX] {
+            assert!(
+                Timestamp::from_unix_seconds(seconds)
+                    .to_string()
+                    .ends_with('Z')
+            );
         }
     }
 

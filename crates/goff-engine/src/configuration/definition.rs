@@ -38,7 +38,7 @@ type Decoded = Result<(), DecodeError>;
 type Text<'t> = Cow<'t, str>;
 
 /// A flag, or a step of a scheduled rollout.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct FlagDefinition<'t> {
     pub(crate) variations: Option<Vec<(Text<'t>, CompactJson)>>,
     pub(crate) targeting: Option<Vec<RuleDefinition<'t>>>,
@@ -56,7 +56,7 @@ pub(crate) struct FlagDefinition<'t> {
     pub(crate) date: Option<Date>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RuleDefinition<'t> {
     pub(crate) name: Option<Text<'t>>,
     pub(crate) query: Option<Text<'t>>,
@@ -66,20 +66,20 @@ pub(crate) struct RuleDefinition<'t> {
     pub(crate) disable: Option<bool>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ProgressiveRolloutDefinition<'t> {
     pub(crate) initial: Option<RolloutEndDefinition<'t>>,
     pub(crate) end: Option<RolloutEndDefinition<'t>>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct RolloutEndDefinition<'t> {
     pub(crate) variation: Option<Text<'t>>,
     pub(crate) percentage: Option<f64>,
     pub(crate) date: Option<Date>,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct WindowDefinition {
     pub(crate) start: Option<Date>,
     pub(crate) end: Option<Date>,
@@ -452,6 +452,20 @@ pub(crate) fn compact(node: &Node<'_>, member: &'static str) -> Result<CompactJs
         return Err(wrong(member, expected));
     }
     CompactJson::from_node(node).map_err(|_| overflow(member))
+}
+
+/// Whether [`compact`] accepts it.
+#[cfg(feature = "document")]
+pub(crate) fn is_compactible(node: &Node<'_>) -> bool {
+    fn fits(node: &Node<'_>) -> bool {
+        match node {
+            Node::Number(value) => value.is_some(),
+            Node::Array(elements) => elements.iter().all(fits),
+            Node::Object(members) => members.iter().all(|(_, value)| fits(value)),
+            Node::Null | Node::Bool(_) | Node::String(_) => true,
+        }
+    }
+    spend_on_parts(node, &mut { MAX_PARTS }) && fits(node)
 }
 
 /// Takes the parts of a value off `left`; false if there are more.

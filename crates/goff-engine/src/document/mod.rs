@@ -1,7 +1,11 @@
 //! The official JSON documents: one in, one out.
 
+mod context;
+mod evaluator;
 mod limits;
 mod output;
+
+pub use self::evaluator::DocumentEvaluator;
 
 use std::sync::Arc;
 
@@ -25,8 +29,8 @@ use crate::{
 /// output document.
 ///
 /// The input has the members `flagKey`, `flag`, `evalContext` and
-/// `flagContext`. Every call decodes and compiles the flag, so this is for
-/// comparing engines, not for serving flags. It has the size limits of the
+/// `flagContext`. Every call decodes and compiles the flag; a
+/// [`DocumentEvaluator`] keeps compiled flags between calls. It has the size limits of the
 /// official module (docs/engine-semantics.md 4), which flags that are served do
 /// not have. If the input cannot be decoded, `errorDetails` differs from the
 /// official engine's.
@@ -55,6 +59,9 @@ pub fn evaluate_document(input: &[u8], now: Timestamp) -> String {
     }
 }
 
+/// The members of an input document.
+const MEMBERS: [&str; 4] = ["flagKey", "flag", "evalContext", "flagContext"];
+
 struct Document {
     flag: Flag,
     attributes: Map<String, Value>,
@@ -75,7 +82,7 @@ impl Document {
         let mut attributes = Map::new();
         let mut flag_context = FlagContext::default();
         for (name, value) in members(node, "input")?.unwrap_or_default() {
-            match known(name, &["flagKey", "flag", "evalContext", "flagContext"]) {
+            match known(name, &MEMBERS) {
                 Some("flagKey") if *value == Node::Null => {}
                 Some("flagKey") => text(&mut flag_key, value, "flagKey")?,
                 Some("flag") => definition.merge_flag(value, &mut budget)?,

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::evaluate::evaluation::{Evaluation, EvaluationError};
+use crate::evaluate::evaluation::{EVALUATED_RULE_NAME, Evaluation, EvaluationError};
 
 pub(super) fn output(evaluation: &Evaluation<'_>) -> String {
     if let Some(
@@ -13,31 +13,46 @@ pub(super) fn output(evaluation: &Evaluation<'_>) -> String {
     {
         return rejection(error.code().as_str(), &error.to_string());
     }
-    let (track_events, failed) = (evaluation.track_events, evaluation.error.is_some());
-    // Writing to a string cannot fail.
-    let mut text = format!(r#"{{"trackEvents":{track_events},"variationType":"#);
+    let boolean = |value| if value { "true" } else { "false" };
+    let mut text = String::with_capacity(USUAL);
+    text.push_str("{\"trackEvents\":");
+    text.push_str(boolean(evaluation.track_events));
+    text.push_str(",\"variationType\":");
     write_text(&mut text, evaluation.variant);
-    let _ = write!(text, r#","failed":{failed},"version":"#);
+    text.push_str(",\"failed\":");
+    text.push_str(boolean(evaluation.error.is_some()));
+    text.push_str(",\"version\":");
     write_text(&mut text, evaluation.version);
-    let reason = evaluation.reason;
-    let _ = write!(text, r#","reason":"{reason}","errorCode":""#);
+    text.push_str(",\"reason\":\"");
+    text.push_str(evaluation.reason.as_str());
+    text.push_str("\",\"errorCode\":\"");
     if let Some(error) = &evaluation.error {
-        let _ = write!(text, "{}\",\"errorDetails\":", error.code());
+        text.push_str(error.code().as_str());
+        text.push_str("\",\"errorDetails\":");
         write_text(&mut text, &error.to_string());
     } else {
         text.push('"');
     }
     text.push_str(",\"value\":");
     write_value(&mut text, evaluation.value);
-    let _ = write!(text, ",\"cacheable\":{}", evaluation.cacheable);
-    let metadata = evaluation.metadata_map();
+    text.push_str(",\"cacheable\":");
+    text.push_str(boolean(evaluation.cacheable));
+    let rule_name = evaluation.rule_name.map(Value::from);
+    let replaced = rule_name.is_some().then_some(EVALUATED_RULE_NAME);
+    let metadata = evaluation.metadata.iter();
+    let metadata = metadata.filter(|(name, _)| Some(*name) != replaced);
+    let mut metadata: Vec<_> = metadata.chain(replaced.zip(rule_name.as_ref())).collect();
     if !metadata.is_empty() {
+        metadata.sort_unstable_by_key(|(name, _)| *name);
         text.push_str(",\"metadata\":");
-        write_members(&mut text, &metadata);
+        write_members(&mut text, metadata);
     }
     text.push('}');
     text
 }
+
+/// Bytes of the usual output document.
+const USUAL: usize = 256;
 
 /// The document for an input that is rejected (docs/engine-semantics.md 13.3).
 pub(super) fn rejection(code: &str, details: &str) -> String {
@@ -65,13 +80,15 @@ fn write_value(text: &mut String, value: &Value) {
             }
             text.push(']');
         }
-        Value::Object(members) => write_members(text, members),
+        Value::Object(members) => {
+            write_members(text, members.iter().map(|(name, value)| (&**name, value)));
+        }
     }
 }
 
-fn write_members(text: &mut String, members: &Map<String, Value>) {
+fn write_members<'v>(text: &mut String, members: impl IntoIterator<Item = (&'v str, &'v Value)>) {
     text.push('{');
-    for (index, (name, value)) in members.iter().enumerate() {
+    for (index, (name, value)) in members.into_iter().enumerate() {
         if index > 0 {
             text.push(',');
         }
@@ -101,8 +118,12 @@ fn write_number(text: &mut String, value: f64) {
 
 fn write_text(text: &mut String, value: &str) {
     text.push('"');
-    for char in value.chars() {
-        match char {
+    let mut rest = value;
+    while let Some(at) = rest.find(is_escaped) {
+        let (plain, escaped) = rest.split_at(at);
+        text.push_str(plain);
+        let mut chars = escaped.chars();
+        match chars.next().unwrap_or_default() {
             '"' => text.push_str("\\\""),
             '\\' => text.push_str("\\\\"),
             '\n' => text.push_str("\\n"),
@@ -110,13 +131,20 @@ fn write_text(text: &mut String, value: &str) {
             '\t' => text.push_str("\\t"),
             '\u{8}' => text.push_str("\\b"),
             '\u{c}' => text.push_str("\\f"),
-            '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                let _ = write!(text, "\\u{:04x}", u32::from(char));
-            }
-            _ => text.push(char),
+            // Writing to a string cannot fail.
+            other => drop(write!(text, "\\u{:04x}", u32::from(other))),
         }
+        rest = chars.as_str();
     }
+    text.push_str(rest);
     text.push('"');
+}
+
+fn is_escaped(char: char) -> bool {
+    matches!(
+        char,
+        '"' | '\\' | '\0'..='\u{1f}' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}'
+    )
 }
 
 #[cfg(test)]

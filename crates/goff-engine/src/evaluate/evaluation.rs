@@ -132,6 +132,19 @@ impl ErrorCode {
             Self::General => "GENERAL",
         }
     }
+
+    /// The kind with this name on the wire; `General` for any other.
+    pub(crate) fn named(name: &str) -> Self {
+        let all = [
+            Self::ParseError,
+            Self::TargetingKeyMissing,
+            Self::FlagConfig,
+            Self::InvalidContext,
+            Self::FlagNotFound,
+        ];
+        let named = all.into_iter().find(|code| code.as_str() == name);
+        named.unwrap_or(Self::General)
+    }
 }
 
 impl fmt::Display for ErrorCode {

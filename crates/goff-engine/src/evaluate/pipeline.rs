@@ -17,6 +17,7 @@ use crate::{
         bucketing::BucketingHash,
         evaluation::{Evaluation, EvaluationError, FlagError, Reason, SDK_DEFAULT},
         flag_context::FlagContext,
+        observer::Observer,
         operand::{Fetched, Operand},
         scope::{Scope, Slots, Unreadable},
         work::Work,
@@ -48,23 +49,21 @@ pub(crate) fn without_flag(error: EvaluationError<'_>) -> Evaluation<'_> {
 }
 
 #[inline]
-pub(crate) fn evaluate<'a, A: Attributes + ?Sized>(
+pub(crate) fn evaluate<'a, A: Attributes + ?Sized, O: Observer>(
     body: &'a Body,
     hash: BucketingHash,
     attributes: &'a A,
     flag_context: &'a FlagContext,
     now: Timestamp,
+    observer: O,
 ) -> Evaluation<'a> {
     let run = Run {
         body,
         hash,
-        scope: Scope {
-            attributes,
-            enrichment: (!flag_context.enrichment.is_empty()).then_some(&flag_context.enrichment),
-            targeting_key: attributes.targeting_key().unwrap_or_default(),
-        },
+        scope: Scope::new(attributes, flag_context),
         default_value: &flag_context.default_value,
         now,
+        observer,
     };
     match run.selected() {
         Ok(Some((state, answer))) => run.answer(state, answer),
@@ -73,12 +72,13 @@ pub(crate) fn evaluate<'a, A: Attributes + ?Sized>(
     }
 }
 
-struct Run<'a, A: ?Sized> {
+struct Run<'a, A: ?Sized, O> {
     body: &'a Body,
     hash: BucketingHash,
     scope: Scope<'a, A>,
     default_value: &'a Value,
     now: Timestamp,
+    observer: O,
 }
 
 impl From<Unreadable> for EvaluationError<'_> {
@@ -87,7 +87,7 @@ impl From<Unreadable> for EvaluationError<'_> {
     }
 }
 
-impl<'a, A: Attributes + ?Sized> Run<'a, A> {
+impl<'a, A: Attributes + ?Sized, O: Observer> Run<'a, A, O> {
     #[inline]
     fn answer(&self, state: &'a State, index: u32) -> Evaluation<'a> {
         let Some(answer) = self.body.answers.get(index as usize) else {
@@ -137,6 +137,7 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
     fn selected(&self) -> Result<Option<(&'a State, u32)>, EvaluationError<'a>> {
         let state = self.state()?;
         let key = self.bucketing_key()?;
+        self.observer.bucketing_key(&key);
         if state.disabled {
             return Ok(None);
         }
@@ -172,12 +173,8 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
         if !schedule.copyable {
             return Err(EvaluationError::DateOutOfRange);
         }
-        let now = self.now_in_context()?;
-        let due = schedule.steps.partition_point(|(date, _)| *date <= now);
-        match due.checked_sub(1).and_then(|last| schedule.steps.get(last)) {
-            None => Ok(0),
-            Some((_, state)) => state.ok_or(EvaluationError::ScheduledStepWithoutTarget),
-        }
+        let state = schedule.state_at(self.now_in_context()?);
+        state.ok_or(EvaluationError::ScheduledStepWithoutTarget)
     }
 
     #[inline]
@@ -240,36 +237,15 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
     /// The time without the enrichment, which scheduled steps and experimentations use
     /// (docs/engine-semantics.md 5.1).
     fn now_in_context(&self) -> Result<Timestamp, EvaluationError<'a>> {
-        let scope = Scope {
-            enrichment: None,
-            ..self.scope
-        };
-        self.now(&scope)
+        self.now(&self.scope.without_enrichment())
     }
 
     fn now(&self, scope: &Scope<'a, A>) -> Result<Timestamp, EvaluationError<'a>> {
-        let Some(fetched) = scope.attribute(GOFEATUREFLAG) else {
-            return Ok(self.now);
-        };
-        let operand = fetched
-            .operand()
-            .ok_or_else(|| Unreadable(GOFEATUREFLAG.into()))?;
-        let stated = match operand {
-            Operand::Object(members) => members
-                .get("currentDateTime")
-                .and_then(Value::as_str)
-                .and_then(Timestamp::parse),
-            _ => None,
-        };
-        Ok(stated.unwrap_or(self.now))
+        Ok(scope.stated_time()?.unwrap_or(self.now))
     }
 
     fn is_outside(&self, window: &Window) -> Result<bool, EvaluationError<'a>> {
-        let now = self.now_in_context()?;
-        Ok(
-            window.start.is_some_and(|start| now < start)
-                || window.end.is_some_and(|end| now > end),
-        )
+        Ok(!window.contains(self.now_in_context()?))
     }
 
     #[inline]
@@ -284,13 +260,21 @@ impl<'a, A: Attributes + ?Sized> Run<'a, A> {
             names: &self.body.names,
             cells,
             work: Work::default(),
+            observer: self.observer,
         };
-        for rule in &*state.rules {
+        for (index, rule) in state.rules.iter().enumerate() {
+            self.observer.rule(index);
             check_key(&rule.serving, key)?;
-            if !rule.disabled && rule.query.matches(&slots)? && !slots.work.is_exhausted() {
+            if rule.disabled {
+                continue;
+            }
+            let matches = rule.query.matches(&slots)?;
+            self.observer.query(matches, slots.work.is_exhausted());
+            if matches && !slots.work.is_exhausted() {
                 return self.serve(&rule.serving, key);
             }
         }
+        self.observer.rule(state.rules.len());
         let serving = state
             .default_rule
             .as_ref()
@@ -331,8 +315,6 @@ fn check_key<'a>(serving: &Serving, key: &str) -> Result<(), EvaluationError<'a>
         Ok(())
     }
 }
-
-const GOFEATUREFLAG: &str = "gofeatureflag";
 
 /// Attributes that a flag can mention before an evaluation allocates.
 const CELLS: usize = 8;

@@ -5,8 +5,10 @@ use std::{cell::OnceCell, collections::hash_map::RandomState, hash::BuildHasher}
 use hashbrown::HashTable;
 use serde_json::{Map, Value};
 
+use crate::configuration::date::Timestamp;
 use crate::evaluate::{
     attributes::{Attributes, TARGETING_KEY},
+    flag_context::FlagContext,
     operand::{Fetched, Operand},
     work::Work,
 };
@@ -32,6 +34,41 @@ impl<A: ?Sized> Clone for Scope<'_, A> {
 impl<A: ?Sized> Copy for Scope<'_, A> {}
 
 impl<'a, A: Attributes + ?Sized> Scope<'a, A> {
+    #[inline]
+    pub(crate) fn new(attributes: &'a A, flag_context: &'a FlagContext) -> Self {
+        let enrichment = &flag_context.enrichment;
+        Self {
+            attributes,
+            enrichment: (!enrichment.is_empty()).then_some(enrichment),
+            targeting_key: attributes.targeting_key().unwrap_or_default(),
+        }
+    }
+
+    /// As scheduled steps and experimentations see it (docs/engine-semantics.md 5.1).
+    pub(crate) fn without_enrichment(&self) -> Self {
+        Self {
+            enrichment: None,
+            ..*self
+        }
+    }
+
+    /// The date that the attributes state.
+    pub(crate) fn stated_time(&self) -> Result<Option<Timestamp>, Unreadable> {
+        let Some(fetched) = self.attribute(GOFEATUREFLAG) else {
+            return Ok(None);
+        };
+        let operand = fetched
+            .operand()
+            .ok_or_else(|| Unreadable(GOFEATUREFLAG.into()))?;
+        Ok(match operand {
+            Operand::Object(members) => members
+                .get("currentDateTime")
+                .and_then(Value::as_str)
+                .and_then(Timestamp::parse),
+            _ => None,
+        })
+    }
+
     /// An attribute as the bucketing key sees it: without the names that only queries see.
     #[inline]
     pub(crate) fn attribute(&self, name: &str) -> Option<Fetched<'a>> {
@@ -62,6 +99,7 @@ impl<'a, A: Attributes + ?Sized> Scope<'a, A> {
 }
 
 const ANONYMOUS: &str = "anonymous";
+const GOFEATUREFLAG: &str = "gofeatureflag";
 
 /// A top-level name that a query mentions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -143,19 +181,20 @@ impl NameTable {
 
 /// The attributes that the queries of a flag mention, fetched at most once per evaluation.
 #[derive(Debug)]
-pub(crate) struct Slots<'s, 'a, A: ?Sized> {
+pub(crate) struct Slots<'s, 'a, A: ?Sized, O> {
     pub(crate) scope: Scope<'a, A>,
     pub(crate) names: &'s [Name],
     /// One for each name.
     pub(crate) cells: &'s [OnceCell<Fetched<'a>>],
     pub(crate) work: Work,
+    pub(crate) observer: O,
 }
 
 /// An attribute that was read has no JSON form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unreadable(pub(crate) Box<str>);
 
-impl<'s, 'a: 's, A: Attributes + ?Sized> Slots<'s, 'a, A> {
+impl<'s, 'a: 's, A: Attributes + ?Sized, O> Slots<'s, 'a, A, O> {
     #[inline]
     pub(crate) fn get(&self, slot: Slot) -> Result<Operand<'s>, Unreadable> {
         let index = slot.0 as usize;

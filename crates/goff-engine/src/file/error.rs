@@ -10,20 +10,21 @@ use crate::presentable::presentable;
 
 /// Why a text is not in its format.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Malformed {
+pub(crate) struct Malformed {
     offset: usize,
     message: Cow<'static, str>,
 }
 
 impl Malformed {
-    pub(super) fn new(offset: usize, message: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(offset: usize, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
         Self { offset, message }
     }
 
     /// The error of a file with this text.
-    pub(super) fn of_file(self, text: &str) -> FlagFileError {
+    pub(crate) fn of_file(self, text: &str) -> FlagFileError {
         FlagFileError {
+            offset: self.offset,
             position: Lines::new(text).position(self.offset),
             message: presentable(&self.message).into_owned(),
         }
@@ -41,14 +42,16 @@ impl From<Fault> for Malformed {
 /// Texts of the flag in the message are cut, and have no line breaks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagProblem {
-    pub(super) flag: String,
-    pub(super) position: Position,
-    pub(super) message: String,
-    pub(super) kind: ProblemKind,
+    pub(crate) flag: String,
+    /// Byte offset in the text.
+    pub(crate) offset: usize,
+    pub(crate) position: Position,
+    pub(crate) message: String,
+    pub(crate) kind: ProblemKind,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ProblemKind {
+pub(crate) enum ProblemKind {
     /// The server cannot decode the flag, and refuses the file.
     Undecodable,
     /// The server leaves the flag out.
@@ -100,8 +103,10 @@ impl fmt::Display for FlagProblem {
 /// A file that is not a readable object of flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlagFileError {
+    /// Byte offset in the text.
+    pub(crate) offset: usize,
     position: Position,
-    message: String,
+    pub(crate) message: String,
 }
 
 impl FlagFileError {

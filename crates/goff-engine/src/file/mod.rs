@@ -1,14 +1,15 @@
 //! Flag files in YAML, JSON and TOML.
 
-mod error;
+pub(crate) mod error;
 mod format;
 mod json;
-mod position;
-mod scalar;
-mod served;
-mod text;
+pub(crate) mod known_members;
+pub(crate) mod position;
+pub(crate) mod scalar;
+pub(crate) mod served;
+pub(crate) mod text;
 mod toml;
-mod tree;
+pub(crate) mod tree;
 mod yaml;
 
 use std::sync::Arc;
@@ -16,9 +17,9 @@ use std::sync::Arc;
 use crate::{
     compiled::{
         body::{Body, Needs},
-        flag::Flag,
-        flag_set::FlagSet,
+        flag_set::{FlagSet, InOrder},
         interner::Interner,
+        text_block::TextBlock,
     },
     configuration::{
         budget::SharedBudget,
@@ -47,7 +48,7 @@ use tree::Tree;
 /// it.
 ///
 /// As in the server, integers in YAML and TOML are exact up to 64 bits, numbers
-/// in JSON are doubles, and a flag's [`raw_json`](Flag::raw_json) leaves out
+/// in JSON are doubles, and a flag's [`raw_json`](crate::Flag::raw_json) leaves out
 /// members that the server does not know.
 ///
 /// ```
@@ -89,16 +90,26 @@ impl FlagFile {
     ///
     /// If the text is not of that format, or not an object of flags.
     pub fn parse(text: impl AsRef<[u8]>, format: FlagFileFormat) -> Result<Self, FlagFileError> {
-        let bytes = text.as_ref();
-        let text = text::decode(bytes, format);
-        let text = text.map_err(|error| error.of_file(&utf8_lossy(bytes)))?;
-        Self::of_text(&text, format).map_err(|error| error.of_file(&text))
+        Self::refreshed(&FlagSet::default(), text.as_ref(), format)
     }
 
-    fn of_text(text: &str, format: FlagFileFormat) -> Result<Self, Malformed> {
+    /// Loads a flag file like [`parse`](Self::parse). A flag that is as in `earlier`, the flags of an
+    /// earlier file, is not compiled and checked again.
+    pub(crate) fn refreshed(
+        earlier: &FlagSet,
+        bytes: &[u8],
+        format: FlagFileFormat,
+    ) -> Result<Self, FlagFileError> {
+        let text = text::decode(bytes, format);
+        let text = text.map_err(|error| error.of_file(&utf8_lossy(bytes)))?;
+        Self::of_text(earlier, &text, format).map_err(|error| error.of_file(&text))
+    }
+
+    fn of_text(earlier: &FlagSet, text: &str, format: FlagFileFormat) -> Result<Self, Malformed> {
+        let mut known = InOrder::new(earlier);
         let mut copies = CopyBudget::of(text.len());
         let mut shared = SharedBudget::default();
-        let mut flags = FlagSet::default();
+        let (mut flags, mut block) = (FlagSet::default(), TextBlock::default());
         let mut found = Vec::new();
         // One for all: a file may have many small flags that are invalid.
         let invalid = Arc::new(Err(FlagError::new("the flag is invalid")));
@@ -112,6 +123,13 @@ impl FlagFile {
             };
             let needs = tree.needs(&mut copies.left);
             let json = served::to_json(&tree, is_merged, format, &mut copies);
+            if let Ok(json) = &json
+                && let Some((_, flag)) = known.find(&key)
+                && let Some(body) = flag.unchanged_body(json, &needs)
+            {
+                block.push(&mut flags, (&key, json), body);
+                continue;
+            }
             // A large tree is much larger than the JSON, and compiling takes memory too.
             let small = Some(tree).filter(|_| json.as_ref().is_ok_and(|json| json.len() <= SMALL));
             let (json, body) = match json {
@@ -138,8 +156,9 @@ impl FlagFile {
             let body = body
                 .filter(|_| is_valid)
                 .map_or_else(|| Arc::clone(&invalid), Arc::new);
-            flags.insert(Flag::new(&key, &json, body));
+            block.push(&mut flags, (&key, &json), body);
         }
+        block.move_into(&mut flags);
         let problems = problems(found, text, format)?;
         Ok(Self { flags, problems })
     }
@@ -163,7 +182,11 @@ impl FlagFile {
             }
         };
         if let Err(invalid) = validation::flag(&definition) {
-            problem(invalid.path, invalid.message, ProblemKind::Invalid);
+            let kind = match invalid.is_servers {
+                true => ProblemKind::Invalid,
+                false => ProblemKind::TooLarge,
+            };
+            problem(invalid.path, invalid.message, kind);
         }
         let body = Body::compile(definition, &mut Interner::default(), &mut budget);
         match &body {
@@ -180,12 +203,16 @@ fn read<'t>(
     format: FlagFileFormat,
     copies: &mut CopyBudget,
 ) -> Result<Vec<(String, Tree<'t>, bool)>, Malformed> {
-    let root = match format {
-        FlagFileFormat::Yaml => yaml::parse(text)?,
-        FlagFileFormat::Json => json::parse(text)?,
-        FlagFileFormat::Toml => toml::parse(text)?,
-    };
-    Ok(served::flags(&root, format, copies)?)
+    Ok(served::flags(&root(text, format)?, format, copies)?)
+}
+
+/// The contents of a text.
+pub(crate) fn root(text: &str, format: FlagFileFormat) -> Result<Tree<'_>, Malformed> {
+    match format {
+        FlagFileFormat::Yaml => yaml::parse(text),
+        FlagFileFormat::Json => json::parse(text),
+        FlagFileFormat::Toml => toml::parse(text),
+    }
 }
 
 /// The JSON of a flag whose tree is kept while it is compiled, in bytes.
@@ -221,6 +248,7 @@ fn problems(
         };
         FlagProblem {
             flag,
+            offset,
             position: lines.position(offset),
             message: presentable(&message).into_owned(),
             kind,

@@ -9,7 +9,7 @@ use crate::configuration::{date::Date, json::number};
 
 /// What a scalar is.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Scalar<'s> {
+pub(crate) enum Scalar<'s> {
     Null,
     Bool(bool),
     Number(Number),
@@ -22,7 +22,7 @@ pub(super) enum Scalar<'s> {
 
 /// A tag of a scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tag {
+pub(crate) enum Tag {
     None,
     Null,
     Bool,
@@ -37,7 +37,7 @@ pub(super) enum Tag {
 
 impl Tag {
     /// The tag of this name; `None` for the one of text.
-    pub(super) fn of(name: &str) -> Option<Self> {
+    pub(crate) fn of(name: &str) -> Option<Self> {
         let name = name.strip_prefix("tag:yaml.org,2002:").unwrap_or(name);
         Some(match name.strip_prefix("!!").unwrap_or(name) {
             "" | "!" => Self::None,
@@ -55,7 +55,7 @@ impl Tag {
 }
 
 /// The scalar of an unquoted or tagged text; an error if it is not what its tag says.
-pub(super) fn resolve(tag: Tag, text: &str) -> Result<Scalar<'_>, &'static str> {
+pub(crate) fn resolve(tag: Tag, text: &str) -> Result<Scalar<'_>, &'static str> {
     match tag {
         Tag::Merge | Tag::Other => return Ok(Scalar::Text(text.into())),
         Tag::Binary => {
@@ -111,7 +111,7 @@ fn untagged(text: &str, may_be_date: bool) -> Scalar<'_> {
 }
 
 /// The booleans of YAML 1.1, which count only where a boolean is expected.
-pub(super) fn boolean(text: &str) -> Option<bool> {
+pub(crate) fn boolean(text: &str) -> Option<bool> {
     match text {
         "y" | "Y" | "yes" | "Yes" | "YES" | "on" | "On" | "ON" => Some(true),
         "n" | "N" | "no" | "No" | "NO" | "off" | "Off" | "OFF" => Some(false),
@@ -271,7 +271,7 @@ fn base64(text: &str) -> Option<Vec<u8>> {
 }
 
 /// A date as Go writes it: no zeros at the end of the fraction, `Z` for UTC.
-pub(super) fn encoded(date: &str) -> String {
+pub(crate) fn encoded(date: &str) -> String {
     let Some((day, time)) = date.split_once('T') else {
         return date.to_owned();
     };
@@ -382,5 +382,21 @@ mod tests {
         assert_eq!(resolve(Tag::Binary, "aGk="), Ok(Scalar::Text("hi".into())));
         assert_eq!(resolve(Tag::Float, "1"), Ok(Scalar::Number(1.into())));
         assert_eq!(resolve(Tag::Other, "1"), Ok(Scalar::Text("1".into())));
+    }
+
+    #[test]
+    fn dates_are_written_as_in_go() {
+        for (read, written) in [
+            ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"),
+            ("2024-01-01T1:00:00,500Z", "2024-01-01T01:00:00.5Z"),
+            ("2024-01-01T00:00:00.000+00:00", "2024-01-01T00:00:00Z"),
+            ("2024-01-01T00:00:10+02:00", "2024-01-01T00:00:10+02:00"),
+            (
+                "2024-01-01T00:00:00.1234567891-01:30",
+                "2024-01-01T00:00:00.123456789-01:30",
+            ),
+        ] {
+            assert_eq!(encoded(read), written);
+        }
     }
 }

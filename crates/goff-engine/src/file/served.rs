@@ -5,55 +5,36 @@
 //! completes dates (upstream `modules/core/flag/internal_flag.go`, decoded with
 //! `gopkg.in/yaml.v3`, `encoding/json` and `github.com/BurntSushi/toml`).
 
-use std::{borrow::Cow, collections::HashSet};
+mod entries;
+
+use std::borrow::Cow;
 
 use serde_json::Number;
 
 use super::{
     format::FlagFileFormat,
+    known_members::{CONVERTER, FLAG, Member, STEP, Shape},
     scalar::{self, Scalar, Tag},
-    tree::{Content, Object, Tree},
+    tree::{Content, Object, TOO_DEEP, Tree},
 };
 use crate::{
     configuration::{date::Date, definition::known},
     presentable::presentable,
 };
 
-/// A member that the server knows.
-type Member = (&'static str, Shape);
-
-/// The shape of a member's value.
-#[derive(Clone, Copy)]
-enum Shape {
-    /// Any value.
-    Free,
-    Text,
-    Bool,
-    Double,
-    Date,
-    /// An object with free member names and any values.
-    Values,
-    /// An object with free member names and numbers.
-    Doubles,
-    Object(&'static [Member]),
-    List(&'static [Member]),
-    /// Steps of steps, which are decoded but have no effect.
-    InnerSteps,
-}
-
 /// Why the server cannot decode a flag.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) offset: usize,
-    pub(super) message: String,
+pub(crate) struct Fault {
+    pub(crate) offset: usize,
+    pub(crate) message: String,
     /// Whether the server refuses the file for it.
-    pub(super) is_servers: bool,
+    pub(crate) is_servers: bool,
 }
 
 fn fault<T>(offset: usize, message: impl Into<String>) -> Result<T, Fault> {
     // One message for each flag is kept, and aliases give many flags one long text.
     let message = presentable(&message.into()).into_owned();
-    let is_servers = true;
+    let is_servers = message != TOO_DEEP;
     Err(Fault {
         offset,
         message,
@@ -66,13 +47,13 @@ fn wrong<T>(offset: usize, member: &str, expected: &str) -> Result<T, Fault> {
 }
 
 /// How much the aliases of a file may copy into its flags.
-pub(super) struct CopyBudget {
-    pub(super) left: usize,
+pub(crate) struct CopyBudget {
+    pub(crate) left: usize,
 }
 
 impl CopyBudget {
     /// The budget for a file of so many bytes. Memory for a copied byte is about six bytes.
-    pub(super) fn of(size: usize) -> Self {
+    pub(crate) fn of(size: usize) -> Self {
         Self {
             left: (256 * 1024_usize).saturating_add(size.saturating_mul(8)),
         }
@@ -83,7 +64,7 @@ impl CopyBudget {
 const COPIED_VALUE: usize = 24;
 
 /// The flags of a file by name, and whether they are merged into it.
-pub(super) fn flags<'t>(
+pub(crate) fn flags<'t>(
     root: &Tree<'t>,
     format: FlagFileFormat,
     budget: &mut CopyBudget,
@@ -107,7 +88,7 @@ pub(super) fn flags<'t>(
 }
 
 /// The JSON of a flag.
-pub(super) fn to_json(
+pub(crate) fn to_json(
     flag: &Tree<'_>,
     is_merged: bool,
     format: FlagFileFormat,
@@ -469,100 +450,6 @@ impl<'b> Writer<'b> {
         Ok(())
     }
 
-    /// The members of an object with those that it merges, without those whose name is null.
-    fn entries<'a, 't>(&mut self, object: &'a Object<'t>) -> Result<Vec<Entry<'a, 't>>, Fault> {
-        let mut entries = Vec::with_capacity(object.members.len());
-        let merged = self.own_entries(object, &mut |name, value| {
-            entries.push(Entry {
-                name,
-                value,
-                is_merged: false,
-            });
-        })?;
-        if let Some(merged) = merged {
-            // The server's decoder compares the values of names, so that a merged member replaces
-            // one that is called by a number.
-            let mut seen = HashSet::new();
-            for (name, _) in &object.members {
-                if let Ok(Some(Scalar::Text(name))) = self.read(name) {
-                    seen.insert(name);
-                }
-            }
-            self.copies += 1;
-            let result = self.merge(merged, &mut seen, &mut entries);
-            self.copies -= 1;
-            result?;
-        }
-        Ok(entries)
-    }
-
-    /// Visits the members of an object, except the merged ones, whose value it returns.
-    fn own_entries<'a, 't>(
-        &mut self,
-        object: &'a Object<'t>,
-        visit: &mut dyn FnMut(Cow<'a, str>, &'a Tree<'t>),
-    ) -> Result<Option<&'a Tree<'t>>, Fault> {
-        let repeated = object.repeated.and_then(|index| object.members.get(index));
-        if let Some((name, _)) = repeated {
-            let spelling = presentable(name.spelling().unwrap_or_default());
-            return fault(name.offset, format!("member `{spelling}` is defined twice"));
-        }
-        let mut merged = None;
-        for (name, value) in &object.members {
-            if name.is_merge() {
-                merged = Some(value);
-                continue;
-            }
-            // Before its text is read.
-            self.spend_name(name)?;
-            let offset = name.offset;
-            let name = match (self.read(name)?, name.spelling()) {
-                (Some(Scalar::Null), _) => continue,
-                (Some(Scalar::Text(name)), _) => name,
-                (_, Some(spelling)) => Cow::Borrowed(spelling),
-                (_, None) => return fault(offset, "the name of a member is not a scalar"),
-            };
-            visit(name, value);
-        }
-        Ok(merged)
-    }
-
-    /// Adds the members of an object, or of each object of a list, unless their name is taken.
-    fn merge<'a, 't>(
-        &mut self,
-        merged: &'a Tree<'t>,
-        seen: &mut HashSet<Cow<'a, str>>,
-        entries: &mut Vec<Entry<'a, 't>>,
-    ) -> Result<(), Fault> {
-        let objects = match &merged.content {
-            Content::List(elements) => elements.as_slice(),
-            _ => std::slice::from_ref(merged),
-        };
-        for tree in objects {
-            // Objects without members can be merged into each other again and again.
-            self.spend(tree.offset, 0)?;
-            let Content::Object(object) = &tree.target().content else {
-                return fault(
-                    tree.offset,
-                    "the value of `<<` is no object and no list of objects",
-                );
-            };
-            let inner = self.own_entries(object, &mut |name, value| {
-                if seen.insert(name.clone()) {
-                    entries.push(Entry {
-                        name,
-                        value,
-                        is_merged: true,
-                    });
-                }
-            })?;
-            if let Some(inner) = inner {
-                self.merge(inner, seen, entries)?;
-            }
-        }
-        Ok(())
-    }
-
     /// Writes a text in quotes.
     fn text(&mut self, text: &str) {
         let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
@@ -573,80 +460,6 @@ impl<'b> Writer<'b> {
         } else {
             self.json
                 .push_str(&serde_json::Value::from(text).to_string());
-        }
-    }
-}
-
-/// A member that the server decodes and does not use.
-const CONVERTER: &str = "converter";
-
-const FLAG: &[Member] = &[
-    ("variations", Shape::Values),
-    ("targeting", Shape::List(RULE)),
-    ("bucketingKey", Shape::Text),
-    ("defaultRule", Shape::Object(RULE)),
-    ("experimentation", Shape::Object(WINDOW)),
-    ("scheduledRollout", Shape::List(STEP)),
-    ("trackEvents", Shape::Bool),
-    ("disable", Shape::Bool),
-    ("version", Shape::Text),
-    ("metadata", Shape::Values),
-    (CONVERTER, Shape::Text),
-];
-
-const STEP: &[Member] = &[
-    ("variations", Shape::Values),
-    ("targeting", Shape::List(RULE)),
-    ("bucketingKey", Shape::Text),
-    ("defaultRule", Shape::Object(RULE)),
-    ("experimentation", Shape::Object(WINDOW)),
-    ("scheduledRollout", Shape::InnerSteps),
-    ("trackEvents", Shape::Bool),
-    ("disable", Shape::Bool),
-    ("version", Shape::Text),
-    ("metadata", Shape::Values),
-    ("date", Shape::Date),
-];
-
-const RULE: &[Member] = &[
-    ("name", Shape::Text),
-    ("query", Shape::Text),
-    ("variation", Shape::Text),
-    ("percentage", Shape::Doubles),
-    ("progressiveRollout", Shape::Object(PROGRESSIVE_ROLLOUT)),
-    ("disable", Shape::Bool),
-];
-
-const PROGRESSIVE_ROLLOUT: &[Member] = &[
-    ("initial", Shape::Object(ROLLOUT_END)),
-    ("end", Shape::Object(ROLLOUT_END)),
-];
-
-const ROLLOUT_END: &[Member] = &[
-    ("variation", Shape::Text),
-    ("percentage", Shape::Double),
-    ("date", Shape::Date),
-];
-
-const WINDOW: &[Member] = &[("start", Shape::Date), ("end", Shape::Date)];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_written_as_in_go() {
-        for (read, written) in [
-            ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00Z"),
-            ("2024-01-01T1:00:00,500Z", "2024-01-01T01:00:00.5Z"),
-            ("2024-01-01T00:00:00.000+00:00", "2024-01-01T00:00:00Z"),
-            ("2024-01-01T00:00:10+02:00", "2024-01-01T00:00:10+02:00"),
-            (
-                "2024-01-01T00:00:00.1234567891-01:30",
-                "2024-01-01T00:00:00.123456789-01:30",
-            ),
-        ] {
-            assert_eq!(scalar::encoded(read), written);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{
     FlagFileFormat::{Json, Toml, Yaml},
     *,
 };
-use crate::{Evaluation, FlagContext, Timestamp};
+use crate::{Evaluation, FlagContext, Reason, Timestamp};
 
 const YAML: &str = "\
 # A comment
@@ -184,6 +184,56 @@ fn integers_are_exact_in_the_formats_in_which_the_server_reads_them_exactly() {
 #[test]
 fn toml_with_tables_and_dates() {
     assert_eq!(value(&load(TOML, Toml), "on-off"), false);
+}
+
+/// As in the server's decoders, whose differential test needs a relay proxy.
+#[test]
+fn letter_case_of_members_counts_in_yaml_alone() {
+    for (text, format, is_disabled) in [
+        (
+            "f: {Disable: true, variations: {a: 1}, defaultRule: {variation: a}}",
+            Yaml,
+            false,
+        ),
+        (
+            "f: {disable: true, variations: {a: 1}, defaultRule: {variation: a}}",
+            Yaml,
+            true,
+        ),
+        (
+            r#"{"f": {"Disable": true, "variations": {"a": 1}, "defaultRule": {"variation": "a"}}}"#,
+            Json,
+            true,
+        ),
+        (
+            "[f]\nDisable = true\nvariations = {a = 1}\ndefaultRule = {variation = \"a\"}",
+            Toml,
+            true,
+        ),
+    ] {
+        let reason = evaluate(&load(text, format), "f", |evaluation| evaluation.reason);
+        assert_eq!(reason == Reason::Disabled, is_disabled, "{text}");
+    }
+}
+
+#[test]
+fn toml_dates_without_zone_or_time_are_dates() {
+    for date in ["2024-01-01", "2024-01-01T00:00:00", "2024-01-01T00:00:00Z"] {
+        let text = format!(
+            "[f]\nvariations = {{a = {date}, b = \"x\"}}\ndefaultRule = {{variation = \"a\"}}\n\
+             [f.experimentation]\nstart = {date}\nend = {date}"
+        );
+        let file = load(&text, Toml);
+        // The experimentation is over: its dates were read.
+        let reason = evaluate(&file, "f", |evaluation| evaluation.reason);
+        assert_eq!(reason, Reason::Disabled, "{date}");
+        let running = text.replace(&format!("end = {date}"), "");
+        assert_eq!(
+            value(&load(&running, Toml), "f"),
+            "2024-01-01T00:00:00Z",
+            "{date}"
+        );
+    }
 }
 
 #[test]

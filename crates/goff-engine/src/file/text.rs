@@ -7,7 +7,7 @@ use crate::configuration::json::utf8_lossy;
 
 /// Decodes a file as the server does: YAML with a byte order mark may be UTF-16, and JSON may hold
 /// bytes that are not UTF-8, which become U+FFFD.
-pub(super) fn decode(bytes: &[u8], format: FlagFileFormat) -> Result<Cow<'_, str>, Malformed> {
+pub(crate) fn decode(bytes: &[u8], format: FlagFileFormat) -> Result<Cow<'_, str>, Malformed> {
     match (format, bytes) {
         (FlagFileFormat::Json, _) => Ok(utf8_lossy(bytes)),
         (FlagFileFormat::Yaml, [0xff, 0xfe, rest @ ..]) => utf16(rest, u16::from_le_bytes),

@@ -66,14 +66,7 @@ impl<'t> Reader<'t> {
                     depth = path.len();
                     table = self.tables.open(path, is_element, offset)?;
                 }
-                _ => {
-                    let path = self.path(depth)?;
-                    let depth = depth + path.len();
-                    self.expect(TokenKind::Equals, "expected `=` after a key")?;
-                    self.skip_whitespace();
-                    let value = self.value(depth)?;
-                    self.tables.set(table, path, value)?;
-                }
+                _ => self.key_and_value(table, depth)?,
             }
             self.skip_whitespace();
             if self.peek() == TokenKind::Comment {
@@ -85,6 +78,16 @@ impl<'t> Reader<'t> {
                 _ => return Err(self.unexpected("expected the end of the line")),
             }
         }
+    }
+
+    /// A line `key = value`, or a member of an inline table.
+    fn key_and_value(&mut self, table: usize, depth: usize) -> Result<(), Malformed> {
+        let path = self.path(depth)?;
+        let depth = depth + path.len();
+        self.expect(TokenKind::Equals, "expected `=` after a key")?;
+        self.skip_whitespace();
+        let value = self.value(depth)?;
+        self.tables.set(table, path, value)
     }
 
     /// A key with its parts, and the whitespace after it.
@@ -153,12 +156,7 @@ impl<'t> Reader<'t> {
             if self.take(TokenKind::RightCurlyBracket) {
                 break;
             }
-            let path = self.path(depth)?;
-            let depth = depth + path.len();
-            self.expect(TokenKind::Equals, "expected `=` after a key")?;
-            self.skip_whitespace();
-            let value = self.value(depth)?;
-            self.tables.set(table, path, value)?;
+            self.key_and_value(table, depth)?;
             self.skip_blanks()?;
             if !self.take(TokenKind::Comma) {
                 self.expect(TokenKind::RightCurlyBracket, "expected `,` or `}`")?;

@@ -9,14 +9,14 @@ use crate::{configuration::definition::known, validation::Step};
 
 /// A value of a flag file. A clone shares the parts.
 #[derive(Clone, Debug)]
-pub(super) struct Tree<'t> {
+pub(crate) struct Tree<'t> {
     /// Byte offset of its first character in the text.
-    pub(super) offset: usize,
-    pub(super) content: Content<'t>,
+    pub(crate) offset: usize,
+    pub(crate) content: Content<'t>,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Content<'t> {
+pub(crate) enum Content<'t> {
     Null,
     Bool(bool),
     /// `None` is a number that JSON cannot express as a double.
@@ -39,31 +39,31 @@ pub(super) enum Content<'t> {
 
 /// A scalar of YAML with a tag, or an unquoted one that spans lines.
 #[derive(Debug)]
-pub(super) struct Tagged {
-    pub(super) tag: Tag,
-    pub(super) text: Box<str>,
+pub(crate) struct Tagged {
+    pub(crate) tag: Tag,
+    pub(crate) text: Box<str>,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Object<'t> {
+pub(crate) struct Object<'t> {
     /// Names and values in the order of the file.
-    pub(super) members: Vec<(Tree<'t>, Tree<'t>)>,
+    pub(crate) members: Vec<(Tree<'t>, Tree<'t>)>,
     /// Index of a member whose name YAML does not allow, because an earlier one has it.
-    pub(super) repeated: Option<usize>,
+    pub(crate) repeated: Option<usize>,
 }
 
 /// Deepest nesting of a file, aliases included.
-pub(super) const MAX_DEPTH: usize = 256;
+pub(crate) const MAX_DEPTH: usize = 256;
 
-pub(super) const TOO_DEEP: &str = "nested too deeply";
+pub(crate) const TOO_DEEP: &str = "nested too deeply";
 
 impl<'t> Tree<'t> {
-    pub(super) fn new(offset: usize, content: Content<'t>) -> Self {
+    pub(crate) fn new(offset: usize, content: Content<'t>) -> Self {
         Self { offset, content }
     }
 
     /// The value itself, where it may be an alias.
-    pub(super) fn target(&self) -> &Self {
+    pub(crate) fn target(&self) -> &Self {
         match &self.content {
             Content::Alias(target) => target,
             _ => self,
@@ -71,7 +71,7 @@ impl<'t> Tree<'t> {
     }
 
     /// A scalar of text or of YAML as it is spelled.
-    pub(super) fn spelling(&self) -> Option<&str> {
+    pub(crate) fn spelling(&self) -> Option<&str> {
         match &self.target().content {
             Content::Text(text) | Content::Plain(text) => Some(text),
             Content::OwnText(text) => Some(text),
@@ -81,7 +81,7 @@ impl<'t> Tree<'t> {
     }
 
     /// Whether it is the name of members that are merged into an object.
-    pub(super) fn is_merge(&self) -> bool {
+    pub(crate) fn is_merge(&self) -> bool {
         match &self.content {
             Content::Plain(text) => *text == "<<",
             Content::Tagged(tagged) => tagged.tag == Tag::Merge && &*tagged.text == "<<",
@@ -90,7 +90,12 @@ impl<'t> Tree<'t> {
     }
 
     /// The byte offset of a part of a flag, or of the last existing part on the path to it.
-    pub(super) fn locate(&self, path: &[Step]) -> usize {
+    pub(crate) fn locate(&self, path: &[Step]) -> usize {
+        self.part(path).offset
+    }
+
+    /// A part of a flag, or the last existing part on the path to it.
+    pub(crate) fn part(&self, path: &[Step]) -> &Self {
         let mut current = self.target();
         for step in path {
             let next = match (step, &current.content) {
@@ -108,14 +113,14 @@ impl<'t> Tree<'t> {
             let Some(next) = next else { break };
             current = next.target();
         }
-        current.offset
+        current
     }
 
     /// The names of the flags that a flag depends on, by its member `needs`
     /// (`configuration/definition.rs`). The server does not serve the member yet. `budget` is how many
     /// bytes the names may take: many flags can share one long list by an alias. Beyond it, one name
     /// is empty.
-    pub(super) fn needs(&self, budget: &mut usize) -> Vec<Box<str>> {
+    pub(crate) fn needs(&self, budget: &mut usize) -> Vec<Box<str>> {
         let Content::Object(flag) = &self.target().content else {
             return Vec::new();
         };

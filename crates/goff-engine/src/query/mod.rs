@@ -14,6 +14,7 @@ use crate::{
     },
     evaluate::{
         attributes::Attributes,
+        observer::Observer,
         scope::{NameTable, Slots, Unreadable},
     },
 };
@@ -53,9 +54,9 @@ impl Query {
 
     /// Whether the query matches, unless it reads an unreadable attribute.
     #[inline]
-    pub(crate) fn matches<'a, A: Attributes + ?Sized>(
+    pub(crate) fn matches<'a, A: Attributes + ?Sized, O: Observer>(
         &self,
-        slots: &Slots<'_, 'a, A>,
+        slots: &Slots<'_, 'a, A, O>,
     ) -> Result<bool, Unreadable> {
         match self {
             Self::Always => Ok(true),

@@ -1,6 +1,6 @@
 //! Why a query has no result.
 
-use crate::evaluate::scope::Unreadable;
+use crate::evaluate::{observer::Observer, scope::Unreadable};
 
 /// Why a query has no result.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,10 +13,16 @@ pub(crate) enum Stop {
 impl Stop {
     /// What the query matches, if `outcome` is that of its evaluation.
     #[inline]
-    pub(crate) fn resolve(outcome: Result<bool, Self>) -> Result<bool, Unreadable> {
+    pub(crate) fn resolve(
+        outcome: Result<bool, Self>,
+        observer: impl Observer,
+    ) -> Result<bool, Unreadable> {
         match outcome {
             Ok(matches) => Ok(matches),
-            Err(Self::Abort) => Ok(false),
+            Err(Self::Abort) => {
+                observer.stopped();
+                Ok(false)
+            }
             Err(Self::Unreadable(unreadable)) => Err(unreadable),
         }
     }

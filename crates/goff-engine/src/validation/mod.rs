@@ -29,6 +29,8 @@ use crate::{
 pub struct InvalidFlag {
     pub(crate) message: String,
     pub(crate) path: Vec<Step>,
+    /// Whether it is not a limit of this engine alone.
+    pub(crate) is_servers: bool,
 }
 
 /// One step from a flag to a part of it.
@@ -88,6 +90,7 @@ impl From<DecodeError> for InvalidFlag {
         Self {
             message: error.to_string(),
             path: Vec::new(),
+            is_servers: true,
         }
     }
 }
@@ -99,6 +102,7 @@ fn invalid(message: impl Into<String>, path: impl Into<Vec<Step>>) -> Checked {
     Err(InvalidFlag {
         message: presentable(&message.into()).into_owned(),
         path: path.into(),
+        is_servers: true,
     })
 }
 
@@ -107,6 +111,7 @@ pub(crate) fn json(json: &str) -> Checked {
     let node = Node::parse(json, MAX_NESTING).map_err(|error| InvalidFlag {
         message: error.to_string(),
         path: Vec::new(),
+        is_servers: true,
     })?;
     flag(&FlagDefinition::decode(
         &node,
@@ -133,10 +138,11 @@ pub(crate) fn flag(flag: &FlagDefinition<'_>) -> Checked {
     let Some(default_rule) = &flag.default_rule else {
         return invalid("missing default rule", []);
     };
-    rule(default_rule, None, variations)?;
+    let mut beyond = None;
+    rule(default_rule, None, variations, &mut beyond)?;
     let mut names = HashSet::new();
     for (index, targeting) in flag.targeting.iter().flatten().enumerate() {
-        rule(targeting, Some(index), variations)?;
+        rule(targeting, Some(index), variations, &mut beyond)?;
         if let Some(name) = targeting.name.as_deref().filter(|name| !name.is_empty())
             && !names.insert(name)
         {
@@ -148,14 +154,16 @@ pub(crate) fn flag(flag: &FlagDefinition<'_>) -> Checked {
             return invalid(format!("duplicated rule name: {name}"), path);
         }
     }
-    Ok(())
+    beyond.map_or(Ok(()), Err)
 }
 
-/// Checks a targeting rule, or the default rule.
+/// Checks a targeting rule, or the default rule. `beyond` becomes the first limit that is not the
+/// server's.
 fn rule(
     rule: &RuleDefinition<'_>,
     targeting: Option<usize>,
     variations: Variations<'_, '_>,
+    beyond: &mut Option<InvalidFlag>,
 ) -> Checked {
     if targeting.is_some() && rule.disable == Some(true) {
         return Ok(());
@@ -180,8 +188,16 @@ fn rule(
         let Some(query) = &rule.query else {
             return invalid("each targeting should have a query", at(&[]));
         };
-        if let Err(message) = self::query(query) {
-            return invalid(message, at(&[Step::Member("query")]));
+        match self::query(query) {
+            Ok(()) => {}
+            Err(message) if message == TOO_DEEP => {
+                beyond.get_or_insert_with(|| InvalidFlag {
+                    message,
+                    path: at(&[Step::Member("query")]),
+                    is_servers: false,
+                });
+            }
+            Err(message) => return invalid(message, at(&[Step::Member("query")])),
         }
     }
     if let Some(percentages) = &rule.percentage {
@@ -232,6 +248,8 @@ fn rule(
     }
 }
 
+const TOO_DEEP: &str = "the query is nested too deeply";
+
 fn query(query: &str) -> Result<(), String> {
     let trimmed = trim(query);
     let is_valid = match Query::compile(&trimmed, &mut NameTable::default()) {
@@ -242,7 +260,8 @@ fn query(query: &str) -> Result<(), String> {
         Query::Never if trimmed.trim() == "null" => {
             return Err("invalid jsonlogic query".to_owned());
         }
-        Query::Never | Query::Always => false,
+        Query::Never => return Err(TOO_DEEP.to_owned()),
+        Query::Always => false,
     };
     if is_valid {
         Ok(())
@@ -256,8 +275,9 @@ fn query(query: &str) -> Result<(), String> {
 /// there.
 fn ends_in_error(program: &Program) -> bool {
     let work = Work::default();
-    let end = program.walk(|condition| Ok::<_, Infallible>(condition.holds(Operand::Null, &work)));
-    !program.is_recognized() || end == Ok(End::Error)
+    let end =
+        program.walk(|_, condition| Ok::<_, Infallible>(condition.holds(Operand::Null, &work)));
+    !program.is_recognized() || matches!(end, Ok(End::Error(_)))
 }
 
 #[cfg(test)]

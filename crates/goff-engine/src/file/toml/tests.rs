@@ -224,3 +224,52 @@ fn deep_nesting_is_refused() {
     assert!(parse(&format!("a{} = 1", ".a".repeat(300))).is_err());
     assert!(parse(&format!("[a{}]\nb.c = [[1]]", ".a".repeat(254))).is_err());
 }
+
+/// What the server reads (BurntSushi/toml 1.6.0) where dotted keys meet tables. It also adds to
+/// tables that TOML calls complete; such a file is refused here, as by the crate.
+#[test]
+fn dotted_keys_add_to_tables_as_in_the_server() {
+    for (text, is_toml, served) in [
+        (
+            "[[a.b]]\nx=1\n[a]\nb.c.y=2",
+            true,
+            json!({"a": {"b": [{"c": {"y": 2}, "x": 1}]}}),
+        ),
+        (
+            "[[a.b]]\nx=1\n[[a.b]]\n[a]\nb.c.y=2",
+            true,
+            json!({"a": {"b": [{"x": 1}, {"c": {"y": 2}}]}}),
+        ),
+        (
+            "[[a.b.c]]\nx=1\n[a]\nb.y=2",
+            true,
+            json!({"a": {"b": {"c": [{"x": 1}], "y": 2}}}),
+        ),
+        (
+            "[a.b.c]\nx=1\n[a]\nb.y=2",
+            true,
+            json!({"a": {"b": {"c": {"x": 1}, "y": 2}}}),
+        ),
+        (
+            "[a]\nb.c=1\n[[a.b.d]]\ny=2",
+            true,
+            json!({"a": {"b": {"c": 1, "d": [{"y": 2}]}}}),
+        ),
+        (
+            "[[a.b]]\nx=1\n[a]\nb.y=2",
+            false,
+            json!({"a": {"b": [{"x": 1, "y": 2}]}}),
+        ),
+        (
+            "[a.b]\nx=1\n[a]\nb.y=2",
+            false,
+            json!({"a": {"b": {"x": 1, "y": 2}}}),
+        ),
+        ("a.b=[{x=1}]\na.b.c=2", false, json!({"a": {"b": {"c": 2}}})),
+    ] {
+        assert_eq!(check(text).unwrap(), is_toml, "{text}");
+        if is_toml {
+            assert_eq!(read(&parse(text).unwrap()), served, "{text}");
+        }
+    }
+}

@@ -41,7 +41,7 @@ impl<'v> From<&'v Value<'_>> for Comparable<'v> {
 }
 
 impl Comparable<'_> {
-    fn number(self) -> f64 {
+    pub(super) fn number(self) -> f64 {
         match self {
             Self::Null => 0.0,
             Self::Bool(value) => f64::from(u8::from(value)),

@@ -1,17 +1,22 @@
 //! Rules that need no interpreter: conditions on attributes and literals.
 
+use std::fmt;
+
 use super::{
-    comparison::{less, less_or_equal, loosely_equal, strictly_equal},
-    number,
+    comparison::{Comparable, less, less_or_equal, loosely_equal, strictly_equal},
+    described, number,
 };
 use crate::{
     configuration::compact_json::CompactJson,
     evaluate::{
         attributes::Attributes,
+        observer::Observer,
         operand::Operand,
         scope::{NameTable, Slot, Slots, Unreadable},
+        seen::{Condition, SeenValue, separate, write_operand, write_text},
         work::Work,
     },
+    presentable::excerpt,
     query::stop::Stop,
 };
 
@@ -136,14 +141,17 @@ impl Expression {
     }
 
     #[inline]
-    pub(super) fn matches<'a, A: Attributes + ?Sized>(
+    pub(super) fn matches<'a, A: Attributes + ?Sized, O: Observer>(
         &self,
-        slots: &Slots<'_, 'a, A>,
+        slots: &Slots<'_, 'a, A, O>,
     ) -> Result<bool, Unreadable> {
-        Stop::resolve(self.holds(slots))
+        Stop::resolve(self.holds(slots), slots.observer)
     }
 
-    fn holds<'a, A: Attributes + ?Sized>(&self, slots: &Slots<'_, 'a, A>) -> Result<bool, Stop> {
+    fn holds<'a, A: Attributes + ?Sized, O: Observer>(
+        &self,
+        slots: &Slots<'_, 'a, A, O>,
+    ) -> Result<bool, Stop> {
         Ok(match self {
             Self::All(several) => {
                 for one in several {
@@ -166,34 +174,124 @@ impl Expression {
                 let (left, right) = values_of(pair, slots)?;
                 spend_on(left, &slots.work)?;
                 spend_on(right, &slots.work)?;
-                let (left, right) = (left.into(), right.into());
-                match comparison {
-                    Comparison::Equal => loosely_equal(left, right),
-                    Comparison::NotEqual => !loosely_equal(left, right),
-                    Comparison::StrictlyEqual => strictly_equal(left, right),
-                    Comparison::StrictlyNotEqual => !strictly_equal(left, right),
-                    Comparison::Less => less(left, right),
-                    Comparison::LessOrEqual => less_or_equal(left, right),
-                    Comparison::Greater => less(right, left),
-                    Comparison::GreaterOrEqual => less_or_equal(right, left),
-                }
+                let holds = comparison.holds(left.into(), right.into());
+                slots.observer.operation(|| {
+                    let right = Side::Term(&pair.1, right);
+                    described(
+                        slots,
+                        comparison.operator(),
+                        (&pair.0, left),
+                        &right,
+                        Some(holds),
+                    )
+                });
+                holds
             }
-            Self::In(needle, elements) => contained(needle.value(slots)?, elements)?,
-            Self::Within(pair) => match values_of(pair, slots)? {
-                (Operand::Str(needle), hay @ Operand::Str(text)) => {
-                    spend_on(hay, &slots.work)?;
-                    text.contains(needle)
-                }
-                _ => return Err(Stop::Abort),
-            },
+            Self::In(needle, elements) => {
+                let value = needle.value(slots)?;
+                let outcome = contained(value, elements);
+                slots.observer.operation(|| {
+                    let holds = outcome.as_ref().ok().copied();
+                    described(slots, "in", (needle, value), &Side::List(elements), holds)
+                });
+                outcome?
+            }
+            Self::Within(pair) => {
+                let (needle, hay) = values_of(pair, slots)?;
+                let outcome = match (needle, hay) {
+                    (Operand::Str(needle), Operand::Str(text)) => {
+                        spend_on(hay, &slots.work)?;
+                        Ok(text.contains(needle))
+                    }
+                    _ => Err(Stop::Abort),
+                };
+                slots.observer.operation(|| {
+                    let holds = outcome.as_ref().ok().copied();
+                    let right = Side::Term(&pair.1, hay);
+                    described(slots, "in", (&pair.0, needle), &right, holds)
+                });
+                outcome?
+            }
         })
     }
 }
 
+/// The right side of a comparison.
+enum Side<'e, 's> {
+    Term(&'e Term, Operand<'s>),
+    List(&'e [Scalar]),
+}
+
+/// A comparison in words.
+fn described<'a, A: Attributes + ?Sized, O>(
+    slots: &Slots<'_, 'a, A, O>,
+    operator: &str,
+    (term, left): (&Term, Operand<'_>),
+    right: &Side<'_, '_>,
+    holds: Option<bool>,
+) -> Condition {
+    let write_list = |list: &[Scalar], out: &mut dyn fmt::Write| {
+        out.write_char('[')?;
+        for (index, element) in list.iter().enumerate() {
+            separate(index, out)?;
+            write_operand(element.operand(), out)?;
+        }
+        out.write_char(']')
+    };
+    let (seen, side) = match right {
+        Side::Term(_, value) => (SeenValue::new(*value), Comparable::from(*value)),
+        Side::List(list) => {
+            let list = SeenValue::written("list", |out| write_list(list, out));
+            (list, Comparable::Other)
+        }
+    };
+    let write = |out: &mut dyn fmt::Write| {
+        write!(out, "{{\"{operator}\":[")?;
+        term.write(slots, out)?;
+        out.write_char(',')?;
+        match right {
+            Side::Term(term, _) => term.write(slots, out)?,
+            Side::List(list) => write_list(list, out)?,
+        }
+        out.write_str("]}")
+    };
+    let seen = vec![SeenValue::new(left), seen];
+    described::comparison(operator, write, seen, (left.into(), side), holds)
+}
+
+impl Comparison {
+    #[inline]
+    pub(super) fn holds(self, left: Comparable<'_>, right: Comparable<'_>) -> bool {
+        match self {
+            Self::Equal => loosely_equal(left, right),
+            Self::NotEqual => !loosely_equal(left, right),
+            Self::StrictlyEqual => strictly_equal(left, right),
+            Self::StrictlyNotEqual => !strictly_equal(left, right),
+            Self::Less => less(left, right),
+            Self::LessOrEqual => less_or_equal(left, right),
+            Self::Greater => less(right, left),
+            Self::GreaterOrEqual => less_or_equal(right, left),
+        }
+    }
+
+    fn operator(self) -> &'static str {
+        match self {
+            Self::Equal => "==",
+            Self::NotEqual => "!=",
+            Self::StrictlyEqual => "===",
+            Self::StrictlyNotEqual => "!==",
+            Self::Less => "<",
+            Self::LessOrEqual => "<=",
+            Self::Greater => ">",
+            Self::GreaterOrEqual => ">=",
+        }
+    }
+}
+
 #[inline]
-fn values_of<'s, 'e: 's, 'a: 's, A: Attributes + ?Sized>(
+fn values_of<'s, 'e: 's, 'a: 's, A: Attributes + ?Sized, O>(
     pair: &'e Pair,
-    slots: &Slots<'s, 'a, A>,
+    slots: &Slots<'s, 'a, A, O>,
 ) -> Result<(Operand<'s>, Operand<'s>), Unreadable> {
     Ok((pair.0.value(slots)?, pair.1.value(slots)?))
 }
@@ -232,9 +330,9 @@ impl Term {
     }
 
     #[inline]
-    fn value<'s, 'e: 's, 'a: 's, A: Attributes + ?Sized>(
+    fn value<'s, 'e: 's, 'a: 's, A: Attributes + ?Sized, O>(
         &'e self,
-        slots: &Slots<'s, 'a, A>,
+        slots: &Slots<'s, 'a, A, O>,
     ) -> Result<Operand<'s>, Unreadable> {
         match self {
             Self::Literal(scalar) => Ok(scalar.operand()),
@@ -242,12 +340,46 @@ impl Term {
             Self::Path(path) => path.value(slots),
         }
     }
+
+    /// Writes the term as the rule does.
+    fn write<'a, A: Attributes + ?Sized, O>(
+        &self,
+        slots: &Slots<'_, 'a, A, O>,
+        out: &mut dyn fmt::Write,
+    ) -> fmt::Result {
+        let (root, segments, default) = match self {
+            Self::Literal(scalar) => return write_operand(scalar.operand(), out),
+            Self::Variable(slot) => (*slot, &[][..], &Scalar::Null),
+            Self::Path(path) => (path.root, &*path.segments, &path.default),
+        };
+        out.write_str("{\"var\":")?;
+        let names = std::iter::once(slots.name(root)).chain(segments.iter().map(|name| &**name));
+        let path = excerpt(MOST_OF_PATH, |out| {
+            for (index, name) in names.enumerate() {
+                out.write_str(if index > 0 { "." } else { "" })?;
+                out.write_str(name)?;
+            }
+            Ok(())
+        });
+        if *default == Scalar::Null {
+            write_text(&path, out)?;
+        } else {
+            out.write_char('[')?;
+            write_text(&path, out)?;
+            out.write_char(',')?;
+            write_operand(default.operand(), out)?;
+            out.write_char(']')?;
+        }
+        out.write_char('}')
+    }
 }
 
+const MOST_OF_PATH: usize = 160;
+
 impl Path {
-    fn value<'s, 'e: 's, 'a: 's, A: Attributes + ?Sized>(
+    fn value<'s, 'e: 's, 'a: 's, A: Attributes + ?Sized, O>(
         &'e self,
-        slots: &Slots<'s, 'a, A>,
+        slots: &Slots<'s, 'a, A, O>,
     ) -> Result<Operand<'s>, Unreadable> {
         let mut current = slots.get(self.root)?;
         for segment in &self.segments {
@@ -279,7 +411,7 @@ impl Scalar {
         })
     }
 
-    fn operand(&self) -> Operand<'_> {
+    pub(super) fn operand(&self) -> Operand<'_> {
         match self {
             Self::Null => Operand::Null,
             Self::Bool(value) => Operand::Bool(*value),
@@ -298,7 +430,7 @@ fn spend_on(operand: Operand<'_>, work: &Work) -> Result<(), Stop> {
     }
 }
 
-fn contained(needle: Operand<'_>, elements: &[Scalar]) -> Result<bool, Stop> {
+pub(super) fn contained(needle: Operand<'_>, elements: &[Scalar]) -> Result<bool, Stop> {
     if let Operand::Str(needle) = needle {
         return Ok(elements
             .iter()

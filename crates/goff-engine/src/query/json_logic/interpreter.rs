@@ -10,6 +10,7 @@ use crate::{
     configuration::{compact_json::CompactJson, repeated::keep_last},
     evaluate::{
         attributes::Attributes,
+        observer::Observer,
         operand::Fetched,
         scope::{Name, Scope, Unreadable},
         work::{STEP, Work},
@@ -33,7 +34,7 @@ trait Root<'v> {
 }
 
 /// Evaluates one rule once.
-pub(super) struct Interpreter<'e, 'v> {
+pub(super) struct Interpreter<'e, 'v, O> {
     root: &'e dyn Root<'v>,
     whole: OnceCell<Value<'v>>,
     /// Attributes that the context creates for each read, cached after the first.
@@ -42,6 +43,7 @@ pub(super) struct Interpreter<'e, 'v> {
     /// What the evaluation may still do.
     work: &'e Work,
     depth: Cell<usize>,
+    pub(super) observer: O,
 }
 
 /// The most steps of one rule: evaluated nodes, visited elements, and blocks of text.
@@ -53,8 +55,12 @@ pub(super) const MAX_STEPS: usize = 60_000;
 /// Deepest nesting of evaluations; rules alone reach half of it at most.
 const MAX_DEPTH: usize = 512;
 
-impl<'e, 'v> Interpreter<'e, 'v> {
-    pub(super) fn new<A: Attributes + ?Sized>(scope: &'e Scope<'v, A>, work: &'e Work) -> Self
+impl<'e, 'v, O: Observer> Interpreter<'e, 'v, O> {
+    pub(super) fn new<A: Attributes + ?Sized>(
+        scope: &'e Scope<'v, A>,
+        work: &'e Work,
+        observer: O,
+    ) -> Self
     where
         'v: 'e,
     {
@@ -65,12 +71,13 @@ impl<'e, 'v> Interpreter<'e, 'v> {
             steps_left: Cell::new(MAX_STEPS),
             work,
             depth: Cell::new(0),
+            observer,
         }
     }
 
     pub(super) fn matches(&self, rule: &'v CompactJson) -> Result<bool, Unreadable> {
         let outcome = self.evaluate(&Value::from(rule), &Data::Root);
-        Stop::resolve(outcome.map(|value| value.matches()))
+        Stop::resolve(outcome.map(|value| value.matches()), self.observer)
     }
 
     pub(super) fn spend(&self, steps: usize) -> Result<(), Stop> {

@@ -6,9 +6,12 @@ use super::{
     interpreter::{Data, Interpreter, Outcome},
     value::{List, Object, Text, Value},
 };
-use crate::query::{stop::Stop, truncation::truncated};
+use crate::{
+    evaluate::observer::Observer,
+    query::{stop::Stop, truncation::truncated},
+};
 
-impl<'v> Interpreter<'_, 'v> {
+impl<'v, O: Observer> Interpreter<'_, 'v, O> {
     /// The list that a list operator works on: a literal list unevaluated, an object evaluated.
     fn subject(&self, frame: &List<'v>, data: &Data<'v>) -> Outcome<'v> {
         match frame.get(0) {

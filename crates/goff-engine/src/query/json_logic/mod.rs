@@ -8,10 +8,14 @@
 
 mod comparison;
 mod compiled;
+mod described;
+pub(crate) mod ignored;
 mod interpreter;
 mod lists;
 mod number;
 mod operators;
+#[cfg(feature = "lint")]
+pub(crate) mod reach;
 mod value;
 
 use std::sync::Arc;
@@ -20,6 +24,7 @@ use crate::{
     configuration::compact_json::CompactJson,
     evaluate::{
         attributes::Attributes,
+        observer::Observer,
         scope::{NameTable, Slots, Unreadable},
     },
 };
@@ -43,13 +48,15 @@ impl JsonLogic {
     }
 
     #[inline]
-    pub(crate) fn matches<'a, A: Attributes + ?Sized>(
+    pub(crate) fn matches<'a, A: Attributes + ?Sized, O: Observer>(
         &self,
-        slots: &Slots<'_, 'a, A>,
+        slots: &Slots<'_, 'a, A, O>,
     ) -> Result<bool, Unreadable> {
         match self {
             Self::Compiled(expression) => expression.matches(slots),
-            Self::Interpreted(rule) => Interpreter::new(&slots.scope, &slots.work).matches(rule),
+            Self::Interpreted(rule) => {
+                Interpreter::new(&slots.scope, &slots.work, slots.observer).matches(rule)
+            }
         }
     }
 }

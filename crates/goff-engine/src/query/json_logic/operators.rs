@@ -2,13 +2,17 @@
 
 use super::{
     comparison::{less, less_or_equal, loosely_equal, strictly_equal},
+    described,
     interpreter::{Data, Interpreter, Outcome},
     number,
     value::{List, Text, Value},
 };
-use crate::query::{stop::Stop, truncation::truncated};
+use crate::{
+    evaluate::observer::Observer,
+    query::{stop::Stop, truncation::truncated},
+};
 
-impl<'v> Interpreter<'_, 'v> {
+impl<'v, O: Observer> Interpreter<'_, 'v, O> {
     /// Applies an operator to its raw argument.
     pub(super) fn operate(
         &self,
@@ -16,20 +20,28 @@ impl<'v> Interpreter<'_, 'v> {
         argument: &Value<'v>,
         data: &Data<'v>,
     ) -> Outcome<'v> {
-        match operator {
-            "var" => self.variable(argument, data),
-            "and" => self.first(argument, data, false),
-            "or" => self.first(argument, data, true),
-            "if" | "?:" => self.conditional(argument, data),
+        let outcome = match operator {
+            "var" => return self.variable(argument, data),
+            // What decides is among their parts.
+            "and" => return self.first(argument, data, false),
+            "or" => return self.first(argument, data, true),
+            "if" | "?:" => return self.conditional(argument, data),
             "map" => self.map(argument, data),
             "filter" => self.filter(argument, data),
             "reduce" => self.reduce(argument, data),
             "all" | "some" | "none" => self.quantifier(operator, argument, data),
             _ => {
                 let arguments = self.evaluate(argument, data)?;
-                self.operate_evaluated(operator, &arguments, data)
+                let outcome = self.operate_evaluated(operator, &arguments, data);
+                self.observer.operation(|| {
+                    described::operation(operator, argument, Some(&arguments), &outcome)
+                });
+                return outcome;
             }
-        }
+        };
+        self.observer
+            .operation(|| described::operation(operator, argument, None, &outcome));
+        outcome
     }
 
     fn operate_evaluated(

@@ -36,7 +36,7 @@ impl Comparison {
     }
 
     #[inline]
-    fn holds(self, ordering: Ordering) -> bool {
+    pub(super) fn holds(self, ordering: Ordering) -> bool {
         match self {
             Self::Eq => ordering.is_eq(),
             Self::Ne => ordering.is_ne(),
@@ -241,12 +241,12 @@ fn double(operand: Operand<'_>) -> Option<f64> {
     }
 }
 
-fn finite(text: &str) -> Option<f64> {
+pub(super) fn finite(text: &str) -> Option<f64> {
     text.parse().ok().filter(|value: &f64| value.is_finite())
 }
 
 /// A strict semantic version whose numeric pre-release identifiers fit 64 bits.
-fn version(text: &str) -> Option<semver::Version> {
+pub(super) fn version(text: &str) -> Option<semver::Version> {
     let version = semver::Version::parse(text).ok()?;
     let fits = |identifier: &str| {
         !identifier.bytes().all(|byte| byte.is_ascii_digit()) || identifier.parse::<u64>().is_ok()

@@ -7,12 +7,19 @@
 //! A query goes through `lexer.rs` (tokens, operators), `parser.rs` (nodes), `literal.rs` (an
 //! operator and a literal become one test) and `program.rs` (the tests in the order of
 //! evaluation). An operator is a variant in the lexer and its test in `literal.rs`; the other two
-//! do not know the single operators.
+//! do not know the single operators. For explanations, `outline.rs` finds the parts of a query from
+//! those of its program, and `reasons.rs` says why a condition holds.
 
 mod lexer;
 mod literal;
+pub(crate) mod outline;
 mod parser;
 pub(crate) mod program;
+#[cfg(feature = "lint")]
+pub(crate) mod reach;
+mod reasons;
+#[cfg(feature = "lint")]
+pub(crate) mod remarks;
 mod text;
 
 pub(crate) use program::{Program, compile};

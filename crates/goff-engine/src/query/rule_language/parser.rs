@@ -4,6 +4,8 @@
 //! any other mistake tokens are skipped until one that may follow an open rule
 //! (docs/engine-semantics.md 17.6).
 
+use std::ops::Range;
+
 use super::{
     lexer::{Kind, Operator, Token, Tokens},
     literal::Literal,
@@ -14,6 +16,18 @@ use super::{
 pub(super) struct Tree<'q> {
     pub(super) nodes: Vec<Node<'q>>,
     pub(super) root: usize,
+    pub(super) repairs: Repairs,
+    /// Where the text begins that was not parsed.
+    pub(super) end: usize,
+}
+
+/// What the parser did in order to continue after a mistake.
+#[derive(Debug, Default)]
+pub(super) struct Repairs {
+    /// The parts that were skipped and mean nothing.
+    pub(super) skipped: Vec<Range<usize>>,
+    /// Where a token was invented, and which.
+    pub(super) supplied: Vec<(usize, Kind)>,
 }
 
 #[derive(Debug)]
@@ -60,6 +74,9 @@ pub(super) fn parse(query: &str) -> Result<Tree<'_>, TooDeep> {
         open: Vec::new(),
         nodes: Vec::new(),
         taken: Taken::default(),
+        repairs: Repairs::default(),
+        query,
+        end: 0,
         depth: 0,
     };
     parser.open.push(Rule::Top);
@@ -67,6 +84,8 @@ pub(super) fn parse(query: &str) -> Result<Tree<'_>, TooDeep> {
     Ok(Tree {
         nodes: parser.nodes,
         root,
+        repairs: parser.repairs,
+        end: parser.end,
     })
 }
 
@@ -111,6 +130,10 @@ struct Parser<'q> {
     open: Vec<Rule>,
     nodes: Vec<Node<'q>>,
     taken: Taken<'q>,
+    repairs: Repairs,
+    query: &'q str,
+    /// Where the last token that was taken ends.
+    end: usize,
     depth: usize,
 }
 
@@ -128,6 +151,7 @@ impl<'q> Parser<'q> {
     fn take(&mut self) -> Option<Token<'q>> {
         let token = self.ahead[0]?;
         self.ahead = [self.ahead[1], self.tokens.next()];
+        self.end = place(self.query, token.text) + token.text.len();
         self.taken.not |= token.kind == Kind::Not;
         match &mut self.taken.value {
             Value::Integer(text) => text.push_str(token.text),
@@ -139,19 +163,47 @@ impl<'q> Parser<'q> {
         Some(token)
     }
 
+    /// Takes a token that is not part of the query. A skipped `not` still negates its group.
+    fn skip(&mut self) {
+        let before = self.end;
+        let Some(token) = self.take().filter(|token| token.kind != Kind::Not) else {
+            return;
+        };
+        match self.repairs.skipped.last_mut() {
+            // What is between two tokens means nothing either.
+            Some(last) if last.end == before => last.end = self.end,
+            _ => {
+                let start = place(self.query, token.text);
+                self.repairs.skipped.push(start..self.end);
+            }
+        }
+    }
+
+    /// An element of a list can be among what was skipped last.
+    fn unskip(&mut self, element: &str) {
+        let start = place(self.query, element);
+        let Some(last) = self.repairs.skipped.pop_if(|last| last.contains(&start)) else {
+            return;
+        };
+        let parts = [last.start..start, start + element.len()..last.end];
+        let parts = parts.into_iter().filter(|part| !part.is_empty());
+        self.repairs.skipped.extend(parts);
+    }
+
     /// Takes a token of the wanted kind. Drops or invents one token if that repairs the query.
     fn expect(&mut self, wanted: Kind, after: impl Fn(&Self, Kind) -> bool) -> Result<(), Fail> {
         if self.look() == wanted {
             self.recovering = false;
             self.take();
         } else if self.look_further() == wanted {
-            self.take();
+            self.skip();
             self.recovering = false;
             self.take();
         } else if after(self, self.look()) {
             if let Value::Integer(text) = &mut self.taken.value {
                 text.push_str("<missing>");
             }
+            self.repairs.supplied.push((self.end, wanted));
             self.recovering = true;
         } else {
             return Err(Fail);
@@ -164,7 +216,7 @@ impl<'q> Parser<'q> {
         if self.recovering || start(self.look()) {
             Ok(())
         } else if start(self.look_further()) {
-            self.take();
+            self.skip();
             self.recovering = false;
             Ok(())
         } else {
@@ -183,8 +235,8 @@ impl<'q> Parser<'q> {
                 Kind::End => break,
                 Kind::Close if close => break,
                 Kind::Space if space => break,
-                _ => self.take(),
-            };
+                _ => self.skip(),
+            }
         }
     }
 
@@ -455,7 +507,10 @@ impl<'q> Parser<'q> {
                 self.recover();
             }
             match std::mem::take(&mut self.taken.value) {
-                Value::Element(_, Some(text)) => elements.push(text),
+                Value::Element(_, Some(text)) => {
+                    self.unskip(text);
+                    elements.push(text);
+                }
                 _ => return None,
             }
             if !fits || next != Kind::Comma {
@@ -463,6 +518,11 @@ impl<'q> Parser<'q> {
             }
         }
     }
+}
+
+/// Where a part of the query begins.
+pub(super) fn place(query: &str, part: &str) -> usize {
+    (part.as_ptr() as usize).saturating_sub(query.as_ptr() as usize)
 }
 
 fn unquoted(text: &str) -> &str {

@@ -70,7 +70,7 @@ pub(super) fn ends_with(text: &str, literal: &str) -> bool {
 
 /// A text to search for, prepared so that a search takes time that is linear in the text and
 /// allocates nothing (Knuth, Morris, Pratt).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Needle {
     /// Each character with the number of characters before it that are still matched if it is not:
     /// the longest end of those characters that is their beginning, too.
@@ -78,6 +78,12 @@ pub(super) struct Needle {
 }
 
 impl Needle {
+    /// Bytes at least.
+    #[cfg(feature = "lint")]
+    pub(super) fn size(&self) -> usize {
+        self.characters.len()
+    }
+
     /// The literal is lower-cased already.
     pub(super) fn new(literal: &str) -> Self {
         let mut characters: Vec<(char, u32)> = Vec::with_capacity(literal.len());

@@ -1,13 +1,16 @@
 //! [`HttpRelayClient`]: the relay proxy over HTTP.
 
 use std::fmt;
+use std::mem;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::__internal::{RequestObserver, flag_not_found, random_u64, timeout};
+use goff_core::__internal::{RequestObserver, flag_not_found, logged, random_u64, timeout};
 use goff_core::{
     ApiKey, BodyProblem, BulkEvaluation, Cause, ConfigurationUpdate, ConnectionError, ContextView,
     Endpoint, ErrorCode, Etag, EventBatch, RelayClient, RelayError, Resolution,
@@ -27,6 +30,7 @@ use crate::flag_key::unreachable;
 use crate::hyper_transport::{HyperError, HyperTransport};
 use crate::options::{HttpRelayClientOptions, Wire};
 use crate::progress::SendProgress;
+use crate::proxy::ProxyOptions;
 use crate::rate_limit::{RateLimits, jittered, retry_after};
 use crate::request::{self, EndpointRequest, Purpose, RemoteProtocol};
 use crate::response::{Received, shown_path};
@@ -34,12 +38,13 @@ use crate::transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats}
 
 /// A relay proxy over HTTP.
 ///
-/// Every request is bounded by the timeout (GOFF-REM-006). Nothing is retried (GOFF-REM-005) with
-/// one exception: a request other than the delivery of usage data is sent once more when the
-/// kept-alive connection that carried it closed before the first byte of the response. After a 429
-/// with `Retry-After`, this client refuses to send requests of that kind until that time has passed,
-/// and up to a tenth longer (GOFF-REM-004). The kinds are evaluations, of one flag or of all, the
-/// configuration, and usage data.
+/// Every request is bounded by the timeout. Nothing is retried, with one exception: a request other
+/// than the delivery of usage data is sent once more when the kept-alive connection that carried it
+/// closed before the first byte of the response. After a 429 with `Retry-After`, this client
+/// refuses to send requests of that kind until that time has passed, and up to a tenth longer. The
+/// kinds are evaluations, of one flag or of all, the configuration, and usage data.
+///
+/// *Specification*: GOFF-REM-006, GOFF-REM-005, GOFF-REM-004.
 #[derive(Clone)]
 pub struct HttpRelayClient {
     endpoint: Endpoint,
@@ -60,6 +65,8 @@ pub struct HttpRelayClient {
     transport: Arc<dyn HttpTransport>,
     rate_limits: Arc<RateLimits>,
     conditional: Arc<ConditionalRequests>,
+    /// The length of the last configuration; the next one is about as long.
+    configuration_size: Arc<AtomicUsize>,
 }
 
 /// What the answer to [`HttpRelayClient::check`] says.
@@ -68,6 +75,8 @@ pub struct HttpRelayClient {
 pub struct RelayCheck {
     /// The version of the relay proxy, if its answer names it: an operator can turn that off.
     pub version: Option<String>,
+    /// When it answered, by its clock, in whole seconds; `None` if its answer has no date.
+    pub date: Option<SystemTime>,
     /// Whether it answered with a configuration.
     pub result: Result<(), RelayError>,
 }
@@ -102,9 +111,14 @@ impl HttpRelayClient {
             options.header_provider,
             options.api_key,
         )?;
-        // A custom transport may encrypt.
-        let is_plain_text =
-            is_plain_text(&options.endpoint) && !matches!(options.wire, Wire::Transport(_));
+        let is_plain_text = match options.wire {
+            // It may encrypt.
+            Wire::Transport(_) => false,
+            Wire::Connector(_) | Wire::Default => {
+                let proxy = options.proxy.as_ref().map(ProxyOptions::endpoint);
+                is_plain_text(&options.endpoint, proxy.transpose()?.as_ref())
+            }
+        };
         if is_plain_text && credentials.has_api_key() {
             warn_of_plain_text(&options.endpoint);
         }
@@ -138,6 +152,7 @@ impl HttpRelayClient {
             is_plain_text,
             transport,
             rate_limits: Arc::default(),
+            configuration_size: Arc::default(),
             conditional: Arc::default(),
         })
     }
@@ -176,12 +191,37 @@ impl HttpRelayClient {
         let is_conditional = held.is_some();
         let request = request::flag_configuration(flags, held);
         let read = move |answer: Received<'_>| {
-            let version = answer.version();
-            Ok((version, answer.configuration(is_conditional).map(drop)))
+            let (version, date) = (answer.version(), answer.date());
+            let result = answer.configuration(is_conditional).map(drop);
+            Ok(RelayCheck {
+                version,
+                date,
+                result,
+            })
         };
         let sent = self.send(request, read).await;
-        let (version, result) = sent.unwrap_or_else(|error| (None, Err(error)));
-        RelayCheck { version, result }
+        let check = sent.unwrap_or_else(|error| RelayCheck {
+            version: None,
+            date: None,
+            result: Err(error),
+        });
+        // `send` has seen no error where there is an answer.
+        RelayCheck {
+            result: check.result.map_err(|error| error.at(&self.address)),
+            ..check
+        }
+    }
+
+    /// Fetches the manifest of the flags: JSON with the key, type, default value and description of
+    /// every flag that has a `defaultValue` in its metadata. It is for generators of code; nothing is
+    /// recorded.
+    ///
+    /// # Errors
+    /// The relay proxy has no such endpoint (up to 1.51), or one of its flags is of no type that a
+    /// manifest has: a list.
+    pub async fn flag_manifest(&self) -> Result<String, RelayError> {
+        self.send(request::flag_manifest(), |answer| answer.manifest())
+            .await
     }
 
     /// The connections and requests of the transport at this moment.
@@ -214,6 +254,10 @@ impl HttpRelayClient {
             body: request.body,
             max_response_size: max_size,
             may_resend: request.may_resend,
+            expected_size: match purpose {
+                Purpose::Configuration => self.configuration_size.load(Ordering::Relaxed),
+                _ => 0,
+            },
             progress: Arc::clone(&progress),
         });
         let started = Instant::now();
@@ -237,9 +281,13 @@ impl HttpRelayClient {
             status = Some(response.status);
             progress.answered();
             self.note_retry_after(purpose, &response);
+            if purpose == Purpose::Configuration && response.status == StatusCode::OK {
+                let size = response.body.len();
+                self.configuration_size.store(size, Ordering::Relaxed);
+            }
             self.read(response, purpose, &uri, max_size, read).await
         };
-        let outcome = timeout(self.timeout, exchange).await;
+        let outcome = timeout(self.timeout, pin!(exchange)).await;
         if outcome.is_none() {
             progress.time_out();
         }
@@ -253,10 +301,10 @@ impl HttpRelayClient {
             })
         });
         let result = result.map_err(|error| error.at(&self.address));
-        if let Err(error) = &result {
+        if let (Err(error), Purpose::Evaluation) = (&result, purpose) {
             progress.failed(started, error);
         }
-        self.log(uri.path(), status, started.elapsed(), result.as_ref().err());
+        logged(|| self.log(uri.path(), status, started, result.as_ref().err()));
         result
     }
 
@@ -286,8 +334,12 @@ impl HttpRelayClient {
             if let Err(problem) = decoded {
                 return Err(unread(problem, status, uri.path()));
             }
+            let text = (purpose == Purpose::Configuration && status == StatusCode::OK)
+                .then(|| take_text(&mut response.body))
+                .flatten();
             read(Received {
                 response: &response,
+                text: text.as_ref(),
                 purpose,
                 path: uri.path(),
                 secrets: &secrets,
@@ -344,12 +396,15 @@ impl HttpRelayClient {
         &self,
         path: &str,
         status: Option<StatusCode>,
-        duration: Duration,
+        started: Instant,
         error: Option<&RelayError>,
     ) {
+        if !self.debug && !tracing::enabled!(tracing::Level::DEBUG) {
+            return;
+        }
         let path = &*shown_path(path);
         let status = status.map(|status| status.as_u16());
-        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let error = error.map(RelayError::without_server_texts);
         let error = error.as_ref().map(tracing::field::display);
         if self.debug {
@@ -404,6 +459,17 @@ impl RelayClient for HttpRelayClient {
     }
 }
 
+/// Takes a body that is UTF-8, without a copy where it is not shared.
+fn take_text(body: &mut Bytes) -> Option<Arc<String>> {
+    match String::from_utf8(Vec::from(mem::take(body))) {
+        Ok(text) => Some(Arc::new(text)),
+        Err(error) => {
+            *body = error.into_bytes().into();
+            None
+        }
+    }
+}
+
 impl fmt::Debug for HttpRelayClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpRelayClient")
@@ -437,16 +503,20 @@ fn unread(problem: BodyProblem, status: StatusCode, path: &str) -> RelayError {
     }
 }
 
-fn is_plain_text(endpoint: &Endpoint) -> bool {
-    !endpoint.is_https() && endpoint.unix_socket().is_none() && !is_loopback(endpoint.host())
+/// The host of the endpoint is seen from the proxy, if there is one.
+fn is_plain_text(endpoint: &Endpoint, proxy: Option<&Endpoint>) -> bool {
+    let crosses_network = |to: &Endpoint| !to.is_https() && !is_loopback(to.host());
+    !endpoint.is_https()
+        && endpoint.unix_socket().is_none()
+        && (crosses_network(endpoint) || proxy.is_some_and(crosses_network))
 }
 
 /// Warns of a key that is about to cross a network unencrypted.
 fn warn_of_plain_text(endpoint: &Endpoint) {
     tracing::warn!(
         %endpoint,
-        "API key is sent unencrypted: the endpoint is `http://` on another host; use `https://` \
-         where others can read the network"
+        "API key is sent unencrypted: the endpoint is `http://`, and it or the proxy is on another \
+         host; use `https://` where others can read the network"
     );
 }
 

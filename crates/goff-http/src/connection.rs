@@ -1,20 +1,18 @@
 //! [`Connection`]: one HTTP/1.1 connection of a pool.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use goff_core::__internal::random_u64;
-use goff_core::{ByteStream, Connect};
+use goff_core::__internal::{Watch, WatchedStream, random_u64, spread};
+use goff_core::Connect;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, SendRequest};
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -44,11 +42,11 @@ impl Connection {
         open: OpenGuard,
     ) -> io::Result<Self> {
         let has_response = Arc::new(AtomicBool::new(false));
-        let stream = TrackedStream {
-            stream: connect.connect().await?,
+        let mark = ResponseMark {
             has_response: Arc::clone(&has_response),
             _open: open,
         };
+        let stream = WatchedStream::new(connect.connect().await?, mark);
         let mut builder = Builder::new();
         builder.max_buf_size(MAX_BUFFER);
         let handshake = builder.handshake(TokioIo::new(stream)).await;
@@ -149,9 +147,7 @@ impl Drop for Connection {
 
 /// Up to a tenth less, so that connections opened together are not all replaced together.
 fn jittered(age: Duration) -> Duration {
-    let tenth = u64::try_from((age / 10).as_nanos()).unwrap_or(u64::MAX);
-    let drawn = (u128::from(tenth) * u128::from(random_u64())) >> u64::BITS;
-    age.saturating_sub(Duration::from_nanos(u64::try_from(drawn).unwrap_or(tenth)))
+    age - spread(age / 10, random_u64())
 }
 
 /// Counts an open connection while it lives.
@@ -170,55 +166,16 @@ impl Drop for OpenGuard {
     }
 }
 
-/// A stream that notes when something is read.
-struct TrackedStream {
-    stream: Box<dyn ByteStream>,
+/// Notes when something is read.
+struct ResponseMark {
     has_response: Arc<AtomicBool>,
     _open: OpenGuard,
 }
 
-impl AsyncRead for TrackedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.has_response.store(true, Ordering::Release);
-        }
-        outcome
-    }
-}
-
-impl AsyncWrite for TrackedStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+impl Watch for ResponseMark {
+    fn received(&mut self, _: &[u8]) -> io::Result<()> {
+        self.has_response.store(true, Ordering::Release);
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::runtime::Handle;
 use tower_service::Service;
 
 use crate::error::OptionError;
-use crate::plain_stream::PlainStream;
+use crate::plain_stream::plain;
 use crate::proxy::ProxyOptions;
 use crate::proxy::tunnel::Tunnel;
 use crate::resolver::{Resolver, UnknownHost};
@@ -27,18 +27,22 @@ use crate::tls::TlsOptions;
 #[cfg(feature = "tls")]
 use crate::tls::handshake::TlsHandshake;
 
-/// Opens streams to one endpoint: over TCP for `http`, TLS for `https`, or a Unix socket.
+/// Opens streams to one endpoint: over TCP for `http`, TLS for `https`, or, on Unix systems, a Unix
+/// socket.
 ///
-/// Where the host has IPv6 and IPv4 addresses, the second family starts a quarter of a second
-/// after the first one, or as soon as that failed; the first connection wins. Within a family
-/// every address is tried in turn. Uses no proxy except one that is [set](Self::proxy), and no
-/// environment variable (GOFF-CFG-005; but see [`TlsRoots::Platform`](crate::TlsRoots::Platform)).
+/// Where the host has IPv6 and IPv4 addresses, the second family starts a quarter of a second after
+/// the first one, or as soon as that failed; the first connection wins. Within a family every
+/// address is tried in turn. Uses no proxy except one that is [set](Self::proxy), and no
+/// environment variable (but see [`TlsRoots::Platform`](crate::TlsRoots::Platform)).
 ///
 /// `connect` needs a tokio runtime. The name is looked up in a thread of the connector, once for all
 /// connections that are opened at the same time, and the answer is kept for 5 s; an older one is
 /// used where a lookup fails or takes long. TCP keepalive notices a peer that is gone within 30 s,
-/// also on an idle connection; on Linux, data that is not acknowledged within
+/// also on an idle connection, on Linux, macOS and the BSDs; other systems choose how often they
+/// probe, Windows ten times, which takes 65 s. On Linux, data that is not acknowledged within
 /// [`connect_timeout`](Self::connect_timeout) ends the connection.
+///
+/// *Specification*: GOFF-CFG-005.
 #[derive(Debug)]
 pub struct Connector {
     endpoint: Endpoint,
@@ -133,7 +137,7 @@ impl Connector {
         match &self.target {
             Target::Tcp(tcp) => {
                 let stream = tcp.connect().await?;
-                Ok(Box::new(PlainStream::new(stream, &self.address)))
+                Ok(Box::new(plain(stream, &self.address)))
             }
             #[cfg(feature = "tls")]
             Target::Tls(tcp, handshake) => {

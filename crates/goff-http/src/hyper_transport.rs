@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use goff_core::{Cause, Connect, ConnectionError, ConnectionProblem};
 use http::{HeaderMap, Request, Response, StatusCode, Uri};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tokio::time::Instant;
 
@@ -35,9 +35,10 @@ use crate::transport::{HttpRequest, HttpResponse, HttpTransport, TransportStats}
 ///
 /// When a connection that had been used before times out or closes without an answer, the
 /// connections that have been idle since before that request are closed: what lies between has
-/// probably forgotten them too. Uses no environment variable (GOFF-CFG-005), follows no redirect,
-/// keeps no cookie. Dropping the transport closes its connections and ends its attempts to
-/// connect.
+/// probably forgotten them too. Uses no environment variable, follows no redirect, keeps no cookie.
+/// Dropping the transport closes its connections and ends its attempts to connect.
+///
+/// *Specification*: GOFF-CFG-005.
 pub struct HyperTransport {
     connect: Arc<dyn Connect>,
     settings: PoolSettings,
@@ -107,7 +108,7 @@ impl HttpTransport for HyperTransport {
         let (response, connection, _exchange) = Self::respond(&pool, &request).await?;
         request.progress.answered();
         let (head, body) = response.into_parts();
-        let body = read_body(body, head.status, request.max_response_size).await?;
+        let body = read_body(body, head.status, &request).await?;
         pool.put_back(connection);
         Ok(HttpResponse::new(head.status, body).with_headers(head.headers))
     }
@@ -194,17 +195,48 @@ impl Drop for Exchange<'_> {
 async fn read_body(
     body: Incoming,
     status: StatusCode,
-    max_size: usize,
+    request: &HttpRequest,
 ) -> Result<Bytes, TransportError> {
+    let max_size = request.max_response_size;
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > max_size {
         return Err(TransportError::TooLarge { status });
     }
-    match Limited::new(body, max_size).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(TransportError::TooLarge { status }),
-        Err(error) => Err(Interrupted(HyperError::cause(error))),
+    let mut body = body;
+    let (mut first, mut whole) = (Bytes::new(), Vec::new());
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Interrupted(HyperError::cause(error)))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if data.len() > max_size - whole.len().max(first.len()) {
+            return Err(TransportError::TooLarge { status });
+        }
+        if first.is_empty() {
+            first = data;
+        } else {
+            if whole.is_empty() {
+                // Memory that grows may be moved, and is then taken twice.
+                let expected = request.expected_size;
+                whole.reserve_exact(expected.saturating_add(expected / 64).min(max_size));
+                append(&mut whole, &first);
+            }
+            append(&mut whole, &data);
+        }
     }
+    if whole.is_empty() {
+        return Ok(first);
+    }
+    whole.shrink_to_fit();
+    Ok(whole.into())
+}
+
+/// Grows by a quarter: a configuration may be large, and doubling would take as much again.
+fn append(whole: &mut Vec<u8>, data: &[u8]) {
+    if whole.capacity() - whole.len() < data.len() {
+        whole.reserve_exact(data.len().max(whole.len() / 4));
+    }
+    whole.extend_from_slice(data);
 }
 
 /// An error of hyper, with the causes that its text leaves out.

@@ -23,7 +23,7 @@
 //! | `tls-platform-roots` | yes | the certificate authorities of the operating system |
 //! | `tls-bundled-roots` | no | Mozilla's certificate authorities, built in |
 //! | `unix` | yes | `unix:///path` endpoints, on Unix systems |
-//! | `gzip` | no | asks for compressed responses, which gateways can send; the relay proxy itself does not compress |
+//! | `gzip` | no | requests compressed responses, which gateways can send; the relay proxy itself does not compress |
 //!
 //! Without a feature, [`HttpRelayClient::new`] refuses the options that need it and names the
 //! feature.
@@ -60,6 +60,7 @@
 //! # Ok(())
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod answer;
 mod client;

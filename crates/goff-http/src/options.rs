@@ -69,20 +69,25 @@ impl HttpRelayClientOptions {
         self
     }
 
-    /// The API key, sent as `Authorization: Bearer …` with every request (GOFF-AUTH-001,
-    /// GOFF-AUTH-002); as `X-API-Key` if a custom header is `authorization`. Default: none.
+    /// The API key, sent as `Authorization: Bearer …` with every request; as `X-API-Key` if a
+    /// custom header is `authorization`. Default: none.
     ///
     /// Over `http` anyone on the way can read it: a client with a key for such an endpoint on
-    /// another machine logs a warning when it is made. A Unix socket carries the key to the process
+    /// another machine, or behind an `http` proxy on another machine, logs a warning when it is made.
+    /// A Unix socket carries the key to the process
     /// that listens there, so only trusted users may be able to create the socket.
+    ///
+    /// *Specification*: GOFF-AUTH-001, GOFF-AUTH-002.
     #[must_use]
     pub fn api_key(mut self, api_key: impl Into<Option<ApiKey>>) -> Self {
         self.api_key = api_key.into();
         self
     }
 
-    /// The time limit of every request as a whole: connecting, writing, and reading the response
-    /// (GOFF-REM-006). Must be longer than zero. Default: 10 s.
+    /// The time limit of every request as a whole: connecting, writing, and reading the response.
+    /// Must be longer than zero. Default: 10 s.
+    ///
+    /// *Specification*: GOFF-REM-006.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -105,10 +110,11 @@ impl HttpRelayClientOptions {
     ///
     /// With an API key, a header `authorization` is for a gateway: it is sent, and the key goes as
     /// `x-api-key`, which relay proxies before v1.49.0 do not read. The key replaces a header
-    /// `x-api-key` (GOFF-AUTH-004). Headers that belong to the message or to the connection are
-    /// refused:
+    /// `x-api-key`. Headers that belong to the message or to the connection are refused:
     /// `accept-encoding`, `connection`, `content-encoding`, `content-length`, `content-type`,
     /// `expect`, `host`, `if-none-match`, `te`, `trailer`, `transfer-encoding` and `upgrade`.
+    ///
+    /// *Specification*: GOFF-AUTH-004.
     #[must_use]
     pub fn custom_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.custom_headers.push((name.into(), value.into()));
@@ -146,8 +152,9 @@ impl HttpRelayClientOptions {
         self
     }
 
-    /// Opens connections through an HTTP proxy. Has no effect together with
-    /// [`connector`](Self::connector) or [`transport`](Self::transport). Default: none.
+    /// Opens connections through an HTTP proxy. Together with [`connector`](Self::connector) it only
+    /// says that the connector does so; it has no effect together with
+    /// [`transport`](Self::transport). Default: none.
     #[must_use]
     pub fn proxy(mut self, proxy: impl Into<Option<ProxyOptions>>) -> Self {
         self.proxy = proxy.into();
@@ -164,7 +171,8 @@ impl HttpRelayClientOptions {
     }
 
     /// How many idle connections are kept for later requests, for each tokio runtime; 0 opens one
-    /// for each request. No effect with [`transport`](Self::transport). Default: 128.
+    /// for each request. While as many requests as may be are in flight, none is closed, for those
+    /// that wait. No effect with [`transport`](Self::transport). Default: 128.
     #[must_use]
     pub fn max_idle_connections(mut self, connections: usize) -> Self {
         self.pool.max_idle_connections = connections;

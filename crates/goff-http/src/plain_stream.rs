@@ -1,77 +1,31 @@
 //! [`PlainStream`]: a stream that notices a server that speaks TLS.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
+use goff_core::__internal::{Watch, WatchedStream};
 use goff_core::{ByteStream, ConnectionError, ConnectionProblem};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// A stream without TLS. A server that expects TLS answers plain HTTP with a TLS alert, which reads
 /// as an error that says so.
-pub(crate) struct PlainStream {
-    stream: Box<dyn ByteStream>,
-    /// The server, until it has sent something.
-    unread: Option<Arc<str>>,
+pub(crate) type PlainStream = WatchedStream<FirstByte>;
+
+pub(crate) fn plain(stream: Box<dyn ByteStream>, address: &Arc<str>) -> PlainStream {
+    WatchedStream::new(stream, FirstByte(Some(Arc::clone(address))))
 }
 
-impl PlainStream {
-    pub(crate) fn new(stream: Box<dyn ByteStream>, address: &Arc<str>) -> Self {
-        Self {
-            stream,
-            unread: Some(Arc::clone(address)),
+/// The server, until it has sent something.
+pub(crate) struct FirstByte(Option<Arc<str>>);
+
+impl Watch for FirstByte {
+    fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self.0.take() {
+            Some(address) if bytes.first() == Some(&TLS_ALERT) => {
+                let error = ConnectionError::found(&address, ConnectionProblem::NeedsTls);
+                Err(io::Error::new(io::ErrorKind::InvalidData, error))
+            }
+            _ => Ok(()),
         }
-    }
-}
-
-impl AsyncRead for PlainStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let outcome = Pin::new(&mut self.stream).poll_read(context, buffer);
-        let received = buffer.filled().get(before..).unwrap_or_default();
-        if let Some(first) = received.first()
-            && let Some(address) = self.unread.take()
-            && *first == TLS_ALERT
-        {
-            let error = ConnectionError::found(&address, ConnectionProblem::NeedsTls);
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
-        }
-        outcome
-    }
-}
-
-impl AsyncWrite for PlainStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
 

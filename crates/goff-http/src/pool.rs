@@ -256,8 +256,21 @@ impl Pool {
 
     /// Gives a connection to the request that has waited longest, or keeps it.
     fn hand_over(&self, connection: Connection) {
-        let max_idle = self.settings.max_idle_connections;
+        let max_idle = self.max_idle();
         self.state().hand_over(connection, max_idle);
+    }
+
+    /// How many idle connections to keep. While as many requests as may be are in flight, others
+    /// probably wait to follow them, and need these connections in a moment.
+    fn max_idle(&self) -> usize {
+        match (
+            self.settings.max_idle_connections,
+            self.permits.available_permits(),
+        ) {
+            (0, _) => 0,
+            (kept, 0) => kept.max(self.settings.max_requests_in_flight),
+            (kept, _) => kept,
+        }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -319,11 +332,11 @@ impl State {
                 Err(returned) => connection = returned,
             }
         }
-        if let Ok(mut connection) = connection
-            && self.idle.len() < max_idle
-        {
+        if let Ok(mut connection) = connection {
             connection.keep();
             self.idle.push(connection);
+            let surplus = self.idle.len().saturating_sub(max_idle);
+            self.idle.drain(..surplus);
         }
     }
 
@@ -393,7 +406,7 @@ impl Attempt {
         state.end_attempt(self.began);
         match outcome {
             Ok(connection) => {
-                state.hand_over(connection, pool.settings.max_idle_connections);
+                state.hand_over(connection, pool.max_idle());
                 state.served_another(id);
             }
             Err(error) => self.id = state.failed(id, error),

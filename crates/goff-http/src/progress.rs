@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use goff_core::__internal::RequestObserver;
+use goff_core::__internal::{RequestObserver, logged};
 use goff_core::RelayError;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
@@ -61,7 +61,7 @@ impl SendProgress {
     pub(crate) fn answered(&self) {
         let before = self.stage.fetch_max(ANSWERED, Ordering::AcqRel);
         if let Some(observer) = self.observer.as_ref().filter(|_| before != ANSWERED) {
-            observer.answered();
+            logged(|| observer.answered());
         }
     }
 
@@ -72,7 +72,7 @@ impl SendProgress {
         let counts = !matches!(stage, WAITING | ANSWERED)
             && !self.is_on_kept_connection.load(Ordering::Acquire);
         if let Some(observer) = self.observer.as_ref().filter(|_| counts) {
-            observer.unanswered(began, error);
+            logged(|| observer.unanswered(began, error));
         }
     }
 

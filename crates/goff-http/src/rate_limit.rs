@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use goff_core::__internal::spread;
 use goff_core::RelayError;
 use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
@@ -85,9 +86,7 @@ pub(crate) fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Durati
 
 /// Up to a tenth longer, so that the clients that were refused together do not return together.
 pub(crate) fn jittered(wait: Duration, random: u64) -> Duration {
-    let nanos = u64::try_from(wait.as_nanos() / 10).unwrap_or(u64::MAX);
-    let drawn = (u128::from(nanos) * u128::from(random)) >> u64::BITS;
-    wait.saturating_add(Duration::from_nanos(u64::try_from(drawn).unwrap_or(nanos)))
+    wait.saturating_add(spread(wait / 10, random))
 }
 
 const LONGEST_WAIT: Duration = Duration::from_secs(60);

@@ -20,6 +20,8 @@ pub const MAX_BULK_SIZE: usize = 16 * 1024 * 1024;
 pub const MAX_CONFIGURATION_SIZE: usize = 256 * 1024 * 1024;
 
 /// An evaluation protocol of the relay proxy.
+///
+/// *Specification*: GOFF-REM-001.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum RemoteProtocol {
@@ -30,7 +32,7 @@ pub enum RemoteProtocol {
     #[default]
     FeatureEval,
     /// The OpenFeature Remote Evaluation Protocol: `POST /ofrep/v1/evaluate/flags/{flag}` and
-    /// `POST /ofrep/v1/evaluate/flags` (GOFF-REM-001).
+    /// `POST /ofrep/v1/evaluate/flags`.
     Ofrep,
 }
 
@@ -129,6 +131,19 @@ pub(crate) fn flag_configuration(flags: &[String], held: Option<&Etag>) -> Endpo
         if_none_match: held.cloned().map(HeaderValue::from),
         min_size_limit: MAX_CONFIGURATION_SIZE,
         ..EndpointRequest::post(Purpose::Configuration, path, body)
+    }
+}
+
+/// The manifest of the flags (docs/relay-protocol.md 17).
+pub(crate) fn flag_manifest() -> EndpointRequest {
+    EndpointRequest {
+        method: Method::GET,
+        min_size_limit: MAX_CONFIGURATION_SIZE,
+        ..EndpointRequest::post(
+            Purpose::Configuration,
+            "/openfeature/v0/manifest".to_owned(),
+            Vec::new(),
+        )
     }
 }
 

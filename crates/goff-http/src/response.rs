@@ -10,13 +10,14 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use goff_core::{
     BodyProblem, BulkEvaluation, ConfigurationUpdate, ErrorCode, Etag, FlagConfiguration,
-    RelayError, Resolution,
+    FlagsJson, RelayError, Resolution,
 };
 use http::StatusCode;
-use http::header::ETAG;
+use http::header::{DATE, ETAG};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -32,6 +33,8 @@ use crate::transport::HttpResponse;
 #[derive(Clone, Copy)]
 pub(crate) struct Received<'a> {
     pub(crate) response: &'a HttpResponse,
+    /// The body, where it is shared with what is read from it; that of the response is then empty.
+    pub(crate) text: Option<&'a Arc<String>>,
     pub(crate) purpose: Purpose,
     pub(crate) path: &'a str,
     pub(crate) secrets: &'a Secrets,
@@ -41,7 +44,7 @@ pub(crate) struct Received<'a> {
 impl<'a> Received<'a> {
     /// Reads the response to the evaluation of one flag, in either protocol.
     pub(crate) fn evaluation(self) -> Result<Resolution, RelayError> {
-        self.bounded(self.max_size, &self.response.body)?;
+        self.bounded(self.max_size, self.body())?;
         let result = self.success::<Answer>()?.into_result();
         result.map_err(|problem| self.refused(problem))
     }
@@ -57,7 +60,7 @@ impl<'a> Received<'a> {
             flags: Option<&'a RawValue>,
             error_code: Option<String>,
         }
-        self.bounded(self.max_size, &self.response.body)?;
+        self.bounded(self.max_size, self.body())?;
         let bulk: Bulk<'_> = self.success()?;
         self.refuse_error_code(bulk.error_code)?;
         let flags = bulk.flags.map_or_else(|| Ok(BTreeMap::new()), bulk_answers);
@@ -78,6 +81,12 @@ impl<'a> Received<'a> {
         let value = value.to_str().ok()?;
         let shown = self.secrets.presentable(value)?;
         (shown.len() <= LONGEST_VERSION).then_some(shown)
+    }
+
+    /// When the server, or a gateway before it, answered, by its clock; in whole seconds.
+    pub(crate) fn date(&self) -> Option<SystemTime> {
+        let value = self.response.headers.get(DATE)?;
+        httpdate::parse_http_date(value.to_str().ok()?).ok()
     }
 
     /// Reads a flag configuration (docs/relay-protocol.md 12). A 304 is `NotModified` only for a
@@ -122,8 +131,19 @@ impl<'a> Received<'a> {
         let mut configuration = FlagConfiguration::default()
             .with_enrichment(enrichment)
             .with_etag(etag.map(Etag::from));
-        configuration.flags = flags.map(Arc::from);
+        configuration.flags = flags.map(|flags| self.shared(flags));
         Ok(ConfigurationUpdate::Loaded(configuration))
+    }
+
+    /// Reads the manifest of the flags, whose text is for other crates (docs/relay-protocol.md 17).
+    pub(crate) fn manifest(self) -> Result<String, RelayError> {
+        #[derive(Deserialize)]
+        struct Manifest {
+            #[serde(rename = "flags")]
+            _flags: IgnoredAny,
+        }
+        self.success::<Manifest>()?;
+        Ok(String::from_utf8_lossy(self.body()).into_owned())
     }
 
     /// Reads the response to a batch of usage data (docs/relay-protocol.md 14.4). An empty success
@@ -135,10 +155,24 @@ impl<'a> Received<'a> {
             #[serde(rename = "ingestedContentCount")]
             _count: IgnoredAny,
         }
-        if self.response.status.is_success() && self.response.body.trim_ascii().is_empty() {
+        if self.response.status.is_success() && self.body().trim_ascii().is_empty() {
             return Ok(());
         }
         self.success::<Collection>().map(|_| ())
+    }
+
+    fn body(self) -> &'a [u8] {
+        self.text
+            .map_or(&*self.response.body, |text| text.as_bytes())
+    }
+
+    /// A part of the body. It shares the text where it can.
+    fn shared(self, part: &str) -> FlagsJson {
+        let shared = self.text.and_then(|text| {
+            let start = part.as_ptr().addr().checked_sub(text.as_ptr().addr())?;
+            FlagsJson::part_of(Arc::clone(text), start..start.checked_add(part.len())?)
+        });
+        shared.unwrap_or_else(|| part.into())
     }
 
     /// # Errors
@@ -159,7 +193,7 @@ impl<'a> Received<'a> {
     /// Reads the body of a success as `T`. Where that fails, or for another status, an error code
     /// in the body decides.
     fn success<T: Deserialize<'a>>(self) -> Result<T, RelayError> {
-        let HttpResponse { status, body, .. } = self.response;
+        let (status, body) = (self.response.status, self.body());
         if !status.is_success() {
             return Err(self.refusal());
         }
@@ -198,7 +232,7 @@ impl<'a> Received<'a> {
     /// (docs/relay-protocol.md 7 to 10; docs/python-parity.md C7, E6, E7).
     fn refusal(self) -> RelayError {
         let status = self.response.status;
-        let body = read_object(&self.response.body);
+        let body = read_object(self.body());
         let is_object = body.is_some();
         let answer = body.map(Answer::from_error).unwrap_or_default();
         let (mut code, mut message) = answer.code_and_text(self.secrets);
@@ -216,7 +250,7 @@ impl<'a> Received<'a> {
             let text = message.as_deref().unwrap_or("no error message given");
             message = Some(format!("invalid context: {text}"));
             code = ErrorCode::InvalidContext;
-        } else if status == StatusCode::BAD_REQUEST && asks_for_tls(&self.response.body) {
+        } else if status == StatusCode::BAD_REQUEST && asks_for_tls(self.body()) {
             message = Some("it speaks TLS; use `https://`?".to_owned());
         }
         RelayError::Status {

@@ -13,12 +13,14 @@ use crate::progress::SendProgress;
 /// Sends HTTP requests: [`HyperTransport`](crate::HyperTransport) or your own implementation.
 ///
 /// Called concurrently, from any task of any tokio runtime, once per request.
-/// [`HttpRelayClient`](crate::HttpRelayClient) enforces its timeout (GOFF-REM-006) by dropping the future, so an implementation needs none. It
-/// does not follow redirects and does not retry (GOFF-REM-005): any status is a response. It does
-/// not log headers, because they hold credentials.
+/// [`HttpRelayClient`](crate::HttpRelayClient) enforces its timeout by dropping the future, so an
+/// implementation needs none. It does not follow redirects and does not retry: any status is a
+/// response. It does not log headers, because they hold credentials.
 ///
 /// When the timeout passes inside a custom transport that does not hand the request on to a
 /// [`HyperTransport`](crate::HyperTransport), the request counts as sent.
+///
+/// *Specification*: GOFF-REM-006, GOFF-REM-005.
 #[async_trait]
 pub trait HttpTransport: fmt::Debug + Send + Sync {
     /// Sends one request and reads the whole response.
@@ -71,6 +73,8 @@ pub struct HttpRequest {
     /// Whether the request may be sent once more when its connection had been used before and
     /// closed before the first byte of the response.
     pub may_resend: bool,
+    /// About how long the response body will be, where it is long.
+    pub(crate) expected_size: usize,
     pub(crate) progress: Arc<SendProgress>,
 }
 

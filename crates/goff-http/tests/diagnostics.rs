@@ -3,9 +3,13 @@
 
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use goff_core::{EvaluationContext, RelayClient};
-use goff_http::{HttpRelayClient, HttpRelayClientOptions};
+use std::sync::Arc;
+
+use goff_core::__internal::RequestObserver;
+use goff_core::{EvaluationContext, EventBatch, ExporterMetadata, RelayClient, RelayError};
+use goff_http::{HttpRelayClient, HttpRelayClientOptions, ProxyOptions};
 use goff_testkit::{Answer, FaultyServer, RecordingLog};
+use tokio::time::Instant;
 use tracing::Level;
 
 /// The log lines of one successful and one failed request.
@@ -31,7 +35,7 @@ async fn key_over_plain_http_is_warned_of() {
     let log = RecordingLog::of("goff_http");
     let _guard = tracing::subscriber::set_default(log.clone());
     let key = || Some(goff_core::ApiKey::new("k3y-of-team-a").unwrap());
-    for (endpoint, key, warns) in [
+    let direct = [
         ("http://relay-proxy:1031/flags", key(), true),
         ("http://10.0.0.7", key(), true),
         ("http://[fd00::1]:80", key(), true),
@@ -45,9 +49,26 @@ async fn key_over_plain_http_is_warned_of() {
         ("unix:///run/relay.sock", key(), false),
         #[cfg(feature = "tls-bundled-roots")]
         ("https://relay-proxy", key(), false),
-    ] {
+    ];
+    let direct = direct.map(|(endpoint, key, warns)| (endpoint, None, key, warns));
+    // The host is that of the proxy then.
+    let through = [
+        ("http://localhost", "http://proxy.example:3128", key(), true),
+        ("http://localhost", "http://proxy.example:3128", None, false),
+        ("http://relay-proxy", "http://localhost:3128", key(), true),
+        ("http://localhost", "http://127.0.0.1:3128", key(), false),
+        #[cfg(feature = "tls-bundled-roots")]
+        ("http://localhost", "https://proxy.example", key(), false),
+        #[cfg(feature = "tls-bundled-roots")]
+        ("https://relay-proxy", "http://proxy.example", key(), false),
+    ];
+    let through = through.map(|(endpoint, proxy, key, warns)| {
+        (endpoint, Some(ProxyOptions::new(proxy)), key, warns)
+    });
+    for (endpoint, proxy, key, warns) in direct.into_iter().chain(through) {
         let before = log.lines().len();
-        let options = HttpRelayClientOptions::new(endpoint.parse().unwrap()).api_key(key);
+        let options = HttpRelayClientOptions::new(endpoint.parse().unwrap());
+        let options = options.api_key(key).proxy(proxy);
         let client = HttpRelayClient::new(options).unwrap();
         let _ = client.with_protocol(goff_http::RemoteProtocol::Ofrep);
         let lines = log.lines();
@@ -61,6 +82,36 @@ async fn key_over_plain_http_is_warned_of() {
             );
             assert!(!line.contains("k3y"), "{line}");
         }
+    }
+}
+
+/// Usage data that the relay proxy accepted would be delivered twice if it looked as if it had failed.
+#[tokio::test]
+async fn a_subscriber_that_panics_changes_no_answer() {
+    #[derive(Debug)]
+    struct Logging;
+
+    impl RequestObserver for Logging {
+        fn answered(&self) {
+            tracing::debug!(target: "goff_http", "relay proxy answers again");
+        }
+
+        fn unanswered(&self, _: Instant, _: &RelayError) {
+            tracing::debug!(target: "goff_http", "relay proxy does not answer");
+        }
+    }
+
+    let log = RecordingLog::of("goff_http");
+    let _guard = tracing::subscriber::set_default(log.clone());
+    let batch = EventBatch::new(ExporterMetadata::default(), Vec::new());
+    for line in ["relay proxy request", "relay proxy answers again"] {
+        let answer = Answer::new(200, r#"{"ingestedContentCount":0}"#);
+        let server = FaultyServer::start([answer]).await.unwrap();
+        let options = HttpRelayClientOptions::new(server.url().parse().unwrap());
+        let client = HttpRelayClient::new(options.observer(Some(Arc::new(Logging)))).unwrap();
+        log.panic_at(line, 1);
+        client.collect(&batch).await.unwrap();
+        assert_eq!(log.panics_left(), 0, "{line}");
     }
 }
 

@@ -1,13 +1,10 @@
 //! An open connection: its messages, pings and liveness.
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
-use goff_core::ByteStream;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use goff_core::__internal::{Watch, WatchedStream};
 use tokio::time::Instant;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
@@ -18,7 +15,7 @@ use crate::handshake::Upgraded;
 
 /// A WebSocket to the relay proxy, after the handshake.
 pub(crate) struct Connection {
-    socket: WebSocketStream<TimedStream>,
+    socket: WebSocketStream<WatchedStream<LastRead>>,
     liveness: Duration,
     /// When the handshake was complete.
     established: Instant,
@@ -46,10 +43,7 @@ impl Connection {
             // The relay proxy sends most of a large message in one frame.
             .max_frame_size(Some(MAX_MESSAGE_SIZE));
         let established = Instant::now();
-        let stream = TimedStream {
-            stream: upgraded.stream,
-            last_read: established,
-        };
+        let stream = WatchedStream::new(upgraded.stream, LastRead(established));
         let (read_ahead, role) = (upgraded.read_ahead, Role::Client);
         let socket =
             WebSocketStream::from_partially_read(stream, read_ahead, role, Some(config)).await;
@@ -103,52 +97,27 @@ impl Connection {
         match error {
             StreamError::Closed { .. } | StreamError::Broken(_) => Some(self.established.elapsed()),
             // A middlebox stopped to forward it when the last byte arrived.
-            StreamError::Silent(_) => Some(self.socket.get_ref().last_read - self.established),
+            StreamError::Silent(_) => Some(self.last_read() - self.established),
             _ => None,
         }
     }
 
     fn silence(&self) -> Duration {
-        self.socket.get_ref().last_read.elapsed()
+        self.last_read().elapsed()
+    }
+
+    fn last_read(&self) -> Instant {
+        self.socket.get_ref().watch().0
     }
 }
 
-/// Notes when bytes last arrived, even if they are no complete frame.
-struct TimedStream {
-    stream: Box<dyn ByteStream>,
-    last_read: Instant,
-}
+/// When bytes last arrived, even if they are no complete frame.
+struct LastRead(Instant);
 
-impl AsyncRead for TimedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(context, buffer);
-        if buffer.filled().len() > before {
-            self.last_read = Instant::now();
-        }
-        read
-    }
-}
-
-impl AsyncWrite for TimedStream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+impl Watch for LastRead {
+    fn received(&mut self, _: &[u8]) -> io::Result<()> {
+        self.0 = Instant::now();
+        Ok(())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use goff_core::__internal::shortened;
+
 /// The ages at which streams were cut. Load balancers and gateways often limit the age of a
 /// connection, usually to 30 s or some minutes, whatever is sent over it.
 #[derive(Debug, Default)]
@@ -22,9 +24,11 @@ impl CutAges {
         self.last = Some(age);
     }
 
-    /// The age at which the next stream has to be opened, so that it is open before this one is cut.
-    pub(crate) fn hand_over_age(&self) -> Option<Duration> {
-        self.regular.map(|age| age * 4 / 5)
+    /// The age at which the next stream has to be opened, so that it is open before this one is cut:
+    /// four fifths of the regular age, or up to a third of that less, since the streams of many clients
+    /// may have been opened together.
+    pub(crate) fn hand_over_age(&self, random: u64) -> Option<Duration> {
+        self.regular.map(|age| shortened(age * 4 / 5, random))
     }
 }
 
@@ -41,7 +45,10 @@ mod tests {
         for age in cuts {
             ages.note(Duration::from_millis(*age));
         }
-        ages.hand_over_age().map(|age| age.as_millis())
+        let latest = ages.hand_over_age(0)?;
+        let earliest = ages.hand_over_age(u64::MAX)?;
+        assert!(earliest < latest * 7 / 10 && earliest > latest * 6 / 10);
+        Some(latest.as_millis())
     }
 
     #[test]

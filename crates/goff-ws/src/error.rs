@@ -33,13 +33,15 @@ pub(crate) enum StreamError {
     #[error(transparent)]
     NotOpened(#[from] RelayError),
     /// The response to the handshake has another status than 101.
-    #[error("{error}{}", hint(*.status))]
+    #[error("{error}{}", hint(*.status, *.after_the_other))]
     Refused {
         /// In the words that requests use.
         error: RelayError,
         status: StatusCode,
         /// How long the server wants no further attempt.
         retry_after: Option<Duration>,
+        /// Whether the other address of the stream was not found before.
+        after_the_other: bool,
     },
     /// The response has status 101, but does not match the handshake.
     #[error("the response to the handshake {0}")]
@@ -82,6 +84,17 @@ impl StreamError {
         }
     }
 
+    /// The error of the second address that was tried.
+    pub(crate) fn after_the_other(mut self) -> Self {
+        if let Self::Refused {
+            after_the_other, ..
+        } = &mut self
+        {
+            *after_the_other = true;
+        }
+        self
+    }
+
     /// Whether the server refused the credentials.
     pub(crate) fn is_refusal(&self) -> bool {
         let refusals = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN];
@@ -117,10 +130,15 @@ impl From<tungstenite::Error> for StreamError {
     }
 }
 
-fn hint(status: StatusCode) -> &'static str {
+fn hint(status: StatusCode, after_the_other: bool) -> &'static str {
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS => "",
-        StatusCode::NOT_FOUND => "; the newer address of the stream is not there either",
+        StatusCode::NOT_FOUND if after_the_other => {
+            "; the other address of the stream is not there either"
+        }
+        StatusCode::NOT_FOUND => {
+            "; relay proxies before 1.53.0 have only the address that `disable_deprecated_stream` rules out"
+        }
         status if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => "",
         _ => "; does a gateway on the way support WebSocket?",
     }

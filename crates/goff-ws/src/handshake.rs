@@ -204,6 +204,7 @@ fn accepted<B>(response: &Response<B>, key: &str) -> Result<(), StreamError> {
             },
             status,
             retry_after,
+            after_the_other: false,
         });
     }
     let has_token = |name: HeaderName, token: &str| {

@@ -38,7 +38,7 @@ use crate::stream_task::StreamTask;
 ///
 /// Load balancers and gateways limit the age of connections. Once two streams in a row were cut at
 /// about the same age, at least a second, the listener opens the next stream at four fifths of that
-/// age. When it is open, the previous one is closed, and read until the server has answered the close
+/// age, or up to a third of this time earlier. When it is open, the previous one is closed, and read until the server has answered the close
 /// frame. Messages of both reach the sink, so a change may be announced twice, and nothing else is
 /// invalidated. Only if the previous stream breaks before it is closed, everything is.
 ///
@@ -46,9 +46,10 @@ use crate::stream_task::StreamTask;
 ///
 /// The listener reconnects without limit, also after a refused key: keys and gateways change while
 /// clients run. All pauses are random, so that the clients of a relay proxy that is restarted do not
-/// come back at the same time: up to a second after an open stream was lost, up to two seconds if the
-/// attempt then fails, and 100 ms if the very first one does, doubling with each further failure up to
-/// `reconnect_interval`. A 429 or 503
+/// come back at the same time. After an open stream was lost they are up to a second, then up to two
+/// seconds, and later up to half of the time since the loss, so that a client is back within 2 s or
+/// half of the time of the outage. If no stream was open yet, they are up to 100 ms, doubling with each
+/// failure. `reconnect_interval` bounds all of them. A 429 or 503
 /// may ask for more with seconds in `Retry-After`. A stream that was open for less than a second, or
 /// was ended by an unreadable message, counts as a failed attempt.
 ///
@@ -86,6 +87,7 @@ impl ChangeListener {
             address: Address::Current,
             timeout: options.timeout,
             liveness: options.liveness,
+            disable_deprecated_stream: options.disable_deprecated_stream,
             debug: options.debug,
         };
         let report = Report::new(

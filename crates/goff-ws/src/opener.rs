@@ -25,6 +25,7 @@ pub(crate) struct Opener {
     pub(crate) address: Address,
     pub(crate) timeout: Duration,
     pub(crate) liveness: Duration,
+    pub(crate) disable_deprecated_stream: bool,
     pub(crate) debug: bool,
 }
 
@@ -56,7 +57,8 @@ impl Opener {
         }
     }
 
-    /// Connects. If the relay proxy has no endpoint at the first address, tries the other one.
+    /// Connects. If the relay proxy has no endpoint at the first address, tries the other one, unless
+    /// the option rules out the deprecated one.
     async fn connect(&mut self) -> Result<Connection, StreamError> {
         let first = self.address;
         let key = self.api_key.borrow_and_update().clone();
@@ -66,9 +68,10 @@ impl Opener {
         self.address = Address::Current;
         let both = async {
             match self.perform(first, key).await {
-                Err(error) if error.is_not_found() => {
+                Err(error) if error.is_not_found() && !self.disable_deprecated_stream => {
                     let second = first.other();
-                    Ok((self.perform(second, key).await?, second))
+                    let opened = self.perform(second, key).await;
+                    Ok((opened.map_err(StreamError::after_the_other)?, second))
                 }
                 opened => Ok((opened?, first)),
             }

@@ -19,6 +19,7 @@ pub struct ListenerOptions {
     pub(crate) reconnect_interval: Duration,
     pub(crate) timeout: Duration,
     pub(crate) liveness: Duration,
+    pub(crate) disable_deprecated_stream: bool,
     pub(crate) debug: bool,
 }
 
@@ -36,6 +37,7 @@ impl ListenerOptions {
             reconnect_interval: Duration::from_secs(60),
             timeout: Duration::from_secs(10),
             liveness: Duration::from_secs(10),
+            disable_deprecated_stream: false,
             debug: false,
         }
     }
@@ -90,6 +92,15 @@ impl ListenerOptions {
         self
     }
 
+    /// Never asks for the deprecated address of the stream, `/ws/v1/flag/change`, which relay proxies
+    /// before 1.53.0 have alone: there is no stream from them then. Otherwise it is asked for where the
+    /// current address, `/stream/v1/ws/flag/change`, is not found. Default: false.
+    #[must_use]
+    pub fn disable_deprecated_stream(mut self, disable: bool) -> Self {
+        self.disable_deprecated_stream = disable;
+        self
+    }
+
     /// Logs the events of the stream at INFO instead of DEBUG. Default: false.
     #[must_use]
     pub fn debug(mut self, debug: bool) -> Self {
@@ -109,6 +120,7 @@ impl fmt::Debug for ListenerOptions {
             .field("reconnect_interval", &self.reconnect_interval)
             .field("timeout", &self.timeout)
             .field("liveness", &self.liveness)
+            .field("disable_deprecated_stream", &self.disable_deprecated_stream)
             .field("debug", &self.debug)
             .finish()
     }

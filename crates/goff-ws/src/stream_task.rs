@@ -131,7 +131,9 @@ impl StreamTask {
             if let Some(frame) = stream.first {
                 report.received(frame).await;
             }
-            let hand_over = cut_ages.hand_over_age().map(|age| established + age);
+            let hand_over = cut_ages
+                .hand_over_age(random_u64())
+                .map(|age| established + age);
             let mut next = pin!(open_next(opener, report, hand_over, pauses.longest));
             stream = loop {
                 tokio::select! {
@@ -176,6 +178,9 @@ impl StreamTask {
             lasted,
             cut_at,
         } = lost;
+        if cut_at.is_none() {
+            self.pauses.cut = None;
+        }
         if lasted < MOMENT || cut_at.is_none() {
             let pause = self.pauses.after_failure(&error);
             self.report.failed(error);
@@ -279,11 +284,14 @@ async fn at(time: Option<Instant>) {
     }
 }
 
-/// The pauses between attempts. Both kinds are random, so that the clients of a relay proxy that is
+/// The pauses between attempts. They are random, so that the clients of a relay proxy that is
 /// restarted do not come back at the same time.
 struct Pauses {
     longest: Duration,
+    /// For attempts that do not follow a cut.
     failures: Backoff,
+    /// When the stream was cut whose successor is to be opened.
+    cut: Option<Instant>,
 }
 
 impl Pauses {
@@ -291,23 +299,35 @@ impl Pauses {
         Self {
             longest,
             failures: Backoff::new(longest),
+            cut: None,
         }
     }
 
     /// Up to a second, however often streams are cut.
     fn after_cut(&mut self) -> Duration {
-        let starting_at = |ceiling| Backoff::new(self.longest).starting_at(ceiling);
-        self.failures = starting_at(FAILURE_AFTER_CUT);
-        starting_at(AFTER_CUT).pause(random_u64())
+        *self = Self::new(self.longest);
+        self.cut = Some(Instant::now());
+        self.drawn(AFTER_CUT)
     }
 
-    /// Up to 100 ms, or two seconds if a stream was lost before, doubling with each failure.
+    /// Up to two seconds after a cut, and up to half of the time since then once that is longer: the
+    /// clients of a relay proxy that was down for ten seconds are back within five. Doubled pauses
+    /// would be about as long as the outage. Up to 100 ms without a cut, doubling.
     fn after_failure(&mut self, error: &StreamError) -> Duration {
-        let pause = self.failures.pause(random_u64());
+        let pause = match self.cut {
+            Some(cut) => self.drawn(FAILURE_AFTER_CUT.max(cut.elapsed() / 2)),
+            None => self.failures.pause(random_u64()),
+        };
         match error.retry_after() {
             Some(wait) => (wait + pause).min(self.longest).max(pause),
             None => pause,
         }
+    }
+
+    fn drawn(&self, ceiling: Duration) -> Duration {
+        Backoff::new(self.longest)
+            .starting_at(ceiling)
+            .pause(random_u64())
     }
 }
 

@@ -13,6 +13,7 @@ fn received(response: &HttpResponse) -> Received<'_> {
     static NO_SECRETS: Secrets = Secrets::NONE;
     Received {
         response,
+        text: None,
         purpose: Purpose::Evaluation,
         path: "/path",
         secrets: &NO_SECRETS,

@@ -154,6 +154,7 @@ fn outside_a_runtime_requests_fail_without_a_panic() {
     fails(poll_once(evaluate(&client)).unwrap_err());
     fails(poll_once(client.evaluate_all(&context())).unwrap_err());
     fails(poll_once(client.flag_configuration(&[], None)).unwrap_err());
+    fails(poll_once(client.check(&[], None)).result.unwrap_err());
     let batch = EventBatch::new(goff_core::ExporterMetadata::default(), Vec::new());
     fails(poll_once(client.collect(&batch)).unwrap_err());
     let endpoint = server.url().parse().unwrap();

@@ -1,17 +1,22 @@
 //! Custom transports and connectors.
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::{BodyProblem, ByteStream, Connect, RelayError};
+use goff_core::__internal::RequestObserver;
+use goff_core::{
+    BodyProblem, ByteStream, Connect, EventBatch, ExporterMetadata, RelayClient, RelayError,
+};
 use goff_http::{
     Connector, DEFAULT_MAX_RESPONSE_SIZE, HttpRelayClient, HttpRequest, HttpResponse,
     HttpTransport, HyperTransport, TlsOptions, TransportError,
 };
-use goff_testkit::Answer;
+use goff_testkit::{Answer, FaultyServer};
 use http::StatusCode;
+use tokio::time::Instant;
 
 use crate::fixture::*;
 
@@ -113,4 +118,57 @@ async fn custom_connector_opens_the_streams() {
         evaluate(&client).await.unwrap();
     }
     assert_eq!(*connector.connections.lock().unwrap(), 2);
+}
+
+#[derive(Debug, Default)]
+struct Reports {
+    answered: AtomicUsize,
+    unanswered: AtomicUsize,
+}
+
+impl RequestObserver for Reports {
+    fn answered(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn unanswered(&self, _: Instant, _: &RelayError) {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// An answer to anything says that the relay proxy answers; only evaluations say that it does not,
+/// because the other requests may go elsewhere, and take longer.
+#[tokio::test]
+async fn every_answer_and_only_failed_evaluations_are_reported() {
+    let server = server([Answer::new(503, "{}")]).await;
+    let refusing = FaultyServer::refusing_url().await.unwrap();
+    for (url, expected) in [(server.url(), (5, 0)), (refusing, (0, 2))] {
+        let reports = Arc::new(Reports::default());
+        let client = client(options(&url).observer(Some(reports.clone())));
+        let batch = EventBatch::new(ExporterMetadata::default(), Vec::new());
+        client.collect(&batch).await.unwrap_err();
+        client.flag_configuration(&[], None).await.unwrap_err();
+        client.check(&[], None).await.result.unwrap_err();
+        evaluate(&client).await.unwrap_err();
+        client.evaluate_all(&context()).await.unwrap_err();
+        let count = |count: &AtomicUsize| count.load(Ordering::Relaxed);
+        let seen = (count(&reports.answered), count(&reports.unanswered));
+        assert_eq!(seen, expected, "{url}");
+    }
+}
+
+/// A connection that served others may have died since: only a failure on a fresh one counts.
+#[tokio::test]
+async fn failures_on_kept_connections_are_not_reported() {
+    let silent = Answer::nothing().then_silence();
+    let server = server([Answer::new(200, STATIC), silent]).await;
+    let reports = Arc::new(Reports::default());
+    let options = options(&server.url()).timeout(std::time::Duration::from_secs(1));
+    let client = client(options.observer(Some(reports.clone())));
+    evaluate(&client).await.unwrap();
+    for unanswered in [0, 1, 2] {
+        evaluate(&client).await.unwrap_err();
+        assert_eq!(reports.unanswered.load(Ordering::Relaxed), unanswered);
+    }
+    assert_eq!(server.connections(), 3);
 }

@@ -84,6 +84,27 @@ async fn old_address_is_tried_on_404_and_kept_while_it_works() {
     assert!(error.contains("not there either"), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn deprecated_address_is_never_asked_for_with_the_option() {
+    let options = options().disable_deprecated_stream(true);
+    let (mut server, listener, mut calls) = listening(&options);
+    for _ in 0..2 {
+        for _ in 0..3 {
+            assert_eq!(server.accept().await.refuse(404).await.target(), CURRENT);
+        }
+        let peer = server.accept().await;
+        let error = last_error(&listener);
+        assert!(error.contains(&format!("404 to `{CURRENT}`")), "{error}");
+        assert!(error.contains("`disable_deprecated_stream`"), "{error}");
+        let (request, mut socket) = peer.upgrade_with(b"").await;
+        assert_eq!(request.target(), CURRENT);
+        socket.ping().await;
+        calls.expect(&[ALL, OPEN]).await;
+        drop(socket);
+        calls.expect(&[DOWN]).await;
+    }
+}
+
 /// An upgrade of the relay proxy removed the old address.
 #[tokio::test(start_paused = true)]
 async fn current_address_is_found_when_the_old_one_is_gone() {

@@ -162,3 +162,19 @@ fn listener_outlives_its_runtime() {
     assert_eq!(stopped, Stopped::Aborted);
     drop(socket);
 }
+
+/// The listener runs on its runtime, and the caller on another executor.
+#[test]
+fn listener_can_be_shut_down_outside_tokio() {
+    let mut home = Builder::new_multi_thread();
+    let home = home.worker_threads(1).enable_all().build().unwrap();
+    let (listener, socket) = home.block_on(async {
+        let server = TcpServer::start().await;
+        let (listener, mut calls) = listen(&options(), server.connector());
+        let socket = calls.open(server.accept().await).await;
+        (listener, socket)
+    });
+    let stopped = pollster::block_on(listener.shutdown(Duration::from_secs(5)));
+    assert_eq!(stopped, Stopped::Finished);
+    drop(socket);
+}

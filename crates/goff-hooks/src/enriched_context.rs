@@ -7,8 +7,10 @@ use goff_core::__internal::GoFeatureFlagRef;
 use goff_core::{AttributeRef, ContextView, ExporterMetadata, GOFEATUREFLAG};
 
 /// A view over a context that adds exporter metadata to the `gofeatureflag` attribute. Other
-/// members of the attribute, such as `flagList` and `currentDateTime`, stay; an attribute that is not
-/// a map is replaced (GOFF-CTX-006 to -009).
+/// members of the attribute, such as `flagList` and `currentDateTime`, stay; an attribute that is
+/// not a map is replaced.
+///
+/// *Specification*: GOFF-CTX-006 to -009.
 #[derive(Clone, Copy)]
 pub struct EnrichedContext<'a> {
     context: &'a dyn ContextView,

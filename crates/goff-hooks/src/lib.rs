@@ -16,7 +16,7 @@
 //!   `serde_json::Value` attributes.
 //! * [`EnrichedContext`] adds it without a hook: a view over any context, which copies nothing.
 //!
-//! Both leave `flagList` and `currentDateTime` in that attribute to the caller (GOFF-CTX-009).
+//! Both leave `flagList` and `currentDateTime` in that attribute to the caller.
 //!
 //! **Telemetry.** [`TelemetryHook`] emits an event for each evaluation of any OpenFeature provider, and
 //! with the feature `opentelemetry` metrics, by OpenTelemetry's conventions.
@@ -71,6 +71,7 @@
 //! # main().unwrap();
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod enriched_context;
 #[cfg(feature = "open-feature")]
@@ -91,9 +92,9 @@ pub use usage::{EventFilter, EventFilterOptions, tracking_event};
 pub mod __internal {
     #[cfg(feature = "open-feature")]
     pub use crate::hooks::provider_hooks;
-    pub use crate::publisher::QueuedSink;
+    pub use crate::publisher::{QueuedSink, is_locked};
     pub use crate::telemetry::{
-        ActiveEvaluation, Evaluated, EvaluationTelemetry, FLAG_SET_ID, VERSION,
+        ActiveEvaluation, Evaluated, EvaluationTelemetry, FLAG_SET_ID, Failure, VERSION,
     };
     pub use crate::usage::{UsageDecision, unix_seconds};
 }

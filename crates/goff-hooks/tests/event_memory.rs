@@ -57,7 +57,7 @@ async fn buffered_events_keep_no_more_than_the_limit() {
     const DEFAULT: usize = 64 * 1024 * 1024;
     let large = |length: usize| json!("x".repeat(length));
     // How many events, of what, and how many bytes they may keep: the limit, or what they hold.
-    let cases: [(usize, &dyn Fn() -> Event, usize); 6] = [
+    let cases: [(usize, &dyn Fn() -> Event, usize); 7] = [
         (
             20_000,
             &|| tracking(json!({"userAgent": large(100_000)})),
@@ -67,6 +67,11 @@ async fn buffered_events_keep_no_more_than_the_limit() {
         (
             3_000,
             &|| tracking(json!({"list": vec![Value::Null; 3_000]})),
+            DEFAULT,
+        ),
+        (
+            3_000,
+            &|| tracking(json!({"list": vec![members(1); 100]})),
             DEFAULT,
         ),
         (

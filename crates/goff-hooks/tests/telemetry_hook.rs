@@ -2,11 +2,7 @@
 //!
 //! A separate test binary: tracing caches for the whole process which events are enabled.
 #![cfg(feature = "open-feature")]
-#![expect(
-    clippy::panic,
-    clippy::unimplemented,
-    reason = "a test fails by panicking"
-)]
+#![expect(clippy::panic, reason = "a test fails by panicking")]
 
 use async_trait::async_trait;
 use goff_core::{FLAG_DISABLED, NULL_VALUE};
@@ -19,6 +15,7 @@ use open_feature::{
 };
 use tracing::subscriber::with_default;
 
+/// A provider of booleans only.
 struct OtherProvider(ProviderMetadata, Answer);
 
 type Answer = EvaluationResult<EvaluationReason>;
@@ -50,7 +47,7 @@ impl FeatureProvider for OtherProvider {
         _: &str,
         _: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<i64>> {
-        unimplemented!()
+        Err(error(EvaluationErrorCode::TypeMismatch))
     }
 
     async fn resolve_float_value(
@@ -58,7 +55,7 @@ impl FeatureProvider for OtherProvider {
         _: &str,
         _: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<f64>> {
-        unimplemented!()
+        Err(error(EvaluationErrorCode::TypeMismatch))
     }
 
     async fn resolve_string_value(
@@ -66,7 +63,7 @@ impl FeatureProvider for OtherProvider {
         _: &str,
         _: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<String>> {
-        unimplemented!()
+        Err(error(EvaluationErrorCode::TypeMismatch))
     }
 
     async fn resolve_struct_value(
@@ -74,7 +71,7 @@ impl FeatureProvider for OtherProvider {
         _: &str,
         _: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<StructValue>> {
-        unimplemented!()
+        Err(error(EvaluationErrorCode::TypeMismatch))
     }
 }
 
@@ -158,13 +155,9 @@ fn any_provider_is_told_by_one_event() {
     let set = "feature_flag.version=\"3\" feature_flag.set.id=\"shop\"";
     let on = "feature_flag.result.variant=\"on\"";
     let reason = |reason: &str| format!("feature_flag.result.reason=\"{reason}\"");
-    let failed = |error_type: &str| {
-        let message = "feature_flag.error.message=\"why\"";
-        format!(
-            "{flag} {} error.type=\"{error_type}\" {message}",
-            reason("error")
-        )
-    };
+    // Without the message, which may quote the context or the value.
+    let failed =
+        |error_type: &str| format!("{flag} {} error.type=\"{error_type}\"", reason("error"));
     let custom = EvaluationReason::Other("TARGETING_MATCH_SPLIT".to_owned());
     for (answer, expected) in [
         (
@@ -174,6 +167,13 @@ fn any_provider_is_told_by_one_event() {
         (
             Ok(custom),
             format!("{flag} {on} {} {set}", reason("targeting_match_split")),
+        ),
+        (
+            Ok(EvaluationReason::Error),
+            format!(
+                "{flag} {on} {} {set} error.type=\"general\"",
+                reason("error")
+            ),
         ),
         (
             Err(error(EvaluationErrorCode::TargetingKeyMissing)),
@@ -198,7 +198,11 @@ fn any_provider_is_told_by_one_event() {
     // Another hook fails after the evaluation: one event, of its error.
     let event = event_of(Ok(EvaluationReason::Static), &TelemetryOptions::new(), true);
     assert_eq!(event.trim(), failed("invalid_context"));
-    // Only what is asked for.
+    // Only what the options add.
+    let with_value = TelemetryOptions::new().result_value(true);
+    let event = event_of(Err(error(general("FLAG_CONFIG"))), &with_value, false);
+    let message = "feature_flag.error.message=\"why\"";
+    assert_eq!(event.trim(), format!("{} {message}", failed("flag_config")));
     let options = TelemetryOptions::new().context_id(true).result_value(true);
     let event = event_of(Ok(EvaluationReason::Static), &options, false);
     let value = "feature_flag.result.value=true";

@@ -16,7 +16,7 @@ use open_feature::{
 use super::sync_hook::{Stage, SyncHook, complete, implement_hook};
 use crate::usage::{UsageDecision, context_kind, unix_seconds, user_key};
 
-/// Records the evaluations that the relay proxy does not record (GOFF-HOOK-005, GOFF-HOOK-006).
+/// Records the evaluations that the relay proxy does not record.
 ///
 /// [`new`](Self::new) creates the form for any provider. It decides by reason and error alone,
 /// because the SDK gives a hook nothing else: it records each result with reason `CACHED` and each
@@ -27,6 +27,8 @@ use crate::usage::{UsageDecision, context_kind, unix_seconds, user_key};
 /// `goff-provider` registers another form. It takes the outcome that the resolver left in the
 /// context, once, in the first of the stages `after` and `error`, and records what the relay proxy
 /// has not. Without an outcome nothing was evaluated, and nothing is recorded.
+///
+/// *Specification*: GOFF-HOOK-005, GOFF-HOOK-006.
 pub struct DataCollectorHook {
     sink: Option<Arc<dyn EventSink>>,
     form: Form,
@@ -75,7 +77,8 @@ impl DataCollectorHook {
                 let decision = read_outcome_once(context, |outcome| {
                     // The SDK does not pass the caller's default to hooks, so it is null.
                     let default = || serde_json::Value::Null;
-                    UsageDecision::of(outcome, context, default, evaluation_type, unix_seconds())
+                    let (outcome, now) = (outcome.into(), unix_seconds());
+                    UsageDecision::of(outcome, context, default, evaluation_type, now)
                 });
                 if let Some(decision) = decision {
                     decision.record_in(&**sink);

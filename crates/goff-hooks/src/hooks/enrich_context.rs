@@ -13,11 +13,13 @@ use super::data_collector::DataCollectorHook;
 use super::sync_hook::{Stage, SyncHook, complete, implement_hook};
 
 /// Adds the exporter metadata to the `gofeatureflag` attribute before each evaluation, so that the
-/// relay proxy records it with the evaluation (GOFF-HOOK-003, GOFF-HOOK-004, GOFF-CTX-006 to -009).
+/// relay proxy records it with the evaluation.
 ///
 /// [`new`](Self::new) creates the form for any provider: the attribute is a `serde_json::Value`.
 /// `goff-provider` registers a form whose attribute also carries the outcome of the evaluation to
 /// the [`DataCollectorHook`].
+///
+/// *Specification*: GOFF-HOOK-003, GOFF-HOOK-004, GOFF-CTX-006 to -009.
 #[derive(Debug)]
 pub struct EnrichEvaluationContextHook {
     exporter_metadata: ExporterMetadata,
@@ -32,12 +34,14 @@ enum Form {
     WithSlot,
 }
 
-/// The hooks of goff-provider in their order of registration (GOFF-HOOK-001): enrichment, then the
-/// data collector. The resolver finds a [`GoFeatureFlagAttribute`] in the context and puts the
-/// outcome into its slot; the collector takes it from there.
+/// The hooks of goff-provider in their order of registration: enrichment, then the data collector.
+/// The resolver finds a [`GoFeatureFlagAttribute`] in the context and puts the outcome into its
+/// slot; the collector takes it from there.
 ///
-/// Without a `sink` data collection is disabled; both hooks are registered all the same
-/// (GOFF-HOOK-003, GOFF-HOOK-006). `evaluation_type` is the client's.
+/// Without a `sink` data collection is disabled; both hooks are registered all the same.
+/// `evaluation_type` is the client's.
+///
+/// *Specification*: GOFF-HOOK-001, GOFF-HOOK-003, GOFF-HOOK-006.
 #[must_use]
 pub fn provider_hooks(
     exporter_metadata: &ExporterMetadata,

@@ -3,14 +3,16 @@
 use std::borrow::Cow;
 
 use goff_core::__internal::{GoFeatureFlagAttribute, value_to_json};
-use goff_core::{ErrorCode, NULL_VALUE, Reason, Resolution, is_disabled};
+use goff_core::{ErrorCode, NULL_VALUE, Outcome, Reason, Resolution, is_disabled};
 use open_feature::{
     EvaluationContext, EvaluationDetails, EvaluationError, EvaluationErrorCode, EvaluationReason,
     FlagMetadata, FlagMetadataValue, HookContext, Value,
 };
 
 use super::sync_hook::{Stage, SyncHook, complete, implement_hook};
-use crate::telemetry::{Evaluated, EvaluationTelemetry, FLAG_SET_ID, TelemetryOptions, VERSION};
+use crate::telemetry::{
+    Evaluated, EvaluationTelemetry, FLAG_SET_ID, Failure, TelemetryOptions, VERSION,
+};
 
 /// Emits an event for each evaluation of any OpenFeature provider, and with the feature
 /// `opentelemetry` counts them (docs/operating/telemetry.md).
@@ -56,9 +58,18 @@ impl SyncHook for TelemetryHook {
         None
     }
 
+    /// A value with the reason ERROR: in `finally` it would look as if `error` ran. Emitted twice if
+    /// another hook's `after` fails too.
+    fn after(&self, context: &HookContext<'_>, details: &EvaluationDetails<Value>) {
+        if details.reason == Some(EvaluationReason::Error) {
+            self.resolved(context, details);
+        }
+    }
+
     fn error(&self, context: &HookContext<'_>, error: &EvaluationError) {
-        let resolution = resolution(context);
-        let resolution = resolution.as_deref();
+        let outcome = outcome(context);
+        let resolution = outcome.as_ref().and_then(Outcome::resolution);
+        let resolution = resolution.map(|resolution| &**resolution);
         let is_failure = !is_disabled(error) && !is_null(error);
         let reason = match resolution {
             _ if is_failure => Reason::Error,
@@ -66,12 +77,11 @@ impl SyncHook for TelemetryHook {
             Some(resolution) => resolution.reason.clone(),
             None => Reason::Default,
         };
-        let message = error.message.as_deref().map(Cow::Borrowed);
         let evaluated = Evaluated {
             variant: resolution
                 .filter(|_| !is_failure)
                 .and_then(|resolution| resolution.variant.as_deref()),
-            error: is_failure.then(|| (error_code(&error.code), message)),
+            failure: is_failure.then(|| failure(error, outcome.as_ref())),
             version: version(None, resolution),
             set_id: set_id(None, resolution),
             ..evaluated(context, Cow::Owned(reason))
@@ -83,17 +93,24 @@ impl SyncHook for TelemetryHook {
     fn finally(&self, context: &HookContext<'_>, details: &EvaluationDetails<Value>) {
         let provider = &context.provider_metadata.name;
         self.telemetry.finished(context.flag_key, provider);
-        // `error` ran.
-        if details.reason == Some(EvaluationReason::Error) {
-            return;
+        // `error` ran, or `after` for a value with this reason.
+        if details.reason != Some(EvaluationReason::Error) {
+            self.resolved(context, details);
         }
-        let resolution = resolution(context);
+    }
+}
+
+impl TelemetryHook {
+    fn resolved(&self, context: &HookContext<'_>, details: &EvaluationDetails<Value>) {
+        let outcome = outcome(context);
+        let resolution = outcome.as_ref().and_then(Outcome::resolution);
+        let resolution = resolution.map(|resolution| &**resolution);
         let metadata = Some(&details.flag_metadata);
         let reason = details.reason.as_ref().map_or(Reason::Unknown, reason);
         let evaluated = Evaluated {
             variant: details.variant.as_deref(),
-            version: version(metadata, resolution.as_deref()),
-            set_id: set_id(metadata, resolution.as_deref()),
+            version: version(metadata, resolution),
+            set_id: set_id(metadata, resolution),
             ..evaluated(context, Cow::Owned(reason))
         };
         self.telemetry
@@ -110,16 +127,27 @@ fn evaluated<'a>(context: &'a HookContext<'_>, reason: Cow<'a, Reason>) -> Evalu
         reason,
         context_id: context.evaluation_context.targeting_key.as_deref(),
         variant: None,
-        error: None,
+        failure: None,
         version: None,
         set_id: None,
     }
 }
 
 /// What goff-provider left in the context.
-fn resolution(context: &HookContext<'_>) -> Option<std::sync::Arc<Resolution>> {
+fn outcome(context: &HookContext<'_>) -> Option<Outcome> {
     let attribute = GoFeatureFlagAttribute::find(context.evaluation_context)?;
-    attribute.slot().resolution()
+    attribute.slot().outcome()
+}
+
+fn failure<'a>(error: &'a EvaluationError, outcome: Option<&'a Outcome>) -> Failure<'a> {
+    let of_outcome = outcome.and_then(|outcome| outcome.result.as_ref().err());
+    match of_outcome {
+        // Not that of another hook.
+        Some(known) if EvaluationError::from(&**known) == *error => {
+            Failure::Known(Cow::Borrowed(known))
+        }
+        _ => Failure::Unknown(error_code(&error.code), error.message.as_deref()),
+    }
 }
 
 fn version<'a>(

@@ -10,14 +10,17 @@ use goff_core::{Event, FeatureEvent, Resolution, TrackingEvent};
 ///
 /// An event that is taken stays in flight until it is delivered, rejected or put back, so that at any time
 /// `recorded = delivered + dropped + rejected + pending`.
+///
+/// What [`push`](Self::push) writes comes first: see `SharedBuffer`.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct EventBuffer {
-    limits: Limits,
     queue: VecDeque<WeighedEvent>,
-    in_flight: usize,
     /// The weight of the queue and the batch in flight.
     weight: usize,
     counts: EventCounts,
+    in_flight: usize,
+    limits: Limits,
 }
 
 /// How many events a buffer holds at most, and how much they weigh. `SharedBuffer::new` sets both.
@@ -29,10 +32,11 @@ pub(super) struct Limits {
 
 /// What became of the events that are not in the buffer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
 pub(super) struct EventCounts {
     pub(super) recorded: usize,
-    pub(super) delivered: usize,
     pub(super) dropped: usize,
+    pub(super) delivered: usize,
     pub(super) rejected: usize,
     /// Events that were left out, and so never recorded.
     pub(super) left_out: usize,

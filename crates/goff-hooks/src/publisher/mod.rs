@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use goff_core::__internal::{BackgroundTask, timeout as wait};
+use goff_core::__internal::{BackgroundTask, end_after, timeout as wait};
 use goff_core::{Event, EventSink, NoRuntimeError, RelayClient};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -18,6 +18,7 @@ use self::worker::Worker;
 mod batch_limits;
 mod buffer;
 mod delivery_log;
+mod json_size;
 mod options;
 mod queued_sink;
 mod reports;
@@ -28,9 +29,9 @@ mod worker;
 ///
 /// [`record`](EventSink::record) takes a lock, appends the event and returns. A background task
 /// delivers the events in the order of recording: every flush interval, as soon as
-/// `max_pending_events` or half of `max_pending_bytes` are queued, on [`flush`](Self::flush) and at [`shutdown`](Self::shutdown).
-/// Nothing is sent at start or when the queue is empty, and one batch at a time is in flight
-/// (GOFF-COLL-014 to -018). Delivery is at least once: a batch whose response was lost is sent
+/// `max_pending_events` or half of `max_pending_bytes` are queued, on [`flush`](Self::flush) and at
+/// [`shutdown`](Self::shutdown). Nothing is sent at start or when the queue is empty, and one batch
+/// at a time is in flight. Delivery is at least once: a batch whose response was lost is sent
 /// again, because the wire has no deduplication key.
 ///
 /// A batch that fails returns to the front of the queue. From then on reaching
@@ -43,8 +44,8 @@ mod worker;
 /// halves the size of later batches.
 ///
 /// The queue and the batch in flight together hold at most twice `max_pending_events` events and
-/// `max_pending_bytes` of memory. Beyond that the oldest queued event is dropped (GOFF-COLL-019). An outage is logged with one warning when it begins and one
-/// line when it is over.
+/// `max_pending_bytes` of memory. Beyond that the oldest queued event is dropped. An outage is
+/// logged with one warning when it begins and one line when it is over.
 ///
 /// Dropping a publisher without `shutdown` ends its task and loses the pending events. If the
 /// runtime ends first, delivery stops and the events stay.
@@ -86,6 +87,8 @@ mod worker;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// *Specification*: GOFF-COLL-014 to -018, GOFF-COLL-019.
 pub struct EventPublisher {
     buffer: Arc<SharedBuffer>,
     collector: Arc<dyn RelayClient>,
@@ -171,7 +174,7 @@ impl EventPublisher {
     /// returns within `timeout` and a few milliseconds; a batch still in flight is cut off and
     /// counts as pending. Calling it again, even concurrently, is harmless.
     pub async fn shutdown(&self, timeout: Duration) -> DeliveryReport {
-        let deadline = instant_after(timeout);
+        let deadline = end_after(timeout);
         let shut_down = self.shut_down.notified();
         let Some(session) = self.session().take() else {
             if self.buffer.is_open() {
@@ -209,6 +212,11 @@ impl EventPublisher {
     fn session(&self) -> MutexGuard<'_, Option<Session>> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether a thread holds the lock of the events, for the bench that measures how long.
+pub fn is_locked(publisher: &EventPublisher) -> bool {
+    publisher.buffer.is_locked()
 }
 
 impl EventSink for EventPublisher {
@@ -266,13 +274,5 @@ fn log_shutdown(report: &DeliveryReport) {
     }
 }
 
-/// Saturates, because `Instant` overflows on very long timeouts.
-fn instant_after(timeout: Duration) -> Instant {
-    let now = Instant::now();
-    now.checked_add(timeout).unwrap_or(now + A_YEAR)
-}
-
 /// How long the task may take to end after the deadline.
 const CUT_OFF_GRACE: Duration = Duration::from_millis(50);
-
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -22,7 +22,8 @@ impl EventPublisherOptions {
         self
     }
 
-    /// The time between two deliveries, with a jitter of a tenth. Default: 60 s; at least 1 ms.
+    /// The time between two deliveries, with a jitter of a tenth; the first one is up to half shorter, so
+    /// that applications that start together do not deliver together. Default: 60 s; at least 1 ms.
     pub fn flush_interval(mut self, interval: Duration) -> Self {
         self.flush_interval = interval.max(Duration::from_millis(1));
         self

@@ -15,7 +15,7 @@ use super::buffer::{EventBuffer, Limits, WeighedEvent};
 use super::reports::{DeliveryReport, UsageStats};
 
 /// Takes events without waiting, and passes them to an application's sink one by one, in order, on a
-/// thread of its own.
+/// separate thread.
 ///
 /// * A **slow or blocked** sink fills the queue, which holds twice `max_pending_events` events and
 ///   `max_pending_bytes` of memory. Beyond that the oldest queued event is dropped and counted. It is
@@ -81,7 +81,12 @@ impl QueuedSink {
     }
 
     /// Accepts events from now on. Events of an earlier session that are still queued are passed on.
+    /// If the system gives no thread, events are dropped until another start.
     pub fn start(&self) {
+        self.start_on(thread::Builder::new());
+    }
+
+    fn start_on(&self, thread: thread::Builder) {
         let mut state = self.0.lock();
         state.stops = false;
         state.refusal_logged = false;
@@ -92,11 +97,13 @@ impl QueuedSink {
             return;
         }
         let queue = Arc::clone(&self.0);
-        let thread = thread::Builder::new().name("goff-event-sink".to_owned());
+        let thread = thread.name("goff-event-sink".to_owned());
         if let Err(error) = thread.spawn(move || queue.run()) {
             state.is_running = false;
+            state.is_open = false;
+            state.refusal_logged = true;
             drop(state);
-            tracing::warn!(%error, "no thread for the event sink, its usage data is dropped");
+            tracing::warn!(%error, "no thread for the event sink, its usage data is dropped until the next start");
         }
     }
 
@@ -214,9 +221,11 @@ impl State {
         self.rounds_begun + u64::from(self.buffer.len() > 0)
     }
 
-    /// Whether a round has ended, or never will.
+    /// Whether a round has ended, or never will: the one that runs may pass on everything that was
+    /// queued.
     fn has_ended(&self, round: u64) -> bool {
-        self.rounds_ended >= round || !self.is_running
+        let is_idle = self.buffer.len() == 0 && self.rounds_ended == self.rounds_begun;
+        self.rounds_ended >= round || is_idle || !self.is_running
     }
 }
 

@@ -1,12 +1,10 @@
 //! The background task that delivers events.
 
-use std::io::{self, Write};
 use std::sync::{Arc, OnceLock};
 use std::{iter, mem};
 
-use goff_core::__internal::{StopSignal, contained, jittered, random_u64};
+use goff_core::__internal::{StopSignal, contained, first_interval, jittered, random_u64};
 use goff_core::{EventBatch, RelayClient, RelayError};
-use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -14,6 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::batch_limits::{BatchLimits, Refused};
 use super::buffer::WeighedEvent;
 use super::delivery_log::DeliveryLog;
+use super::json_size::{json_length, most_json_bytes};
 use super::options::EventPublisherOptions;
 use super::shared_buffer::SharedBuffer;
 
@@ -33,13 +32,13 @@ impl Worker {
         let interval = self.options.flush_interval;
         let mut log = DeliveryLog::new(self.options.debug, self.buffer.stats().dropped);
         let mut limits = BatchLimits::new();
-        let mut next = Box::pin(sleep(jittered(interval, random_u64())));
+        let mut next = Box::pin(sleep(first_interval(interval, random_u64())));
         loop {
             let mut requests = Vec::new();
             tokio::select! {
                 biased;
                 () = self.stop.stopped() => {
-                    self.deliver(&mut limits, &mut log).await;
+                    self.deliver_contained(&mut limits, &mut log).await;
                     return;
                 }
                 Some(request) = self.flush_requests.recv() => {
@@ -59,11 +58,25 @@ impl Worker {
                     }
                 }
             }
-            self.deliver(&mut limits, &mut log).await;
+            self.deliver_contained(&mut limits, &mut log).await;
             for request in requests {
                 // A caller whose flush timed out no longer listens.
                 let _ = request.send(());
             }
+        }
+    }
+
+    /// Delivers. A panic, which is a fault of this crate or of the application's `tracing` subscriber,
+    /// is a failed delivery: the events that were not delivered are back in the buffer.
+    async fn deliver_contained(&self, limits: &mut BatchLimits, log: &mut DeliveryLog) {
+        let delivered = contained("the delivery", self.deliver(limits, log)).await;
+        if let Err(panicked) = delivered {
+            let error = RelayError::Interrupted(Arc::new(panicked));
+            let stats = self.buffer.stats();
+            let logging = async { log.failed(&error, 0, stats.pending, stats.dropped) };
+            // The subscriber may panic again.
+            let _ = contained("the log", logging).await;
+            self.buffer.failed(error);
         }
     }
 
@@ -95,8 +108,9 @@ impl Worker {
                 batch.delivered();
                 limits.accepted();
                 if let Some(error) = suspicion.take() {
-                    log.rejected(&error);
+                    // The log may panic.
                     mem::replace(&mut suspects, self.empty_batch()).rejected(None);
+                    log.rejected(&error);
                 }
                 remaining = remaining.saturating_sub(count);
                 delivered += u64::try_from(count).unwrap_or(u64::MAX);
@@ -106,8 +120,8 @@ impl Worker {
                 Refused::Halve => {}
                 Refused::Reject => {
                     remaining -= 1;
+                    batch.rejected(Some(error.clone()));
                     log.rejected(&error);
-                    batch.rejected(Some(error));
                 }
                 Refused::RejectIfOthersAreAccepted => {
                     remaining -= 1;
@@ -147,7 +161,7 @@ impl Worker {
             }
             let mut taken = taken.into_iter();
             while let Some(event) = taken.next() {
-                let bytes = json_length(&event.event) + ",".len();
+                let bytes = most_json_bytes(&event.event) + ",".len();
                 if batch.bytes + bytes > most_bytes && !batch.contents.events.is_empty() {
                     self.buffer
                         .put_back(iter::once(event).chain(taken).collect());
@@ -192,7 +206,7 @@ struct Batch<'a> {
     buffer: &'a SharedBuffer,
     contents: EventBatch,
     weight: usize,
-    /// The size as JSON.
+    /// The size as JSON, or a little more.
     bytes: usize,
 }
 
@@ -230,27 +244,6 @@ async fn send(collector: &dyn RelayClient, batch: &EventBatch) -> Result<(), Rel
     let call = async { collector.collect(batch).await };
     let called = contained("the relay client", call).await;
     called.unwrap_or_else(|panicked| Err(RelayError::Interrupted(Arc::new(panicked))))
-}
-
-/// The length of a value as JSON.
-fn json_length(value: &impl Serialize) -> usize {
-    struct Length(usize);
-
-    impl Write for Length {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0 += bytes.len();
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    let mut length = Length(0);
-    // Events hold strings, numbers and JSON values, which always serialize.
-    let _ = serde_json::to_writer(&mut length, value);
-    length.0
 }
 
 /// How many events are measured before other tasks get a turn.

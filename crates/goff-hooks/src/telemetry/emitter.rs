@@ -1,9 +1,9 @@
 //! [`EvaluationTelemetry`]: emits the event and the metrics of an evaluation.
 
-use goff_core::ErrorCode;
+use goff_core::{ErrorCode, Reason};
 use serde_json::Value;
 
-use crate::telemetry::evaluated::Evaluated;
+use crate::telemetry::evaluated::{Evaluated, Failure};
 use crate::telemetry::event;
 use crate::telemetry::metrics::EvaluationMetrics;
 use crate::telemetry::options::TelemetryOptions;
@@ -47,12 +47,24 @@ impl EvaluationTelemetry {
     }
 
     /// Emits the event and counts the result. `value` returns the value that was served; it is
-    /// called only if values are asked for.
+    /// called only with the option for values.
     pub fn evaluated(&self, evaluated: &Evaluated<'_>, value: impl FnOnce() -> Option<Value>) {
         let reason = evaluated.reason.as_str().to_ascii_lowercase();
-        let error_type = evaluated.error.as_ref().map(|(code, _)| error_type(code));
-        self.metrics
-            .evaluated(evaluated, &reason, error_type.as_deref());
+        // A provider can give a value with the reason ERROR, and no code.
+        let has_failed = *evaluated.reason == Reason::Error;
+        let code = evaluated
+            .failure
+            .as_ref()
+            .map(Failure::code)
+            .or_else(|| has_failed.then_some(ErrorCode::General));
+        let error_type = code.as_ref().map(|code| code.as_str().to_ascii_lowercase());
+        self.metrics.evaluated(
+            evaluated,
+            label(matches!(*evaluated.reason, Reason::Other(_)), &reason),
+            error_type
+                .as_deref()
+                .map(|error_type| label(matches!(code, Some(ErrorCode::Other(_))), error_type)),
+        );
         let value = self.options.result_value.then(value).flatten();
         event::emit(
             evaluated,
@@ -78,6 +90,14 @@ impl Drop for ActiveEvaluation<'_> {
     }
 }
 
-fn error_type(code: &ErrorCode) -> String {
-    code.as_str().to_ascii_lowercase()
+/// A value that anyone could make up is one label of metrics, as OpenTelemetry's conventions have it
+/// for `error.type`, so that the number of time series is bounded.
+fn label(is_open: bool, value: &str) -> &str {
+    match is_open && value != FLAG_CONFIG {
+        true => "_OTHER",
+        false => value,
+    }
 }
+
+/// The relay proxy's only code that OpenFeature does not have.
+const FLAG_CONFIG: &str = "flag_config";

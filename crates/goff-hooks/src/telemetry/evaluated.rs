@@ -1,8 +1,9 @@
-//! [`Evaluated`]: what is told of one evaluation.
+//! [`Evaluated`]: what is emitted of one evaluation.
 
 use std::borrow::Cow;
 
-use goff_core::{ErrorCode, Reason};
+use goff_core::__internal::flag_not_found;
+use goff_core::{ErrorCode, Reason, RelayError, ResolutionError};
 
 /// An evaluation that has ended.
 #[derive(Debug)]
@@ -15,14 +16,52 @@ pub struct Evaluated<'a> {
     pub variant: Option<&'a str>,
     /// Why the value was served.
     pub reason: Cow<'a, Reason>,
-    /// The code and the message of the failure.
-    pub error: Option<(ErrorCode, Option<Cow<'a, str>>)>,
+    /// Why it failed.
+    pub failure: Option<Failure<'a>>,
     /// The version of the flag.
     pub version: Option<Cow<'a, str>>,
     /// The flag set.
     pub set_id: Option<Cow<'a, str>>,
     /// The targeting key: personal data.
     pub context_id: Option<&'a str>,
+}
+
+/// Why an evaluation failed.
+#[derive(Debug)]
+pub enum Failure<'a> {
+    /// It is known which parts of the message are a server's.
+    Known(Cow<'a, ResolutionError>),
+    /// The code and message of any provider.
+    Unknown(ErrorCode, Option<&'a str>),
+}
+
+impl Failure<'_> {
+    pub(super) fn code(&self) -> ErrorCode {
+        match self {
+            Self::Known(error) => error.code(),
+            Self::Unknown(code, _) => code.clone(),
+        }
+    }
+
+    /// The message. Unless `with_quotes`, without what may quote the value or the evaluation context:
+    /// the texts of a server, of another provider, and of the decoder of a value.
+    pub(super) fn message(&self, flag_key: &str, with_quotes: bool) -> Option<String> {
+        match self {
+            Self::Unknown(_, message) => message.filter(|_| with_quotes).map(str::to_owned),
+            Self::Known(error) if with_quotes => Some(error.to_string()),
+            Self::Known(error) => match &**error {
+                ResolutionError::TypeMismatch { .. } => None,
+                // In process the details may quote a rule that fails validation.
+                ResolutionError::Relay(RelayError::Evaluation(failure))
+                | ResolutionError::InProcess(failure)
+                    if failure.code == ErrorCode::FlagNotFound =>
+                {
+                    Some(flag_not_found(flag_key))
+                }
+                error => Some(error.without_server_texts().to_string()),
+            },
+        }
+    }
 }
 
 /// A member of the flag metadata that OpenFeature gives a meaning (appendix D of its specification).

@@ -1,6 +1,5 @@
 //! The event `feature_flag.evaluation`, through `tracing`.
 
-use goff_core::ErrorCode;
 use serde_json::Value;
 
 use crate::telemetry::evaluated::Evaluated;
@@ -14,13 +13,9 @@ pub(super) fn emit(
     value: Option<Value>,
     options: &TelemetryOptions,
 ) {
-    // The decoder's message of a type mismatch may contain the value.
-    let shows_message = |code: &ErrorCode| options.result_value || *code != ErrorCode::TypeMismatch;
-    let message = evaluated
-        .error
-        .as_ref()
-        .filter(|(code, _)| shows_message(code))
-        .and_then(|(_, message)| message.as_deref());
+    let failure = evaluated.failure.as_ref();
+    let message =
+        failure.and_then(|failure| failure.message(evaluated.flag_key, options.result_value));
     let context_id = evaluated.context_id.filter(|_| options.context_id);
     tracing::event!(
         name: "feature_flag.evaluation",

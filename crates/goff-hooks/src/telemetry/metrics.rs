@@ -6,7 +6,7 @@ use opentelemetry::metrics::{Counter, UpDownCounter};
 use crate::telemetry::evaluated::Evaluated;
 use crate::telemetry::options::TelemetryOptions;
 
-/// The attributes are those of the event that have few values. The error is told by its type, not
+/// The attributes are those of the event that have few values. An error has its type, not
 /// its message, so that the number of time series is bounded.
 #[derive(Debug)]
 pub(super) struct EvaluationMetrics {

@@ -11,5 +11,5 @@ mod metrics;
 mod options;
 
 pub use self::emitter::{ActiveEvaluation, EvaluationTelemetry};
-pub use self::evaluated::{Evaluated, FLAG_SET_ID, VERSION};
+pub use self::evaluated::{Evaluated, FLAG_SET_ID, Failure, VERSION};
 pub use self::options::TelemetryOptions;

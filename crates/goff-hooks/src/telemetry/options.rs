@@ -4,7 +4,7 @@
 use opentelemetry::metrics::Meter;
 
 /// What is emitted of evaluations, by a [`TelemetryHook`](crate::TelemetryHook) or a client. By
-/// default nothing that tells persons apart.
+/// default nothing that identifies a person.
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct TelemetryOptions {
@@ -29,8 +29,9 @@ impl TelemetryOptions {
         self
     }
 
-    /// Adds `feature_flag.result.value` to events, and the error message of a type mismatch, which
-    /// may contain the value. Values can be large, and personal data. Default: `false`.
+    /// Adds `feature_flag.result.value` to events, and to error messages what may quote the value or
+    /// the evaluation context: the texts of the relay proxy or of another provider, and the message
+    /// of a type mismatch. Values can be large, and personal data. Default: `false`.
     pub fn result_value(mut self, add: bool) -> Self {
         self.result_value = add;
         self
@@ -44,7 +45,7 @@ impl TelemetryOptions {
         self
     }
 
-    /// The attribute `goff.client.name` of a client's metrics, which tells two clients of one
+    /// The attribute `goff.client.name` of a client's metrics, which distinguishes two clients of one
     /// process apart. A hook has no use for it. Default: no such attribute.
     #[cfg(feature = "opentelemetry")]
     pub fn client_name(mut self, name: impl Into<String>) -> Self {

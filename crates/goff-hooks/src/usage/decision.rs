@@ -1,8 +1,9 @@
 //! Which evaluations are recorded, and as what.
 
+use goff_core::__internal::OutcomeRef;
 use goff_core::{
     ContextView, EvaluationType, EventSink, EventSource, FallbackOrigin, FeatureEvent, Origin,
-    Outcome, ResolutionError,
+    ResolutionError,
 };
 use serde_json::Value;
 
@@ -21,8 +22,8 @@ pub enum UsageDecision {
 }
 
 impl UsageDecision {
-    /// Decides by the first row that fits (GOFF-COLL-010, -020 to -023, GOFF-FALLBACK-006,
-    /// docs/python-parity.md C15). docs/relay-protocol.md 19 says what the relay proxy records.
+    /// Decides by the first row that fits (docs/python-parity.md C15). docs/relay-protocol.md 19
+    /// says what the relay proxy records.
     ///
     /// | outcome | event |
     /// |---|---|
@@ -39,8 +40,10 @@ impl UsageDecision {
     /// In the other rows `default` is true if the evaluation failed; a disabled flag or a null value
     /// is no failure. `caller_default` returns the value that the caller used instead, or null if it
     /// is not known; it is called only if the flag gave no value.
+    ///
+    /// *Specification*: GOFF-COLL-010, -020 to -023, GOFF-FALLBACK-006.
     pub fn of(
-        outcome: &Outcome,
+        outcome: OutcomeRef<'_>,
         context: &dyn ContextView,
         caller_default: impl FnOnce() -> Value,
         evaluation_type: EvaluationType,
@@ -48,7 +51,7 @@ impl UsageDecision {
     ) -> Self {
         let resolution = outcome.resolution();
         // An unknown flag is tracked (GOFF-COLL-020, GOFF-COLL-021).
-        if resolution.is_some_and(|resolution| !resolution.track_events) || is_not_ready(outcome) {
+        if resolution.is_some_and(|resolution| !resolution.track_events) || is_not_ready(&outcome) {
             return Self::Skip;
         }
         let failed = outcome.result.is_err();
@@ -68,7 +71,7 @@ impl UsageDecision {
                 .is_some_and(|resolution| !resolution.is_disabled() && !resolution.value.is_null());
         Self::Record(
             FeatureEvent::new(
-                outcome.flag_key.clone(),
+                outcome.flag_key,
                 context_kind(context),
                 user_key(context),
                 now_seconds,
@@ -90,8 +93,8 @@ impl UsageDecision {
     }
 }
 
-fn is_not_ready(outcome: &Outcome) -> bool {
-    matches!(&outcome.result, Err(error) if matches!(**error, ResolutionError::NotReady { .. }))
+fn is_not_ready(outcome: &OutcomeRef<'_>) -> bool {
+    matches!(outcome.result, Err(ResolutionError::NotReady { .. }))
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! A sink that records a part of the evaluations.
 
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use goff_core::__internal::random_u64;
 use goff_core::{Event, EventSink, FeatureEvent};
 use serde_json::Value;
 
@@ -35,7 +36,8 @@ impl EventFilterOptions {
     /// For how long an event is not recorded again that differs only in its time: the same flag,
     /// user, value, variant and version. Default: none, every event is recorded.
     ///
-    /// The window begins with the event that is recorded and is not extended by its repetitions. It
+    /// The sink may drop or reject the event that began a window; its repetitions in the window are
+    /// left out all the same. The window begins with the event that is recorded and is not extended by its repetitions. It
     /// knows 65,536 events, about 4 MB; beyond that the oldest is forgotten early and its repetition
     /// recorded. It keeps hashes, and no key of a user.
     pub fn deduplication_window(mut self, window: impl Into<Option<Duration>>) -> Self {
@@ -126,6 +128,17 @@ impl EventFilter {
         }
     }
 
+    /// Begins the window anew: the next event of each kind is recorded. For events that go to another
+    /// receiver from now on, such as the flag set of another API key.
+    pub fn restart_window(&self) {
+        if let Some(repeats) = &self.repeats {
+            repeats
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
+        }
+    }
+
     fn is_repeat(&self, event: &FeatureEvent) -> bool {
         self.repeats.as_ref().is_some_and(|repeats| {
             let mut repeats = repeats.lock().unwrap_or_else(PoisonError::into_inner);
@@ -134,7 +147,9 @@ impl EventFilter {
     }
 
     fn is_drawn(&self) -> bool {
-        self.sampling_rate >= 1.0 || unit_interval(random_u64()) < self.sampling_rate
+        // Forked processes may draw the same numbers here; `random_u64` costs a system call for each.
+        let random = || RandomState::new().hash_one(());
+        self.sampling_rate >= 1.0 || unit_interval(random()) < self.sampling_rate
     }
 }
 

@@ -4,7 +4,9 @@ use std::time::UNIX_EPOCH;
 
 use goff_core::{Attribute, ContextKind, ContextView, UNDEFINED_TARGETING_KEY};
 
-/// The current Unix time in whole seconds, the unit of events (GOFF-COLL-007).
+/// The current Unix time in whole seconds, the unit of events.
+///
+/// *Specification*: GOFF-COLL-007.
 #[must_use]
 pub fn unix_seconds() -> i64 {
     UNIX_EPOCH

@@ -53,6 +53,11 @@ impl Repeats {
         false
     }
 
+    pub(super) fn clear(&mut self) {
+        self.passed.clear();
+        self.order.clear();
+    }
+
     fn is_within(&self, passed: Instant, now: Instant) -> bool {
         now.saturating_duration_since(passed) < self.length
     }

@@ -8,10 +8,12 @@ use serde_json::{Map, Value};
 
 use super::fields::{context_kind, user_key};
 
-/// Creates a tracking event (GOFF-TRACK-004, GOFF-TRACK-005).
+/// Creates a tracking event.
 ///
 /// Pass an [`EnrichedContext`](crate::EnrichedContext): the collector attaches no exporter metadata
 /// to tracking events, so they carry it in their context. `now_seconds` is Unix time.
+///
+/// *Specification*: GOFF-TRACK-004, GOFF-TRACK-005.
 ///
 /// # Errors
 /// [`ContextError`] if an attribute of the context cannot be read, or a member of `details` is nested

@@ -29,12 +29,13 @@ async fn events_are_sent_on_the_interval_and_at_shutdown() {
     let (relay, publisher) = running(options());
     record(&publisher, 0..3);
     settle().await;
-    pass(53 * SECOND).await;
+    // The first interval is up to half shorter.
+    pass(29 * SECOND).await;
     assert!(relay.batches().is_empty());
-    pass(14 * SECOND).await;
+    pass(32 * SECOND).await;
     assert_eq!(batches(&relay), [[0, 1, 2]]);
     record(&publisher, 3..4);
-    pass(40 * SECOND).await;
+    pass(20 * SECOND).await;
     assert_eq!(relay.batches().len(), 1);
     let report = publisher.shutdown(SECOND).await;
     assert_eq!(batches(&relay), [vec![0, 1, 2], vec![3]]);
@@ -74,7 +75,7 @@ async fn intervals_have_a_jitter() {
                 .filter(|(relay, _)| relay.batches().len() == round);
             *second = count.count();
         }
-        assert_eq!((delivered[52], delivered[66]), (0, 60));
+        assert_eq!((delivered[28], delivered[66]), (0, 60));
         deliveries = delivered;
         // In step again: the next round begins where all are done.
         for (_, publisher) in &publishers {
@@ -84,7 +85,8 @@ async fn intervals_have_a_jitter() {
         settle().await;
     }
     let most_at_once = deliveries.windows(2).map(|two| two[1] - two[0]).max();
-    assert!(most_at_once < Some(30), "{deliveries:?}");
+    // Two a second on average in this half of the interval.
+    assert!(most_at_once < Some(12), "{deliveries:?}");
 }
 
 /// Half of `max_pending_bytes`, so that a collector that works never lets the buffer overflow.

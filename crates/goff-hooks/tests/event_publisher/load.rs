@@ -130,15 +130,22 @@ async fn a_million_events_add_up() {
     assert!(most_alive <= limit, "{most_alive} events alive");
 }
 
+async fn until(is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(MINUTE, waiting).await.unwrap();
+}
+
 /// docs/python-parity.md C20; GOFF-COLL-017, GOFF-COLL-019: the threads finish while a batch hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn recording_never_waits_for_the_collector() {
     let (relay, publisher) = running(options().max_pending_events(1_000));
     relay.set_collector_delay(Some(HOUR));
     record(&publisher, 0..1_000);
-    while publisher.stats().in_flight < 1_000 {
-        tokio::task::yield_now().await;
-    }
+    until(|| publisher.stats().in_flight == 1_000).await;
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| record(&publisher, 0..10_000));
@@ -173,11 +180,15 @@ async fn events_recorded_through_many_restarts_add_up() {
             })
         })
         .collect();
+    let mut delivered = 0;
     for _ in 0..5 {
         publisher.start().unwrap();
-        tokio::time::sleep(Duration::from_millis(5)).await;
-        counts(&publisher.shutdown(MINUTE).await);
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        let recorded = publisher.stats().recorded;
+        until(|| publisher.stats().recorded > recorded + 1_000).await;
+        let (_, now, dropped, _) = counts(&publisher.shutdown(MINUTE).await);
+        assert!(now > delivered, "{now} after {delivered}");
+        delivered = now;
+        until(|| publisher.stats().dropped > dropped).await;
     }
     is_over.store(true, Ordering::SeqCst);
     let all: u64 = joined(threads).sum();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use goff_core::{ContextView, EventBatch, RelayClient, RelayError, Resolution};
 use goff_hooks::EventPublisher;
-use goff_testkit::ScriptedRelay;
+use goff_testkit::{RecordingLog, ScriptedRelay};
 use tokio::time::Instant;
 
 use crate::fixture::*;
@@ -250,6 +250,29 @@ async fn panic_of_the_collector_loses_no_event_and_delivery_goes_on() {
         assert_eq!(*collector.delivered.lock().unwrap(), [0, 1, 2]);
         record(&publisher, 3..4);
         assert_eq!(counts(&publisher.shutdown(MINUTE).await), (4, 4, 0, 0));
+    }
+}
+
+/// Here in the subscriber of the application, also while that panic is logged.
+#[tokio::test(start_paused = true)]
+async fn panic_of_the_log_loses_no_event_and_delivery_goes_on() {
+    let log = RecordingLog::of("goff_hooks");
+    let _guard = tracing::subscriber::set_default(log.clone());
+    for panics in [1, 2] {
+        let (relay, publisher) = running(options());
+        relay.set_collector_failure(refusal(503));
+        log.panic_at("usage data not delivered", panics);
+        record(&publisher, 0..2);
+        let report = publisher.flush(MINUTE).await;
+        assert_eq!(counts(&report), (2, 0, 0, 2));
+        let error = report.error.unwrap().to_string();
+        assert!(error.contains("the delivery panicked"), "{error}");
+        assert_eq!(log.panics_left(), 0);
+        relay.set_collector_failure(None);
+        pass(2 * MINUTE).await;
+        assert_eq!(batches(&relay), [[0, 1]]);
+        record(&publisher, 2..3);
+        assert_eq!(counts(&publisher.shutdown(MINUTE).await), (3, 3, 0, 0));
     }
 }
 

@@ -139,7 +139,8 @@ fn weight_counts_texts_and_values() {
     ];
     for event in long_events {
         let weight = WeighedEvent::from(event.clone()).weight;
-        assert!((10_000..11_000).contains(&weight), "{weight}: {event:?}");
+        // The two objects take more than 600 bytes each.
+        assert!((10_000..12_000).contains(&weight), "{weight}: {event:?}");
     }
     assert!(WeighedEvent::from(Event::from(feature(0))).weight < 300);
 }

@@ -2,7 +2,10 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use goff_core::{ContextKind, EventSource, FeatureEvent};
+use goff_testkit::RecordingLog;
 use proptest::prelude::*;
+use tracing::Level;
+use tracing::subscriber::with_default;
 
 use super::*;
 
@@ -132,6 +135,55 @@ async fn blocked_sink_costs_the_oldest_events_and_no_recording_thread_waits() {
     assert_eq!(counts(&queue.flush(PATIENCE).await), [1_001, 10, 991, 0, 0]);
     let expected: Vec<_> = [0].into_iter().chain(991..1_000).collect();
     assert_eq!(*gate.entered.lock().unwrap(), expected);
+}
+
+/// The last events of a running round leave no later round to wait for.
+#[tokio::test]
+async fn flush_within_a_round_ends_with_the_round() {
+    for shuts_down in [false, true] {
+        let (gate, permits, queue) = gated(10);
+        queue.start();
+        queue.record(event(0));
+        until(|| gate.entered.lock().unwrap().len() == 1);
+        (1..4).for_each(|n| queue.record(event(n)));
+        permits.send(false).unwrap();
+        // The round of these three has begun, and two of them are still queued.
+        until(|| gate.entered.lock().unwrap().len() == 2);
+        let begin = Instant::now();
+        let flush = async {
+            match shuts_down {
+                true => queue.shutdown(PATIENCE).await,
+                false => queue.flush(PATIENCE).await,
+            }
+        };
+        let (report, ()) = tokio::join!(flush, async { drop(permits) });
+        assert_eq!(counts(&report), [4, 4, 0, 0, 0]);
+        assert!(begin.elapsed() < PATIENCE / 2, "{:?}", begin.elapsed());
+    }
+}
+
+/// Nothing is queued that no thread will take.
+#[tokio::test]
+async fn without_a_thread_events_are_refused_until_the_next_start() {
+    let (gate, permits, queue) = gated(10);
+    drop(permits);
+    let log = RecordingLog::of("goff_hooks");
+    let too_large = || thread::Builder::new().stack_size(1 << 60);
+    with_default(log.clone(), || {
+        queue.start_on(too_large());
+        (0..3).for_each(|n| queue.record(event(n)));
+    });
+    let lines = log.lines();
+    let [(level, line)] = &lines[..] else {
+        panic!("{lines:?}")
+    };
+    assert_eq!(*level, Level::WARN);
+    assert!(line.contains("no thread for the event sink"), "{line}");
+    assert_eq!(counts(&queue.flush(PATIENCE).await), [3, 0, 3, 0, 0]);
+    queue.start();
+    queue.record(event(3));
+    assert_eq!(counts(&queue.shutdown(PATIENCE).await), [4, 1, 3, 0, 0]);
+    assert_eq!(*gate.entered.lock().unwrap(), [3]);
 }
 
 #[tokio::test]

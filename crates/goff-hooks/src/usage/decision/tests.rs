@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use goff_core::{
-    ContextError, ErrorCode, EvaluationContext, EvaluationFailure, Reason, RelayError, Resolution,
-    SDK_DEFAULT_VARIANT, Unreadable,
+    ContextError, ErrorCode, EvaluationContext, EvaluationFailure, Outcome, Reason, RelayError,
+    Resolution, SDK_DEFAULT_VARIANT, Unreadable,
 };
 use goff_testkit::RecordingSink;
 use proptest::prelude::*;
@@ -81,7 +81,13 @@ fn decide(outcome: &Outcome, evaluation_type: EvaluationType) -> UsageDecision {
         .attribute("anonymous", true)
         .build();
     let default = || json!("caller's");
-    UsageDecision::of(outcome, &context, default, evaluation_type, 1_795_333_949)
+    UsageDecision::of(
+        outcome.into(),
+        &context,
+        default,
+        evaluation_type,
+        1_795_333_949,
+    )
 }
 
 /// The JSON of the event that is recorded.

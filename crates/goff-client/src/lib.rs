@@ -22,8 +22,8 @@
 //! | `tls` | with each of these | `https://` endpoints, with certificate authorities and cryptography of the application |
 //! | `tls-ring` | yes | the cryptography of ring |
 //! | `tls-aws-lc-rs` | no | the cryptography of aws-lc-rs |
-//! | `unix` | yes | `unix:///path` endpoints |
-//! | `gzip` | no | asks for compressed responses, which gateways can send |
+//! | `unix` | yes | `unix:///path` endpoints, on Unix systems |
+//! | `gzip` | no | requests compressed responses, which gateways can send |
 //! | `blocking` | no | `blocking::GoFeatureFlag`, for code that is not async |
 //! | `time` | no | `SystemTime` and the dates of the crate `time` as attributes |
 //! | `chrono` | no | the dates of the crate `chrono` as attributes |
@@ -54,6 +54,7 @@
 //! # Ok(())
 //! # }
 //! ```
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod client;
 mod details;
@@ -67,7 +68,8 @@ pub use client::GoFeatureFlag;
 pub use client::check::Check;
 #[cfg(feature = "in-process")]
 pub use client::local_flags::LocalFlags;
-pub use details::EvaluationDetails;
+pub use client::snapshot::Snapshot;
+pub use details::{EvaluationDetails, EvaluationDetailsRef};
 #[cfg(feature = "in-process")]
 pub use in_process::left_out::FlagsError;
 pub use options::GoFeatureFlagOptions;
@@ -86,6 +88,8 @@ pub use goff_core::{
     Invalidation, InvalidationSink, NoRuntimeError, Origin, Outcome, Reason, RelayClient,
     RelayError, Resolution, ResolutionError, StreamState, TrackingEvent,
 };
+#[cfg(feature = "in-process")]
+pub use goff_engine::Explanation;
 pub use goff_hooks::{DeliveryReport, TelemetryOptions, UsageStats};
 #[cfg(feature = "http")]
 pub use goff_http::{
@@ -95,7 +99,7 @@ pub use goff_http::{
 /// The client for code that is not async.
 #[cfg(feature = "blocking")]
 pub mod blocking {
-    pub use crate::client::blocking::GoFeatureFlag;
+    pub use crate::client::blocking::{GoFeatureFlag, Subscription};
 }
 
 /// Not covered by semver: for the goff crates only.

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use goff_client::blocking::GoFeatureFlag;
 use goff_client::{
-    ErrorCode, EvaluationContext, EvaluationType, GoFeatureFlagOptions, InitializeError, Reason,
-    RefreshError, Refreshed, State,
+    ClientEvent, ErrorCode, EvaluationContext, EvaluationType, GoFeatureFlagOptions,
+    InitializeError, Reason, RefreshError, Refreshed, State,
 };
 use goff_testkit::EmbeddedRelay;
 use serde_json::Map;
@@ -45,6 +45,10 @@ fn call_everything() {
         assert!(goff.wait_until_ready(TIMEOUT));
         assert_eq!(goff.evaluation_type(), mode);
         assert_eq!(goff.status().state, State::Ready);
+        let check = goff.check(TIMEOUT);
+        assert!(check.is_ok() && check.reachable == Some(true), "{check:?}");
+        assert_eq!(goff.local().is_some(), mode == EvaluationType::InProcess);
+        let mut events = goff.subscribe();
         // More polls than tokio grants a task before it has to give way.
         for number in 0..200 {
             assert_eq!(value(&goff, &(number % 150).to_string()), 7);
@@ -57,6 +61,11 @@ fn call_everything() {
         assert_eq!(code, Some(ErrorCode::FlagNotFound));
         let mut all = goff.evaluate_all(&user("a")).unwrap();
         assert_eq!(all.remove("flag").unwrap().value, 7);
+        assert_eq!(goff.snapshot().is_some(), goff.local().is_some());
+        let prefetched = goff.prefetch(&user("a"));
+        assert_eq!(prefetched.evaluate("flag", &user("a"), 0_i64).value, 7);
+        let explanation = goff.explain("flag", &user("a")).unwrap();
+        assert_eq!(explanation.value, 7, "{explanation}");
         goff.track("checkout", &user("a"), Map::new()).unwrap();
         let report = goff.flush(TIMEOUT);
         assert_eq!((report.delivered, report.pending), (report.recorded, 0));
@@ -70,14 +79,22 @@ fn call_everything() {
             _ => assert!(!matches!(refreshed, Refreshed::CacheCleared)),
         }
         assert_eq!(value(&goff, "a"), 8);
+        goff.set_api_key("another").unwrap();
+        assert!(goff.set_api_key("a\nb").is_err());
+        assert_eq!(value(&goff, "a"), 8);
 
         goff.track("purchase", &user("a"), Map::new()).unwrap();
         let report = goff.shutdown(TIMEOUT);
         assert_eq!((report.delivered, report.pending), (report.recorded, 0));
         assert_eq!(relay.tracking_events().len(), 2);
         assert_eq!(goff.status().state, State::Closed);
+        let mut events_so_far = std::iter::from_fn(|| events.next(TIMEOUT));
+        assert!(events_so_far.any(|event| event == ClientEvent::Closed));
+        assert_eq!(events.next(Duration::from_millis(20)), None);
         assert_eq!(value(&goff, "a"), 0);
         assert!(goff.evaluate_all(&user("a")).is_err());
+        assert!(goff.explain("flag", &user("a")).is_err());
+        assert!(goff.prefetch(&user("a")).error().is_some());
         assert!(matches!(goff.refresh(), Err(RefreshError::NotReady(_))));
         assert!(!goff.wait_until_ready(Duration::from_millis(20)));
         goff.shutdown(TIMEOUT);
@@ -270,4 +287,9 @@ fn connect_fails_as_the_async_client_does() {
     let in_process = options(&relay).evaluation_type(EvaluationType::InProcess);
     let error = GoFeatureFlag::connect(in_process).unwrap_err();
     assert!(matches!(error, InitializeError::Refused(_)), "{error:?}");
+    let error = GoFeatureFlag::connect_checked(options(&relay), TIMEOUT).unwrap_err();
+    assert!(matches!(error, InitializeError::Unusable(_)), "{error:?}");
+    let checked = options(&relay).api_key("key");
+    let goff = GoFeatureFlag::connect_checked(checked, TIMEOUT).unwrap();
+    assert_eq!(value(&goff, "a"), 7);
 }

@@ -37,8 +37,10 @@ fn members(count: usize) -> Value {
     Value::Object(members.collect::<Map<_, _>>())
 }
 
-/// Evaluates for so many users. Returns what the cache keeps, by the allocator and by its count.
+/// Evaluates for so many users. Returns what the cache keeps, by the allocator and by its count. What
+/// the cache before frees late is in the region too.
 async fn kept(
+    region: &Region<'_, System>,
     options: GoFeatureFlagOptions,
     users: usize,
     context: &dyn Fn(usize) -> EvaluationContext,
@@ -46,7 +48,6 @@ async fn kept(
     let goff = GoFeatureFlag::connect(options.disable_data_collection(true))
         .await
         .unwrap();
-    let region = Region::new(ALLOCATOR);
     for n in 0..users {
         goff.evaluate("flag", &context(n), Value::Null).await;
     }
@@ -74,8 +75,9 @@ async fn cache_keeps_no_more_than_the_limit() {
     const LARGEST: usize = 64 * 1024;
     let text = |length: usize| "x".repeat(length);
     let (plain, large) = (json!(true), json!(text(30_000)));
+    let small_objects = json!(vec![members(1); 80]);
     // Answer, users, context, limit.
-    let cases: [Case<'_>; 5] = [
+    let cases: [Case<'_>; 6] = [
         (
             &plain,
             10_000,
@@ -96,10 +98,12 @@ async fn cache_keeps_no_more_than_the_limit() {
         ),
         (&large, 3_000, &|n| user(n).build(), 8 * MIB),
         (&members_of_members(), 3_000, &|n| user(n).build(), 8 * MIB),
+        (&small_objects, 3_000, &|n| user(n).build(), 8 * MIB),
     ];
+    let region = Region::new(ALLOCATOR);
     for (n, (answer, users, context, limit)) in cases.into_iter().enumerate() {
         let options = options(answer.clone()).max_cache_bytes(limit as u64);
-        let (kept, counted) = kept(options, users, context).await;
+        let (kept, counted) = kept(&region, options, users, context).await;
         let allowed = limit + limit / 4 + 300 * LARGEST;
         assert!(kept < allowed, "case {n}: {kept} bytes of {allowed}");
         assert!(

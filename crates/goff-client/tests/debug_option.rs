@@ -1,4 +1,4 @@
-//! The option `debug`.
+//! Log lines that options decide: `debug`, and a warning with `proxy`.
 //!
 //! A separate test binary, because tracing caches per process which callsites are enabled.
 #![cfg(feature = "http")]
@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
+use goff_http::ProxyOptions;
 use goff_testkit::{Answer, FaultyServer, RecordingLog};
 use serde_json::json;
 use tracing::Level;
@@ -31,6 +32,23 @@ async fn hit(goff: &GoFeatureFlag, hits: usize) {
     for _ in 0..=hits {
         let details = goff.evaluate("flag", &context(), false).await;
         assert!(details.error().is_none(), "{:?}", details.error());
+    }
+}
+
+/// On the way to a proxy a key can be read, even if the relay proxy runs beside that proxy.
+#[tokio::test]
+async fn key_that_crosses_a_network_to_a_proxy_is_warned_of() {
+    for (proxy, lines) in [
+        ("http://proxy.invalid:3128", 1),
+        ("http://localhost:3128", 0),
+    ] {
+        let log = RecordingLog::of("goff_http");
+        let _logging = tracing::subscriber::set_default(log.clone());
+        let options = GoFeatureFlagOptions::new("http://localhost:1031")
+            .api_key("k3y")
+            .proxy(ProxyOptions::new(proxy));
+        let _goff = GoFeatureFlag::new(options).unwrap();
+        assert_eq!(log.lines().len(), lines, "{:?}", log.lines());
     }
 }
 

@@ -217,6 +217,8 @@ async fn evaluate_with(options: GoFeatureFlagOptions) {
         goff.evaluate(flag, &context, Value::Null).await;
     }
     let _ = goff.evaluate_all(&context).await;
+    let prefetched = goff.prefetch(&context).await;
+    prefetched.evaluate("flag", &context, Value::Null);
     goff.shutdown(Duration::from_secs(5)).await;
 }
 

@@ -86,8 +86,10 @@ fn evaluation_in_process_allocates_nothing() {
         let region = Region::new(ALLOCATOR);
         let natively = at_once(goff.evaluate(flag, &context, false)).value;
         let locally = local.evaluate(flag, &context, false).value;
+        let snapshot = local.snapshot();
+        let through_it = snapshot.evaluate(flag, &context, false).value;
         let change = region.change();
-        assert!(natively && locally, "{flag}");
+        assert!(natively && locally && through_it, "{flag}");
         assert_eq!(
             (change.allocations, change.reallocations),
             (0, 0),

@@ -5,17 +5,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use goff_client::{
     ErrorCode, EvaluationContext, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions,
-    Invalidation, RelayError, State,
+    Invalidation, RefreshError, Refreshed, RelayError, State,
 };
 use goff_testkit::{RecordingLog, ScriptedRelay};
 use serde_json::json;
-use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::Level;
 
 fn unavailable() -> RelayError {
     RelayError::Status {
@@ -170,63 +168,13 @@ async fn flag_that_needs_others_is_warned_of_once() {
     assert!(warnings[0].contains("`needs`"), "{warnings:?}");
 }
 
-/// A log that panics at lines with a text, so often.
-struct PanickingLog {
-    log: RecordingLog,
-    text: &'static str,
-    left: Arc<AtomicUsize>,
-}
-
-impl Subscriber for PanickingLog {
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        self.log.enabled(metadata)
-    }
-
-    fn new_span(&self, span: &Attributes<'_>) -> Id {
-        self.log.new_span(span)
-    }
-
-    fn record(&self, span: &Id, values: &Record<'_>) {
-        self.log.record(span, values);
-    }
-
-    fn record_follows_from(&self, span: &Id, follows: &Id) {
-        self.log.record_follows_from(span, follows);
-    }
-
-    fn event(&self, event: &Event<'_>) {
-        self.log.event(event);
-        let lines = self.log.lines();
-        let panics = lines
-            .last()
-            .is_some_and(|(_, line)| line.contains(self.text));
-        let count = |left: usize| left.checked_sub(1);
-        if panics {
-            let left = self.left.fetch_update(Relaxed, Relaxed, count);
-            assert!(left.is_err(), "on purpose");
-        }
-    }
-
-    fn enter(&self, span: &Id) {
-        self.log.enter(span);
-    }
-
-    fn exit(&self, span: &Id) {
-        self.log.exit(span);
-    }
-}
-
 /// Polling that panics, here in the application's subscriber, is told by the status, logged once, and
 /// goes on: at the first attempt, and with flags.
 #[tokio::test(start_paused = true)]
 async fn polling_goes_on_after_a_panic() {
     let log = RecordingLog::of("goff");
-    let left = Arc::new(AtomicUsize::new(1));
-    let _logging = tracing::subscriber::set_default(PanickingLog {
-        log: log.clone(),
-        text: "configuration refresh",
-        left: Arc::clone(&left),
-    });
+    log.panic_at("configuration refresh", 1);
+    let _logging = tracing::subscriber::set_default(log.clone());
     let told = |goff: &GoFeatureFlag, state| {
         let status = goff.status();
         assert_eq!(status.state, state);
@@ -241,14 +189,14 @@ async fn polling_goes_on_after_a_panic() {
     relay.set_configuration_failure(None);
     assert!(goff.wait_until_ready(Duration::from_secs(61)).await);
     for panics in 1..=2 {
-        left.store(panics, Relaxed);
+        log.panic_at("configuration refresh", panics);
         relay.set_configuration_failure(Some(unavailable()));
         for _ in 0..10_000 {
-            if left.load(Relaxed) > 0 {
+            if log.panics_left() > 0 {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }
-        assert_eq!(left.load(Relaxed), 0);
+        assert_eq!(log.panics_left(), 0);
         told(&goff, State::Stale);
         relay.set_configuration_failure(None);
         tokio::time::sleep(Duration::from_secs(61)).await;
@@ -256,4 +204,31 @@ async fn polling_goes_on_after_a_panic() {
     }
     assert_eq!(lines(&log, Level::ERROR, "panicked"), 1);
     assert_eq!(lines(&log, Level::DEBUG, "panicked again"), 3);
+}
+
+/// A refresh that was asked for says what happened, and the next one need not wait for the pause.
+#[tokio::test(start_paused = true)]
+async fn refresh_says_that_polling_panicked() {
+    let log = RecordingLog::of("goff");
+    let _logging = tracing::subscriber::set_default(log.clone());
+    let relay = ScriptedRelay::new();
+    relay.set_flags(&json!({}), Some("\"1\""));
+    let goff = goff(&relay).await;
+    for round in 2..5 {
+        log.panic_at("flag configuration loaded", 1);
+        let etag = format!("\"{round}\"");
+        let flags =
+            json!({"flag": {"variations": {"A": round}, "defaultRule": {"variation": "A"}}});
+        relay.set_flags(&flags, Some(&etag));
+        let error = goff.refresh().await.unwrap_err();
+        assert!(matches!(error, RefreshError::Failed(_)), "{error:?}");
+        assert_eq!(error.to_string(), "flags not loaded: polling panicked");
+        let begun = tokio::time::Instant::now();
+        assert_eq!(goff.refresh().await.unwrap(), Refreshed::Unchanged);
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "{:?}",
+            begun.elapsed()
+        );
+    }
 }

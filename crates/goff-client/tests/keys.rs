@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use goff_client::{
     ChangedFlags, ClientEvent, EvaluationContext, EvaluationType, GoFeatureFlag,
-    GoFeatureFlagOptions, InitializeError, Invalidation, RelayError, State,
+    GoFeatureFlagOptions, InitializeError, Invalidation, RelayError, RequestResult, State,
 };
 use goff_client::{Check, CheckError};
 use goff_http::{Connector, HyperTransport, TlsOptions};
@@ -114,6 +114,29 @@ async fn new_key_is_a_new_source_of_answers() {
     for _ in 0..2 {
         assert_eq!(events.next().await, Some(changed.clone()));
     }
+}
+
+/// What was recorded with the old key is no repetition for the new one, whose flag set is another.
+#[tokio::test]
+async fn new_key_begins_the_window_without_repetitions_anew() {
+    let server = server([evaluation(1), collected(), evaluation(1), collected()]).await;
+    let window = Duration::from_secs(3600);
+    let goff = connect(options(&server).event_deduplication_window(window)).await;
+    for (key, recorded) in [(NEW, 1), ("third", 2)] {
+        for _ in 0..3 {
+            assert_eq!(value(&goff).await, 1);
+        }
+        let usage = goff.stats().usage;
+        assert_eq!((usage.recorded, usage.left_out), (recorded, recorded));
+        goff.set_api_key(key).await.unwrap();
+    }
+    let expected = [
+        ("eval", OLD),
+        ("collector", OLD),
+        ("eval", NEW),
+        ("collector", NEW),
+    ];
+    assert_eq!(seen(&server), pairs(&expected));
 }
 
 /// Every caller gets the answer to its own key, also those that evaluate at the same time.
@@ -330,6 +353,8 @@ async fn check_says_reachable_and_authorized() {
             "{check:?}"
         );
         assert!(error.contains(part), "{error}");
+        // As an evaluation's error does.
+        assert!(error.is_empty() || error.contains(&server.url()), "{error}");
         // One flag that hardly exists: neither all flags nor an evaluation.
         let [request] = &*server.requests() else {
             unreachable!("one request");
@@ -394,7 +419,14 @@ async fn check_without_a_relay_proxy_or_with_a_custom_client() {
     let relay = ScriptedRelay::new();
     let options = || GoFeatureFlagOptions::with_relay_client(Arc::new(relay.clone()));
     let goff = GoFeatureFlag::connect_checked(options(), TIMEOUT).await;
-    assert_eq!(found(&goff.unwrap().check(TIMEOUT).await).0, Some(true));
+    let goff = goff.unwrap();
+    assert_eq!(found(&goff.check(TIMEOUT).await).0, Some(true));
+    let requests = goff.stats().requests;
+    assert_eq!(
+        requests.check.results,
+        [(RequestResult::Answered, 2)].into()
+    );
+    assert!(requests.flag_configuration.results.is_empty());
     relay.set_configuration_failure(Some(RelayError::Unsupported {
         operation: "flag_configuration",
     }));

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A separate test binary: it captures what the process logs.
-#![cfg(all(feature = "ws", feature = "in-process", feature = "tls"))]
+#![cfg(all(feature = "ws", feature = "file", feature = "tls"))]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::panic, reason = "a test fails by panicking")]
 
@@ -14,7 +14,8 @@ mod tls_gateway;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use goff_client::{
@@ -237,6 +238,9 @@ fn normal(text: &str) -> String {
         ("outage_ms=", "2817"),
         ("failures=", "3"),
         ("failed=", "1"),
+        ("has not answered for ", "5"),
+        ("next try in ", "1"),
+        ("next request in ", "30"),
     ] {
         let mut rest = text.as_str();
         let mut normal = String::new();
@@ -265,6 +269,19 @@ async fn evaluate(goff: &GoFeatureFlag, user: &str) -> Option<String> {
         error.code(),
         normal(&error.to_string())
     ))
+}
+
+/// The error of the change stream, which is logged before the status has it.
+async fn stream_error(goff: &GoFeatureFlag) -> String {
+    let known = async {
+        loop {
+            if let Some(error) = goff.status().last_error {
+                return error.to_string();
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, known).await.unwrap()
 }
 
 async fn shut_down(goff: &GoFeatureFlag, story: &mut Story) {
@@ -352,12 +369,18 @@ async fn restarted(log: &RecordingLog, mode: EvaluationType) -> String {
     let options = place.options(mode).flag_change_polling_interval(interval);
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     story.step("start", started(mode)).await;
-    // A stream that ends in its first second is reported with that end.
-    tokio::time::sleep(Duration::from_millis(2_500)).await;
+    // A stream that ends in its first second is reported with that end. Sockets know no paused clock.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
     relay.stop().unwrap();
     let is_remote = mode == EvaluationType::Remote;
     assert_eq!(evaluate(&goff, "a").await.is_some(), is_remote);
-    story.step("the relay proxy is killed", failing(mode)).await;
+    let killed = match mode {
+        EvaluationType::Remote => {
+            "the relay proxy is killed, and a flag that is not cached is evaluated"
+        }
+        EvaluationType::InProcess => "the relay proxy is killed",
+    };
+    story.step(killed, failing(mode)).await;
     relay.start().unwrap();
     answered(&goff).await;
     story
@@ -365,6 +388,118 @@ async fn restarted(log: &RecordingLog, mode: EvaluationType) -> String {
         .await;
     shut_down(&goff, &mut story).await;
     story.end()
+}
+
+/// The log, and the errors of an evaluation while the circuit is closed and while it is open.
+async fn hanging(log: &RecordingLog) -> (String, [String; 2]) {
+    let mut story = Story::begin(log);
+    let place = Place::relay(relay());
+    let relay = place.relay.as_ref().unwrap();
+    let options = place.options(EvaluationType::Remote);
+    let options = options.timeout(Duration::from_secs(1));
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    story.step("start", started(EvaluationType::Remote)).await;
+    // As in `restarted`.
+    tokio::time::sleep(Duration::from_millis(1_100)).await;
+    relay.pause().unwrap();
+    let closed = evaluate(&goff, "a").await.unwrap();
+    let open = async {
+        loop {
+            let error = evaluate(&goff, "b").await.unwrap();
+            if error.contains("next try") {
+                return error;
+            }
+            // While the circuit is open and another request tries.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let open = tokio::time::timeout(PATIENCE, open).await.unwrap();
+    let what = "the relay proxy hangs, and one caller evaluates flags that are not cached";
+    let failing = failing(EvaluationType::Remote).iter();
+    let failing: Vec<_> = failing.chain(&["does not answer"]).copied().collect();
+    story.step(what, &failing).await;
+    relay.resume();
+    answered(&goff).await;
+    let over = over(EvaluationType::Remote);
+    story.step("the relay proxy answers again", over).await;
+    goff.shutdown(Duration::from_secs(5)).await;
+    (story.end(), [closed, open])
+}
+
+/// Errors of evaluations that need no failure of the whole relay proxy.
+async fn further_errors([hanging, circuit_open]: [String; 2]) -> String {
+    let error = async |goff: &GoFeatureFlag| evaluate(goff, "a").await.unwrap();
+    let place = faulty(Answer::with_headers(429, &[("retry-after", "30")], "")).await;
+    let options = place.options(EvaluationType::Remote);
+    let limited = GoFeatureFlag::connect(options.clone()).await.unwrap();
+    let control = || vec![("authorization".to_owned(), "two\nlines".to_owned())];
+    let unsendable = GoFeatureFlag::connect(options.header_provider(control));
+    let refusing = FaultyServer::refusing_url().await.unwrap();
+    let options = GoFeatureFlagOptions::new(refusing).evaluation_type(EvaluationType::InProcess);
+    let not_loaded = GoFeatureFlag::connect(options.clone()).await.unwrap();
+    let refused = place_options("Wrong key", EvaluationType::InProcess).await;
+    let refused = GoFeatureFlag::new(refused.1).unwrap();
+    refused.initialize().await.unwrap_err();
+    let rows = [
+        ("Remote: the relay proxy hangs", hanging),
+        ("Remote: … and the circuit is open", circuit_open),
+        ("Remote: too many requests", error(&limited).await),
+        (
+            "Remote: … with `Retry-After`, afterwards",
+            error(&limited).await,
+        ),
+        (
+            "Remote: a header of `header_provider` that cannot be sent",
+            error(&unsendable.await.unwrap()).await,
+        ),
+        ("In process: flags not loaded yet", error(&not_loaded).await),
+        (
+            "In process: the relay proxy refused the key",
+            error(&refused).await,
+        ),
+        (
+            "Not initialized",
+            error(&GoFeatureFlag::new(options).unwrap()).await,
+        ),
+    ];
+    let row = |(situation, error)| format!("| {situation} | {error} |\n");
+    rows.into_iter().map(row).collect()
+}
+
+async fn place_options(situation: &str, mode: EvaluationType) -> (Place, GoFeatureFlagOptions) {
+    let place = place(situation).await;
+    let options = place.options(mode).timeout(Duration::from_secs(1));
+    (place, options)
+}
+
+/// The errors of checks.
+async fn checks() -> String {
+    let limit = Duration::from_secs(1);
+    let mut rows = String::new();
+    for situation in FAILURES.into_iter().chain(["A relay proxy that hangs"]) {
+        let (place, options) = match situation {
+            "A relay proxy that hangs" => {
+                let place = faulty(Answer::nothing().then_silence()).await;
+                let options = place.options(EvaluationType::Remote);
+                (place, options)
+            }
+            failure => place_options(failure, EvaluationType::Remote).await,
+        };
+        let goff = GoFeatureFlag::new(options.clone()).unwrap();
+        let error = goff.check(limit).await.error.unwrap().to_string();
+        // `connect_checked` says the same.
+        let refused = GoFeatureFlag::connect_checked(options, limit).await;
+        let refused = refused.unwrap_err().to_string();
+        assert_eq!(refused, format!("flags cannot be evaluated: {error}"));
+        let (error, url) = (normal(&error), normal(&place.url));
+        assert!(error.contains(url.trim_end_matches("/flags")), "{error}");
+        writeln!(rows, "| {situation} | {error} |").unwrap();
+    }
+    let file = GoFeatureFlagOptions::from_file("/absent/flags.yaml");
+    let goff = GoFeatureFlag::connect(file).await.unwrap();
+    let error = goff.check(limit).await.error.unwrap();
+    writeln!(rows, "| Flag file that does not exist | {error} |").unwrap();
+    rows
 }
 
 /// The log in both modes, and the rows of the tables of errors.
@@ -378,7 +513,7 @@ async fn failure(log: &RecordingLog, situation: &str) -> (String, String, String
     remote
         .step("start, and an evaluation", failing(EvaluationType::Remote))
         .await;
-    let stream = normal(&goff.status().last_error.unwrap().to_string());
+    let stream = normal(&stream_error(&goff).await);
     shut_down(&goff, &mut remote).await;
     let is_connection = !error.contains("answer");
     if is_connection {
@@ -450,7 +585,7 @@ async fn evaluation_errors() -> String {
 fn check(file: &str, sections: &[(String, String)]) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/operating");
     let path = path.join(file);
-    let committed = std::fs::read_to_string(&path).unwrap();
+    let committed = fs::read_to_string(&path).unwrap();
     let mut written = committed.clone();
     for (name, text) in sections {
         let begin = format!("<!-- {name} -->\n");
@@ -460,7 +595,7 @@ fn check(file: &str, sections: &[(String, String)]) {
         written.replace_range(start..end, &format!("\n{text}\n"));
     }
     if std::env::var_os("GOFF_WRITE_DOCS").is_some() {
-        std::fs::write(&path, &written).unwrap();
+        fs::write(&path, &written).unwrap();
     } else if written != committed {
         let changed = written.lines().zip(committed.lines());
         let (new, old) = changed
@@ -495,6 +630,8 @@ async fn documented_logs_and_errors_are_what_the_client_says() {
         in_process += &start;
     }
     logs.push(("Failures".to_owned(), failures.trim_end().to_owned() + "\n"));
+    let (hanging, hanging_errors) = hanging(&log).await;
+    logs.push(("Relay proxy that hangs".to_owned(), hanging));
     check("logs.md", &logs);
     let remote = format!("| situation | code | message |\n|---|---|---|\n{remote}");
     let in_process =
@@ -507,8 +644,83 @@ async fn documented_logs_and_errors_are_what_the_client_says() {
         ("Remote evaluation".to_owned(), remote),
         ("In-process evaluation".to_owned(), in_process),
         ("Both modes".to_owned(), evaluations),
+        (
+            "Further errors".to_owned(),
+            format!(
+                "| situation | code | message |\n|---|---|---|\n{}",
+                further_errors(hanging_errors).await
+            ),
+        ),
+        (
+            "Checks".to_owned(),
+            format!("| situation | message |\n|---|---|\n{}", checks().await),
+        ),
     ];
     check("errors.md", &sections);
+}
+
+/// The message of each log line at INFO and above in the sources of a crate, with its file; `…` for
+/// a placeholder.
+fn logged(folder: &Path, messages: &mut Vec<(PathBuf, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            logged(&path, messages);
+            continue;
+        }
+        let source = fs::read_to_string(&path).unwrap();
+        for level in ["info", "warn", "error"] {
+            for call in source.split(&format!("tracing::{level}!(")).skip(1) {
+                let call = call.split(");").next().unwrap();
+                // A literal that goes on in the next line, without its indentation.
+                let mut lines = call.split("\\\n");
+                let mut text = lines.next().unwrap().to_owned();
+                lines.for_each(|line| text += line.trim_start());
+                let Some(message) = text.rsplit('"').nth(1) else {
+                    continue;
+                };
+                let mut parts = message.split('{');
+                let mut shown = parts.next().unwrap().to_owned();
+                for part in parts {
+                    shown = shown + "…" + part.split_once('}').unwrap().1;
+                }
+                messages.push((path.clone(), shown));
+            }
+        }
+    }
+}
+
+#[test]
+fn every_log_line_is_in_the_table() {
+    let crates = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..");
+    let document = fs::read_to_string(crates.join("../docs/operating/logs.md")).unwrap();
+    let cells = document.lines().filter_map(|line| line.split(" | ").nth(2));
+    // Without remarks, and with one message in a cell.
+    let known: Vec<&str> = cells.map(|cell| cell.split(" (").next().unwrap()).collect();
+    let mut messages = Vec::new();
+    for name in [
+        "goff-client",
+        "goff-core",
+        "goff-hooks",
+        "goff-http",
+        "goff-ws",
+    ] {
+        logged(&crates.join(name).join("src"), &mut messages);
+    }
+    assert!(messages.len() > 40, "{messages:?}");
+    // The text of a line whose message is a variable is beside it.
+    messages.retain(|(_, message)| message != "…");
+    for (path, message) in messages {
+        let is_known = known.iter().any(|known| match known.split_once('…') {
+            Some((start, end)) => message.starts_with(start) && message.ends_with(end),
+            None => *known == message,
+        });
+        assert!(
+            is_known,
+            "{}: `{message}` is not in logs.md",
+            path.display()
+        );
+    }
 }
 
 const PATIENCE: Duration = Duration::from_secs(60);

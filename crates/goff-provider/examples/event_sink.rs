@@ -33,7 +33,7 @@ impl JsonLines {
     }
 }
 
-/// It may wait for the disk: it is called on a thread of its own, and the client's queue is bounded.
+/// It may wait for the disk: it is called on a separate thread, and the client's queue is bounded.
 impl EventSink for JsonLines {
     fn record(&self, event: Event) {
         self.write(|file| {

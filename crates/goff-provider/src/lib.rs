@@ -1,6 +1,7 @@
 //! The GO Feature Flag provider for the OpenFeature Rust SDK.
 #![doc = ""]
-#![doc = include_str!("../../../README.md")]
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod provider;
 
@@ -13,11 +14,11 @@ pub use goff_client::{
     ContextView, DeliveryReport, ErrorCode, EvaluationType, Event, EventSink, EventSource,
     FeatureEvent, FlagType, GoFeatureFlag, GoFeatureFlagOptions, HeaderProvider, InitializeError,
     Invalidation, InvalidationSink, OptionsError, Reason, RefreshError, Refreshed, RelayClient,
-    RelayError, Resolution, ResolutionError, State, Stats, Status, StreamState, Subscription,
-    TelemetryOptions, TrackingEvent, UsageStats,
+    RelayError, Resolution, ResolutionError, Snapshot, State, Stats, Status, StreamState,
+    Subscription, TelemetryOptions, TrackingEvent, UsageStats,
 };
 #[cfg(feature = "in-process")]
-pub use goff_client::{FlagsError, LocalFlags};
+pub use goff_client::{Explanation, FlagsError, LocalFlags};
 #[cfg(feature = "http")]
 pub use goff_client::{
     HttpTransport, ProxyOptions, RemoteProtocol, TlsCryptoProvider, TlsOptions, TlsRoots,
@@ -27,5 +28,5 @@ pub use goff_hooks::TelemetryHook;
 
 /// The native types whose names the OpenFeature SDK has too.
 pub mod native {
-    pub use goff_client::{EvaluationContext, EvaluationDetails};
+    pub use goff_client::{EvaluationContext, EvaluationDetails, EvaluationDetailsRef};
 }

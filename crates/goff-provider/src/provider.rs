@@ -12,10 +12,14 @@ use open_feature::{
     EvaluationContext, EvaluationError, EvaluationResult, HookWrapper, StructValue,
 };
 
-/// The name that the provider has in OpenFeature (GOFF-META-001, GOFF-META-002).
+/// The name that the provider has in OpenFeature.
+///
+/// *Specification*: GOFF-META-001, GOFF-META-002.
 pub const PROVIDER_NAME: &str = goff_client::__internal::PROVIDER_NAME;
 
-/// The version of the provider specification that this provider targets (GOFF-ENG-003).
+/// The version of the provider specification that this provider targets.
+///
+/// *Specification*: GOFF-ENG-003.
 pub const SPECIFICATION_VERSION: &str = "1.0";
 
 /// Resolves flags for the OpenFeature SDK through a [`GoFeatureFlag`] client.

@@ -136,7 +136,12 @@ fn telemetry() {
 /// Requests, then SIGTERM: usage data is delivered before the end.
 #[test]
 fn axum_service() {
-    let mut example = Example::start("axum_service");
+    serve(&[]);
+    serve(&["--in-process"]);
+}
+
+fn serve(arguments: &[&str]) {
+    let mut example = Example::start_with("axum_service", arguments);
     let mut out = BufReader::new(example.0.stdout.take().unwrap());
     let mut line = String::new();
     out.read_line(&mut line).unwrap();
@@ -144,17 +149,19 @@ fn axum_service() {
         .strip_prefix("listening on http://")
         .and_then(|rest| rest.trim().strip_suffix("/checkout"))
         .unwrap();
-    let get = |headers: &str| {
+    let get_path = |path: &str, headers: &str| {
         let mut stream = TcpStream::connect(address).unwrap();
         write!(
             stream,
-            "GET /checkout HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n"
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}\r\n"
         )
         .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         answer
     };
+    has(&get_path("/ready", ""), &["200 OK", "\r\nready"]);
+    let get = |headers: &str| get_path("/checkout", headers);
     for _ in 0..3 {
         has(
             &get("x-user: user-1\r\nx-plan: pro\r\n"),
@@ -167,10 +174,10 @@ fn axum_service() {
     let mut rest = String::new();
     out.read_to_string(&mut rest).unwrap();
     assert!(example.0.wait().unwrap().success());
-    // Two of the five came from the cache; the relay proxy recorded the others.
+    // The relay proxy records neither a prefetch nor an evaluation in process.
     has(
         &rest,
-        &["2 recorded, 2 delivered, 0 dropped, 0 still buffered"],
+        &["5 recorded, 5 delivered, 0 dropped, 0 still buffered"],
     );
 }
 

@@ -48,6 +48,27 @@ fn with(mut flag: Value, member: &str, value: Value) -> Value {
     flag
 }
 
+/// In both modes the same error, which names the flag.
+#[cfg(feature = "http")]
+#[tokio::test]
+async fn flag_that_is_not_found_is_named() {
+    let relay = goff_testkit::EmbeddedRelay::builder().flags("{}").start();
+    let relay = relay.unwrap();
+    for mode in [EvaluationType::Remote, EvaluationType::InProcess] {
+        let options = GoFeatureFlagOptions::new(relay.endpoint()).evaluation_type(mode);
+        let mut api = open_feature::OpenFeature::default();
+        let provider = GoFeatureFlagProvider::new(options).unwrap();
+        api.set_provider(provider).await;
+        let client = api.create_client();
+        let context = context();
+        let error = client.get_bool_details("new-checkout", Some(&context), None);
+        let error = error.await.unwrap_err();
+        assert_eq!(error.code, EvaluationErrorCode::FlagNotFound);
+        let expected = Some("flag `new-checkout` was not found");
+        assert_eq!(error.message.as_deref(), expected);
+    }
+}
+
 /// GOFF-EVAL-001, -002, -003, -005, GOFF-IP-012: the five resolvers, without a request.
 #[tokio::test]
 async fn each_resolver_answers_in_process() {

@@ -4,7 +4,8 @@
 //! through `log`, dependencies included.
 #![cfg(feature = "http")]
 
-use std::sync::{Mutex, PoisonError};
+mod captured;
+
 use std::time::Duration;
 
 use goff_provider::native::EvaluationContext;
@@ -14,49 +15,33 @@ use goff_provider::{
 use goff_testkit::{Answer, ConnectProxy, FaultyServer, ProxyFault, RecordingLog};
 use open_feature::OpenFeature;
 
+use crate::captured::{capture, capture_log, captured};
+
 const API_KEY: &str = "s3cret-key+with/odd&parts";
 const ESCAPED_API_KEY: &str = "s3cret-key%2Bwith%2Fodd%26parts";
 const HEADER_VALUE: &str = "s3cret-header-value";
+const PROVIDED_VALUE: &str = "s3cret-provided-value";
+const NEW_API_KEY: &str = "s3cret-new-key";
 const PROXY_USER: &str = "s3cret-user";
 const PROXY_PASSWORD: &str = "s3cret-password";
 /// Both in `Proxy-Authorization`.
 const PROXY_CREDENTIALS: &str = "czNjcmV0LXVzZXI6czNjcmV0LXBhc3N3b3Jk";
 const ATTRIBUTE: &str = "s3cret-attribute";
 
-static CAPTURED: Mutex<String> = Mutex::new(String::new());
-
-fn capture(text: &str) {
-    let mut captured = CAPTURED.lock().unwrap_or_else(PoisonError::into_inner);
-    captured.push_str(text);
-    captured.push('\n');
-}
-
-struct CaptureLog;
-
-impl log::Log for CaptureLog {
-    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn log(&self, record: &log::Record<'_>) {
-        capture(&format!("{} {}", record.target(), record.args()));
-    }
-
-    fn flush(&self) {}
-}
-
 fn options(endpoint: String) -> GoFeatureFlagOptions {
     GoFeatureFlagOptions::new(endpoint)
         .api_key(API_KEY)
         .custom_header("x-gateway-token", HEADER_VALUE)
         .custom_header("authorization", format!("Basic {HEADER_VALUE}"))
+        .header_provider(|| vec![("x-token".to_owned(), PROVIDED_VALUE.to_owned())])
         .timeout(Duration::from_millis(300))
         .debug(true)
 }
 
 /// Answers of servers and gateways; the last ones echo the request.
 fn answers() -> Vec<Answer> {
-    let echo = format!(r#"{{"message":"key {API_KEY} and {HEADER_VALUE} are unknown"}}"#);
+    let echo =
+        format!(r#"{{"message":"{API_KEY}, {HEADER_VALUE} and {PROVIDED_VALUE} are unknown"}}"#);
     vec![
         Answer::new(200, r#"{"value":true,"reason":"STATIC"}"#),
         Answer::new(200, r#"{"value":1,"reason":"STATIC"}"#),
@@ -79,8 +64,7 @@ fn answers() -> Vec<Answer> {
 async fn no_secret_reaches_a_log_an_error_or_debug() {
     let tracing = RecordingLog::default();
     tracing::subscriber::set_global_default(tracing.clone()).unwrap();
-    log::set_logger(&CaptureLog).unwrap();
-    log::set_max_level(log::LevelFilter::Trace);
+    capture_log();
     log::trace!("capturing log works");
     tracing::trace!("capturing tracing works");
 
@@ -150,6 +134,27 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
         ));
     }
 
+    // Another key, to a server that echoes it.
+    let echo = Answer::new(
+        401,
+        format!(r#"{{"message":"{NEW_API_KEY}, {PROVIDED_VALUE}"}}"#),
+    );
+    let server = FaultyServer::start([echo]).await.unwrap();
+    let goff = GoFeatureFlag::connect(options(server.url())).await.unwrap();
+    let error = goff.set_api_key("s3cret\n").await.unwrap_err();
+    capture(&format!("{error} {error:?}"));
+    goff.set_api_key(NEW_API_KEY).await.unwrap();
+    let details = goff.evaluate("flag", &context, false).await;
+    let error = details.error().unwrap();
+    capture(&format!("{error} {error:?} {goff:?} {:?}", goff.status()));
+    let requests = server.requests();
+    let sent = |value: &str| {
+        requests
+            .iter()
+            .any(|request| format!("{request:?}").contains(value))
+    };
+    assert!(sent(NEW_API_KEY) && sent(PROVIDED_VALUE));
+
     // A refused connection, and an unknown name.
     for endpoint in [
         FaultyServer::refusing_url().await.unwrap(),
@@ -204,7 +209,7 @@ async fn no_secret_reaches_a_log_an_error_or_debug() {
     for (_, line) in tracing.lines() {
         capture(&line);
     }
-    let captured = CAPTURED.lock().unwrap_or_else(PoisonError::into_inner);
+    let captured = captured();
     assert!(captured.contains("capturing log works"));
     assert!(captured.contains("capturing tracing works"));
     assert!(captured.contains("relay proxy request"), "{captured}");

@@ -23,8 +23,12 @@ use std::time::Duration;
 
 use example::{Telemetry, check_out};
 use goff_provider::native::EvaluationContext;
-use goff_provider::{EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, TelemetryOptions};
-use goff_testkit::{EmbeddedRelay, Fault, FaultyServer, RelayEndpoint};
+use goff_provider::{
+    EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, GoFeatureFlagProvider, TelemetryHook,
+    TelemetryOptions,
+};
+use goff_testkit::{Answer, EmbeddedRelay, Fault, FaultyServer, RecordingSink, RelayEndpoint};
+use open_feature::OpenFeature;
 use opentelemetry::KeyValue;
 use opentelemetry::logs::AnyValue;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData};
@@ -139,7 +143,9 @@ async fn evaluations_are_told_by_the_conventions_and_without_personal_data() {
 
     asked_for_values_are_told(&telemetry).await;
     evaluations_given_up_are_not_active(&telemetry).await;
+    labels_have_few_values(&telemetry).await;
     documents_name_what_is_exported(&telemetry).await;
+    evaluations_through_a_snapshot_are_told(&telemetry).await;
 }
 
 /// Only what is asked for.
@@ -180,6 +186,25 @@ async fn asked_for_values_are_told(telemetry: &Telemetry) {
     }
 }
 
+async fn evaluations_through_a_snapshot_are_told(telemetry: &Telemetry) {
+    telemetry.logs.reset();
+    let flags = r#"{"told": {"variations": {"on": true}, "defaultRule": {"variation": "on"}}}"#;
+    let options = GoFeatureFlagOptions::from_flags(flags);
+    let options = options.telemetry(TelemetryOptions::new().client_name("snapshot"));
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    let snapshot = goff.prefetch(&EvaluationContext::default()).await;
+    snapshot.evaluate("told", &EvaluationContext::default(), false);
+    let events = events(telemetry);
+    assert_eq!(events.len(), 1, "{events:?}");
+    assert_eq!(events[0]["feature_flag.key"], "told");
+    let flag = json!({
+        "feature_flag.key": "told", "feature_flag.provider.name": "GO Feature Flag Provider",
+    });
+    let metrics = Metrics::of(telemetry);
+    metrics.has("feature_flag.evaluation_requests_total", &flag, 1.0);
+    metrics.has("feature_flag.evaluation_active_count", &flag, 0.0);
+}
+
 /// The native API knows of evaluations that are given up.
 async fn evaluations_given_up_are_not_active(telemetry: &Telemetry) {
     let silent = FaultyServer::start([]).await.unwrap();
@@ -204,6 +229,102 @@ async fn evaluations_given_up_are_not_active(telemetry: &Telemetry) {
     is_active(0.0);
 }
 
+/// A server that makes up reasons and codes adds no time series. An answer with the reason ERROR is
+/// a failure also without a code, natively and for a hook.
+async fn labels_have_few_values(telemetry: &Telemetry) {
+    let error = json!({"value": true, "reason": "ERROR"});
+    let answers = [
+        json!({"value": true, "reason": "MADE_UP", "variationType": "on"}),
+        json!({"value": true, "reason": "ERROR", "errorCode": "MADE_UP"}),
+        json!({"value": true, "reason": "ERROR", "errorCode": "FLAG_CONFIG"}),
+        error.clone(),
+        error,
+    ];
+    let answers = answers.map(|answer| Answer::new(200, answer.to_string()));
+    let server = FaultyServer::start(answers).await.unwrap();
+    let options = GoFeatureFlagOptions::new(server.url())
+        .disable_cache(true)
+        .disable_cache_invalidation(true)
+        .telemetry(TelemetryOptions::new());
+    let goff = GoFeatureFlag::connect(options).await.unwrap();
+    for _ in 0..4 {
+        goff.evaluate("bounded", &EvaluationContext::default(), false)
+            .await;
+    }
+    let mut api = OpenFeature::default();
+    api.set_provider(GoFeatureFlagProvider::from(&goff)).await;
+    let hook = TelemetryHook::new(&TelemetryOptions::new());
+    let client = api.create_client().with_hook(hook);
+    client.get_bool_value("bounded", None, None).await.unwrap();
+
+    let metrics = Metrics::of(telemetry);
+    let of = |more: Value| {
+        let mut labels = more.as_object().unwrap().clone();
+        labels.insert("feature_flag.key".to_owned(), json!("bounded"));
+        let provider = json!("GO Feature Flag Provider");
+        labels.insert("feature_flag.provider.name".to_owned(), provider);
+        Value::Object(labels)
+    };
+    let made_up = of(json!({
+        "feature_flag.result.reason": "_OTHER", "feature_flag.result.variant": "on",
+    }));
+    metrics.has("feature_flag.evaluation_success_total", &made_up, 1.0);
+    for (code, count) in [("_OTHER", 1.0), ("flag_config", 1.0), ("general", 2.0)] {
+        let labels = of(json!({"error.type": code}));
+        metrics.has("feature_flag.evaluation_error_total", &labels, count);
+    }
+}
+
+/// The metric of each number in `stats()`, so that none can be forgotten.
+const METRICS_OF_STATS: [(&str, &str); 22] = [
+    ("cache_bytes", "cache.memory"),
+    ("circuit_open", "circuit_open"),
+    ("event_sink", "event_sink"),
+    ("evictions", "cache.evictions"),
+    ("failed_fallbacks", "failed_fallbacks"),
+    ("failed_refreshes", "configuration.failed_refreshes"),
+    ("fallbacks", "fallbacks"),
+    ("flags", "flags"),
+    ("hits", "cache.hits"),
+    ("last_confirmed_at_seconds", "configuration.age"),
+    ("misses", "cache.misses"),
+    ("not_collected", "events.not_collected"),
+    ("open_connections", "connections.open"),
+    ("reconnects", "stream.reconnects"),
+    ("refreshes", "configuration.refreshes"),
+    ("requests", "requests"),
+    ("requests_in_flight", "requests.in_flight"),
+    ("requests_waiting", "requests.waiting"),
+    ("shared", "cache.shared"),
+    ("stale", "cache.stale"),
+    ("stream", "stream.open"),
+    ("usage", "events"),
+];
+
+fn every_number_is_a_metric(stats: &Value, exported: &BTreeSet<String>) {
+    let names = |value: &Value| -> Vec<String> {
+        let members = value.as_object().unwrap();
+        members.keys().cloned().collect()
+    };
+    let known = METRICS_OF_STATS.map(|(name, _)| name.to_owned());
+    assert_eq!(names(stats), known);
+    for (name, metric) in METRICS_OF_STATS {
+        let metric = format!("goff.client.{metric}");
+        if !matches!(name, "usage" | "event_sink") {
+            assert!(exported.contains(&metric), "{metric}");
+            continue;
+        }
+        for count in names(&stats[name]) {
+            let count = match &*count {
+                "pending_bytes" => "pending_memory",
+                count => count,
+            };
+            let metric = format!("{metric}.{count}");
+            assert!(exported.contains(&metric), "{metric}");
+        }
+    }
+}
+
 /// The names in docs/operating are those of exported metrics, and the other way round.
 async fn documents_name_what_is_exported(telemetry: &Telemetry) {
     let relay =
@@ -211,12 +332,15 @@ async fn documents_name_what_is_exported(telemetry: &Telemetry) {
     let relay = relay.start().unwrap();
     let options =
         GoFeatureFlagOptions::new(relay.endpoint()).evaluation_type(EvaluationType::InProcess);
-    let options = options.telemetry(TelemetryOptions::new().client_name("in-process"));
+    let options = options
+        .telemetry(TelemetryOptions::new().client_name("in-process"))
+        .event_sink(std::sync::Arc::new(RecordingSink::default()));
     let goff = GoFeatureFlag::connect(options).await.unwrap();
     let context = EvaluationContext::default();
     assert_eq!(goff.evaluate("f", &context, 0_i64).await.value, 1);
     relay.inject(Fault::status(503).on(RelayEndpoint::Collector));
     goff.flush(Duration::from_secs(5)).await;
+    assert!(goff.check(Duration::from_secs(5)).await.is_ok());
     let metrics = Metrics::of(telemetry);
     let client =
         |state: &str| json!({"goff.client.name": "in-process", "goff.client.state": state});
@@ -233,6 +357,11 @@ async fn documents_name_what_is_exported(telemetry: &Telemetry) {
     });
     metrics.has("goff.client.requests", &fetch, 1.0);
     metrics.has("goff.client.request.duration", &fetch, 1.0);
+    let check = json!({
+        "goff.client.name": "in-process", "goff.request.operation": "check",
+        "goff.request.result": "answered",
+    });
+    metrics.has("goff.client.requests", &check, 1.0);
 
     let error = json!({"error.type": "general", "goff.client.name": "in-process"});
     metrics.has("goff.client.request.errors", &error, 1.0);
@@ -249,6 +378,8 @@ async fn documents_name_what_is_exported(telemetry: &Telemetry) {
         .collect();
     let exported: BTreeSet<String> = metrics.points.keys().cloned().collect();
     assert_eq!(documented, exported);
+    let stats = serde_json::to_value(goff.stats()).unwrap();
+    every_number_is_a_metric(&stats, &exported);
 
     let dashboard = read("grafana-dashboard.json");
     serde_json::from_str::<Value>(&dashboard).unwrap();

@@ -52,8 +52,8 @@ impl ChangeSink {
         }
     }
 
-    /// Keeps the status of a session of remote evaluation. The session is stale while the stream, once
-    /// it was open, is down for longer than `stale_after`.
+    /// Keeps the status of a session of remote evaluation, and looks for the end of an outage. The
+    /// session is stale while the stream, once it was open, is down for longer than `stale_after`.
     pub(crate) fn follow_health(
         &self,
         stale_after: Option<Duration>,
@@ -72,10 +72,12 @@ impl ChangeSink {
             self.status.clone(),
             stream_error,
         );
+        let remote = Arc::clone(remote);
         BackgroundTask::spawn(move |mut stop| async move {
             tokio::select! {
                 () = stop.stopped() => {}
                 () = following => {}
+                () = remote.probe() => {}
             }
         })
         .map(Some)
@@ -174,6 +176,7 @@ mod tests {
         let relay = BoundedRelay {
             client: Arc::new(ScriptedRelay::new()),
             timeout: Duration::from_secs(1),
+            keeps_timeout: false,
             requests: Arc::default(),
         };
         let breaker = Arc::new(CircuitBreaker::new(true, false, relay.timeout));

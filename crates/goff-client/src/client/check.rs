@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::__internal::timeout;
+use goff_core::__internal::{NotAnswered, timeout};
 use goff_core::{Etag, RelayError};
 use serde::{Serialize, Serializer};
 use tokio::time::Instant;
@@ -14,7 +14,9 @@ use crate::client::lifecycle::Lifecycle;
 #[cfg(feature = "http")]
 use crate::options::key_holders::KeyHolders;
 use crate::options::settings::Mode;
+use crate::remote::UNLIKELY_FLAG;
 use crate::status::check_error::CheckError;
+use crate::status::requests::{Operation, RequestResult};
 
 /// What [`GoFeatureFlag::check`](crate::GoFeatureFlag::check) found.
 ///
@@ -106,18 +108,27 @@ impl Lifecycle {
         let server = self.settings().key_holders.as_ref().map(KeyHolders::server);
         #[cfg(not(feature = "http"))]
         let server = None;
+        let requests = Arc::clone(&self.settings().requests);
         let bounded = async move {
             let started = Instant::now();
-            let answered = timeout(limit, request).await;
-            let (version, result) = answered.unwrap_or_else(|| {
-                let (timeout, sent) = (limit, true);
-                let error = RelayError::Timeout {
-                    timeout,
-                    sent,
-                    server,
-                };
-                (None, Err(error))
-            });
+            let mut version = None;
+            let request = async {
+                let answered = timeout(limit, request).await;
+                let (named, result) = answered.unwrap_or_else(|| {
+                    let (timeout, sent) = (limit, true);
+                    let error = RelayError::Timeout {
+                        timeout,
+                        sent,
+                        server,
+                    };
+                    (None, Err(error))
+                });
+                version = named;
+                result
+            };
+            let result = requests
+                .measured(Operation::Check, request, |()| RequestResult::Answered)
+                .await;
             let latency = started.elapsed();
             Answer {
                 version,
@@ -126,22 +137,22 @@ impl Lifecycle {
             }
         };
         // As an evaluation: on the caller's runtime, or else on the session's.
-        let session = self.session().as_ref().map(Arc::clone);
-        let runtime = session.as_ref().map(|session| session.runtime.io());
-        Check::of(
-            match runtime.filter(|runtime| runtime.of_caller().is_none()) {
-                None => bounded.await,
-                Some(runtime) => {
-                    let limit = limit.saturating_add(GRACE);
-                    let answer = runtime.run_spawned(limit, bounded).await;
-                    answer.unwrap_or_else(|error| Answer {
-                        version: None,
-                        result: Err(not_answered(error)),
-                        latency: Duration::ZERO,
-                    })
-                }
-            },
-        )
+        let answer = match self.request_io() {
+            Ok(Some(runtime)) if runtime.of_caller().is_none() => {
+                let limit = limit.saturating_add(GRACE);
+                runtime.run_spawned(limit, bounded).await
+            }
+            Ok(_) => Ok(bounded.await),
+            Err(error) => Err(NotAnswered {
+                error,
+                is_begun: false,
+            }),
+        };
+        Check::of(answer.unwrap_or_else(|error| Answer {
+            version: None,
+            result: Err(not_answered(error)),
+            latency: Duration::ZERO,
+        }))
     }
 
     /// Why there are no flags, in a client that is to hold some.
@@ -192,8 +203,8 @@ impl Lifecycle {
                 let check = http.check(&flags, etag.as_ref()).await;
                 return (check.version, check.result);
             }
-            let answer = relay.flag_configuration(&flags, etag.as_ref()).await;
-            (None, answer.map(drop))
+            let answer = relay.contained(|client| client.flag_configuration(&flags, etag.as_ref()));
+            (None, answer.await.map(drop))
         })
     }
 }
@@ -213,8 +224,5 @@ fn as_message<S: Serializer>(error: &Option<CheckError>, serializer: S) -> Resul
         .map(ToString::to_string)
         .serialize(serializer)
 }
-
-/// The relay proxy skips names that it does not know (docs/relay-protocol.md 12).
-const UNLIKELY_FLAG: &str = "goff-rs: check of the API key";
 
 const GRACE: Duration = Duration::from_millis(100);

@@ -15,6 +15,8 @@ use crate::options::settings::Settings;
 pub(crate) struct UsageCollection {
     publisher: Option<Arc<EventPublisher>>,
     queue: Option<Arc<QueuedSink>>,
+    #[cfg(feature = "http")]
+    filter: Option<Arc<EventFilter>>,
     /// What evaluations record into. Where there is one receiver and no filter, it is that one.
     sink: Option<Arc<dyn EventSink>>,
 }
@@ -42,15 +44,16 @@ impl UsageCollection {
             (None, Some(queue)) => Some(Arc::clone(queue) as _),
             (None, None) => None,
         };
-        let filter = &collection.filter;
-        let sink = sink.map(|sink| match filter.is_off() {
-            true => sink,
-            false => Arc::new(EventFilter::new(sink, filter)),
-        });
+        let filter = sink
+            .clone()
+            .filter(|_| !collection.filter.is_off())
+            .map(|sink| Arc::new(EventFilter::new(sink, &collection.filter)));
         Self {
             publisher,
             queue,
-            sink,
+            sink: filter.clone().map(|filter| filter as _).or(sink),
+            #[cfg(feature = "http")]
+            filter,
         }
     }
 
@@ -70,6 +73,21 @@ impl UsageCollection {
             async { Some(self.queue.as_ref()?.flush(timeout).await) },
         );
         self.report()
+    }
+
+    /// Delivers to the data collector alone.
+    pub(crate) async fn deliver(&self, timeout: Duration) {
+        if let Some(publisher) = &self.publisher {
+            publisher.flush(timeout).await;
+        }
+    }
+
+    /// There is another API key, whose events repeat none of the key before.
+    #[cfg(feature = "http")]
+    pub(crate) fn rekeyed(&self) {
+        if let Some(filter) = &self.filter {
+            filter.restart_window();
+        }
     }
 
     pub(crate) async fn shutdown(&self, timeout: Duration) -> DeliveryReport {

@@ -6,22 +6,27 @@ use std::time::Duration;
 
 use goff_core::__internal::{CacheKey, IoRuntime, NotAnswered};
 #[cfg(feature = "in-process")]
-use goff_core::Etag;
+use goff_core::{BodyProblem, Etag};
 use goff_core::{
-    ContextView, EvaluationContext, Invalidation, NoRuntimeError, Outcome, RelayError,
+    BulkEvaluation, ContextView, EvaluationContext, Invalidation, NoRuntimeError, Origin, Outcome,
+    RelayError,
 };
+#[cfg(feature = "in-process")]
+use goff_engine::Explanation;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::client::changes::ChangeTarget;
+use crate::client::panicked::caught;
 use crate::details::EvaluationDetails;
 #[cfg(feature = "in-process")]
 use crate::in_process::{
-    InProcessEvaluator,
+    InProcessEvaluator, InProcessLookup,
+    compiled_configuration::CompiledConfiguration,
     current_configuration::{CurrentConfiguration, FirstAttempt},
     fallback,
     mode::InProcessMode,
-    snapshot::{LocalEvaluation, Snapshot},
+    now,
     source::{ConfigurationSource, pending_changes::PendingChanges},
 };
 use crate::options::settings::Mode;
@@ -81,7 +86,7 @@ impl Evaluator {
             #[cfg(feature = "in-process")]
             Mode::InProcess(mode) => {
                 let relay = mode.relay();
-                let fallback = relay.map(|relay| relay.fallback.clone());
+                let fallback = relay.and_then(|relay| relay.fallback.clone());
                 let flags = relay.map(|relay| Arc::clone(&relay.source.flags));
                 Self::InProcess {
                     mode: Arc::clone(mode),
@@ -118,16 +123,16 @@ impl Evaluator {
         match self {
             Self::Remote(_) => 0,
             #[cfg(feature = "in-process")]
-            Self::InProcess { evaluator, .. } => {
-                evaluator.with_snapshot(Snapshot::len).unwrap_or(0)
-            }
+            Self::InProcess { evaluator, .. } => evaluator
+                .with_current(CompiledConfiguration::len)
+                .unwrap_or(0),
         }
     }
 
     /// The ETag of the configuration that is held, if it was fetched with the API key of this number.
     #[cfg(feature = "in-process")]
     pub(crate) fn etag_of_key(&self, number: u64) -> Option<Etag> {
-        let held = self.in_process()?.snapshot()?;
+        let held = self.in_process()?.current()?;
         held.etag().filter(|_| held.is_of_key(number)).cloned()
     }
 
@@ -155,7 +160,7 @@ impl Evaluator {
                     evaluator: Arc::clone(evaluator),
                     status: status.clone(),
                 };
-                let earlier = earlier.and_then(|earlier| earlier.in_process()?.snapshot());
+                let earlier = earlier.and_then(|earlier| earlier.in_process()?.current());
                 if let Some(earlier) = earlier {
                     current.restored(earlier);
                 }
@@ -209,17 +214,23 @@ impl Evaluator {
         sent: &dyn ContextView,
     ) -> Lookup {
         match self {
-            Self::Remote(remote) => match remote.look_up(flag_key, given, sent) {
-                RemoteLookup::Answered(outcome) => Lookup::Answered(outcome),
-                RemoteLookup::Missed(key) => {
-                    Lookup::NeedsRelay(RelayCall::Evaluate(Arc::clone(remote), key))
+            Self::Remote(remote) => {
+                match caught(flag_key, || remote.look_up(flag_key, given, sent)) {
+                    Err(error) => {
+                        let result = Err(Box::new(error));
+                        Lookup::Answered(Outcome::new(flag_key, result, Origin::NotEvaluated))
+                    }
+                    Ok(RemoteLookup::Answered(outcome)) => Lookup::Answered(outcome),
+                    Ok(RemoteLookup::Missed(key)) => {
+                        Lookup::NeedsRelay(RelayCall::Evaluate(Arc::clone(remote), key))
+                    }
                 }
-            },
+            }
             #[cfg(feature = "in-process")]
             Self::InProcess { evaluator, .. } => match evaluator.evaluate(flag_key, sent) {
                 None => Lookup::NotLoaded,
-                Some(LocalEvaluation::Done(outcome)) => Lookup::Answered(outcome),
-                Some(LocalEvaluation::FallBack(outcome)) => {
+                Some(InProcessLookup::Answered(outcome)) => Lookup::Answered(outcome),
+                Some(InProcessLookup::FallBack(outcome)) => {
                     Lookup::NeedsRelay(RelayCall::FallBack(Arc::clone(evaluator), outcome))
                 }
             },
@@ -235,15 +246,7 @@ impl Evaluator {
     ) -> Result<Option<BTreeMap<String, EvaluationDetails<Value>>>, RelayError> {
         match self {
             Self::Remote(remote) => {
-                let flags = if runtime.of_caller().is_some() {
-                    remote.request_all(context).await?
-                } else {
-                    let (spawned, context) =
-                        (Arc::clone(remote), EvaluationContext::from_view(context));
-                    let request = async move { spawned.request_all(&context).await };
-                    let answer = runtime.run_spawned(remote.limit(), request).await;
-                    answer.map_err(not_answered)??
-                };
+                let flags = request_all(remote, context, runtime).await?;
                 let details = flags.into_iter().map(|(flag_key, result)| {
                     let result = result
                         .map(Arc::new)
@@ -254,9 +257,58 @@ impl Evaluator {
             }
             #[cfg(feature = "in-process")]
             Self::InProcess { evaluator, .. } => {
-                Ok(evaluator.with_snapshot(|snapshot| snapshot.evaluate_all(context)))
+                Ok(evaluator.with_current(|compiled| compiled.evaluate_all(context, now())))
             }
         }
+    }
+
+    /// The answers of the relay proxy for one context; `None` if flags are evaluated in process.
+    pub(crate) async fn prefetch(
+        &self,
+        context: &dyn ContextView,
+        runtime: &IoRuntime,
+    ) -> Result<Option<BulkEvaluation>, RelayError> {
+        match self {
+            Self::Remote(remote) => request_all(remote, context, runtime).await.map(Some),
+            #[cfg(feature = "in-process")]
+            Self::InProcess { .. } => Ok(None),
+        }
+    }
+
+    /// Explains the evaluation of a flag; `None` if there is no configuration yet.
+    #[cfg(feature = "in-process")]
+    pub(crate) async fn explain(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+        runtime: &IoRuntime,
+    ) -> Result<Option<Explanation>, RelayError> {
+        let remote = match self {
+            Self::Remote(remote) => remote,
+            Self::InProcess { evaluator, .. } => {
+                return Ok(
+                    evaluator.with_current(|compiled| compiled.explain(flag_key, context, now()))
+                );
+            }
+        };
+        let configuration = if runtime.of_caller().is_some() {
+            remote.configuration_of(flag_key).await?
+        } else {
+            let (spawned, flag_key) = (Arc::clone(remote), flag_key.to_owned());
+            let request = async move { spawned.configuration_of(&flag_key).await };
+            let answer = runtime.run_spawned(remote.limit(), request).await;
+            answer.map_err(not_answered)??
+        };
+        let compiled = CompiledConfiguration::compile(configuration, None).map_err(|error| {
+            RelayError::Body {
+                problem: BodyProblem::Unreadable {
+                    message: error.to_string(),
+                },
+                status: 200,
+                server: None,
+            }
+        })?;
+        Ok(Some(compiled.explain(flag_key, context, now())))
     }
 
     /// Makes the flags current. `None` if the client is being shut down, or its key was refused.
@@ -316,6 +368,21 @@ impl Evaluator {
     }
 }
 
+/// Evaluates every flag where `runtime` says.
+async fn request_all(
+    remote: &Arc<RemoteEvaluator>,
+    context: &dyn ContextView,
+    runtime: &IoRuntime,
+) -> Result<BulkEvaluation, RelayError> {
+    if runtime.of_caller().is_some() {
+        return remote.request_all(context).await;
+    }
+    let (spawned, context) = (Arc::clone(remote), EvaluationContext::from_view(context));
+    let request = async move { spawned.request_all(&context).await };
+    let answer = runtime.run_spawned(remote.limit(), request).await;
+    answer.map_err(not_answered)?
+}
+
 impl RelayCall {
     /// Evaluates where `runtime` says.
     pub(crate) async fn outcome(
@@ -330,7 +397,8 @@ impl RelayCall {
         let spawned = self.clone();
         let (key, context) = (flag_key.to_owned(), EvaluationContext::from_view(context));
         let request = async move { spawned.outcome_here(&key, &context).await };
-        match runtime.run_spawned(self.limit(), request).await {
+        // Boxed to keep the future of every other evaluation small.
+        match Box::pin(runtime.run_spawned(self.limit(), request)).await {
             Ok(outcome) => outcome,
             Err(error) => self.failed(flag_key, not_answered(error)),
         }

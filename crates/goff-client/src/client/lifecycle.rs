@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
-use goff_core::__internal::{IoRuntime, OwnRuntime, timeout as wait};
+use goff_core::__internal::{IoRuntime, OwnRuntime, end_after, timeout as wait};
 use goff_core::{
     EvaluationType, EventSink, ExporterMetadata, Invalidation, InvalidationSink, NoRuntimeError,
     ResolutionError, StreamState,
@@ -19,6 +19,7 @@ use crate::client::changes::ChangeSink;
 use crate::client::collection::UsageCollection;
 use crate::client::pending::CLOSED;
 use crate::client::session::Session;
+use crate::details::{Recorder, Recording};
 use crate::options::error::InitializeError;
 #[cfg(feature = "http")]
 use crate::options::error::OptionsError;
@@ -139,6 +140,16 @@ impl Lifecycle {
         Ok(session)
     }
 
+    /// Where the I/O of a request runs: that of the session, or without one that of the next. `None`
+    /// means the runtime of the caller.
+    pub(crate) fn request_io(&self) -> Result<Option<IoRuntime>, NoRuntimeError> {
+        match self.session.load().as_ref() {
+            Some(session) => Ok(Some(session.runtime.io().clone())),
+            None if self.settings.own_runtime => self.io().map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Where the I/O of a session that starts now is to run.
     fn io(&self) -> Result<IoRuntime, NoRuntimeError> {
         if !self.settings.own_runtime {
@@ -148,6 +159,10 @@ impl Lifecycle {
             .own_runtime
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
+        // A forked process has no such thread, but cannot know whether it has ended.
+        if own.as_ref().is_some_and(|own| own.io().is_forked()) {
+            return Err(NoRuntimeError::Forked);
+        }
         if let Some(own) = own.as_ref().filter(|own| !own.has_ended()) {
             return Ok(own.io().clone());
         }
@@ -181,7 +196,10 @@ impl Lifecycle {
         let was_started = session.is_some();
         let _changing = wait(left_until(end), self.changing.lock()).await;
         for session in session.into_iter().chain(self.close()) {
-            tokio::join!(session.stop(end), self.flush(left_until(end)));
+            // Without the application's sink, which gets its events anyway: while it is blocked, no
+            // time would be left for the last delivery.
+            let delivery = self.collection.deliver(left_until(end));
+            tokio::join!(session.stop(end), delivery);
         }
         let report = self.collection.shutdown(left_until(end)).await;
         self.settings.connections.close_idle();
@@ -240,10 +258,13 @@ impl Lifecycle {
             return Ok(());
         }
         // What was recorded so far belongs to the flag set of the key before.
-        self.flush(holders.timeout()).await;
+        if !self.is_forked() {
+            self.collection.deliver(holders.timeout()).await;
+        }
         let _changing = self.changing.lock().await;
         // First the key, then the epoch: what is requested in the new epoch has the new key.
         holders.set(key.clone())?;
+        self.collection.rekeyed();
         #[cfg(feature = "in-process")]
         if let Mode::InProcess(mode) = &self.settings.mode
             && let Some(relay) = mode.relay()
@@ -358,11 +379,6 @@ impl Lifecycle {
         self.collection.sink().map(|sink| &**sink)
     }
 
-    #[inline]
-    pub(crate) fn telemetry(&self) -> Option<&EvaluationTelemetry> {
-        self.telemetry.as_ref()
-    }
-
     /// Makes the counters of this client metrics, if that is asked for.
     #[cfg(feature = "opentelemetry")]
     pub(crate) fn register_metrics(this: &Arc<Self>) {
@@ -381,6 +397,18 @@ impl Lifecycle {
 
     pub(crate) fn invalidation_sink(this: &Arc<Self>) -> Arc<dyn InvalidationSink> {
         Arc::new(CustomChanges(Arc::downgrade(this)))
+    }
+}
+
+impl Recorder for Lifecycle {
+    #[inline]
+    fn recording(&self) -> Recording<'_> {
+        Recording {
+            sink: self.sink(),
+            telemetry: self.telemetry.as_ref(),
+            exporter_metadata: self.exporter_metadata(),
+            evaluation_type: self.evaluation_type(),
+        }
     }
 }
 
@@ -410,11 +438,6 @@ impl InvalidationSink for CustomChanges {
     }
 }
 
-fn end_after(timeout: Duration) -> Instant {
-    // Saturates: `Instant` overflows on very long timeouts.
-    Instant::now() + timeout.min(A_YEAR)
-}
-
 fn left_until(end: Instant) -> Duration {
     end.saturating_duration_since(Instant::now())
 }
@@ -424,4 +447,3 @@ const NOT_INITIALIZED: &str =
     "the client is not initialized; call `initialize`, or make it with `connect`";
 const NOT_LOADED: &str =
     "no flag configuration could be loaded yet; `status` says why, and `wait_until_ready` waits";
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);

@@ -6,25 +6,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use goff_core::{
-    ContextView, EvaluationType, EventSink, ExporterMetadata, FlagType, ResolutionError,
+    ContextView, EvaluationType, EventSink, ExporterMetadata, FlagType, Origin, ResolutionError,
 };
+use goff_engine::Explanation;
 use goff_hooks::__internal::QueuedSink;
 use goff_hooks::{DeliveryReport, EnrichedContext};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::client::lifecycle::Lifecycle;
-use crate::client::pending::not_evaluated;
-use crate::details::{EvaluationDetails, PROVIDER_NAME, TypedRequest};
+use crate::client::panicked::{BULK, caught_call};
+use crate::client::snapshot::Snapshot;
+use crate::details::{BorrowedOutcome, EvaluationDetails, Recorder, Recording, TypedRequest};
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 use crate::in_process::left_out::FlagsError;
-use crate::in_process::snapshot::Snapshot;
+use crate::in_process::now;
 use crate::options::{DEFAULT_MAX_PENDING_BYTES, DEFAULT_MAX_PENDING_EVENTS};
 
 /// Flags that are evaluated on the calling thread, without a runtime, without waiting, and without
 /// a fallback to the relay proxy. Clones share the flags.
 ///
 /// [`GoFeatureFlag::local`](crate::GoFeatureFlag::local) gives the current flags of a client at
-/// any time; [`from_flags`](Self::from_flags) needs no client.
+/// any time; [`from_flags`](Self::from_flags) needs no client. For flags of a YAML file take `local`
+/// of a client with the option `from_file`.
 ///
 /// ```
 /// use goff_client::{EvaluationContext, LocalFlags};
@@ -46,11 +50,25 @@ pub struct LocalFlags(Flags);
 #[derive(Clone)]
 enum Flags {
     Client(Arc<Lifecycle>),
-    Fixed {
-        snapshot: Arc<Snapshot>,
-        exporter_metadata: ExporterMetadata,
-        sink: Option<Arc<QueuedSink>>,
-    },
+    Fixed(Arc<FixedFlags>),
+}
+
+/// Flags that never change.
+struct FixedFlags {
+    compiled: Arc<CompiledConfiguration>,
+    exporter_metadata: ExporterMetadata,
+    sink: Option<QueuedSink>,
+}
+
+impl Recorder for FixedFlags {
+    fn recording(&self) -> Recording<'_> {
+        Recording {
+            sink: self.sink.as_ref().map(|sink| sink as &dyn EventSink),
+            telemetry: None,
+            exporter_metadata: &self.exporter_metadata,
+            evaluation_type: EvaluationType::InProcess,
+        }
+    }
 }
 
 impl LocalFlags {
@@ -77,15 +95,11 @@ impl LocalFlags {
     /// );
     /// ```
     pub fn from_flags(text: &str) -> Result<Self, FlagsError> {
-        Ok(Self(Flags::Fixed {
-            snapshot: Arc::new(Snapshot::of_text(text)?),
-            exporter_metadata: ExporterMetadata::default(),
-            sink: None,
-        }))
+        Ok(Self::fixed(CompiledConfiguration::of_text(text)?, None))
     }
 
     /// [`from_flags`](Self::from_flags) whose evaluations are recorded into a sink, which is called
-    /// on a thread of its own, as for the option
+    /// on a separate thread, as for the option
     /// [`event_sink`](crate::GoFeatureFlagOptions::event_sink). Call [`flush`](Self::flush) before
     /// the process ends. The thread ends with the last clone.
     ///
@@ -95,15 +109,19 @@ impl LocalFlags {
         text: &str,
         sink: Arc<dyn EventSink>,
     ) -> Result<Self, FlagsError> {
-        let snapshot = Arc::new(Snapshot::of_text(text)?);
+        let compiled = CompiledConfiguration::of_text(text)?;
         let (events, bytes) = (DEFAULT_MAX_PENDING_EVENTS, DEFAULT_MAX_PENDING_BYTES);
         let queue = QueuedSink::new(sink, events, bytes);
         queue.start();
-        Ok(Self(Flags::Fixed {
-            snapshot,
+        Ok(Self::fixed(compiled, Some(queue)))
+    }
+
+    fn fixed(compiled: CompiledConfiguration, sink: Option<QueuedSink>) -> Self {
+        Self(Flags::Fixed(Arc::new(FixedFlags {
+            compiled: Arc::new(compiled),
             exporter_metadata: ExporterMetadata::default(),
-            sink: Some(Arc::new(queue)),
-        }))
+            sink,
+        })))
     }
 
     /// Waits until the event sink has taken what was recorded so far, for at most `timeout`, and says
@@ -112,14 +130,34 @@ impl LocalFlags {
     pub fn flush(&self, timeout: Duration) -> DeliveryReport {
         match &self.0 {
             Flags::Client(lifecycle) => lifecycle.collection().flush_sink(timeout),
-            Flags::Fixed { sink, .. } => sink
-                .as_ref()
-                .map_or_else(DeliveryReport::default, |sink| sink.flush_blocking(timeout)),
+            Flags::Fixed(fixed) => {
+                let sink = fixed.sink.as_ref();
+                sink.map_or_else(DeliveryReport::default, |sink| sink.flush_blocking(timeout))
+            }
         }
     }
 
     pub(crate) fn of_client(lifecycle: Arc<Lifecycle>) -> Self {
         Self(Flags::Client(lifecycle))
+    }
+
+    /// The flags as they are now, for one request of the application: see [`Snapshot`]. Where the
+    /// client is not ready, each evaluation gives its default and `PROVIDER_NOT_READY`.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        match &self.0 {
+            Flags::Fixed(fixed) => {
+                Snapshot::compiled(Ok(Arc::clone(&fixed.compiled)), Arc::clone(fixed) as _)
+            }
+            Flags::Client(lifecycle) => {
+                let session = lifecycle.session();
+                let current = session
+                    .as_ref()
+                    .and_then(|session| session.evaluator.in_process()?.current())
+                    .ok_or_else(|| lifecycle.not_ready());
+                Snapshot::compiled(current, Arc::clone(lifecycle) as _)
+            }
+        }
     }
 
     /// Evaluates a flag, like [`GoFeatureFlag::evaluate`](crate::GoFeatureFlag::evaluate).
@@ -147,49 +185,87 @@ impl LocalFlags {
     /// [`GoFeatureFlag::evaluate_all`](crate::GoFeatureFlag::evaluate_all).
     ///
     /// # Errors
-    /// The client is not ready.
+    /// The client is not ready, or the context panicked.
     pub fn evaluate_all(
         &self,
         context: &dyn ContextView,
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
-        let enriched = EnrichedContext::new(context, self.exporter_metadata());
-        self.with_snapshot(|snapshot| snapshot.evaluate_all(&enriched))
+        let enriched = EnrichedContext::new(context, self.recording().exporter_metadata);
+        self.with_current(|current| {
+            let current = current?;
+            caught_call(BULK, || current.evaluate_all(&enriched, now()))
+        })
+    }
+
+    /// Says why a flag has its value for a context, like
+    /// [`GoFeatureFlag::explain`](crate::GoFeatureFlag::explain). Nothing is recorded as usage data.
+    ///
+    /// ```
+    /// use goff_client::{EvaluationContext, LocalFlags};
+    ///
+    /// let flags = LocalFlags::from_flags(r#"{
+    ///     "new-checkout": {
+    ///         "variations": {"on": true, "off": false},
+    ///         "targeting": [{"query": "age ge 18", "variation": "on"}],
+    ///         "defaultRule": {"variation": "off"}
+    ///     }
+    /// }"#)?;
+    /// let context = EvaluationContext::builder().attribute("age", "42").build();
+    /// let explanation = flags.explain("new-checkout", &context)?;
+    /// assert_eq!(
+    ///     explanation.rules[0].conditions[0].why,
+    ///     "`age` is the string \"42\", and a string is never at least a number",
+    /// );
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The client is not ready.
+    pub fn explain(
+        &self,
+        flag_key: &str,
+        context: &dyn ContextView,
+    ) -> Result<Explanation, ResolutionError> {
+        let enriched = EnrichedContext::new(context, self.recording().exporter_metadata);
+        self.with_current(|current| Ok(current?.explain(flag_key, &enriched, now())))
     }
 
     fn evaluate_as_requested<T>(&self, request: TypedRequest<'_, T>) -> EvaluationDetails<T> {
-        let (sink, telemetry) = match &self.0 {
-            Flags::Client(lifecycle) => (lifecycle.sink(), lifecycle.telemetry()),
-            Flags::Fixed { sink, .. } => {
-                let sink = sink.as_deref().map(|sink| sink as &dyn EventSink);
-                (sink, None)
-            }
-        };
-        let _active = telemetry.map(|telemetry| telemetry.active(request.flag_key, PROVIDER_NAME));
-        let enriched = EnrichedContext::new(request.context, self.exporter_metadata());
-        let outcome = self
-            .with_snapshot(|snapshot| snapshot.evaluate(request.flag_key, &enriched).outcome())
-            .unwrap_or_else(|error| not_evaluated(request.flag_key, error));
-        request.conclude(outcome, sink, telemetry, EvaluationType::InProcess)
+        let (flag_key, context) = (request.flag_key, request.context);
+        let recording = self.recording();
+        self.with_current(|current| {
+            let details = request.evaluate(recording, || match current {
+                Ok(compiled) => {
+                    let enriched = EnrichedContext::new(context, recording.exporter_metadata);
+                    compiled.evaluate(flag_key, &enriched, now()).outcome
+                }
+                Err(error) => BorrowedOutcome::failed(flag_key, error, Origin::NotEvaluated),
+            });
+            details.into_owned()
+        })
     }
 
-    fn with_snapshot<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> Result<T, ResolutionError> {
+    fn with_current<T>(
+        &self,
+        read: impl FnOnce(Result<&CompiledConfiguration, ResolutionError>) -> T,
+    ) -> T {
         let lifecycle = match &self.0 {
-            Flags::Fixed { snapshot, .. } => return Ok(read(snapshot)),
+            Flags::Fixed(fixed) => return read(Ok(&fixed.compiled)),
             Flags::Client(lifecycle) => lifecycle,
         };
         let session = lifecycle.session();
-        session
-            .as_ref()
-            .and_then(|session| session.evaluator.in_process()?.with_snapshot(read))
-            .ok_or_else(|| lifecycle.not_ready())
+        let session = session.as_ref();
+        let current = session.and_then(|session| Some(session.evaluator.in_process()?.load()));
+        match current.as_ref().and_then(|current| current.as_deref()) {
+            Some(compiled) => read(Ok(compiled)),
+            None => read(Err(lifecycle.not_ready())),
+        }
     }
 
-    fn exporter_metadata(&self) -> &ExporterMetadata {
+    fn recording(&self) -> Recording<'_> {
         match &self.0 {
-            Flags::Client(lifecycle) => lifecycle.exporter_metadata(),
-            Flags::Fixed {
-                exporter_metadata, ..
-            } => exporter_metadata,
+            Flags::Client(lifecycle) => lifecycle.recording(),
+            Flags::Fixed(fixed) => fixed.recording(),
         }
     }
 }
@@ -199,7 +275,7 @@ impl fmt::Debug for LocalFlags {
         let mut debug = f.debug_struct("LocalFlags");
         match &self.0 {
             Flags::Client(lifecycle) => debug.field("status", &lifecycle.status()),
-            Flags::Fixed { snapshot, .. } => debug.field("flags", snapshot),
+            Flags::Fixed(fixed) => debug.field("flags", &fixed.compiled),
         };
         debug.finish_non_exhaustive()
     }

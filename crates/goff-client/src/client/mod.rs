@@ -6,21 +6,28 @@ pub(crate) mod changes;
 pub(crate) mod check;
 pub(crate) mod collection;
 pub(crate) mod evaluator;
+#[cfg(feature = "in-process")]
+mod explain;
+pub(crate) mod flag_list;
 pub(crate) mod lifecycle;
 #[cfg(feature = "in-process")]
 pub(crate) mod local_flags;
+pub(crate) mod panicked;
 pub(crate) mod pending;
 pub(crate) mod remote_health;
 pub(crate) mod session;
 pub(crate) mod session_runtime;
+pub(crate) mod snapshot;
 #[cfg_attr(not(feature = "ws"), path = "no_stream.rs")]
 pub(crate) mod stream;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use goff_core::__internal::contained;
 use goff_core::{
     ContextView, EvaluationType, Event, EventSink, ExporterMetadata, FlagType, InvalidationSink,
     Outcome, RelayError, ResolutionError,
@@ -29,17 +36,21 @@ use goff_hooks::__internal::unix_seconds;
 use goff_hooks::{DeliveryReport, EnrichedContext, tracking_event};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use crate::client::check::Check;
 use crate::client::evaluator::Lookup;
 use crate::client::lifecycle::Lifecycle;
 #[cfg(feature = "in-process")]
 use crate::client::local_flags::LocalFlags;
+use crate::client::panicked::{BULK, call_panicked, caught_call};
 use crate::client::pending::{CLOSED, PendingEvaluation, not_evaluated};
 use crate::client::session::{InFlightGuard, Session};
-use crate::details::{EvaluationDetails, PROVIDER_NAME, TypedRequest};
+use crate::client::snapshot::Snapshot;
+use crate::details::{EvaluationDetails, PROVIDER_NAME, Recorder, TypedRequest};
 use crate::options::GoFeatureFlagOptions;
 use crate::options::error::{InitializeError, OptionsError};
+use crate::remote::prefetched::Prefetched;
 #[cfg(doc)]
 use crate::status::State;
 use crate::status::Status;
@@ -101,8 +112,10 @@ impl GoFeatureFlag {
     /// Checks the options. Nothing is sent, and evaluations are refused until
     /// [`initialize`](Self::initialize).
     ///
+    /// *Specification*: GOFF-CFG-001.
+    ///
     /// # Errors
-    /// The first option that cannot be used, and why (GOFF-CFG-001).
+    /// The first option that cannot be used, and why.
     pub fn new(options: GoFeatureFlagOptions) -> Result<Self, OptionsError> {
         let lifecycle = Arc::new(Lifecycle::new(options.check()?));
         #[cfg(feature = "opentelemetry")]
@@ -114,13 +127,14 @@ impl GoFeatureFlag {
     ///
     /// With remote evaluation it returns at once, without I/O (docs/python-parity.md A22); an
     /// unreachable relay proxy fails the first evaluation. With in-process evaluation it returns
-    /// after the first attempt to load the flags, which the option `timeout` bounds
-    /// (GOFF-LIFE-001). If that attempt fails, [`status`](Self::status) is
-    /// [`Error`](State::Error), and loading is retried (GOFF-EVT-008).
+    /// after the first attempt to load the flags, which the option `timeout` bounds. If that
+    /// attempt fails, [`status`](Self::status) is [`Error`](State::Error), and loading is retried.
     ///
-    /// On a started client it does nothing, so one handle can serve several OpenFeature domains
-    /// (GOFF-LIFE-002). After [`shutdown`](Self::shutdown), or after the relay proxy refused the
-    /// key, it starts the client again; usage data that is still buffered is kept (GOFF-LIFE-003).
+    /// On a started client it does nothing, so one handle can serve several OpenFeature domains.
+    /// After [`shutdown`](Self::shutdown), or after the relay proxy refused the key, it starts the
+    /// client again; usage data that is still buffered is kept.
+    ///
+    /// *Specification*: GOFF-LIFE-001, GOFF-EVT-008, GOFF-LIFE-002, GOFF-LIFE-003.
     ///
     /// # Errors
     /// [`InitializeError::NoRuntime`] outside a tokio runtime, and [`InitializeError::Refused`].
@@ -151,16 +165,21 @@ impl GoFeatureFlag {
         timeout: Duration,
     ) -> Result<Self, InitializeError> {
         let client = Self::new(options)?;
-        if client.lifecycle.settings().mode.has_relay_proxy() {
-            let check = client.check(timeout).await;
+        client.initialize_checked(timeout).await?;
+        Ok(client)
+    }
+
+    async fn initialize_checked(&self, timeout: Duration) -> Result<(), InitializeError> {
+        if self.lifecycle.settings().mode.has_relay_proxy() {
+            let check = self.check(timeout).await;
             if let Some(error) = check.error {
                 return Err(InitializeError::Unusable(error));
             }
         }
-        client.initialize().await?;
-        match client.lifecycle.flags_error() {
+        self.initialize().await?;
+        match self.lifecycle.flags_error() {
             Some(error) => Err(InitializeError::Unusable(error)),
-            None => Ok(client),
+            None => Ok(()),
         }
     }
 
@@ -187,7 +206,8 @@ impl GoFeatureFlag {
     /// new key is refused; then the last-known-good file is written anew. The next change stream is
     /// opened with the new key, and then the current one closed.
     ///
-    /// The same key again does nothing. If the future is dropped before it is ready, the key before
+    /// `Ok` means that the key is in use, not that it is accepted; call [`check`](Self::check) after
+    /// it. The same key again does nothing. If the future is dropped before it is ready, the key before
     /// may stay. After the relay proxy has refused the key before ([`Fatal`](State::Fatal)), call
     /// [`initialize`](Self::initialize) next.
     ///
@@ -211,12 +231,15 @@ impl GoFeatureFlag {
     }
 
     /// Waits until evaluations are answered, for at most `timeout`, and returns whether they are.
-    /// Returns `false` at once when the relay proxy has refused the key.
+    /// Returns `false` at once when the relay proxy has refused the key (in-process evaluation). With
+    /// remote evaluation this says nothing about the key; use [`check`](Self::check).
     pub async fn wait_until_ready(&self, timeout: Duration) -> bool {
         self.lifecycle.wait_until_ready(timeout).await
     }
 
-    /// The events of this client from now on (GOFF-EVT-001).
+    /// The events of this client from now on.
+    ///
+    /// *Specification*: GOFF-EVT-001.
     #[must_use]
     pub fn subscribe(&self) -> Subscription {
         self.lifecycle.subscribe()
@@ -228,13 +251,56 @@ impl GoFeatureFlag {
         self.lifecycle.evaluation_type()
     }
 
-    /// The same flags without `async`; `None` with remote evaluation. They follow the client's
+    /// The same flags without `async`, also those of a flag file; `None` with remote evaluation. They follow the client's
     /// starts and shutdowns, and record usage data through it.
     #[cfg(feature = "in-process")]
     #[must_use]
     pub fn local(&self) -> Option<LocalFlags> {
         (self.evaluation_type() == EvaluationType::InProcess)
             .then(|| LocalFlags::of_client(Arc::clone(&self.lifecycle)))
+    }
+
+    /// The flags as they are now, for one request of the application: see [`Snapshot`]. `None` with
+    /// remote evaluation, where [`prefetch`](Self::prefetch) gives one.
+    #[cfg(feature = "in-process")]
+    #[must_use]
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        self.local().map(|flags| flags.snapshot())
+    }
+
+    /// The flags for one request of the application, in both modes: see [`Snapshot`].
+    ///
+    /// With remote evaluation the relay proxy evaluates all flags for `context`, or those that its
+    /// `gofeatureflag.flagList` names, in one request of the bulk endpoint, which the option
+    /// `timeout` bounds. The snapshot is for this context only. Each call is a request: nothing is
+    /// cached or shared with other calls. With in-process evaluation nothing is sent, and the
+    /// snapshot takes any context.
+    ///
+    /// It never fails: where the request did, each evaluation gives its default and the error, which
+    /// [`Snapshot::error`] returns too.
+    pub async fn prefetch(&self, context: &dyn ContextView) -> Snapshot {
+        #[cfg(feature = "in-process")]
+        if let Some(snapshot) = self.snapshot() {
+            return snapshot;
+        }
+        let since = Instant::now();
+        let flags = self.prefetched(context).await;
+        Snapshot::prefetched(flags, Arc::clone(&self.lifecycle) as _, since)
+    }
+
+    async fn prefetched(&self, context: &dyn ContextView) -> Result<Prefetched, ResolutionError> {
+        let session = InFlightGuard::new(self.session()?);
+        let enriched = EnrichedContext::new(context, self.exporter_metadata());
+        let evaluator = &session.evaluator;
+        let all = pin!(evaluator.prefetch(&enriched, session.runtime.io()));
+        let all = contained(BULK, all);
+        let all = session
+            .until_cut_off(all)
+            .await
+            .ok_or(CLOSED)?
+            .map_err(|_| call_panicked(BULK))??
+            .ok_or_else(|| self.lifecycle.not_ready())?;
+        caught_call(BULK, || Prefetched::new(all, context))?
     }
 
     /// The labels of this application's usage data.
@@ -260,10 +326,11 @@ impl GoFeatureFlag {
         Lifecycle::invalidation_sink(&self.lifecycle)
     }
 
-    /// Evaluates a flag as a `bool`, `i64`, `f64`, `String`, JSON object (`serde_json::Map`) or
-    /// any JSON (`serde_json::Value`). It never fails: where the flag gives no value, the result is
-    /// `default`, and [`EvaluationDetails`] says why. Types are not coerced (GOFF-EVAL-003 to
-    /// -006).
+    /// Evaluates a flag as a `bool`, `i64`, `f64`, `String`, JSON object (`serde_json::Map`) or any
+    /// JSON (`serde_json::Value`). It never fails: where the flag gives no value, the result is
+    /// `default`, and [`EvaluationDetails`] says why. Types are not coerced.
+    ///
+    /// *Specification*: GOFF-EVAL-003 to -006.
     pub async fn evaluate<T: FlagType>(
         &self,
         flag_key: &str,
@@ -311,14 +378,14 @@ impl GoFeatureFlag {
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
         let session = InFlightGuard::new(self.session()?);
         let enriched = EnrichedContext::new(context, self.exporter_metadata());
+        let evaluator = &session.evaluator;
+        let all = pin!(evaluator.evaluate_all(&enriched, session.runtime.io()));
+        let all = contained(BULK, all);
         session
-            .until_cut_off(
-                session
-                    .evaluator
-                    .evaluate_all(&enriched, session.runtime.io()),
-            )
+            .until_cut_off(all)
             .await
-            .ok_or(CLOSED)??
+            .ok_or(CLOSED)?
+            .map_err(|_| call_panicked(BULK))??
             .ok_or_else(|| self.lifecycle.not_ready())
     }
 
@@ -368,10 +435,12 @@ impl GoFeatureFlag {
         }
     }
 
-    /// Records a tracking event for experiments (GOFF-TRACK-001 to -005). It is delivered with the
-    /// usage data of evaluations. Nothing is recorded with `disable_data_collection`, nor where there
-    /// is neither a relay proxy nor an `event_sink`, which is logged once and counted in
+    /// Records a tracking event for experiments. It is delivered with the usage data of
+    /// evaluations. Nothing is recorded with `disable_data_collection`, nor where there is neither
+    /// a relay proxy nor an `event_sink`, which is logged once and counted in
     /// [`stats`](Self::stats).
+    ///
+    /// *Specification*: GOFF-TRACK-001 to -005.
     ///
     /// # Errors
     /// An attribute of the context cannot be read, or the client is not ready.
@@ -387,8 +456,10 @@ impl GoFeatureFlag {
             return Ok(());
         };
         let enriched = EnrichedContext::new(context, self.exporter_metadata());
-        let event = tracking_event(name, &enriched, details, unix_seconds())
-            .map_err(RelayError::InvalidContext)?;
+        let event = caught_call("tracking", || {
+            tracking_event(name, &enriched, details, unix_seconds())
+        })?;
+        let event = event.map_err(RelayError::InvalidContext)?;
         sink.record(Event::from(event));
         Ok(())
     }
@@ -428,23 +499,26 @@ impl GoFeatureFlag {
     }
 
     /// Refuses new evaluations and tracking at once, stops the change stream, waits for the
-    /// evaluations in flight, and delivers the usage data, all within `timeout` (GOFF-LIFE-004,
-    /// GOFF-LIFE-005). Usage data that is not delivered by then stays buffered, and is delivered
-    /// after another [`initialize`](Self::initialize). A second call does no harm.
+    /// evaluations in flight, and delivers the usage data, all within `timeout`. Usage data that is
+    /// not delivered by then stays buffered, and is delivered after another
+    /// [`initialize`](Self::initialize). A second call does no harm.
     ///
     /// Work on tokio's threads for blocking calls cannot be interrupted and may outlast it: reading
     /// and compiling a large flag file or flag configuration, writing the last-known-good file, and
     /// a DNS lookup. Dropping a runtime waits for such work, and so does the end of
     /// `#[tokio::main]`. Where the process must exit by a certain time, keep the runtime and call
     /// [`Runtime::shutdown_timeout`](tokio::runtime::Runtime::shutdown_timeout).
+    ///
+    /// *Specification*: GOFF-LIFE-004, GOFF-LIFE-005.
     pub async fn shutdown(&self, timeout: Duration) -> DeliveryReport {
         self.lifecycle.shutdown(timeout).await
     }
 
     async fn evaluate_as_requested<T>(&self, request: TypedRequest<'_, T>) -> EvaluationDetails<T> {
-        let telemetry = self.lifecycle.telemetry();
+        let recording = self.lifecycle.recording();
+        let telemetry = recording.telemetry;
         let _active = telemetry.map(|telemetry| telemetry.active(request.flag_key, PROVIDER_NAME));
-        let enriched = EnrichedContext::new(request.context, self.exporter_metadata());
+        let enriched = EnrichedContext::new(request.context, recording.exporter_metadata);
         let (outcome, _in_flight) = match self.find(request.flag_key, request.context, &enriched) {
             Ok(outcome) => (outcome, None),
             Err(pending) => {
@@ -452,8 +526,7 @@ impl GoFeatureFlag {
                 (outcome, Some(in_flight))
             }
         };
-        let sink = self.lifecycle.sink();
-        request.conclude(outcome, sink, telemetry, self.evaluation_type())
+        request.conclude(outcome, recording)
     }
 
     fn session(&self) -> Result<Arc<Session>, ResolutionError> {

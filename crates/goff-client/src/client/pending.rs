@@ -1,11 +1,14 @@
 //! An evaluation that needs the relay proxy.
 
 use std::fmt;
+use std::pin::pin;
 use std::sync::Arc;
 
+use goff_core::__internal::contained;
 use goff_core::{ContextView, Origin, Outcome, ResolutionError};
 
 use crate::client::evaluator::RelayCall;
+use crate::client::panicked::panicked;
 use crate::client::session::{InFlightGuard, Session};
 
 /// An evaluation that needs the relay proxy. Nothing is sent before
@@ -49,9 +52,20 @@ impl<'a> PendingEvaluation<'a> {
             flag_key,
             context,
         } = *self;
-        let outcome = call.outcome(flag_key, context, session.runtime.io());
-        let outcome = session.until_cut_off(outcome).await;
-        let outcome = outcome.unwrap_or_else(|| not_evaluated(flag_key, CLOSED));
+        let outcome = {
+            // A future that is passed by value is stored twice: as an argument, and where it is awaited.
+            let outcome = pin!(call.outcome(flag_key, context, session.runtime.io()));
+            let outcome = pin!(contained("the evaluation", outcome));
+            session.until_cut_off(outcome).await
+        };
+        let outcome = match outcome {
+            Some(Ok(outcome)) => outcome,
+            Some(Err(_)) => {
+                let error = Box::new(panicked(flag_key));
+                Outcome::new(flag_key, Err(error), Origin::Unknown)
+            }
+            None => not_evaluated(flag_key, CLOSED),
+        };
         (outcome, session)
     }
 }

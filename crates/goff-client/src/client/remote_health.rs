@@ -1,8 +1,9 @@
 //! The status of a session of remote evaluation, from its requests and its change stream.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::{Cause, StreamState};
+use goff_core::{Cause, RelayError, StreamState};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
@@ -68,7 +69,7 @@ pub(crate) async fn follow(
     stream_error: impl Fn() -> Option<ClientError>,
 ) {
     status.started().await;
-    let mut is_reported = false;
+    let mut reported = None::<Arc<RelayError>>;
     loop {
         let seen = contact.borrow_and_update().clone();
         let history = *stream.borrow_and_update();
@@ -76,12 +77,10 @@ pub(crate) async fn follow(
             .zip(history.down_since)
             .map(|(after, since)| since + after);
         let is_stale = stale_at.is_some_and(|at| Instant::now() >= at);
-        let outage = seen
-            .outage
-            .clone()
-            .map(|error| ClientError::Unanswered(error as Cause));
-        if outage.is_some() != is_reported {
-            is_reported = outage.is_some();
+        let error = |error| ClientError::Unanswered(error as Cause);
+        let outage = seen.outage.clone().map(error);
+        if seen.outage.as_ref().map(Arc::as_ptr) != reported.as_ref().map(Arc::as_ptr) {
+            reported.clone_from(&seen.outage);
             status.set_last_error(outage.clone());
         }
         match state(&seen, &history, is_stale) {
@@ -106,10 +105,6 @@ async fn until(time: Option<Instant>) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use goff_core::RelayError;
-
     use super::*;
 
     /// Each row: the states of the stream, whether a request was answered, whether the circuit is

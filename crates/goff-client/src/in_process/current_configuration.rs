@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use goff_core::RelayError;
 
 use crate::in_process::InProcessEvaluator;
-use crate::in_process::snapshot::Snapshot;
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 use crate::status::SessionStatus;
 use crate::status::error::ClientError;
 
@@ -30,13 +30,16 @@ pub(crate) enum FirstAttempt {
 }
 
 impl CurrentConfiguration {
-    pub(crate) fn held(&self) -> Option<Arc<Snapshot>> {
-        self.evaluator.snapshot()
+    pub(crate) fn held(&self) -> Option<Arc<CompiledConfiguration>> {
+        self.evaluator.current()
     }
 
     /// A configuration was loaded. Returns the one that is no longer needed; it is large enough to
     /// be freed where that delays no evaluation. Blocks: comparing large configurations takes long.
-    pub(crate) fn loaded(&self, next: Arc<Snapshot>) -> Option<Arc<Snapshot>> {
+    pub(crate) fn loaded(
+        &self,
+        next: Arc<CompiledConfiguration>,
+    ) -> Option<Arc<CompiledConfiguration>> {
         if !self.status.is_current() {
             return Some(next);
         }
@@ -61,7 +64,7 @@ impl CurrentConfiguration {
     }
 
     /// Serves an earlier configuration until there is a current one.
-    pub(crate) fn restored(&self, earlier: Arc<Snapshot>) {
+    pub(crate) fn restored(&self, earlier: Arc<CompiledConfiguration>) {
         if self.status.is_current() {
             self.evaluator.replace(Some(earlier));
             self.status.stale();
@@ -86,12 +89,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::in_process::now;
     use crate::status::{State, StatusCell};
 
-    fn snapshot(value: i64) -> Arc<Snapshot> {
+    fn compiled(value: i64) -> Arc<CompiledConfiguration> {
         let flags =
             json!({"flag": {"variations": {"a": value}, "defaultRule": {"variation": "a"}}});
-        Arc::new(Snapshot::compile(FlagConfiguration::new(flags.to_string())).unwrap())
+        let configuration = FlagConfiguration::new(flags.to_string());
+        Arc::new(CompiledConfiguration::compile(configuration, None).unwrap())
     }
 
     fn session(status: &Arc<StatusCell>) -> CurrentConfiguration {
@@ -102,9 +107,9 @@ mod tests {
     }
 
     fn value(current: &CurrentConfiguration) -> Option<Value> {
-        let snapshot = current.held()?;
-        let evaluation = snapshot.evaluate("flag", &EvaluationContext::default());
-        Some(evaluation.outcome().result.unwrap().value.clone())
+        let compiled = current.held()?;
+        let evaluation = compiled.evaluate("flag", &EvaluationContext::default(), now());
+        Some(evaluation.outcome.result.unwrap().value.clone())
     }
 
     /// GOFF-LIFE-004: a configuration that arrives after its session is not served, not by the
@@ -113,19 +118,19 @@ mod tests {
     fn configuration_belongs_to_its_session() {
         let status = Arc::new(StatusCell::new());
         let first = session(&status);
-        assert!(first.loaded(snapshot(1)).is_none());
+        assert!(first.loaded(compiled(1)).is_none());
         assert_eq!(value(&first), Some(json!(1)));
-        assert!(first.loaded(snapshot(2)).is_some());
+        assert!(first.loaded(compiled(2)).is_some());
         status.close();
-        assert!(first.loaded(snapshot(3)).is_some());
-        first.restored(snapshot(3));
+        assert!(first.loaded(compiled(3)).is_some());
+        first.restored(compiled(3));
         assert_eq!(value(&first), Some(json!(2)));
         assert_eq!(status.state(), State::Closed);
         let second = session(&status);
-        assert!(first.loaded(snapshot(4)).is_some());
+        assert!(first.loaded(compiled(4)).is_some());
         assert_eq!(value(&second), None);
         assert_eq!(status.state(), State::NotReady);
-        assert!(second.loaded(snapshot(5)).is_none());
+        assert!(second.loaded(compiled(5)).is_none());
         assert_eq!(value(&second), Some(json!(5)));
         assert_eq!(
             first.evaluator.counters.refreshes.load(Ordering::Relaxed),

@@ -9,8 +9,10 @@ use goff_core::{AttributeRef, ContextView};
 use goff_engine::{Attribute, Attributes};
 use serde_json::Value;
 
-/// Adapts a [`ContextView`] to goff-engine without a copy. The engine expects the targeting key among
-/// the attributes (GOFF-CTX-001, GOFF-CTX-002).
+/// Adapts a [`ContextView`] to goff-engine without a copy. The engine expects the targeting key
+/// among the attributes.
+///
+/// *Specification*: GOFF-CTX-001, GOFF-CTX-002.
 #[derive(Clone, Copy)]
 pub struct EngineContext<'a>(pub &'a dyn ContextView);
 

@@ -139,10 +139,7 @@ impl Fallback {
             return;
         };
         let code = error.code();
-        let fallback_error = fallback_error.map(|error| match error {
-            ResolutionError::Relay(error) => error.without_server_texts().to_string(),
-            error => error.to_string(),
-        });
+        let fallback_error = fallback_error.map(|error| error.without_server_texts().to_string());
         let text = "in-process evaluation failed, falling back to the relay proxy";
         if self.lock_warned().insert(flag_key.into()) {
             tracing::warn!(flag_key, %code, %error, fallback_error, "{text}");

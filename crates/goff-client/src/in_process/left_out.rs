@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
+use goff_engine::__internal::{self, InOrder};
 use goff_engine::{FlagSet, FlagSetError};
 
 /// Why each flag that fails validation is left out, by flag.
@@ -14,10 +15,23 @@ impl LeftOut {
     /// that the engine cannot read is not among them: its evaluations fail with `PARSE_ERROR`, and
     /// a relay proxy may do better (GOFF-FALLBACK-001).
     pub(crate) fn of(flags: &FlagSet) -> Self {
+        Self::default().refreshed(&FlagSet::default(), flags)
+    }
+
+    /// The same for later flags, where these are those of `before`. A flag that is the same is not
+    /// checked again.
+    pub(crate) fn refreshed(&self, before: &FlagSet, flags: &FlagSet) -> Self {
+        let mut before = InOrder::new(before);
         let readable = flags.iter().filter(|flag| flag.error().is_none());
         readable
-            .filter_map(|flag| Some((flag.key(), flag.validate().err()?)))
-            .map(|(flag, invalid)| (flag.to_owned(), invalid.to_string()))
+            .filter_map(|flag| {
+                let is_same = |before| __internal::is_same(flag, before);
+                let reason = match before.find(flag.key()) {
+                    Some((_, before)) if is_same(before) => self.reason(flag.key())?.to_owned(),
+                    _ => flag.validate().err()?.to_string(),
+                };
+                Some((flag.key().to_owned(), reason))
+            })
             .collect()
     }
 
@@ -82,7 +96,7 @@ pub struct FlagsError(pub(crate) TextProblem);
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum TextProblem {
-    #[error("is not a JSON object of flags by key: {0}")]
+    #[error("is not a JSON object of flags by key: {0}; for YAML use `from_file`")]
     NoFlags(#[source] FlagSetError),
     /// Each flag with its reason.
     #[error("has flags that fail validation: {}", .0.join("; "))]

@@ -1,5 +1,6 @@
 //! In-process evaluation, with a fallback to the relay proxy where the engine fails.
 
+pub(crate) mod compiled_configuration;
 pub(crate) mod current_configuration;
 pub(crate) mod engine_context;
 pub(crate) mod fallback;
@@ -8,18 +9,20 @@ pub(crate) mod file;
 pub(crate) mod last_known_good;
 pub(crate) mod left_out;
 pub(crate) mod mode;
+pub(crate) mod prepared;
 pub(crate) mod regular_file;
-pub(crate) mod snapshot;
+pub(crate) mod replaced;
 pub(crate) mod source;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwapOption, Guard};
 use goff_core::{ContextView, Invalidation, Outcome};
+use goff_engine::Timestamp;
 
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 use crate::in_process::fallback::Fallback;
-use crate::in_process::snapshot::{LocalEvaluation, Snapshot};
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::status::counters::Counters;
 
@@ -27,10 +30,18 @@ use crate::status::counters::Counters;
 /// without a configuration at first.
 #[derive(Debug)]
 pub(crate) struct InProcessEvaluator {
-    current: ArcSwapOption<Snapshot>,
+    current: ArcSwapOption<CompiledConfiguration>,
     /// Evaluates where the engine fails (GOFF-FALLBACK-001).
     fallback: Option<Fallback>,
     pub(crate) counters: Arc<Counters>,
+}
+
+/// The result of an evaluation with the current configuration.
+pub(crate) enum InProcessLookup {
+    /// A value or an error that stands.
+    Answered(Outcome),
+    /// An outcome that holds unless the relay proxy does better.
+    FallBack(Outcome),
 }
 
 impl InProcessEvaluator {
@@ -42,12 +53,15 @@ impl InProcessEvaluator {
         }
     }
 
-    pub(crate) fn snapshot(&self) -> Option<Arc<Snapshot>> {
+    pub(crate) fn current(&self) -> Option<Arc<CompiledConfiguration>> {
         self.current.load_full()
     }
 
     /// Replaces the current configuration, and returns it.
-    pub(crate) fn replace(&self, next: Option<Arc<Snapshot>>) -> Option<Arc<Snapshot>> {
+    pub(crate) fn replace(
+        &self,
+        next: Option<Arc<CompiledConfiguration>>,
+    ) -> Option<Arc<CompiledConfiguration>> {
         let replaced = self.current.swap(next);
         if let Some(fallback) = &self.fallback {
             fallback.configuration_replaced();
@@ -60,18 +74,26 @@ impl InProcessEvaluator {
         &self,
         flag_key: &str,
         context: &dyn ContextView,
-    ) -> Option<LocalEvaluation> {
+    ) -> Option<InProcessLookup> {
         let current = self.current.load();
-        match current.as_ref()?.evaluate(flag_key, context) {
-            LocalEvaluation::FallBack(outcome) if self.fallback.is_none() => {
-                Some(LocalEvaluation::Done(outcome))
-            }
-            evaluation => Some(evaluation),
-        }
+        let evaluation = current.as_ref()?.evaluate(flag_key, context, now());
+        let outcome = evaluation.outcome.into_owned();
+        Some(match evaluation.may_fall_back && self.fallback.is_some() {
+            true => InProcessLookup::FallBack(outcome),
+            false => InProcessLookup::Answered(outcome),
+        })
+    }
+
+    /// The current configuration, without a reference to it.
+    pub(crate) fn load(&self) -> Guard<Option<Arc<CompiledConfiguration>>> {
+        self.current.load()
     }
 
     /// Reads the current configuration; `None` without one.
-    pub(crate) fn with_snapshot<T>(&self, read: impl FnOnce(&Snapshot) -> T) -> Option<T> {
+    pub(crate) fn with_current<T>(
+        &self,
+        read: impl FnOnce(&CompiledConfiguration) -> T,
+    ) -> Option<T> {
         self.current.load().as_deref().map(read)
     }
 
@@ -107,4 +129,9 @@ impl InProcessEvaluator {
             fallback.cancel_requests();
         }
     }
+}
+
+/// The time for the engine.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from(SystemTime::now())
 }

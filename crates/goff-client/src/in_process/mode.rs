@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::{Semaphore, watch};
 
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 #[cfg(feature = "file")]
 use crate::in_process::file::flag_file::FlagFile;
-use crate::in_process::snapshot::Snapshot;
 use crate::in_process::source::relay_source::RelaySource;
 use crate::in_process::source::source_key::SourceKey;
 use crate::remote::bounded_relay::BoundedRelay;
@@ -16,7 +16,7 @@ use crate::remote::bounded_relay::BoundedRelay;
 pub(crate) enum InProcessMode {
     RelayProxy(RelayMode),
     /// Flags that never change.
-    Flags(Arc<Snapshot>),
+    Flags(Arc<CompiledConfiguration>),
     #[cfg(feature = "file")]
     Files(Vec<FlagFile>),
 }
@@ -27,7 +27,7 @@ pub(crate) struct RelayMode {
     pub(crate) source: RelaySource,
     pub(crate) interval: Duration,
     /// Evaluates over OFREP where the engine fails.
-    pub(crate) fallback: BoundedRelay,
+    pub(crate) fallback: Option<BoundedRelay>,
     /// The API key, and the last-known-good file for its flags.
     pub(crate) key: watch::Sender<SourceKey>,
     /// One configuration of a client is compiled at a time, whichever session began it: the work

@@ -86,6 +86,7 @@ impl Changed {
         self.count("evaluation_flag_list", given.flags.len());
         self.secret("last_known_good_file", given.last_known_good_file.is_some());
         self.duration("last_known_good_max_age", given.last_known_good_max_age);
+        self.switch("disable_fallback", given.disable_fallback);
     }
 
     #[cfg(feature = "http")]
@@ -107,6 +108,7 @@ impl Changed {
             self.add("max_connection_age", age.map_or("none".to_owned(), shown));
         }
         self.count("custom_headers", given.custom_headers.len());
+        self.secret("header_provider", given.header_provider.is_some());
         let collector = given.data_collector_base_url.as_deref();
         if let Some(Ok(collector)) = collector.map(str::parse::<Endpoint>) {
             self.add("data_collector_base_url", collector);
@@ -120,6 +122,8 @@ impl Changed {
             self.duration("reconnect_interval", given.reconnect_interval);
             let is_disabled = given.disable_cache_invalidation == Some(true);
             self.switch("disable_cache_invalidation", is_disabled);
+            let is_disabled = given.disable_deprecated_stream == Some(true);
+            self.switch("disable_deprecated_stream", is_disabled);
         }
     }
 
@@ -195,5 +199,142 @@ mod tests {
         assert_eq!(options.start_log().options, expected);
         let invalid = GoFeatureFlagOptions::new("http://user:s3cret@relay");
         assert_eq!(invalid.start_log().endpoint, "invalid");
+    }
+
+    /// Every option, set or not, is in one of the two texts; the endpoint in the other one.
+    #[cfg(all(feature = "in-process", feature = "ws"))]
+    #[test]
+    fn conformant_sets_three_options_and_nothing_else() {
+        use goff_core::EvaluationType::InProcess;
+        use goff_http::RemoteProtocol::Ofrep;
+
+        let shown = |options: GoFeatureFlagOptions| {
+            let StartLog {
+                endpoint,
+                options: changed,
+            } = options.start_log();
+            (format!("{options:?}"), endpoint, changed)
+        };
+        let endpoint = "http://relay:1031/ff";
+        let preset = GoFeatureFlagOptions::conformant(endpoint);
+        let one_by_one = GoFeatureFlagOptions::new(endpoint)
+            .evaluation_type(InProcess)
+            .remote_protocol(Ofrep)
+            .disable_deprecated_stream(true);
+        assert_eq!(shown(preset.clone()), shown(one_by_one));
+        let changed = "remote_protocol=Ofrep disable_deprecated_stream=true";
+        assert_eq!(shown(preset).2, changed);
+    }
+
+    /// Also one that is added later: the names are read from the source.
+    #[cfg(all(feature = "in-process", feature = "ws"))]
+    #[test]
+    fn every_option_is_shown_that_is_set() {
+        use std::collections::BTreeSet;
+        use std::sync::Arc;
+
+        use goff_core::EvaluationType;
+        use goff_hooks::TelemetryOptions;
+        use goff_http::{Connector, HyperTransport, ProxyOptions, RemoteProtocol, TlsOptions};
+        use goff_testkit::RecordingSink;
+
+        type Set = fn(GoFeatureFlagOptions) -> GoFeatureFlagOptions;
+        fn connector() -> Connector {
+            let endpoint = "http://relay".parse().unwrap();
+            Connector::new(&endpoint, &TlsOptions::default()).unwrap()
+        }
+        const SECOND: Duration = Duration::from_secs(1);
+        let setters: [(&str, Set); 42] = [
+            ("api_key", |it| it.api_key("s3cret")),
+            ("cache_size", |it| it.cache_size(7)),
+            ("cache_ttl", |it| it.cache_ttl(SECOND)),
+            ("circuit_breaker", |it| it.circuit_breaker(false)),
+            ("connector", |it| it.connector(connector())),
+            ("custom_header", |it| it.custom_header("x-a", "s3cret")),
+            ("data_collector_base_url", |it| {
+                it.data_collector_base_url("http://other")
+            }),
+            ("data_flush_interval", |it| it.data_flush_interval(SECOND)),
+            ("debug", |it| it.debug(true)),
+            ("disable_cache", |it| it.disable_cache(true)),
+            ("disable_cache_invalidation", |it| {
+                it.disable_cache_invalidation(true)
+            }),
+            ("disable_deprecated_stream", |it| {
+                it.disable_deprecated_stream(true)
+            }),
+            ("disable_data_collection", |it| {
+                it.disable_data_collection(true)
+            }),
+            ("disable_fallback", |it| it.disable_fallback(true)),
+            ("evaluation_flag_list", |it| it.evaluation_flag_list(["a"])),
+            ("evaluation_type", |it| {
+                it.evaluation_type(EvaluationType::InProcess)
+            }),
+            ("event_deduplication_window", |it| {
+                it.event_deduplication_window(SECOND)
+            }),
+            ("event_sampling_rate", |it| it.event_sampling_rate(0.5)),
+            ("event_sink", |it| {
+                it.event_sink(Arc::new(RecordingSink::default()))
+            }),
+            ("event_sink_only", |it| it.event_sink_only(true)),
+            ("exporter_metadata", |it| {
+                it.exporter_metadata("app", "s3cret")
+            }),
+            ("flag_change_polling_interval", |it| {
+                it.flag_change_polling_interval(SECOND)
+            }),
+            ("header_provider", |it| it.header_provider(Vec::new)),
+            ("http_transport", |it| {
+                it.http_transport(HyperTransport::new(Arc::new(connector())))
+            }),
+            ("idle_connection_timeout", |it| {
+                it.idle_connection_timeout(SECOND)
+            }),
+            ("last_known_good_file", |it| {
+                it.last_known_good_file("s3cret")
+            }),
+            ("last_known_good_max_age", |it| {
+                it.last_known_good_max_age(SECOND)
+            }),
+            ("max_cache_bytes", |it| it.max_cache_bytes(7)),
+            ("max_connection_age", |it| it.max_connection_age(None)),
+            ("max_idle_connections", |it| it.max_idle_connections(7)),
+            ("max_pending_bytes", |it| it.max_pending_bytes(7)),
+            ("max_pending_events", |it| it.max_pending_events(7)),
+            ("max_requests_in_flight", |it| it.max_requests_in_flight(7)),
+            ("max_response_size", |it| it.max_response_size(7)),
+            ("own_runtime", |it| it.own_runtime(true)),
+            ("proxy", |it| it.proxy(ProxyOptions::new("http://s3cret"))),
+            ("reconnect_interval", |it| it.reconnect_interval(SECOND)),
+            ("remote_protocol", |it| {
+                it.remote_protocol(RemoteProtocol::Ofrep)
+            }),
+            ("stale_if_error", |it| it.stale_if_error(SECOND)),
+            ("telemetry", |it| it.telemetry(TelemetryOptions::new())),
+            ("timeout", |it| it.timeout(SECOND)),
+            ("tls", |it| it.tls(TlsOptions::default())),
+        ];
+        let source = concat!(
+            include_str!("mod.rs"),
+            include_str!("event_setters.rs"),
+            include_str!("http_setters.rs"),
+            include_str!("in_process_setters.rs"),
+        );
+        let functions = source.split("    pub fn ").skip(1);
+        let declared: BTreeSet<&str> = functions
+            .filter_map(|function| function.split_once('('))
+            .filter(|(_, parameters)| parameters.trim_start().starts_with("mut self"))
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(declared, setters.iter().map(|(name, _)| *name).collect());
+        for (name, set) in setters {
+            let options = set(GoFeatureFlagOptions::new("http://relay"));
+            let shown = options.start_log().options;
+            // The log line has the mode beside the options.
+            let is_shown = shown.starts_with(name) || name == "evaluation_type";
+            assert!(is_shown && !shown.contains("s3cret"), "{name}: {shown}");
+        }
     }
 }

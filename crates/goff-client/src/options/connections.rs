@@ -3,7 +3,7 @@
 #[cfg(feature = "http")]
 use goff_http::HttpRelayClient;
 
-/// The HTTP clients with connections of their own; none with a custom relay client.
+/// The HTTP clients, each with separate connections; none with a custom relay client.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     #[cfg(feature = "http")]

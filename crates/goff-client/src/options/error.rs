@@ -1,7 +1,7 @@
 //! Errors of options and of initialization.
 
 use std::error::Error;
-use std::fmt::Display;
+use std::fmt::{self, Debug, Display};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +10,9 @@ use goff_core::{NoRuntimeError, RelayError};
 use crate::status::check_error::CheckError;
 
 /// An option that cannot be used. It names the option and the reason, and quotes no secret.
-/// [`source`](Error::source) gives the cause, if there is one.
-#[derive(Debug, Clone, thiserror::Error)]
+/// [`source`](Error::source) gives the cause, if there is one. `Debug` is the message too, as of a
+/// `main` that returns the error.
+#[derive(Clone, thiserror::Error)]
 #[error("option `{option}` {reason}")]
 pub struct OptionsError {
     option: &'static str,
@@ -77,8 +78,16 @@ impl OptionsError {
     }
 }
 
-/// Why a client could not be initialized.
-#[derive(Debug, Clone, thiserror::Error)]
+impl Debug for OptionsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+/// Why a client could not be initialized. `Debug` is the message too.
+///
+/// *Specification*: GOFF-EVT-007.
+#[derive(Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum InitializeError {
     /// An option cannot be used; nothing was sent.
@@ -87,12 +96,32 @@ pub enum InitializeError {
     /// There is no tokio runtime for the background tasks, or it lacks timers or I/O.
     #[error(transparent)]
     NoRuntime(NoRuntimeError),
-    /// The relay proxy refused to hand out its flags: 401 or 403 (in-process evaluation,
-    /// GOFF-EVT-007). Any other failure to load them is retried, and no error here.
+    /// The relay proxy refused to hand out its flags three times in a row: 401 or 403 (in-process
+    /// evaluation). Any other failure to load them is retried, and no error here.
     #[error("flag configuration not loaded: {0}")]
     Refused(#[source] RelayError),
     /// [`connect_checked`](crate::GoFeatureFlag::connect_checked) found that nothing could be
     /// evaluated.
     #[error("flags cannot be evaluated: {0}")]
     Unusable(#[source] CheckError),
+}
+
+impl Debug for InitializeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a `main` prints that returns the error.
+    #[test]
+    fn debug_is_the_message() {
+        let error = OptionsError::new("timeout", "is zero");
+        assert_eq!(format!("{error:?}"), "option `timeout` is zero");
+        let error = InitializeError::from(error);
+        assert_eq!(format!("{error:?}"), "option `timeout` is zero");
+    }
 }

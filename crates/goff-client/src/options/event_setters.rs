@@ -11,9 +11,12 @@ impl GoFeatureFlagOptions {
     /// Gives usage data to your own sink too, in all modes; flags from a file or a text have no other
     /// receiver. Remotely it receives what this client records: evaluations answered from the cache,
     /// those that failed before they reached the relay proxy, and tracking events; in process every
-    /// evaluation. Default: none.
+    /// evaluation. It receives events without the metadata of batches: if their readers need it, write
+    /// the [`exporter_metadata`](crate::GoFeatureFlag::exporter_metadata) and the
+    /// [`event_sampling_rate`](Self::event_sampling_rate) yourself. Default: none.
     ///
-    /// The sink is called on a thread of its own, one event at a time. If it is slow or blocks,
+    /// The sink is called on one thread, which calls nothing else, one event at a time. If the system
+    /// gives no thread, events are dropped, with a warning, until the next start. If it is slow or blocks,
     /// evaluations go on: a queue of twice [`max_pending_events`](Self::max_pending_events) and of
     /// [`max_pending_bytes`](Self::max_pending_bytes) fills, and then drops its oldest events. An
     /// event at which it panics is counted as rejected. `flush` and `shutdown` wait for it within
@@ -64,7 +67,8 @@ impl GoFeatureFlagOptions {
     /// any group of events, be it one user's, divided by the rate estimates the true count, and the
     /// sample does not depend on how a rollout splits the users. Tracking events are always recorded.
     /// What was not drawn is counted as `left_out`, and was never recorded. Batches say the rate as
-    /// `samplingRate` in their metadata. It is not in the context of evaluations, since the relay
+    /// `samplingRate` in their metadata; an [`event_sink`](Self::event_sink) receives events without
+    /// it. It is not in the context of evaluations, since the relay
     /// proxy records each of those that it makes.
     pub fn event_sampling_rate(mut self, rate: f64) -> Self {
         self.events.sampling_rate = Some(rate);
@@ -75,7 +79,8 @@ impl GoFeatureFlagOptions {
     /// user, value, variant and version. Default: none, every evaluation is recorded.
     ///
     /// The window begins with the event that is recorded; repetitions do not extend it, and are
-    /// counted as `left_out`. It knows 65,536 events, about 4 MB; beyond that the oldest is forgotten
+    /// counted as `left_out`. They stay left out if that event is dropped or rejected later. A new
+    /// API key begins the window anew. It knows 65,536 events, about 4 MB; beyond that the oldest is forgotten
     /// early and its repetition recorded. It keeps hashes with a random key, and no key of a user.
     /// With [`event_sampling_rate`](Self::event_sampling_rate) the sample is drawn from what is no
     /// repetition. Tracking events are always recorded. Batches say the window as

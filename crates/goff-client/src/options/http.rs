@@ -41,6 +41,8 @@ pub(crate) struct HttpOptions {
     pub(crate) reconnect_interval: Option<Duration>,
     #[cfg(feature = "ws")]
     pub(crate) disable_cache_invalidation: Option<bool>,
+    #[cfg(feature = "ws")]
+    pub(crate) disable_deprecated_stream: Option<bool>,
 }
 
 enum Wire {
@@ -66,6 +68,7 @@ impl HttpOptions {
         let bounded = |client: HttpRelayClient| BoundedRelay {
             client: Arc::new(client),
             timeout: self.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            keeps_timeout: true,
             requests: Arc::default(),
         };
         #[cfg(feature = "in-process")]
@@ -164,6 +167,7 @@ impl HttpOptions {
     ) -> Result<HttpRelayClient, OptionsError> {
         let mut options = HttpRelayClientOptions::new(endpoint)
             .api_key(api_key)
+            .proxy(self.proxy.clone())
             .observer(observer)
             .debug(debug);
         if let Some(protocol) = self.remote_protocol {
@@ -201,11 +205,13 @@ impl HttpOptions {
     }
 
     #[cfg(feature = "ws")]
-    fn stream_options(&self) -> [(&'static str, bool); 2] {
+    fn stream_options(&self) -> [(&'static str, bool); 3] {
         let disable = self.disable_cache_invalidation;
+        let disable_deprecated = self.disable_deprecated_stream;
         [
             ("reconnect_interval", self.reconnect_interval.is_some()),
             ("disable_cache_invalidation", disable.is_some()),
+            ("disable_deprecated_stream", disable_deprecated.is_some()),
         ]
     }
 
@@ -234,6 +240,7 @@ impl HttpOptions {
         }
         let mut options = goff_ws::ListenerOptions::new(endpoint)
             .api_key(api_key)
+            .disable_deprecated_stream(self.disable_deprecated_stream.unwrap_or_default())
             .debug(debug);
         if let Some(interval) = self.reconnect_interval {
             let reason = "must be longer than zero";
@@ -334,7 +341,8 @@ impl fmt::Debug for HttpOptions {
             .field(
                 "disable_cache_invalidation",
                 &self.disable_cache_invalidation,
-            );
+            )
+            .field("disable_deprecated_stream", &self.disable_deprecated_stream);
         debug.finish()
     }
 }

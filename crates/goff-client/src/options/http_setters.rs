@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "in-process")]
+use goff_core::EvaluationType;
 use goff_core::{Connect, HeaderProvider};
 use goff_http::{HttpTransport, ProxyOptions, RemoteProtocol, TlsOptions};
 
@@ -10,20 +12,50 @@ use crate::options::{GoFeatureFlagOptions, Source};
 
 impl GoFeatureFlagOptions {
     /// Options for the relay proxy at `endpoint`: an absolute `http://` or `https://` URL, whose
-    /// path prefix is kept, or `unix:///path/to/socket`. Required (GOFF-CFG-001).
+    /// path prefix is kept, or on Unix systems `unix:///path/to/socket`. Required.
+    ///
+    /// *Specification*: GOFF-CFG-001.
     pub fn new(endpoint: impl Into<String>) -> Self {
         Self::with_source(Source::RelayProxy(endpoint.into()))
     }
 
+    /// Options for the relay proxy at `endpoint` that keep to the provider specification of GO Feature
+    /// Flag 1.0 wherever an option decides: in-process evaluation, OFREP for what the relay proxy
+    /// evaluates, and no deprecated stream. The same as
+    ///
+    /// ```
+    /// # use goff_client::{EvaluationType, GoFeatureFlagOptions, RemoteProtocol};
+    /// let options = GoFeatureFlagOptions::new("http://localhost:1031")
+    ///     .evaluation_type(EvaluationType::InProcess)
+    ///     .remote_protocol(RemoteProtocol::Ofrep);
+    /// # #[cfg(feature = "ws")]
+    /// let options = options.disable_deprecated_stream(true);
+    /// ```
+    ///
+    /// Each of these, like every other option, can be set otherwise afterwards; OFREP stays with
+    /// `evaluation_type(EvaluationType::Remote)`. CONFORMANCE.md in the repository has the report of the
+    /// specification for these options and for those of [`new`](Self::new).
+    #[cfg(feature = "in-process")]
+    pub fn conformant(endpoint: impl Into<String>) -> Self {
+        let options = Self::new(endpoint)
+            .evaluation_type(EvaluationType::InProcess)
+            .remote_protocol(RemoteProtocol::Ofrep);
+        #[cfg(feature = "ws")]
+        let options = options.disable_deprecated_stream(true);
+        options
+    }
+
     /// The API key of the relay proxy, which also selects the flag set. Sent as
     /// `Authorization: Bearer`, or as `X-API-Key` if a [`custom_header`](Self::custom_header) is
-    /// `Authorization`. An empty key means none. Default: none (GOFF-AUTH-001 to -003).
+    /// `Authorization`. An empty key means none. Default: none.
     /// [`set_api_key`](crate::GoFeatureFlag::set_api_key) replaces it while the client runs.
     ///
     /// The change stream takes the key in the query of its URL only, so proxies on the way can have
     /// it in their access logs. Over `http` anyone on the way can read it: a key for such an
     /// endpoint on another machine is warned of once. A Unix socket carries the key to the process
     /// that listens there: its directory must be writable by trusted users only.
+    ///
+    /// *Specification*: GOFF-AUTH-001 to -003.
     pub fn api_key(mut self, key: impl Into<String>) -> Self {
         self.http.api_key = Some(key.into());
         self
@@ -35,11 +67,14 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// The timeout of a whole request: connecting, sending, and reading the answer
-    /// (GOFF-REM-006). Default: 10 s, as in the other providers. Set 1 s where requests of users wait
-    /// for the flags: a relay proxy in the same network answers within milliseconds, and a hanging one
-    /// delays each evaluation that is not cached by this time, until the
-    /// [`circuit_breaker`](Self::circuit_breaker) opens, after about the same time.
+    /// The timeout of a whole request: connecting, sending, and reading the answer. Default: 10 s,
+    /// as in the other providers. Set 1 s where requests of users wait for the flags: a relay proxy
+    /// in the same network answers within milliseconds, and a hanging one delays each evaluation
+    /// that is not cached by this time, until the [`circuit_breaker`](Self::circuit_breaker) opens:
+    /// after this time and at least five failed evaluations, so after five times this time where a
+    /// single caller evaluates.
+    ///
+    /// *Specification*: GOFF-REM-006.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.http.timeout = Some(timeout);
         self
@@ -86,33 +121,42 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// Another base URL for usage data, with the same timeout (GOFF-CFG-006, GOFF-CFG-007). It gets
-    /// the API key and every custom header too, so it must be as trusted as the endpoint. Default:
-    /// the endpoint.
+    /// Another base URL for usage data, with the same timeout. It gets the API key and every custom
+    /// header too, so it must be as trusted as the endpoint. Default: the endpoint.
+    ///
+    /// *Specification*: GOFF-CFG-006, GOFF-CFG-007.
     pub fn data_collector_base_url(mut self, url: impl Into<String>) -> Self {
         self.http.data_collector_base_url = Some(url.into());
         self
     }
 
-    /// Adds a header to every request, for example for a gateway. Beside an API key, `Authorization`
-    /// holds the credentials of a gateway, and the key goes as `X-API-Key`, which relay proxies
-    /// before v1.49.0 do not read. The key replaces an `X-API-Key` header (GOFF-AUTH-004). Default:
+    /// Adds a header to every request, for example for a gateway. Beside an API key,
+    /// `Authorization` holds the credentials of a gateway, and the key goes as `X-API-Key`, which
+    /// relay proxies before v1.49.0 do not read. The key replaces an `X-API-Key` header. Default:
     /// none.
+    ///
+    /// *Specification*: GOFF-AUTH-004.
     pub fn custom_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.http.custom_headers.push((name.into(), value.into()));
         self
     }
 
     /// Gives further headers for each request, and for each handshake of the change stream, such as a
-    /// token that expires. They replace a [`custom_header`](Self::custom_header) of the same name.
-    /// [`HeaderProvider`] says what it must keep to; above all, it must not wait. Default: none.
+    /// token for a gateway that expires. They replace a [`custom_header`](Self::custom_header) of the
+    /// same name. [`HeaderProvider`] says what it must keep to; above all, it must not wait. Default:
+    /// none.
+    ///
+    /// For the relay proxy's key use [`api_key`](Self::api_key) and
+    /// [`set_api_key`](crate::GoFeatureFlag::set_api_key): the change stream takes it from the query of
+    /// its URL only, never from a header. Beside an API key, an `Authorization` given here makes the
+    /// key go as `X-API-Key`.
     ///
     /// ```
     /// # use goff_client::GoFeatureFlagOptions;
     /// # fn latest_token() -> String { String::new() }
-    /// let options = GoFeatureFlagOptions::new("https://flags.example").header_provider(|| {
-    ///     vec![("Authorization".to_owned(), format!("Bearer {}", latest_token()))]
-    /// });
+    /// let options = GoFeatureFlagOptions::new("https://flags.example")
+    ///     .api_key("the key of the relay proxy")
+    ///     .header_provider(|| vec![("X-Gateway-Token".to_owned(), latest_token())]);
     /// ```
     pub fn header_provider(mut self, provider: impl HeaderProvider + 'static) -> Self {
         self.http.header_provider = Some(Arc::new(provider));
@@ -158,6 +202,16 @@ impl GoFeatureFlagOptions {
     /// shorter. Default: 60 s.
     pub fn reconnect_interval(mut self, longest: Duration) -> Self {
         self.http.reconnect_interval = Some(longest);
+        self
+    }
+
+    /// Never asks for the deprecated address of the change stream, `/ws/v1/flag/change`. By default it
+    /// is asked for where the current one, `/stream/v1/ws/flag/change`, is not found; relay proxies
+    /// before 1.53.0 have the deprecated one alone, so with this option there is no stream from them,
+    /// and only [`cache_ttl`](Self::cache_ttl) or polling bounds staleness. Both modes. Default:
+    /// `false`.
+    pub fn disable_deprecated_stream(mut self, disable: bool) -> Self {
+        self.http.disable_deprecated_stream = Some(disable);
         self
     }
 

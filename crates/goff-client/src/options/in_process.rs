@@ -7,11 +7,11 @@ use std::time::Duration;
 use goff_core::EvaluationType;
 use tokio::sync::{Semaphore, watch};
 
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 #[cfg(feature = "file")]
 use crate::in_process::file::flag_file::FlagFile;
 use crate::in_process::last_known_good::LastKnownGood;
 use crate::in_process::mode::{InProcessMode, RelayMode};
-use crate::in_process::snapshot::Snapshot;
 use crate::in_process::source::relay_source::RelaySource;
 use crate::in_process::source::source_key::SourceKey;
 use crate::options::error::OptionsError;
@@ -25,6 +25,7 @@ pub(crate) struct InProcessOptions {
     pub(crate) flags: Vec<String>,
     pub(crate) last_known_good_file: Option<PathBuf>,
     pub(crate) last_known_good_max_age: Option<Duration>,
+    pub(crate) disable_fallback: bool,
 }
 
 impl InProcessOptions {
@@ -63,7 +64,7 @@ impl InProcessOptions {
                 flags: self.flags.clone().into(),
             },
             interval,
-            fallback,
+            fallback: (!self.disable_fallback).then_some(fallback),
             key: watch::Sender::new(SourceKey { number: 0, file }),
             compile_permit: Arc::new(Semaphore::new(1)),
         })))
@@ -99,9 +100,9 @@ impl InProcessOptions {
     /// The mode with flags from a text.
     pub(crate) fn mode_of_flags(&self, text: &str) -> Result<InProcessMode, OptionsError> {
         self.refuse_without_relay_proxy("from_flags")?;
-        let snapshot = Snapshot::of_text(text)
+        let compiled = CompiledConfiguration::of_text(text)
             .map_err(|error| OptionsError::new("from_flags", &error.0).caused_by(error))?;
-        Ok(InProcessMode::Flags(Arc::new(snapshot)))
+        Ok(InProcessMode::Flags(Arc::new(compiled)))
     }
 
     /// The mode with flags from files.
@@ -138,6 +139,7 @@ impl InProcessOptions {
                 "last_known_good_max_age",
                 self.last_known_good_max_age.is_some(),
             ),
+            ("disable_fallback", self.disable_fallback),
         ];
         OptionsError::refuse_set(&set, constructor)
     }

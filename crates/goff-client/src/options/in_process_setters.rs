@@ -39,7 +39,8 @@ impl GoFeatureFlagOptions {
     /// deletion with re-creation take effect within a fraction of a second, or within a second on
     /// file systems without events. While the file is absent or cannot be loaded, the flags loaded
     /// before stay, and the state is [`Stale`](crate::State::Stale); without such flags it is
-    /// [`Error`](crate::State::Error). Replace the file atomically, by renaming, so that no
+    /// [`Error`](crate::State::Error). Where there are no events and the system is no Unix, a change
+    /// that keeps the file's length and time of modification is not noticed. Replace the file atomically, by renaming, so that no
     /// half-written file is loaded. As on the relay proxy, flags that fail validation are left out,
     /// with a warning; a file of which no flag is left cannot be loaded, while `{}` means no flags.
     #[cfg(feature = "file")]
@@ -63,22 +64,34 @@ impl GoFeatureFlagOptions {
     }
 
     /// Where flags are evaluated. Options of the other mode have no effect. Default:
-    /// [`Remote`](EvaluationType::Remote), a deliberate deviation from GOFF-CFG-002.
+    /// [`Remote`](EvaluationType::Remote).
     pub fn evaluation_type(mut self, evaluation_type: EvaluationType) -> Self {
         self.in_process.evaluation_type = Some(evaluation_type);
         self
     }
 
-    /// The interval between polls of the flag configuration, with a jitter of a tenth; announced
-    /// changes are fetched at once (GOFF-IP-006, GOFF-IP-011). In-process evaluation. Default:
-    /// 120 s.
+    /// The interval between polls of the flag configuration, with a jitter of a tenth; the first
+    /// one is up to half shorter. Announced changes are fetched at once. In-process evaluation.
+    /// Default: 120 s.
+    ///
+    /// *Specification*: GOFF-IP-006, GOFF-IP-011.
     pub fn flag_change_polling_interval(mut self, interval: Duration) -> Self {
         self.in_process.polling_interval = Some(interval);
         self
     }
 
-    /// The flags to load; any other flag is not found (GOFF-CFG-008). In-process evaluation.
-    /// Default: all.
+    /// Never asks the relay proxy to evaluate a flag that cannot be evaluated here: such an evaluation
+    /// gives the default and its error, as with [`LocalFlags`](crate::LocalFlags). Contexts then stay
+    /// in the process; usage data with targeting keys and tracking events with their contexts are
+    /// still sent. In-process evaluation. Default: `false`.
+    pub fn disable_fallback(mut self, disable: bool) -> Self {
+        self.in_process.disable_fallback = disable;
+        self
+    }
+
+    /// The flags to load; any other flag is not found. In-process evaluation. Default: all.
+    ///
+    /// *Specification*: GOFF-CFG-008.
     pub fn evaluation_flag_list(
         mut self,
         flags: impl IntoIterator<Item = impl Into<String>>,
@@ -95,7 +108,9 @@ impl GoFeatureFlagOptions {
     /// The file is written after each load, replaced as a whole, and accessible to its owner only;
     /// a symbolic link at the path is replaced too, and its target untouched. A file that is
     /// damaged, writable by others, dated more than 5 minutes ahead of the clock, or written for
-    /// another endpoint, API key or list of flags is refused.
+    /// another endpoint, API key or list of flags is refused. Owner and mode (0600) are those of Unix
+    /// systems: on others the access rights of the folder decide who reads and writes the file, and
+    /// they are not checked.
     ///
     /// Two clients that differ in endpoint, API key or list of flags need a file each: they would
     /// overwrite each other's, and refuse it at the next start. With your own relay client neither

@@ -5,7 +5,7 @@
 //! evaluation is in `in_process.rs` and `in_process_setters.rs`; of an event sink and of what it
 //! receives in `events.rs` and `event_setters.rs`; all others are here. `changed.rs` shows each in the
 //! log when a client starts. `settings.rs` has the options once they are checked. The table in
-//! README.md lists them all.
+//! docs/guide/options.md lists them all.
 
 mod changed;
 pub(crate) mod connections;
@@ -28,6 +28,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use goff_core::__internal::A_YEAR;
 #[cfg(feature = "http")]
 use goff_core::__internal::RequestObserver;
 #[cfg(feature = "http")]
@@ -53,11 +54,12 @@ use crate::remote::circuit_breaker::CircuitBreaker;
 use crate::status::request_counters::RequestCounters;
 
 /// The options of a client. Setters never fail and send nothing;
-/// [`GoFeatureFlag::new`](crate::GoFeatureFlag::new) and
-/// [`connect`](crate::GoFeatureFlag::connect) check the options. Environment variables are not
-/// read (GOFF-CFG-005).
+/// [`GoFeatureFlag::new`](crate::GoFeatureFlag::new) and [`connect`](crate::GoFeatureFlag::connect)
+/// check the options. Environment variables are not read.
 ///
 /// `Debug` hides keys, headers and the endpoint.
+///
+/// *Specification*: GOFF-CFG-005.
 #[derive(Clone)]
 #[must_use]
 pub struct GoFeatureFlagOptions {
@@ -138,19 +140,23 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// The number of evaluations that the cache holds; the least recently used is dropped first
-    /// (GOFF-CACHE-001). Remote evaluation. Default: 10,000.
+    /// The number of evaluations that the cache holds; the least recently used is dropped first.
+    /// Remote evaluation. Default: 10,000.
+    ///
+    /// *Specification*: GOFF-CACHE-001.
     pub fn cache_size(mut self, evaluations: u64) -> Self {
         self.cache_size = evaluations;
         self
     }
 
     /// How long the cache may serve an answer; `None`, or more than a year, means until a change of
-    /// its flag is announced (GOFF-CACHE-002). With several relay proxies behind a load balancer only
-    /// this limit bounds staleness, because an evaluation may reach an instance that lags behind the
-    /// announcement.
-    /// Remote evaluation. Default: 60 s. An answer is served for up to a tenth less, so that answers
-    /// that were cached together are not all asked for again together.
+    /// its flag is announced. With several relay proxies behind a load balancer only this limit
+    /// bounds staleness, because an evaluation may reach an instance that lags behind the
+    /// announcement. Remote evaluation. Default: 60 s. An answer is served for up to a third less,
+    /// so that answers that were cached together, here or by other clients, are not all asked for
+    /// again together.
+    ///
+    /// *Specification*: GOFF-CACHE-002.
     pub fn cache_ttl(mut self, ttl: impl Into<Option<Duration>>) -> Self {
         self.cache_ttl = ttl.into();
         self
@@ -165,20 +171,28 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// Sends a request for every evaluation (GOFF-CACHE-003). Remote evaluation. Default: `false`.
+    /// Sends a request for every evaluation. Remote evaluation. Default: `false`.
+    ///
+    /// *Specification*: GOFF-CACHE-003.
     pub fn disable_cache(mut self, disable: bool) -> Self {
         self.disable_cache = disable;
         self
     }
 
-    /// For how long after [`cache_ttl`](Self::cache_ttl) an answer may still be served while the relay
-    /// proxy cannot answer: no connection, no answer within the timeout, 429 or a status of 500 or
-    /// more. Such an answer has the reason `STALE`, and in its metadata `gofeatureflag_age_seconds`,
-    /// the seconds since the relay proxy gave it. An answer whose flag was announced as changed is
-    /// never served, but while the change stream is down too, changes are not known. Expired answers
-    /// count for [`cache_size`](Self::cache_size) and [`max_cache_bytes`](Self::max_cache_bytes).
-    /// Must be longer than zero. Remote evaluation; without effect with `disable_cache` or a
-    /// `cache_ttl` of `None`. Default: none, so that expired answers are not served (GOFF-CACHE-006).
+    /// For how long after [`cache_ttl`](Self::cache_ttl) an answer may still be served while the
+    /// relay proxy cannot answer: no connection, no answer within the timeout, 429 or a status of
+    /// 500 or more. Such an answer has the reason `STALE`, and in its metadata
+    /// `gofeatureflag_age_seconds`, the seconds since the relay proxy gave it. An answer whose flag
+    /// was announced as changed is never served, but while the change stream is down too, changes
+    /// are not known. The first opening of the change stream, about a second after the start, drops
+    /// the answers cached before it, so they cannot be served stale. Until the
+    /// [`circuit_breaker`](Self::circuit_breaker) opens, an answer is stale only after the request
+    /// has failed, so up to `timeout` later. Expired answers count for
+    /// [`cache_size`](Self::cache_size) and [`max_cache_bytes`](Self::max_cache_bytes). Must be
+    /// longer than zero. Remote evaluation; without effect with `disable_cache` or a `cache_ttl` of
+    /// `None`. Default: none, so that expired answers are not served.
+    ///
+    /// *Specification*: GOFF-CACHE-006.
     pub fn stale_if_error(mut self, duration: Duration) -> Self {
         self.stale_if_error = Some(duration);
         self
@@ -188,12 +202,17 @@ impl GoFeatureFlagOptions {
     /// the timeout each.
     ///
     /// No request is sent once nothing has been answered for the option `timeout`, at least a second,
-    /// and five requests have failed in that time that had a new connection or did not get one. One
-    /// request at a time then tries again, after a random pause of up to a second, which doubles to
-    /// ten seconds. Any HTTP answer ends it, whatever its status, also to a delivery of usage data or
-    /// to the handshake of the change stream. Requests that wait for `max_requests_in_flight`, rate
-    /// limits and callers that give up do not count. While it lasts, cached answers are served, and
-    /// [`status`](crate::GoFeatureFlag::status) is [`Error`](crate::State::Error). Remote evaluation; the fallback of in-process evaluation has no circuit breaker.
+    /// and five evaluations have failed since that had a new connection or did not get one; a single
+    /// caller that waits for a timeout each makes that five times `timeout`. Failures that are more
+    /// than twice that time apart are not added. One request at a time then
+    /// tries again, after a random pause of up to a second, which doubles to ten seconds: an
+    /// evaluation, or, a second later (ten if such a request was not answered), a request for the
+    /// configuration of one unlikely flag, so that a client without evaluations recovers too. Any HTTP answer ends it, whatever its status, also to a
+    /// delivery of usage data or to the handshake of the change stream. Failed deliveries, requests
+    /// that wait for `max_requests_in_flight`, rate limits and callers that give up do not count.
+    /// While it lasts, cached answers are served, and [`status`](crate::GoFeatureFlag::status) is
+    /// [`Error`](crate::State::Error). Remote evaluation; the fallback of in-process evaluation has
+    /// no circuit breaker.
     /// Default: `true`.
     pub fn circuit_breaker(mut self, enable: bool) -> Self {
         self.circuit_breaker = enable;
@@ -207,16 +226,20 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// The interval between deliveries of usage data, with a jitter of a tenth (GOFF-COLL-014).
-    /// Default: 60 s.
+    /// The interval between deliveries of usage data, with a jitter of a tenth; the first one is up
+    /// to half shorter. Default: 60 s.
+    ///
+    /// *Specification*: GOFF-COLL-014.
     pub fn data_flush_interval(mut self, interval: Duration) -> Self {
         self.data_flush_interval = Some(interval);
         self
     }
 
     /// The number of buffered events that starts a delivery before the interval is over. The buffer
-    /// holds twice as many; further events replace the oldest, which are counted as dropped
-    /// (GOFF-COLL-014, GOFF-COLL-019). Default: 10,000.
+    /// holds twice as many; further events replace the oldest, which are counted as dropped.
+    /// Default: 10,000.
+    ///
+    /// *Specification*: GOFF-COLL-014, GOFF-COLL-019.
     pub fn max_pending_events(mut self, events: usize) -> Self {
         self.max_pending_events = Some(events);
         self
@@ -230,9 +253,8 @@ impl GoFeatureFlagOptions {
         self
     }
 
-    /// Emits an event for each evaluation of the native API, as a
-    /// [`TelemetryHook`](goff_hooks::TelemetryHook) does for OpenFeature, and with the feature
-    /// `opentelemetry` the metrics of evaluations and of this client (docs/operating/telemetry.md).
+    /// Emits an event for each evaluation of the native API, as the `TelemetryHook` of goff-hooks does
+    /// for OpenFeature, and with the feature `opentelemetry` the metrics of evaluations and of this client (docs/operating/telemetry.md).
     /// [`evaluate_all`](crate::GoFeatureFlag::evaluate_all) emits no event. Both modes. Default: none.
     pub fn telemetry(mut self, options: TelemetryOptions) -> Self {
         self.telemetry = Some(options);
@@ -252,13 +274,13 @@ impl GoFeatureFlagOptions {
     /// application, which may be busy, end, or not exist: the client starts and works on any executor
     /// and outlasts every tokio runtime. Dropping the client inside a runtime is allowed.
     ///
-    /// The thread begins with [`initialize`](crate::GoFeatureFlag::initialize) and ends when the
-    /// last handle of the client is dropped. A request costs two changes of thread and a copy of its
+    /// The thread begins with [`initialize`](crate::GoFeatureFlag::initialize), or with a
+    /// [`check`](crate::GoFeatureFlag::check) before it, and ends when the last handle of the client is dropped. A request costs two changes of thread and a copy of its
     /// context more than one on the caller's runtime; answers from the cache and in-process
     /// evaluations cost nothing more. A custom relay client or transport is called on this thread
     /// and must not block it.
     ///
-    /// In a process that was forked afterwards the thread is missing: requests and
+    /// In a process that was forked afterwards (on Unix systems) the thread is missing: requests and
     /// [`initialize`](crate::GoFeatureFlag::initialize) fail with
     /// [`NoRuntimeError::Forked`](crate::NoRuntimeError::Forked), and nothing is delivered, so that
     /// no usage data is delivered twice. Make a client in each process.
@@ -515,7 +537,6 @@ impl fmt::Debug for GoFeatureFlagOptions {
 
 const DEFAULT_CACHE_SIZE: u64 = 10_000;
 const DEFAULT_CACHE_TTL: Duration = Duration::from_secs(60);
-const A_YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 const DEFAULT_MAX_CACHE_BYTES: u64 = 64 * 1024 * 1024;
 const DEFAULT_FLUSH_INTERVAL: Duration = Duration::from_secs(60);
 pub(crate) const DEFAULT_MAX_PENDING_EVENTS: usize = 10_000;

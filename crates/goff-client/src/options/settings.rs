@@ -166,6 +166,7 @@ impl From<Arc<dyn RelayClient>> for RelayClients {
         let relay = BoundedRelay {
             client: Arc::clone(&client),
             timeout: DEFAULT_TIMEOUT,
+            keeps_timeout: false,
             requests: Arc::default(),
         };
         Self {

@@ -1,6 +1,7 @@
 //! A relay client whose calls are bounded in time and counted, and whose panics are errors.
 
 use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,8 @@ use crate::status::requests::{Operation, RequestResult};
 pub(crate) struct BoundedRelay {
     pub(crate) client: Arc<dyn RelayClient>,
     pub(crate) timeout: Duration,
+    /// Whether the client is ours, which ends in time: a second timer would be a cost of each request.
+    pub(crate) keeps_timeout: bool,
     pub(crate) requests: Arc<RequestCounters>,
 }
 
@@ -34,7 +37,7 @@ impl BoundedRelay {
     where
         F: Future<Output = Result<T, RelayError>>,
     {
-        let call = self.contained(call);
+        let call = pin!(self.contained(call));
         self.requests
             .measured(operation, call, |_| RequestResult::Answered)
             .await
@@ -46,7 +49,7 @@ impl BoundedRelay {
         flags: &[String],
         held: Option<&Etag>,
     ) -> Result<ConfigurationUpdate, RelayError> {
-        let call = self.contained(|client| client.flag_configuration(flags, held));
+        let call = pin!(self.contained(|client| client.flag_configuration(flags, held)));
         let result = |update: &ConfigurationUpdate| match update {
             ConfigurationUpdate::NotModified => RequestResult::NotModified,
             ConfigurationUpdate::Loaded(_) => RequestResult::Answered,
@@ -56,15 +59,21 @@ impl BoundedRelay {
             .await
     }
 
-    async fn contained<'a, T, F>(
+    /// As [`bounded`](Self::bounded), but not counted.
+    pub(crate) async fn contained<'a, T, F>(
         &'a self,
         call: impl FnOnce(&'a dyn RelayClient) -> F,
     ) -> Result<T, RelayError>
     where
         F: Future<Output = Result<T, RelayError>>,
     {
-        let call = contained("the relay client", async { call(&*self.client).await });
-        match timeout(self.limit(), call).await {
+        let call = pin!(async { call(&*self.client).await });
+        let call = pin!(contained("the relay client", call));
+        let answer = match self.keeps_timeout {
+            true => Some(call.await),
+            false => timeout(self.limit(), call).await,
+        };
+        match answer {
             Some(Ok(result)) => result,
             Some(Err(panicked)) => Err(RelayError::Interrupted(Arc::new(panicked))),
             None => Err(RelayError::Timeout {

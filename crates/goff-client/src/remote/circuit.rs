@@ -7,15 +7,18 @@ use goff_core::__internal::Backoff;
 use tokio::time::Instant;
 
 /// Closed, requests are sent. It opens when no request has got the head of a response for the
-/// window, and at least [`FAILURES_UNTIL_OPEN`] requests have failed in that time. While it is open,
-/// one request at a time tries, after random pauses. Any answer closes it.
+/// window, and at least [`FAILURES_UNTIL_OPEN`] requests have failed since, none later than two
+/// windows after the one before. While it is open, one request at a time tries, after random pauses.
+/// Any answer closes it.
 #[derive(Debug)]
 pub(crate) struct Circuit {
     /// How long nothing may be answered.
     window: Duration,
     last_answer: Option<Instant>,
+    /// The failures that count, and when the last one was.
     failures: u32,
-    /// When the first request began that failed since the last answer.
+    last_failure: Option<Instant>,
+    /// When the first request began whose failure counts.
     unanswered_since: Option<Instant>,
     open: Option<Open>,
     /// The number of the last probe.
@@ -48,10 +51,16 @@ impl Circuit {
             window: timeout.max(SHORTEST_WINDOW),
             last_answer: None,
             failures: 0,
+            last_failure: None,
             unanswered_since: None,
             open: None,
             probes: 0,
         }
+    }
+
+    /// Whether every request is admitted.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.open.is_none()
     }
 
     pub(crate) fn admit(&mut self, now: Instant) -> Admission {
@@ -75,6 +84,12 @@ impl Circuit {
         }
     }
 
+    /// When the next request may try; `None` while the circuit is closed or a request tries.
+    pub(crate) fn next_try(&self) -> Option<Instant> {
+        let open = self.open.as_ref().filter(|open| open.probe.is_none());
+        open.map(|open| open.next_try)
+    }
+
     /// The head of a response has arrived. Returns how long nothing was answered if that closes the
     /// circuit.
     pub(crate) fn answered(&mut self, now: Instant) -> Option<Duration> {
@@ -90,6 +105,12 @@ impl Circuit {
     pub(crate) fn failed(&mut self, began: Instant, now: Instant, random: u64) -> bool {
         if self.open.is_some() {
             return false;
+        }
+        let before = self.last_failure.replace(now);
+        if before.is_some_and(|before| {
+            now.saturating_duration_since(before) > self.window.saturating_mul(2)
+        }) {
+            (self.failures, self.unanswered_since) = (0, None);
         }
         // What it waited before the last answer says nothing.
         let began = self
@@ -113,16 +134,23 @@ impl Circuit {
         opens
     }
 
-    /// A probe is over: it was not answered, or says nothing (`failed` is false), so that the next
-    /// request may try.
-    pub(crate) fn probe_ended(&mut self, probe: u64, failed: bool, now: Instant, random: u64) {
+    /// A probe is over: it was sent and not answered, or was not sent, so that the next request may
+    /// try at once. Returns whether it was the one that tried.
+    pub(crate) fn probe_ended(
+        &mut self,
+        probe: u64,
+        was_sent: bool,
+        now: Instant,
+        random: u64,
+    ) -> bool {
         let Some(open) = self.open.as_mut().filter(|open| open.probe == Some(probe)) else {
-            return;
+            return false;
         };
         open.probe = None;
-        if failed {
+        if was_sent {
             open.next_try = now + open.backoff.pause(random);
         }
+        true
     }
 }
 
@@ -130,7 +158,7 @@ impl Circuit {
 const FAILURES_UNTIL_OPEN: u32 = 5;
 const SHORTEST_WINDOW: Duration = Duration::from_secs(1);
 /// Up to a second until the first probe, and then twice as much each time, up to this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -188,6 +216,27 @@ mod tests {
         assert!(circuit.failed(later, later + secs(1), 0));
     }
 
+    /// Five failures over a day are no outage.
+    #[test]
+    fn longest_timeout_opens_never_and_panics_never() {
+        let mut circuit = Circuit::new(Duration::MAX);
+        let now = Instant::now();
+        assert!((0..10).all(|_| !circuit.failed(now, now, 0)));
+    }
+
+    #[test]
+    fn failures_far_apart_are_not_added() {
+        for (pause, opens) in [(secs(4), true), (secs(4) + Duration::from_millis(1), false)] {
+            let start = start();
+            let mut circuit = Circuit::new(secs(2));
+            let opened = (0..50).any(|n| {
+                let now = start + pause * n;
+                circuit.failed(now, now, 0)
+            });
+            assert_eq!(opened, opens, "{pause:?}");
+        }
+    }
+
     #[test]
     fn one_probe_at_a_time_and_longer_pauses() {
         let start = start();
@@ -215,7 +264,7 @@ mod tests {
             now += pause;
         }
         assert_eq!(pauses, [2, 4, 8, 10, 10, 10]);
-        // A caller that gave up says nothing: the next request tries at once.
+        // What was not sent says nothing: the next request tries at once.
         assert_eq!(circuit.admit(now), Admission::Probe(7));
         circuit.probe_ended(7, false, now, 0);
         assert_eq!(circuit.admit(now), Admission::Probe(8));
@@ -240,6 +289,7 @@ mod tests {
     fn step() -> impl Strategy<Value = Step> {
         prop_oneof![
             (0_u64..1_500).prop_map(Step::Pass),
+            (3_900_u64..4_200).prop_map(Step::Pass),
             Just(Step::Answered),
             (0_u64..1_500).prop_map(Step::Failed),
             (0_u64..1_500).prop_map(Step::Failed),
@@ -256,6 +306,7 @@ mod tests {
             let mut now = start();
             let mut circuit = Circuit::new(secs(2));
             let (mut last_answer, mut failures) = (None, Vec::new());
+            let mut last_failure: Option<Instant> = None;
             let (mut is_open, mut probe) = (false, None);
             for step in steps {
                 match step {
@@ -268,6 +319,10 @@ mod tests {
                     Step::Failed(before) => {
                         let began = now - Duration::from_millis(before);
                         if !is_open {
+                            if last_failure.is_some_and(|last| now - last > secs(4)) {
+                                failures.clear();
+                            }
+                            last_failure = Some(now);
                             failures.push(began);
                         }
                         let first = failures.iter().min().copied().max(last_answer);
@@ -288,8 +343,11 @@ mod tests {
                             prop_assert!(next_try <= LONGEST_PAUSE);
                         }
                     },
-                    Step::ProbeEnded(failed) => if let Some(number) = probe.take() {
-                        circuit.probe_ended(number, failed, now, u64::MAX);
+                    Step::ProbeEnded(was_sent) => if let Some(number) = probe.take() {
+                        prop_assert!(circuit.probe_ended(number, was_sent, now, u64::MAX));
+                        // Up to a second, and then twice as much each time.
+                        let pause = circuit.next_try().unwrap().saturating_duration_since(now);
+                        prop_assert_eq!(!pause.is_zero(), was_sent);
                     },
                 }
                 prop_assert_eq!(circuit.open.is_some(), is_open);

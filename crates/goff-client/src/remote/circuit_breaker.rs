@@ -7,7 +7,7 @@ use std::time::Duration;
 use goff_core::__internal::{RequestObserver, random_u64};
 use goff_core::RelayError;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use crate::remote::circuit::{Admission, Circuit};
 
@@ -46,7 +46,7 @@ impl BreakerState {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Contact {
     pub(crate) has_answered: bool,
-    /// How the last request failed before the circuit opened; `None` while it is closed.
+    /// How the last request failed that counts, or that tried; `None` while the circuit is closed.
     pub(crate) outage: Option<Arc<RelayError>>,
 }
 
@@ -55,6 +55,8 @@ pub(crate) struct Contact {
 pub(crate) struct Permission {
     breaker: Arc<CircuitBreaker>,
     probe: Option<u64>,
+    /// Whether dropping this gives up a request that may hang.
+    is_in_flight: bool,
 }
 
 impl CircuitBreaker {
@@ -82,7 +84,12 @@ impl CircuitBreaker {
     /// [`RelayError::CircuitOpen`].
     pub(crate) fn admit(self: &Arc<Self>) -> Result<Permission, RelayError> {
         let mut state = self.lock();
-        let probe = match state.circuit.admit(Instant::now()) {
+        let admission = match state.circuit.is_closed() {
+            // The usual case needs no time.
+            true => Admission::Closed,
+            false => state.circuit.admit(Instant::now()),
+        };
+        let probe = match admission {
             Admission::Closed => None,
             Admission::Probe(number) => Some(number),
             Admission::Refused {
@@ -100,8 +107,25 @@ impl CircuitBreaker {
             }
         };
         drop(state);
-        let breaker = Arc::clone(self);
-        Ok(Permission { breaker, probe })
+        Ok(Permission {
+            breaker: Arc::clone(self),
+            probe,
+            is_in_flight: false,
+        })
+    }
+
+    /// Waits until the circuit is open and the next request may try.
+    pub(crate) async fn next_try(&self) {
+        let mut contact = self.contact();
+        loop {
+            let next_try = self.lock().circuit.next_try();
+            // The sender is in `self`, so the channel is open.
+            let _ = match next_try {
+                None => contact.changed().await,
+                Some(at) if at <= Instant::now() => return,
+                Some(at) => timeout_at(at, contact.changed()).await.unwrap_or(Ok(())),
+            };
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, BreakerState> {
@@ -150,42 +174,60 @@ impl RequestObserver for CircuitBreaker {
 }
 
 impl Permission {
-    /// Sends the request, and notes how it ends. Dropped before, it says nothing.
+    /// Whether the circuit is open and this request tries.
+    pub(crate) fn is_probe(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    /// Sends the request, and notes how it ends.
     pub(crate) async fn send<T>(
         mut self,
         request: impl Future<Output = Result<T, RelayError>>,
     ) -> Result<T, RelayError> {
-        let began = Instant::now();
+        let began = (!self.breaker.has_reports).then(Instant::now);
+        self.is_in_flight = true;
         let result = request.await;
         let failure = result.as_ref().err();
         let is_unanswered = failure.is_some_and(is_unanswered);
-        if !self.breaker.has_reports {
+        if let Some(began) = began {
             match failure {
                 Some(error) if is_unanswered => self.breaker.unanswered(began, error),
                 Some(error) if !is_answer(error) => {}
                 _ => self.breaker.answered(),
             }
         }
-        self.end(is_unanswered);
+        self.end(is_unanswered, failure.filter(|_| is_unanswered));
         result
     }
 
-    fn end(&mut self, failed: bool) {
-        if let Some(probe) = self.probe.take() {
-            let mut state = self.breaker.lock();
-            let circuit = &mut state.circuit;
-            circuit.probe_ended(probe, failed, Instant::now(), random_u64());
+    fn end(&mut self, was_sent: bool, failure: Option<&RelayError>) {
+        let Some(probe) = self.probe.take() else {
+            return;
+        };
+        let mut state = self.breaker.lock();
+        let circuit = &mut state.circuit;
+        if !circuit.probe_ended(probe, was_sent, Instant::now(), random_u64()) {
+            return;
         }
+        if let Some(failure) = failure {
+            state.last_failure = Some(Arc::new(failure.clone()));
+        }
+        let outage = state.last_failure.clone();
+        // Under the lock, as all reports. Wakes what waits for the next try.
+        self.breaker
+            .contact
+            .send_modify(|contact| contact.outage = outage);
     }
 }
 
+/// Callers that give up one after the other must not all try without a pause.
 impl Drop for Permission {
     fn drop(&mut self) {
-        self.end(false);
+        self.end(self.is_in_flight, None);
     }
 }
 
-fn is_unanswered(error: &RelayError) -> bool {
+pub(crate) fn is_unanswered(error: &RelayError) -> bool {
     matches!(
         error,
         RelayError::NotConnected(_) | RelayError::Interrupted(_) | RelayError::Timeout { .. }

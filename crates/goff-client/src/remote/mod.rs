@@ -7,21 +7,28 @@ pub(crate) mod circuit_breaker;
 pub(crate) mod invalidation_log;
 pub(crate) mod measured_collector;
 pub(crate) mod outage_log;
+pub(crate) mod prefetched;
 pub(crate) mod single_flight;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use goff_core::__internal::{CacheKey, CacheKeyRef};
+#[cfg(feature = "in-process")]
+use goff_core::{BodyProblem, ConfigurationUpdate, FlagConfiguration};
 use goff_core::{
     BulkEvaluation, ContextView, Invalidation, Origin, Outcome, RelayError, ResolutionError,
+    SDK_DEFAULT_VARIANT,
 };
 use tokio::runtime::Handle;
+use tokio::time::sleep;
 
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::remote::cache::{CacheLimits, CachedResolution, ResolutionCache, cached_form};
-use crate::remote::circuit_breaker::{CircuitBreaker, Permission, cannot_answer};
+use crate::remote::circuit::LONGEST_PAUSE;
+use crate::remote::circuit_breaker::{CircuitBreaker, Permission, cannot_answer, is_unanswered};
 use crate::remote::outage_log::OutageLog;
 use crate::remote::single_flight::{
     Landing, RequestKey, SharedAnswer, SharedRequest, SingleFlight, Waiting,
@@ -177,12 +184,39 @@ impl RemoteEvaluator {
         context: &dyn ContextView,
     ) -> Result<BulkEvaluation, RelayError> {
         let permission = self.breaker.admit()?;
-        let call = self.relay.bounded(Operation::EvaluateAll, |client| {
+        let call = pin!(self.relay.bounded(Operation::EvaluateAll, |client| {
             client.evaluate_all(context)
-        });
-        let answer = permission.send(call).await;
+        }));
+        let mut answer = permission.send(call).await;
         self.outage.note(&answer);
+        if let Ok(flags) = &mut answer {
+            // As in the answer for one flag (docs/relay-protocol.md 8).
+            for flag in flags.values_mut().filter_map(|flag| flag.as_mut().ok()) {
+                if flag.is_disabled() {
+                    flag.variant = Some(SDK_DEFAULT_VARIANT.to_owned());
+                }
+            }
+        }
         answer
+    }
+
+    /// The configuration of one flag, for an explanation. The circuit breaker does not count it: it
+    /// says nothing about evaluations.
+    #[cfg(feature = "in-process")]
+    pub(crate) async fn configuration_of(
+        &self,
+        flag_key: &str,
+    ) -> Result<FlagConfiguration, RelayError> {
+        let flags = [flag_key.to_owned()];
+        match self.relay.flag_configuration(&flags, None).await? {
+            ConfigurationUpdate::Loaded(configuration) => Ok(configuration),
+            // Of nothing that was held.
+            ConfigurationUpdate::NotModified => Err(RelayError::Body {
+                problem: BodyProblem::Empty,
+                status: 304,
+                server: None,
+            }),
+        }
     }
 
     /// Once this returns, no older answer is served for the flags, and no older request joined.
@@ -199,6 +233,26 @@ impl RemoteEvaluator {
 
     pub(crate) fn breaker(&self) -> &Arc<CircuitBreaker> {
         &self.breaker
+    }
+
+    /// Tries again, forever, while the circuit is open, with requests that evaluate nothing: without
+    /// evaluations too the end of an outage is noticed. An evaluation that waits goes first, because
+    /// a gateway may treat the two differently.
+    pub(crate) async fn probe(&self) {
+        let flags = [UNLIKELY_FLAG.to_owned()];
+        let mut patience = PATIENCE;
+        loop {
+            self.breaker.next_try().await;
+            sleep(patience).await;
+            let Some(permission) = self.breaker.admit().ok().filter(Permission::is_probe) else {
+                continue;
+            };
+            let answer = permission.send(self.relay.flag_configuration(&flags, None));
+            patience = match answer.await {
+                Err(error) if is_unanswered(&error) => LONGEST_PAUSE,
+                _ => PATIENCE,
+            };
+        }
     }
 
     /// Cancels the requests in flight.
@@ -235,15 +289,22 @@ impl RemoteEvaluator {
     async fn send(self: Arc<Self>, request: Arc<SharedRequest>, permission: Permission) -> Landing {
         let key = request.evaluation();
         let relay = &self.relay;
-        let call = relay.bounded(Operation::Evaluate, |client| {
+        let call = pin!(relay.bounded(Operation::Evaluate, |client| {
             client.evaluate(key.flag_key(), &**key.context())
-        });
+        }));
         let first = permission.send(call).await;
         self.outage.note(&first);
         let first = first.map(Arc::new).map_err(ResolutionError::from);
         let followers = first.as_ref().map(cached_form).map_err(Clone::clone);
         if let (Some(cache), Ok(cached)) = (&self.cache, &followers) {
-            cache.put(key.clone(), &key.flag_key().into(), cached, request.epoch);
+            let flag_key = key.flag_key().into();
+            cache.put(
+                key.clone(),
+                &flag_key,
+                cached,
+                request.epoch,
+                request.number,
+            );
         }
         Landing { first, followers }
     }
@@ -256,9 +317,9 @@ impl RemoteEvaluator {
     ) -> Outcome {
         count(&self.counters.misses);
         let relay = &self.relay;
-        let call = relay.bounded(Operation::Evaluate, |client| {
+        let call = pin!(relay.bounded(Operation::Evaluate, |client| {
             client.evaluate(flag_key, context)
-        });
+        }));
         let answer = permission.send(call).await;
         self.outage.note(&answer);
         let (result, origin) = match answer {
@@ -291,6 +352,12 @@ enum Joined {
     Cached(CachedResolution),
     Waits(Waiting),
 }
+
+/// The relay proxy skips names that it does not know (docs/relay-protocol.md 12).
+pub(crate) const UNLIKELY_FLAG: &str = "goff-rs: check of the API key";
+
+/// How long a request that evaluates nothing leaves the turn to evaluations.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);

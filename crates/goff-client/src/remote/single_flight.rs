@@ -52,7 +52,8 @@ pub(crate) struct SharedRequest {
     key: RequestKey,
     /// The epoch in which the request started.
     pub(crate) epoch: Epoch,
-    number: u64,
+    /// In the order in which requests started.
+    pub(crate) number: u64,
     /// In order of arrival; `None` once the request has ended.
     waiting: Mutex<Option<Vec<oneshot::Sender<SharedAnswer>>>>,
     callers: AtomicUsize,

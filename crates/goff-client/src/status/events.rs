@@ -13,17 +13,19 @@ use tokio::sync::broadcast::{Receiver, Sender};
 
 use crate::status::error::ClientError;
 
-/// Something that happened to a client (GOFF-EVT-001). The SDK has no provider events yet, so
-/// the client has its own.
+/// Something that happened to a client. The SDK has no provider events yet, so the client has its
+/// own.
+///
+/// *Specification*: GOFF-EVT-001, GOFF-EVT-006, GOFF-EVT-005, GOFF-EVT-002.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClientEvent {
     /// Evaluations are answered with current flags: after initialization, and when a stale client
-    /// has recovered (GOFF-EVT-006).
+    /// has recovered.
     Ready,
-    /// The flags may be old: see [`State::Stale`](crate::State::Stale) (GOFF-EVT-005).
+    /// The flags may be old: see [`State::Stale`](crate::State::Stale).
     Stale,
-    /// Flags have changed, or may have (GOFF-EVT-002).
+    /// Flags have changed, or may have.
     ConfigurationChanged(ChangedFlags),
     /// Something failed in the background; evaluations may still be answered.
     Error(ClientError),

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use goff_core::StreamState;
-use goff_hooks::TelemetryOptions;
+use goff_hooks::{TelemetryOptions, UsageStats};
 use opentelemetry::KeyValue;
-use opentelemetry::metrics::{Histogram, Meter};
+use opentelemetry::metrics::{AsyncInstrument, Histogram, Meter};
 
 use crate::status::State;
 use crate::status::requests::{
@@ -15,9 +15,9 @@ use crate::status::requests::{
 use crate::status::stats::Stats;
 
 /// A counter or gauge of [`Stats`]: name, unit, description and value.
-type Row<T> = (&'static str, &'static str, &'static str, fn(&Stats) -> T);
+type Row<T = Stats> = (&'static str, &'static str, &'static str, fn(&T) -> u64);
 
-const COUNTERS: [Row<u64>; 16] = [
+const COUNTERS: [Row; 13] = [
     (
         "goff.client.cache.hits",
         "{evaluation}",
@@ -35,6 +35,18 @@ const COUNTERS: [Row<u64>; 16] = [
         "{evaluation}",
         "Evaluations answered by the request of another caller",
         |stats| stats.shared,
+    ),
+    (
+        "goff.client.cache.stale",
+        "{evaluation}",
+        "Evaluations answered with an expired answer",
+        |stats| stats.stale,
+    ),
+    (
+        "goff.client.circuit_open",
+        "{evaluation}",
+        "Evaluations that failed at once because the relay proxy had not answered",
+        |stats| stats.circuit_open,
     ),
     (
         "goff.client.cache.evictions",
@@ -73,36 +85,6 @@ const COUNTERS: [Row<u64>; 16] = [
         |stats| stats.reconnects,
     ),
     (
-        "goff.client.events.recorded",
-        "{event}",
-        "Usage data recorded",
-        |stats| stats.usage.recorded,
-    ),
-    (
-        "goff.client.events.delivered",
-        "{event}",
-        "Usage data that the data collector accepted",
-        |stats| stats.usage.delivered,
-    ),
-    (
-        "goff.client.events.dropped",
-        "{event}",
-        "Usage data lost because the buffer was full or stopped",
-        |stats| stats.usage.dropped,
-    ),
-    (
-        "goff.client.events.rejected",
-        "{event}",
-        "Usage data that the data collector refused for its content",
-        |stats| stats.usage.rejected,
-    ),
-    (
-        "goff.client.events.unknown",
-        "{event}",
-        "Evaluations that the relay proxy may have recorded",
-        |stats| stats.usage.unknown,
-    ),
-    (
         "goff.client.events.not_collected",
         "{event}",
         "Tracking events without a relay proxy to deliver them to",
@@ -119,24 +101,12 @@ const COUNTERS: [Row<u64>; 16] = [
     ),
 ];
 
-const GAUGES: [Row<u64>; 8] = [
+const GAUGES: [Row; 6] = [
     (
         "goff.client.cache.memory",
         "By",
         "Memory of the cached answers",
         |stats| stats.cache_bytes,
-    ),
-    (
-        "goff.client.events.pending",
-        "{event}",
-        "Usage data that is not delivered yet",
-        |stats| stats.usage.pending,
-    ),
-    (
-        "goff.client.events.pending_memory",
-        "By",
-        "Memory of the usage data that is not delivered yet",
-        |stats| stats.usage.pending_bytes,
     ),
     (
         "goff.client.flags",
@@ -170,6 +140,70 @@ const GAUGES: [Row<u64>; 8] = [
     ),
 ];
 
+/// Of the usage data, under `goff.client.events`; of a sink beside the data collector, under
+/// `goff.client.event_sink`.
+const USAGE_COUNTERS: [Row<UsageStats>; 6] = [
+    ("recorded", "{event}", "Usage data recorded", |usage| {
+        usage.recorded
+    }),
+    ("delivered", "{event}", "Usage data accepted", |usage| {
+        usage.delivered
+    }),
+    (
+        "dropped",
+        "{event}",
+        "Usage data lost because the buffer was full or stopped",
+        |usage| usage.dropped,
+    ),
+    (
+        "rejected",
+        "{event}",
+        "Usage data refused for its content",
+        |usage| usage.rejected,
+    ),
+    (
+        "unknown",
+        "{event}",
+        "Evaluations that the relay proxy may have recorded",
+        |usage| usage.unknown,
+    ),
+    (
+        "left_out",
+        "{event}",
+        "Usage data left out as repetition or by sampling",
+        |usage| usage.left_out,
+    ),
+];
+
+const USAGE_GAUGES: [Row<UsageStats>; 3] = [
+    (
+        "pending",
+        "{event}",
+        "Usage data that is not delivered yet",
+        |usage| usage.pending,
+    ),
+    (
+        "in_flight",
+        "{event}",
+        "Usage data of the batch being delivered",
+        |usage| usage.in_flight,
+    ),
+    (
+        "pending_memory",
+        "By",
+        "Memory of the usage data that is not delivered yet",
+        |usage| usage.pending_bytes,
+    ),
+];
+
+type UsageOf = fn(&Stats) -> Option<&UsageStats>;
+
+/// Where the usage data of a client is counted.
+const RECEIVERS: [(&str, UsageOf); 2] = [
+    ("goff.client.events", |stats| Some(&stats.usage)),
+    ("goff.client.event_sink", |stats| stats.event_sink.as_ref()),
+];
+
 /// Registers the metrics of a client. `observe` returns its counters as long as it exists: a meter
 /// keeps its callbacks.
 pub(crate) fn register(
@@ -179,34 +213,59 @@ pub(crate) fn register(
     let meter = options.meter_or_default();
     let attribute = options.client_attribute();
     let observe = Arc::new(observe);
-    for (name, unit, description, value) in COUNTERS {
-        let (observe, attribute) = (Arc::clone(&observe), attribute.clone());
-        meter
-            .u64_observable_counter(name)
-            .with_unit(unit)
-            .with_description(description)
-            .with_callback(move |counter| {
-                if let Some((_, stats)) = observe() {
-                    counter.observe(value(&stats), attribute.as_slice());
-                }
-            })
-            .build();
+    for (is_counter, rows) in [(true, &COUNTERS[..]), (false, &GAUGES[..])] {
+        for (name, unit, description, value) in rows {
+            let value = move |stats: &Stats| Some(value(stats));
+            let (observe, attribute) = (Arc::clone(&observe), attribute.clone());
+            let instrument = (is_counter, (*name).to_owned(), *unit, *description);
+            register_number(&meter, instrument, attribute, observe, value);
+        }
     }
-    for (name, unit, description, value) in GAUGES {
-        let (observe, attribute) = (Arc::clone(&observe), attribute.clone());
-        meter
-            .u64_observable_gauge(name)
-            .with_unit(unit)
-            .with_description(description)
-            .with_callback(move |gauge| {
-                if let Some((_, stats)) = observe() {
-                    gauge.observe(value(&stats), attribute.as_slice());
-                }
-            })
-            .build();
+    for (receiver, usage) in RECEIVERS {
+        for (is_counter, rows) in [(true, &USAGE_COUNTERS[..]), (false, &USAGE_GAUGES[..])] {
+            for (name, unit, description, value) in rows {
+                let value = move |stats: &Stats| usage(stats).map(value);
+                let (observe, attribute) = (Arc::clone(&observe), attribute.clone());
+                let instrument = (
+                    is_counter,
+                    format!("{receiver}.{name}"),
+                    *unit,
+                    *description,
+                );
+                register_number(&meter, instrument, attribute, observe, value);
+            }
+        }
     }
     register_requests(&meter, attribute.clone(), &observe);
     register_state(&meter, attribute, &observe);
+}
+
+/// Registers a counter or a gauge, which shows nothing where there is no value.
+fn register_number(
+    meter: &Meter,
+    (is_counter, name, unit, description): (bool, String, &'static str, &'static str),
+    attribute: Option<KeyValue>,
+    observe: Arc<impl Fn() -> Option<(State, Stats)> + Send + Sync + 'static>,
+    value: impl Fn(&Stats) -> Option<u64> + Send + Sync + 'static,
+) {
+    let callback = move |instrument: &dyn AsyncInstrument<u64>| {
+        if let Some(value) = observe().and_then(|(_, stats)| value(&stats)) {
+            instrument.observe(value, attribute.as_slice());
+        }
+    };
+    if is_counter {
+        let counter = meter.u64_observable_counter(name).with_unit(unit);
+        counter
+            .with_description(description)
+            .with_callback(callback)
+            .build();
+    } else {
+        let gauge = meter.u64_observable_gauge(name).with_unit(unit);
+        gauge
+            .with_description(description)
+            .with_callback(callback)
+            .build();
+    }
 }
 
 fn register_requests(
@@ -244,7 +303,11 @@ fn register_requests(
                 return;
             };
             for (code, count) in &stats.requests.errors_by_code {
-                let attributes = [KeyValue::new("error.type", code.to_ascii_lowercase())];
+                let code = match &**code {
+                    "OTHER" => "_OTHER".to_owned(),
+                    code => code.to_ascii_lowercase(),
+                };
+                let attributes = [KeyValue::new("error.type", code)];
                 counter.observe(*count, &with(attributes, &to_errors));
             }
         })
@@ -286,12 +349,13 @@ fn register_state(
         .build();
 }
 
-fn operations(requests: &RequestStats) -> [(Operation, &OperationStats); 4] {
+fn operations(requests: &RequestStats) -> [(Operation, &OperationStats); 5] {
     [
         (Operation::Evaluate, &requests.evaluate),
         (Operation::EvaluateAll, &requests.evaluate_all),
         (Operation::FlagConfiguration, &requests.flag_configuration),
         (Operation::Collect, &requests.collect),
+        (Operation::Check, &requests.check),
     ]
 }
 

@@ -47,28 +47,30 @@ pub struct Status {
 }
 
 /// What can be expected of a client.
+///
+/// *Specification*: GOFF-EVT-008, GOFF-EVT-007.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[non_exhaustive]
 pub enum State {
     /// Not initialized; evaluations are refused with `PROVIDER_NOT_READY`.
     NotReady,
-    /// Evaluations are answered.
+    /// Evaluations are answered. With remote evaluation this says nothing about the key; use
+    /// [`check`](crate::GoFeatureFlag::check).
     Ready,
     /// Evaluations are answered, perhaps with old flags: the change stream has been down for
     /// `cache_ttl` (remote evaluation), three refreshes in a row failed (in-process evaluation),
     /// the flags come from the last-known-good file, the flag file has become absent or unusable or
     /// has no valid flag left, or the tokio runtime on which the client was started has ended.
     Stale,
-    /// In-process evaluation: no flag configuration could be loaded yet; evaluations are refused with
-    /// `PROVIDER_NOT_READY`. Loading is retried (GOFF-EVT-008), unless the tokio runtime on which the
-    /// client was started has ended. Remote evaluation: the relay proxy does not answer, so that the
+    /// In-process evaluation: no flag configuration could be loaded yet; evaluations are refused
+    /// with `PROVIDER_NOT_READY`. Loading is retried, unless the tokio runtime on which the client
+    /// was started has ended. Remote evaluation: the relay proxy does not answer, so that the
     /// circuit breaker is open, or cannot be reached by the change stream and has not answered a
     /// request yet; evaluations are answered from the cache, or fail.
     Error,
     /// The relay proxy refused the API key (401, 403) three times in a row before any flag
-    /// configuration was loaded;
-    /// evaluations are refused with `PROVIDER_NOT_READY`, and loading is not retried (in-process
-    /// evaluation, GOFF-EVT-007).
+    /// configuration was loaded; evaluations are refused with `PROVIDER_NOT_READY`, and loading is
+    /// not retried (in-process evaluation).
     Fatal,
     /// Shut down; evaluations are refused with `PROVIDER_NOT_READY`.
     Closed,

@@ -25,6 +25,7 @@ pub(crate) struct RequestCounters {
     evaluate_all: OperationCounters,
     flag_configuration: OperationCounters,
     collect: OperationCounters,
+    check: OperationCounters,
     errors_by_code: Mutex<BTreeMap<String, u64>>,
     #[cfg(feature = "opentelemetry")]
     durations: Option<RequestDurations>,
@@ -77,6 +78,7 @@ impl RequestCounters {
             evaluate_all: self.evaluate_all.stats(),
             flag_configuration: self.flag_configuration.stats(),
             collect: self.collect.stats(),
+            check: self.check.stats(),
             errors_by_code: self.codes().clone(),
         }
     }
@@ -87,6 +89,7 @@ impl RequestCounters {
             Operation::EvaluateAll => &self.evaluate_all,
             Operation::FlagConfiguration => &self.flag_configuration,
             Operation::Collect => &self.collect,
+            Operation::Check => &self.check,
         }
     }
 

@@ -19,6 +19,8 @@ pub struct RequestStats {
     pub flag_configuration: OperationStats,
     /// Deliveries of usage data.
     pub collect: OperationStats,
+    /// Requests of [`GoFeatureFlag::check`](crate::GoFeatureFlag::check). A 304 counts as answered.
+    pub check: OperationStats,
     /// All requests that failed, by error code. Codes beyond the first 32 count as `OTHER`.
     pub errors_by_code: BTreeMap<String, u64>,
 }
@@ -163,6 +165,7 @@ pub(crate) enum Operation {
     EvaluateAll,
     FlagConfiguration,
     Collect,
+    Check,
 }
 
 #[cfg(feature = "opentelemetry")]
@@ -173,6 +176,7 @@ impl Operation {
             Self::EvaluateAll => "evaluate_all",
             Self::FlagConfiguration => "flag_configuration",
             Self::Collect => "collect",
+            Self::Check => "check",
         }
     }
 }

@@ -66,11 +66,30 @@ fn every_call_works_outside_tokio() {
         assert_eq!(fallen_back.value, 7);
         let all = goff.evaluate_all(&context()).await.unwrap();
         assert_eq!(all.len(), 2);
+        assert!(goff.prefetch(&context()).await.error().is_none());
         assert_eq!(goff.refresh().await.unwrap(), Refreshed::Unchanged);
+        assert!(goff.check(TIMEOUT).await.is_ok());
         assert_eq!(goff.flush(TIMEOUT).await.delivered, 1);
         let report = goff.shutdown(TIMEOUT).await;
         assert_eq!((report.recorded, report.pending), (1, 0));
         assert!(goff.initialize().await.is_err());
+    });
+}
+
+/// What fetches, falls back and delivers runs there too: the relay client has its timers only on a
+/// runtime.
+#[test]
+fn own_runtime_loads_falls_back_and_delivers() {
+    let options = options_of(NeedsRuntime(with_fallback())).own_runtime(true);
+    let goff = block_on(GoFeatureFlag::connect_checked(options, TIMEOUT)).unwrap();
+    block_on(async {
+        assert_eq!(evaluate(&goff, 0_i64).await.value, 1);
+        let fallen_back = goff.evaluate("broken", &context(), 0_i64).await;
+        assert_eq!(fallen_back.value, 7);
+        assert_eq!(goff.refresh().await.unwrap(), Refreshed::Unchanged);
+        assert!(goff.check(TIMEOUT).await.is_ok());
+        let report = goff.shutdown(TIMEOUT).await;
+        assert_eq!((report.delivered, report.pending), (1, 0));
     });
 }
 

@@ -44,6 +44,23 @@ async fn parse_error_falls_back() {
     assert_eq!(relay.request_count(), 3);
 }
 
+/// The context stays here, whatever makes the relay proxy evaluate a flag.
+#[tokio::test(start_paused = true)]
+async fn disabled_fallback_sends_no_context() {
+    let relay = with_broken(Ok(answer()));
+    let options = options(&relay).disable_fallback(true);
+    let goff = connect(options).await;
+    let details = goff.evaluate("broken", &context(), 3_i64).await;
+    assert_eq!(details.value, 3);
+    assert_eq!(code(&details), Some(ErrorCode::ParseError));
+    let snapshot = goff.prefetch(&context()).await;
+    assert_eq!(snapshot.evaluate("broken", &context(), 3_i64).value, 3);
+    assert!(goff.evaluate_all(&context()).await.is_ok());
+    assert_eq!(relay.request_count(), 0);
+    assert_eq!(goff.stats().fallbacks, 0);
+    assert_eq!(goff.stats().usage.recorded, 2);
+}
+
 /// GOFF-FALLBACK-002, -003.
 #[tokio::test(start_paused = true)]
 async fn other_failures_do_not_fall_back() {

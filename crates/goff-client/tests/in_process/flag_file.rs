@@ -39,6 +39,29 @@ async fn next(events: &mut Subscription) -> ClientEvent {
     event.unwrap().unwrap()
 }
 
+/// A flag that is the same is not compiled again, and keeps its answers.
+#[tokio::test]
+async fn unchanged_flags_keep_their_answers() {
+    let other = "other:\n  variations: {A: 1}\n  defaultRule: {variation: A}\n";
+    let (_directory, path) = file(&(yaml(1) + other));
+    let goff = GoFeatureFlag::new(GoFeatureFlagOptions::from_file(&path)).unwrap();
+    goff.initialize().await.unwrap();
+    let mut events = goff.subscribe();
+    let resolutions = async || {
+        let [flag, other] = ["flag", "other"];
+        let resolve = async |flag| goff.resolve(flag, &context()).await.result.unwrap();
+        (resolve(flag).await, resolve(other).await)
+    };
+    let before = resolutions().await;
+    replace(&path, &format!("# A comment.\n{other}{}", yaml(2)));
+    assert_eq!(next(&mut events).await, updated());
+    let after = resolutions().await;
+    assert_eq!(after.0.value, 2);
+    assert!(!Arc::ptr_eq(&before.0, &after.0));
+    assert!(Arc::ptr_eq(&before.1, &after.1));
+    goff.shutdown(PATIENCE).await;
+}
+
 #[tokio::test]
 async fn flags_follow_the_file() {
     let (directory, path) = file(&yaml(1));
@@ -301,7 +324,7 @@ fn invalid_options_are_refused() {
     );
     assert_refused(
         GoFeatureFlagOptions::from_flags("[]"),
-        "option `from_flags` is not a JSON object of flags by key: expected an object of flags at byte 0",
+        "option `from_flags` is not a JSON object of flags by key: expected an object of flags at byte 0; for YAML use `from_file`",
     );
     assert_refused(
         GoFeatureFlagOptions::from_files(["flags.yaml", "flags.ini"]),
@@ -335,6 +358,7 @@ fn invalid_options_are_refused() {
             evaluation_flag_list(["flag"]);
             last_known_good_file("flags");
             last_known_good_max_age(secs(1));
+            disable_fallback(true);
         }
         #[cfg(feature = "http")]
         without_effect! { api_key("key"); timeout(secs(1)); custom_header("a", "b"); }

@@ -2,9 +2,12 @@
 #![cfg(feature = "in-process")]
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[cfg(feature = "ws")]
+mod conformant;
 mod evaluation;
 mod event_sink;
 mod executors;
+mod explain;
 mod fallback;
 #[cfg(feature = "file")]
 mod flag_file;
@@ -12,6 +15,7 @@ mod last_known_good;
 mod local_flags;
 mod over_http;
 mod refreshing;
+mod snapshot;
 mod starting;
 mod test_flags;
 mod updates;

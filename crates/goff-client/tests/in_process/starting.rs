@@ -110,6 +110,27 @@ async fn one_refusal_is_tried_again() {
     }
 }
 
+/// A gateway that restarts refuses all clients, which do not come back in step.
+#[tokio::test(start_paused = true)]
+async fn refused_clients_try_again_at_different_times() {
+    let mut pauses = Vec::new();
+    for _ in 0..40 {
+        let relay = relay(true);
+        relay.set_configuration_failure(Some(status(403)));
+        let goff = GoFeatureFlag::new(options(&relay)).unwrap();
+        let begun = tokio::time::Instant::now();
+        let (initialized, ()) = tokio::join!(goff.initialize(), async {
+            relay.wait_for_configuration_requests(2).await;
+            pauses.push(begun.elapsed());
+            relay.set_configuration_failure(None);
+        });
+        initialized.unwrap();
+    }
+    let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+    assert!(*least >= millis(200) && *most <= millis(410), "{pauses:?}");
+    assert!(*most - *least > millis(100), "{pauses:?}");
+}
+
 /// GOFF-EVT-007: a refusal ends retries too; once flags are held it is a failed refresh.
 #[tokio::test(start_paused = true)]
 async fn refusal_stops_retries_but_not_polling() {

@@ -269,8 +269,8 @@ async fn cache_ttl_bounds_staleness() {
         assert!(Instant::now() < give_up, "it never expires");
         tokio::task::yield_now().await;
     }
-    // Answers expire up to a tenth earlier, each at another time.
-    assert!(start.elapsed() >= ttl * 9 / 10);
+    // Answers expire up to a third earlier, each at another time.
+    assert!(start.elapsed() >= ttl * 6 / 10);
     for goff in [&endless, &by_default] {
         assert_eq!(goff.evaluate("flag", &context, 0).await.value, 1);
     }

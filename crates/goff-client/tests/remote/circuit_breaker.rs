@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use goff_client::{ClientError, ClientEvent, EvaluationType, Origin, State};
+use goff_client::{ClientError, ClientEvent, EvaluationType, Origin, State, StreamState};
 #[cfg(feature = "http")]
 use goff_testkit::{Answer, FaultyServer};
 use tokio::time::{Instant, advance};
@@ -18,9 +18,12 @@ fn timed_out() -> RelayError {
     }
 }
 
-/// A relay proxy that fails with `error`, and a client without a cache.
+/// A relay proxy that fails with `error`, and a client without a cache. It loads no flags, so that
+/// only evaluations try again while the circuit is open.
 async fn failing(error: RelayError) -> (ScriptedRelay, GoFeatureFlag) {
     let relay = ScriptedRelay::new().with_answer("flag", Err(error));
+    let operation = "flag_configuration";
+    relay.set_configuration_failure(Some(RelayError::Unsupported { operation }));
     let goff = connect(options(&relay).disable_cache(true)).await;
     (relay, goff)
 }
@@ -148,7 +151,7 @@ async fn one_request_at_a_time_tries_again() {
         );
         let probe = probe.unwrap();
         if n == 3 {
-            // A caller that gives up says nothing: the next evaluation tries at once.
+            // Callers that give up must not make all others try one after the other.
             probe.abort();
             let _ = probe.await;
         } else {
@@ -157,7 +160,69 @@ async fn one_request_at_a_time_tries_again() {
         }
     }
     assert!(tries.iter().all(|pause| *pause <= secs(10)), "{tries:?}");
-    assert_eq!(tries[4], Duration::ZERO, "{tries:?}");
+    assert!(tries[4] > Duration::ZERO, "{tries:?}");
+}
+
+/// Without evaluations too: something that evaluates nothing tries, until the session ends.
+#[tokio::test(start_paused = true)]
+async fn idle_client_notices_that_the_relay_proxy_answers_again() {
+    let (relay, goff) = failing(timed_out()).await;
+    relay.set_configuration_failure(Some(timed_out()));
+    let mut events = goff.subscribe();
+    open(&goff).await;
+    let Some(ClientEvent::Error(ClientError::Unanswered(_))) = events.next().await else {
+        panic!("no event");
+    };
+    let (before, recorded) = (relay.request_count(), goff.stats().usage.recorded);
+    let probes = || relay.configuration_requests().len();
+    tokio::time::sleep(secs(100)).await;
+    // Pauses of up to ten seconds, and ten for evaluations that might try.
+    assert!((4..30).contains(&probes()), "{}", probes());
+    let status = goff.status();
+    assert!(
+        status.state == State::Error && status.last_error_age < Some(secs(21)),
+        "{status:?}"
+    );
+    relay.set_configuration_failure(None);
+    let ready = tokio::time::timeout(secs(21), events.next()).await;
+    assert_eq!(ready.unwrap(), Some(ClientEvent::Ready));
+    let at_recovery = probes();
+    tokio::time::sleep(secs(100)).await;
+    assert_eq!(
+        (relay.request_count(), goff.stats().usage.recorded, probes()),
+        (before, recorded, at_recovery)
+    );
+
+    relay.set_configuration_failure(Some(timed_out()));
+    open(&goff).await;
+    goff.shutdown(TIMEOUT).await;
+    let at_end = probes();
+    tokio::time::sleep(secs(100)).await;
+    assert_eq!(probes(), at_end);
+}
+
+/// A gateway may hold back requests for the configuration alone.
+#[tokio::test(start_paused = true)]
+async fn evaluations_try_before_a_request_that_evaluates_nothing() {
+    let (relay, goff) = failing(timed_out()).await;
+    relay.set_configuration_failure(None);
+    relay.set_configuration_delay(Some(secs(1_000)));
+    open(&goff).await;
+    tokio::time::sleep(secs(60)).await;
+    relay.set_answer(
+        "flag",
+        Ok(goff_client::Resolution::new(
+            true,
+            goff_client::Reason::Static,
+        )),
+    );
+    let mut left = 30;
+    while !evaluate(&goff, false).await.value {
+        left -= 1;
+        assert!(left > 0, "{:?}", goff.status());
+        tokio::time::sleep(secs(1)).await;
+    }
+    assert!(goff.wait_until_ready(secs(1)).await);
 }
 
 /// Rate limits, answers of any kind, callers that give up, and too few or too brief failures.
@@ -244,6 +309,24 @@ async fn circuit_is_closed_after_a_new_start() {
     );
 }
 
+/// The handshake of the change stream, answered with 101 or another status, is an answer.
+#[tokio::test(start_paused = true)]
+async fn answered_handshake_closes_the_circuit() {
+    for (state, closes) in [
+        (StreamState::Open, true),
+        (StreamState::Refused, true),
+        (StreamState::Down, false),
+    ] {
+        let (relay, goff) = failing(timed_out()).await;
+        open(&goff).await;
+        let before = relay.request_count();
+        goff.invalidation_sink().stream_state(state);
+        evaluate(&goff, false).await;
+        let sent = relay.request_count() - before;
+        assert_eq!(sent, usize::from(closes), "{state:?}");
+    }
+}
+
 /// A cache hit needs no relay proxy; equal evaluations that miss fail at once too.
 #[tokio::test(start_paused = true)]
 async fn cached_answers_are_served_while_the_circuit_is_open() {
@@ -276,7 +359,7 @@ async fn fallback_of_in_process_evaluation_always_tries() {
 
 /// 500 tasks evaluate for three seconds against a server that accepts and never answers, with a
 /// timeout of half a second. From the window on, each evaluation takes no time, and few requests are
-/// sent; the first answer ends it.
+/// sent; the first answer ends it, without another evaluation.
 #[cfg(feature = "http")]
 #[tokio::test]
 async fn hanging_server_costs_500_tasks_one_timeout() {
@@ -321,7 +404,6 @@ async fn hanging_server_costs_500_tasks_one_timeout() {
     let give_up = Instant::now() + secs(30);
     while goff.status().state != State::Ready {
         assert!(Instant::now() < give_up, "{:?}", goff.status());
-        evaluate(&goff, false).await;
         tokio::time::sleep(millis(20)).await;
     }
 }

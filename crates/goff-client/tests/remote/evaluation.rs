@@ -146,6 +146,7 @@ async fn bulk_evaluation_gives_each_flag_its_value_or_its_error() {
     assert_eq!(flags["on"].variant(), Some("A"));
     assert_eq!(flags["disabled"].value, Value::Null);
     assert!(flags["disabled"].is_disabled());
+    assert_eq!(flags["disabled"].variant(), Some("SdkDefault"));
     assert_eq!(flags["failed"].value, Value::Null);
     assert_eq!(code(&flags["failed"]), ErrorCode::TargetingKeyMissing);
     assert!(relay.requests()[0].context == context());

@@ -118,6 +118,10 @@ async fn broken_sink_takes_no_evaluation_down() {
             assert_eq!((stats.recorded, stats.pending <= 1_000), (n, true));
             assert_eq!(sum(&stats), stats.recorded);
         }
+        if panics {
+            // The first panic prints its backtrace, which takes seconds on a busy machine.
+            until(async || goff.stats().event_sink.unwrap().rejected > 0).await;
+        }
         let report: DeliveryReport = goff.shutdown(millis(300)).await;
         assert!(begin.elapsed() < secs(60));
         let of_sink = report.event_sink.unwrap();
@@ -126,6 +130,40 @@ async fn broken_sink_takes_no_evaluation_down() {
         assert_eq!(of_sink.rejected > 0, panics, "{of_sink:?}");
         assert_eq!((report.recorded, sum(&of_sink)), (1_999, 1_999));
         assert_eq!(report.delivered + report.dropped, 1_999);
+        sink.released.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Each receiver has the time of the shutdown: a blocked sink, or a data collector that does not
+/// answer, keeps no event from the other, also not one that is recorded during the shutdown.
+#[tokio::test]
+async fn receivers_have_the_time_of_a_shutdown_each() {
+    for sink_is_blocked in [true, false] {
+        let relay = relay().manual();
+        relay.set_answer("flag", Err(rate_limited()));
+        let sink = Arc::new(Broken::default());
+        sink.released.store(!sink_is_blocked, Ordering::Relaxed);
+        let delay = (!sink_is_blocked).then_some(secs(3600));
+        relay.set_collector_delay(delay);
+        let goff = connect(options(&relay).event_sink(sink.clone())).await;
+        goff.track("checkout", &context(), Map::new()).unwrap();
+        let evaluation = {
+            let goff = goff.clone();
+            tokio::spawn(async move { evaluate(&goff, false).await })
+        };
+        until(async || relay.waiting() > 0).await;
+        let end_of_the_evaluation = async {
+            // After the first delivery of the shutdown, if there is one.
+            until(async || !sink_is_blocked || !relay.batches().is_empty()).await;
+            relay.complete(0);
+        };
+        let (report, ()) = tokio::join!(goff.shutdown(secs(2)), end_of_the_evaluation);
+        assert!(evaluation.await.unwrap().error().is_some());
+        let of_sink = report.event_sink.unwrap();
+        let counts = [report.delivered, of_sink.delivered];
+        let expected = if sink_is_blocked { [2, 0] } else { [0, 2] };
+        assert_eq!(counts, expected, "{report:?}");
+        assert_eq!((report.recorded, of_sink.recorded), (2, 2));
         sink.released.store(true, Ordering::Relaxed);
     }
 }

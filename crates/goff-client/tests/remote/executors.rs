@@ -1,16 +1,19 @@
 //! Callers outside tokio and on other runtimes, and the end of the client's runtime.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, mpsc};
+use std::task::Poll;
 use std::thread;
 use std::time::Instant;
 
 use async_trait::async_trait;
 use goff_client::{
-    ClientError, ClientEvent, ContextView, InitializeError, NoRuntimeError, Origin, RelayClient,
-    Resolution, State,
+    ClientError, ClientEvent, ContextView, InitializeError, NoRuntimeError, Origin, Refreshed,
+    RelayClient, Resolution, State,
 };
-use goff_core::{BulkEvaluation, EventBatch};
+use goff_core::{BulkEvaluation, ConfigurationUpdate, Etag, EventBatch};
 use goff_testkit::EmbeddedRelay;
 use pollster::block_on;
 use tokio::runtime::Handle;
@@ -49,6 +52,8 @@ async fn call_everything(goff: &GoFeatureFlag, expected: i64) {
     let all = goff.evaluate_all(&user("d")).await;
     let all = all.ok().and_then(|mut all| all.remove("flag"));
     assert_eq!(all.is_some_and(|flag| flag.value == 7), expected != 0);
+    let prefetched = goff.prefetch(&user("d")).await;
+    assert_eq!(prefetched.error().is_none(), expected != 0);
     goff.flush(TIMEOUT).await;
     assert_eq!(goff.wait_until_ready(millis(20)).await, expected != 0);
 }
@@ -63,11 +68,21 @@ fn every_call_works_outside_tokio() {
             let mut events = goff.subscribe();
             // From the cache, unless it is disabled: `evaluate` and `evaluate_as` record a hit.
             call_everything(goff, 7).await;
+            assert!(goff.check(TIMEOUT).await.is_ok());
+            goff.set_api_key("another").await.unwrap();
+            assert_eq!(goff.refresh().await.unwrap(), Refreshed::CacheCleared);
             let report = goff.shutdown(TIMEOUT).await;
             let hits = if disable_cache { 0 } else { 2 };
             assert_eq!((report.delivered, report.pending), (hits, 0));
-            assert_eq!(events.next().await, Some(ClientEvent::Closed));
+            let mut next = events.next().await;
+            while let Some(ClientEvent::ConfigurationChanged(_)) = next {
+                next = events.next().await;
+            }
+            assert_eq!(next, Some(ClientEvent::Closed));
             call_everything(goff, 0).await;
+            assert!(!goff.check(TIMEOUT).await.is_ok());
+            goff.set_api_key("a third").await.unwrap();
+            assert!(goff.refresh().await.is_err());
         });
         assert_eq!(home.relay.stop().ok(), Some(()));
     }
@@ -88,9 +103,12 @@ fn starting_outside_tokio_is_an_error() {
             panic!("{:?}", home.goff.status());
         };
         assert_eq!(cause.to_string(), outside.to_string());
-        let connecting = GoFeatureFlag::connect(GoFeatureFlagOptions::new("http://localhost"));
-        let error = connecting.await.unwrap_err();
+        let options = || GoFeatureFlagOptions::new("http://localhost");
+        let error = GoFeatureFlag::connect(options()).await.unwrap_err();
         assert!(matches!(error, InitializeError::NoRuntime(error) if error == outside));
+        let checked = GoFeatureFlag::connect_checked(options(), TIMEOUT);
+        let error = checked.await.unwrap_err().to_string();
+        assert!(error.contains("tokio runtime"), "{error}");
     });
     home.runtime.block_on(home.goff.initialize()).unwrap();
     block_on(call_everything(&home.goff, 7));
@@ -143,6 +161,9 @@ fn request_that_a_runtime_never_begins_is_an_error() {
     assert!(error.contains("runs nothing at present"), "{error}");
     assert_eq!(outcome.origin, Origin::NotEvaluated);
     assert!(block_on(goff.evaluate_all(&context())).is_err());
+    let prefetched = block_on(goff.prefetch(&context()));
+    let error = prefetched.error().map(ToString::to_string);
+    assert!(error.is_some_and(|error| error.contains("runs nothing at present")));
 }
 
 /// On a runtime without timers, or on one that has ended, a request runs on the client's runtime.
@@ -209,19 +230,27 @@ fn giving_up_outside_tokio_ends_the_request() {
     }
 }
 
-/// Two runtimes that take turns each share a request of their own.
+/// Two runtimes that take turns have a shared request each.
 #[test]
 fn callers_on_two_runtimes_share_one_request_each() {
     let relay = ScriptedRelay::new().with_value("flag", 7).manual();
     let runtimes = [multi_thread(), multi_thread()];
     let goff = runtimes[0].block_on(goff(&relay));
+    let joined = Arc::new(AtomicUsize::new(0));
     let mut callers = Vec::new();
     for turn in 0..20 {
-        let goff = goff.clone();
-        callers.push(runtimes[turn % 2].spawn(async move { evaluate(&goff, 0_i64).await.value }));
+        let (goff, joined) = (goff.clone(), Arc::clone(&joined));
+        callers.push(runtimes[turn % 2].spawn(async move {
+            let mut caller = std::pin::pin!(evaluate(&goff, 0_i64));
+            // The first poll joins a request.
+            let first = poll_fn(|context| Poll::Ready(caller.as_mut().poll(context))).await;
+            assert!(first.is_pending());
+            joined.fetch_add(1, Ordering::SeqCst);
+            caller.await.value
+        }));
         block_on(relay.wait_for_requests(turn.min(1) + 1));
     }
-    until(|| goff_tasks_wait(&runtimes));
+    until(|| joined.load(Ordering::SeqCst) == 20);
     assert_eq!(relay.requests().len(), 2);
     for index in 0..2 {
         assert!(relay.complete(index));
@@ -231,18 +260,6 @@ fn callers_on_two_runtimes_share_one_request_each() {
     }
     assert_eq!(relay.requests().len(), 2);
     assert_eq!(goff.stats().shared, 18);
-}
-
-/// All callers have had a turn: each runtime has the same number of tasks twice in a row.
-fn goff_tasks_wait(runtimes: &[Runtime; 2]) -> bool {
-    let count = || {
-        runtimes
-            .each_ref()
-            .map(|runtime| runtime.metrics().num_alive_tasks())
-    };
-    let before = count();
-    thread::sleep(millis(50));
-    before == count()
 }
 
 /// One evaluation that is a miss, and one that is a hit, which is an event.
@@ -373,6 +390,15 @@ impl RelayClient for Threads {
         self.1.evaluate_all(context).await
     }
 
+    async fn flag_configuration(
+        &self,
+        flags: &[String],
+        held: Option<&Etag>,
+    ) -> Result<ConfigurationUpdate, RelayError> {
+        self.note();
+        self.1.flag_configuration(flags, held).await
+    }
+
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
         self.note();
         self.1.collect(batch).await
@@ -391,10 +417,18 @@ fn own_runtime_runs_every_request_on_its_thread() {
             .disable_cache(disable_cache)
             .own_runtime(true);
         let runtime = current_thread();
-        let goff = runtime.block_on(connect(options));
+        relay.1.set_flags(&serde_json::json!({}), None);
+        let goff = GoFeatureFlag::new(options.clone()).unwrap();
+        // A check needs no start.
+        assert!(runtime.block_on(goff.check(TIMEOUT)).is_ok());
+        assert!(block_on(goff.check(TIMEOUT)).is_ok());
+        let checked = GoFeatureFlag::connect_checked(options, TIMEOUT);
+        runtime.block_on(checked).unwrap();
+        runtime.block_on(goff.initialize()).unwrap();
         runtime.block_on(async {
             call_everything(&goff, 7).await;
             call_everything(&goff, 7).await;
+            assert!(goff.check(TIMEOUT).await.is_ok());
         });
         block_on(call_everything(&goff, 7));
         block_on(goff.shutdown(TIMEOUT));
@@ -408,6 +442,8 @@ fn own_runtime_needs_none_of_the_application() {
     let flags = "flag: {variations: {on: 7}, defaultRule: {variation: on}}";
     let relay = EmbeddedRelay::builder().flags(flags).start().unwrap();
     let options = GoFeatureFlagOptions::new(relay.endpoint()).own_runtime(true);
+    let checked = GoFeatureFlag::connect_checked(options.clone(), TIMEOUT);
+    block_on(call_everything(&block_on(checked).unwrap(), 7));
     let goff = block_on(connect(options.clone()));
     block_on(call_everything(&goff, 7));
     for runtime in both_runtimes() {

@@ -15,6 +15,7 @@ mod options;
 #[cfg(feature = "ws")]
 mod options_effects;
 mod panics;
+mod prefetch;
 #[cfg(all(feature = "ws", feature = "in-process", feature = "unix"))]
 mod proxy;
 #[cfg(feature = "ws")]
@@ -28,6 +29,7 @@ mod stale_writes;
 mod trace_context;
 mod usage;
 
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -90,6 +92,21 @@ fn having(name: &str, value: impl Into<Attribute>) -> EvaluationContext {
 
 async fn evaluate<T: FlagType>(goff: &GoFeatureFlag, default: T) -> EvaluationDetails<T> {
     goff.evaluate("flag", &context(), default).await
+}
+
+/// Polls until it is so.
+#[track_caller]
+fn until(is_so: impl AsyncFn() -> bool) -> impl Future<Output = ()> {
+    let caller = Location::caller();
+    async move {
+        let polling = async {
+            while !is_so().await {
+                tokio::time::sleep(millis(5)).await;
+            }
+        };
+        let in_time = tokio::time::timeout(secs(20), polling).await;
+        assert!(in_time.is_ok(), "not so: {caller}");
+    }
 }
 
 #[track_caller]

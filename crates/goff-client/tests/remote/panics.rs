@@ -80,6 +80,9 @@ async fn call_everything(goff: &GoFeatureFlag) {
         }
         let error = goff.evaluate_all(&context()).await.unwrap_err().to_string();
         assert!(error.contains(text), "{error}");
+        let prefetched = goff.prefetch(&context()).await;
+        let error = prefetched.error().map(ToString::to_string);
+        assert!(error.is_some_and(|error| error.contains(text)));
         let good = goff.evaluate("good", &context(), 0_i64).await;
         assert_eq!(good.value, 7, "{:?}", good.error());
     }

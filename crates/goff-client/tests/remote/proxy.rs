@@ -2,7 +2,6 @@
 
 use goff_client::{EvaluationType, ProxyOptions, StreamState, TlsOptions};
 use goff_testkit::{ConnectProxy, EmbeddedRelay};
-use tokio::time::Instant;
 
 use super::*;
 
@@ -12,14 +11,6 @@ fn flag(value: i64) -> String {
 
 fn relay() -> EmbeddedRelay {
     EmbeddedRelay::builder().flags(flag(7)).start().unwrap()
-}
-
-async fn until(described: &str, condition: impl AsyncFn() -> bool) {
-    let began = Instant::now();
-    while !condition().await {
-        assert!(began.elapsed() < secs(20), "{described}");
-        tokio::time::sleep(millis(5)).await;
-    }
 }
 
 #[tokio::test]
@@ -36,19 +27,13 @@ async fn everything_goes_through_the_proxy_in_both_modes() {
         assert!(!format!("{options:?}").contains("s3cret"));
         let goff = connect(options).await;
         assert!(!format!("{goff:?}").contains("s3cret"));
-        until("the stream does not open", async || {
-            goff.stats().stream == StreamState::Open
-        })
-        .await;
+        until(async || goff.stats().stream == StreamState::Open).await;
         for _ in 0..2 {
             assert_eq!(evaluate(&goff, 0_i64).await.value, 7, "{mode:?}");
         }
         // Only the stream reveals this change before a minute has passed.
         relay.set_flags(&flag(8)).unwrap();
-        until("the change does not arrive", async || {
-            evaluate(&goff, 0_i64).await.value == 8
-        })
-        .await;
+        until(async || evaluate(&goff, 0_i64).await.value == 8).await;
         let report = goff.shutdown(secs(10)).await;
         assert!(report.delivered > 0, "{report:?}");
         assert!(!collector.feature_events().is_empty());

@@ -7,34 +7,27 @@ use goff_testkit::{Answer, EmbeddedRelay, FaultyServer};
 
 use super::*;
 
-async fn until(goff: &GoFeatureFlag, what: impl Fn(&GoFeatureFlag) -> bool) {
-    let give_up = Instant::now() + secs(20);
-    while !what(goff) {
-        assert!(
-            Instant::now() < give_up,
-            "{:?} {:?}",
-            goff.status(),
-            goff.stats()
-        );
-        tokio::time::sleep(millis(5)).await;
-    }
-}
-
 fn options(url: String) -> GoFeatureFlagOptions {
     GoFeatureFlagOptions::new(url)
         .reconnect_interval(millis(200))
         .timeout(secs(2))
 }
 
-/// Refused, unknown host, and no answer: Error until the relay proxy is there, with an error that
+/// Refused, unknown host, no answer, and no TLS: Error until the relay proxy is there, with an error that
 /// has an age and goes with the recovery.
 #[tokio::test]
 async fn listener_that_never_reached_the_relay_proxy_is_an_error() {
     let silent = FaultyServer::start([]).await.unwrap();
+    #[cfg(feature = "tls-bundled-roots")]
+    let plain = FaultyServer::start([Answer::new(400, "").on_connect().then_close()])
+        .await
+        .unwrap();
     for url in [
         FaultyServer::refusing_url().await.unwrap(),
         "http://host.invalid:1031".to_owned(),
         silent.url(),
+        #[cfg(feature = "tls-bundled-roots")]
+        plain.url().replace("http://", "https://"),
     ] {
         let goff = GoFeatureFlag::new(options(url.clone()).timeout(millis(300))).unwrap();
         let mut events = goff.subscribe();
@@ -43,7 +36,7 @@ async fn listener_that_never_reached_the_relay_proxy_is_an_error() {
         let Some(ClientEvent::Error(ClientError::Stream(_))) = events.next().await else {
             panic!("no error: {url}");
         };
-        until(&goff, |goff| goff.status().state == State::Error).await;
+        until(async || goff.status().state == State::Error).await;
         let status = goff.status();
         assert!(
             status.last_error.is_some() && status.last_error_age.is_some(),
@@ -57,17 +50,39 @@ async fn relay_proxy_that_starts_later_is_ready() {
     let url = FaultyServer::refusing_url().await.unwrap();
     let address: std::net::SocketAddr = url.trim_start_matches("http://").parse().unwrap();
     let goff = connect(options(url)).await;
-    until(&goff, |goff| goff.status().state == State::Error).await;
+    until(async || goff.status().state == State::Error).await;
     assert!(!goff.wait_until_ready(millis(10)).await);
     let mut events = goff.subscribe();
     let _relay = EmbeddedRelay::builder().listen_at(address).start().unwrap();
     assert_eq!(events.next().await, Some(ClientEvent::Ready));
-    until(&goff, |goff| goff.stats().stream == StreamState::Open).await;
-    until(&goff, |goff| goff.status().last_error.is_none()).await;
+    until(async || goff.stats().stream == StreamState::Open).await;
+    until(async || goff.status().last_error.is_none()).await;
     assert_eq!(
         (goff.status().state, goff.status().last_error_age),
         (State::Ready, None)
     );
+}
+
+/// The cache's time limit is also how long a lost stream leaves the answers current.
+#[tokio::test]
+async fn stream_that_is_down_for_cache_ttl_is_stale_until_it_is_open_again() {
+    let relay = EmbeddedRelay::builder().start().unwrap();
+    let ttl = millis(300);
+    let goff = connect(options(relay.endpoint()).cache_ttl(ttl)).await;
+    until(async || goff.stats().stream == StreamState::Open).await;
+    let mut events = goff.subscribe();
+    relay.stop().unwrap();
+    let Some(ClientEvent::Error(ClientError::Stream(_))) = events.next().await else {
+        panic!("no error");
+    };
+    let lost = Instant::now();
+    assert_eq!(events.next().await, Some(ClientEvent::Stale));
+    // The event of the loss may be noticed late.
+    assert!(lost.elapsed() >= ttl / 2, "{:?}", lost.elapsed());
+    assert_eq!(goff.status().state, State::Stale);
+    relay.start().unwrap();
+    assert_eq!(events.next().await, Some(ClientEvent::Ready));
+    assert_eq!(goff.status().last_error, None);
 }
 
 /// A gateway without WebSocket, and a refused key: Ready, and the statistics say it.
@@ -79,7 +94,7 @@ async fn handshake_with_another_status_is_ready() {
             .unwrap();
         let goff = connect(options(server.url())).await;
         let mut events = goff.subscribe();
-        until(&goff, |goff| goff.stats().stream == StreamState::Refused).await;
+        until(async || goff.stats().stream == StreamState::Refused).await;
         server.wait_for_requests(4).await;
         assert_eq!(goff.status().state, State::Ready, "{status}");
         let text = serde_json::to_value(goff.stats()).unwrap();
@@ -96,7 +111,7 @@ async fn answered_request_makes_ready_without_a_stream() {
         .await
         .unwrap();
     let goff = connect(options(server.url())).await;
-    until(&goff, |goff| goff.status().state == State::Error).await;
+    until(async || goff.status().state == State::Error).await;
     server.push(Answer::new(200, r#"{"value":true,"reason":"STATIC"}"#));
-    until(&goff, |goff| goff.status().state == State::Ready).await;
+    until(async || goff.status().state == State::Ready).await;
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 
-const TTL: Duration = millis(50);
+const TTL: Duration = millis(1);
 
 /// With an answer that has expired.
 async fn expired(
@@ -14,6 +14,7 @@ async fn expired(
     let relay = ScriptedRelay::new().with_value("flag", "old");
     let goff = connect(options(super::options(&relay).cache_ttl(TTL))).await;
     evaluate(&goff, String::new()).await;
+    // Exact: the answer was cached before.
     tokio::time::sleep(TTL).await;
     (relay, goff)
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use goff_engine::FlagFileFormat;
+use goff_engine::{__internal, FlagFileFormat, FlagSet};
 
 use crate::in_process::regular_file::{self, Links};
 
@@ -51,13 +51,17 @@ impl FlagFile {
         Ok(content)
     }
 
-    /// Parses what [`read`](Self::read) returned.
-    pub(crate) fn parse(&self, content: &[u8]) -> Result<goff_engine::FlagFile, FlagFileError> {
+    /// Parses what [`read`](Self::read) returned. Flags that are as in `earlier` are not compiled again.
+    pub(crate) fn parse(
+        &self,
+        content: &[u8],
+        earlier: &FlagSet,
+    ) -> Result<goff_engine::FlagFile, FlagFileError> {
         // YAML would read no flags from it, but a file is empty while it is being written.
         if content.trim_ascii().is_empty() {
             return Err(self.error(Problem::Empty));
         }
-        goff_engine::FlagFile::parse(content, self.format)
+        __internal::refreshed_file(earlier, content, self.format)
             .map_err(|error| self.error(Problem::Malformed(error.to_string())))
     }
 
@@ -137,7 +141,9 @@ mod tests {
         let path = directory.path().join(name);
         fs::write(&path, content).unwrap();
         let file = FlagFile::at(&path).unwrap();
-        let error = file.parse(&file.read().unwrap()).unwrap_err();
+        let error = file
+            .parse(&file.read().unwrap(), &FlagSet::default())
+            .unwrap_err();
         error
             .to_string()
             .replace(&path.display().to_string(), "PATH")
@@ -165,7 +171,9 @@ mod tests {
         for (name, content) in [("a.yaml", &*yaml), ("a.json", json), ("a.toml", toml)] {
             fs::write(directory.path().join(name), content).unwrap();
             let file = FlagFile::at(&directory.path().join(name)).unwrap();
-            let loaded = file.parse(&file.read().unwrap()).unwrap();
+            let loaded = file
+                .parse(&file.read().unwrap(), &FlagSet::default())
+                .unwrap();
             assert!(loaded.flags.get("fläg").is_some(), "{name}");
             assert_eq!(loaded.problems, []);
         }

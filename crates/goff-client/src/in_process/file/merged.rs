@@ -5,10 +5,10 @@ use std::sync::{Mutex, PoisonError};
 
 use goff_engine::FlagSet;
 
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 use crate::in_process::file::flag_file::{FlagFile, FlagFileError};
 use crate::in_process::file::watcher::Refresh;
 use crate::in_process::left_out::{LeftOut, listed, warn_of_left_out};
-use crate::in_process::snapshot::Snapshot;
 
 /// Merges files as the relay proxy merges its retrievers: a flag of a later file replaces the one of
 /// the same key, and as long as one of the files is unusable, there is no new configuration.
@@ -46,7 +46,7 @@ impl MergedFiles {
         &self,
         index: usize,
         refresh: Refresh,
-        serve: impl FnOnce(Result<Snapshot, FilesError>),
+        serve: impl FnOnce(Result<CompiledConfiguration, FilesError>),
     ) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(file) = state.files.get_mut(index) {
@@ -103,7 +103,7 @@ impl MergedFiles {
         &self,
         warned: &mut Vec<String>,
         (all, problems): (FlagSet, Vec<Problem>),
-    ) -> Result<Snapshot, FilesError> {
+    ) -> Result<CompiledConfiguration, FilesError> {
         let texts: Vec<String> = problems
             .iter()
             .map(|problem| problem.text.clone())
@@ -127,7 +127,7 @@ impl MergedFiles {
             warn_of_left_out(self, &texts);
             *warned = texts;
         }
-        Ok(Snapshot::new(flags, left_out))
+        Ok(CompiledConfiguration::new(flags, left_out))
     }
 }
 
@@ -159,6 +159,7 @@ pub(crate) enum FilesError {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::sync::Arc;
 
     use super::*;
 
@@ -171,12 +172,13 @@ mod tests {
 bad: {variations: {on: true}, defaultRule: {variation: other}}
 ";
         let mut served = None;
-        merged.take(0, file.parse(text.as_bytes()), |flags| {
+        let parsed = file.parse(text.as_bytes(), &FlagSet::default());
+        merged.take(0, parsed.map(Arc::new), |flags| {
             served = Some(flags.unwrap());
         });
-        let snapshot = served.unwrap();
-        assert_eq!(snapshot.left_out().reason("good"), None);
+        let compiled = served.unwrap();
+        assert_eq!(compiled.left_out().reason("good"), None);
         let reason = "invalid variation: other does not exist";
-        assert_eq!(snapshot.left_out().reason("bad"), Some(reason));
+        assert_eq!(compiled.left_out().reason("bad"), Some(reason));
     }
 }

@@ -3,16 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::__internal::BackgroundTask;
+use goff_core::__internal::{BackgroundTask, end_after};
 use goff_core::NoRuntimeError;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
 use crate::in_process::file::flag_file::FlagFile;
 use crate::in_process::file::merged::{FilesError, MergedFiles};
 use crate::in_process::file::watcher::FlagFileWatcher;
-use crate::in_process::snapshot::{Snapshot, retire};
+use crate::in_process::replaced::retire;
 use crate::in_process::source::refresher::Refresher;
 use crate::status::error::ClientError;
 
@@ -73,9 +74,9 @@ impl FlagFileSource {
     }
 
     pub(crate) async fn stop(self, grace: Duration) {
-        let end = Instant::now().checked_add(grace);
+        let end = end_after(grace);
         for watcher in self.watchers {
-            let left = end.map_or(grace, |end| end.saturating_duration_since(Instant::now()));
+            let left = end.saturating_duration_since(Instant::now());
             watcher.stop(left).await;
         }
     }
@@ -100,12 +101,19 @@ fn first_load_timeout(
 }
 
 /// Blocks.
-fn serve(current: &CurrentConfiguration, flags: Result<Snapshot, FilesError>) -> FirstAttempt {
+fn serve(
+    current: &CurrentConfiguration,
+    flags: Result<CompiledConfiguration, FilesError>,
+) -> FirstAttempt {
     match flags {
-        Ok(snapshot) => {
-            tracing::info!(flags = snapshot.len(), "flag file loaded");
-            if let Some(replaced) = current.loaded(Arc::new(snapshot)) {
-                retire(replaced);
+        Ok(mut compiled) => {
+            if let Some(held) = current.held() {
+                compiled.keep_prepared(&held);
+            }
+            tracing::info!(flags = compiled.len(), "flag file loaded");
+            if let Some(replaced) = current.loaded(Arc::new(compiled)) {
+                // A file changes seldom, so what is still read is not kept until the next change.
+                drop(retire(replaced));
             }
             FirstAttempt::Loaded
         }

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use goff_core::__internal::{BackgroundTask, StopSignal, Stopped};
 use goff_core::NoRuntimeError;
+use goff_engine::FlagSet;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use sha2::{Digest, Sha256};
@@ -36,7 +37,7 @@ pub(crate) struct FlagFileWatcher {
 }
 
 /// The flags of a changed file, or the reason why it has none.
-pub(crate) type Refresh = Result<goff_engine::FlagFile, FlagFileError>;
+pub(crate) type Refresh = Result<Arc<goff_engine::FlagFile>, FlagFileError>;
 
 impl FlagFileWatcher {
     /// Starts watching. `take` gets the flags of the first look and of each later one that found
@@ -74,8 +75,7 @@ async fn watch(
 ) {
     let events = Arc::clone(&file.events);
     loop {
-        let requests_before = requests.take();
-        if !requests_before.is_empty() {
+        if requests.begin() {
             file.signature = None;
         }
         // Stopping waits for this file-system call only up to its own grace period.
@@ -88,10 +88,7 @@ async fn watch(
             // The runtime is ending.
             Err(_) => return,
         }
-        for request in requests_before {
-            // Fails for a caller that has given up.
-            let _ = request.send(Ok(()));
-        }
+        requests.end(&Ok(()));
         tokio::select! {
             () = stop.stopped() => return,
             () = requests.wait() => {}
@@ -135,6 +132,8 @@ struct WatchedFile {
     folder: Option<WatchedFolder>,
     has_warned: bool,
     seen: Option<Seen>,
+    /// The last flags, which later ones mostly repeat.
+    flags: Option<Arc<goff_engine::FlagFile>>,
     signature: Option<Signature>,
     reads: Arc<AtomicU64>,
 }
@@ -155,6 +154,7 @@ impl WatchedFile {
             folder: None,
             has_warned: false,
             seen: None,
+            flags: None,
             signature: None,
             reads: Arc::default(),
         }
@@ -191,9 +191,14 @@ impl WatchedFile {
             return;
         }
         self.seen = seen;
-        let refresh = content.and_then(|content| self.file.parse(&content));
-        if let Err(error) = &refresh {
-            tracing::warn!(%error, "flag file not loaded");
+        let refresh = content.and_then(|content| {
+            let no_flags = FlagSet::default();
+            let earlier = self.flags.as_ref().map_or(&no_flags, |file| &file.flags);
+            self.file.parse(&content, earlier).map(Arc::new)
+        });
+        match &refresh {
+            Ok(file) => self.flags = Some(Arc::clone(file)),
+            Err(error) => tracing::warn!(%error, "flag file not loaded"),
         }
         (self.take)(refresh);
     }

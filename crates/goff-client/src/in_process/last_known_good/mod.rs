@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use goff_core::__internal::random_u64;
-use goff_core::{Etag, FlagConfiguration};
+use goff_core::{Etag, FlagConfiguration, FlagsJson};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -243,7 +243,7 @@ fn read_body(header: Header, rest: &[u8]) -> Option<(FlagConfiguration, SystemTi
     let flags = match header.flags_bytes {
         None => None,
         Some(bytes) if bytes == flags.len() as u64 => {
-            Some(Arc::from(std::str::from_utf8(flags).ok()?))
+            Some(FlagsJson::from(std::str::from_utf8(flags).ok()?))
         }
         Some(_) => return None,
     };
@@ -470,7 +470,7 @@ mod tests {
                 let mut configuration = FlagConfiguration::default()
                     .with_enrichment(enrichment.into_iter().collect())
                     .with_etag(etag.map(|etag| Etag::from_bytes(&etag).unwrap()));
-                configuration.flags = flags.map(Arc::from);
+                configuration.flags = flags.map(FlagsJson::from);
                 configuration
             })
     }

@@ -8,8 +8,8 @@ use goff_core::NoRuntimeError;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::{Instant, sleep};
 
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 use crate::in_process::last_known_good::LastKnownGood;
-use crate::in_process::snapshot::Snapshot;
 use crate::in_process::source::compilation::compile;
 
 /// Writes one configuration at a time, and of several waiting ones only the newest. A refresh never
@@ -30,8 +30,8 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     /// A configuration, and the file for its source.
-    pending: Option<(Arc<Snapshot>, LastKnownGood)>,
-    /// The last write of this process.
+    pending: Option<(Arc<CompiledConfiguration>, LastKnownGood)>,
+    /// When the file was written; `None` after a failure.
     written: Option<Instant>,
     is_failing: bool,
 }
@@ -53,23 +53,23 @@ impl LastKnownGoodWriter {
     }
 
     /// Writes a new configuration.
-    pub(crate) fn loaded(&self, snapshot: &Arc<Snapshot>, file: LastKnownGood) {
-        self.shared.state().pending = Some((Arc::clone(snapshot), file));
+    pub(crate) fn loaded(&self, compiled: &Arc<CompiledConfiguration>, file: LastKnownGood) {
+        self.shared.state().pending = Some((Arc::clone(compiled), file));
         self.shared.woken.notify_one();
     }
 
     /// The relay proxy has confirmed the configuration: renews the date in the file well before the
     /// age limit.
-    pub(crate) fn confirmed(&self, snapshot: &Arc<Snapshot>, file: LastKnownGood) {
+    pub(crate) fn confirmed(&self, compiled: &Arc<CompiledConfiguration>, file: LastKnownGood) {
         let renew_after = file.max_age() / RENEWALS;
         let written = self.shared.state().written;
         if written.is_none_or(|written| written.elapsed() >= renew_after) {
-            self.loaded(snapshot, file);
+            self.loaded(compiled, file);
         }
     }
 
     /// The compiled configuration of the file, if it is valid.
-    pub(crate) async fn restore(&self, file: LastKnownGood) -> Option<Snapshot> {
+    pub(crate) async fn restore(&self, file: LastKnownGood) -> Option<CompiledConfiguration> {
         let path = file.path().to_owned();
         let restoring = compile(Arc::clone(&self.compile_permit), move || restore(&file));
         match tokio::time::timeout(RESTORE_TIMEOUT, restoring).await {
@@ -90,7 +90,7 @@ impl LastKnownGoodWriter {
     }
 }
 
-fn restore(file: &LastKnownGood) -> Option<Snapshot> {
+fn restore(file: &LastKnownGood) -> Option<CompiledConfiguration> {
     let stored = match file.load() {
         Ok(stored) => stored,
         Err(error) if error.is_absent() => {
@@ -102,15 +102,15 @@ fn restore(file: &LastKnownGood) -> Option<Snapshot> {
             return None;
         }
     };
-    match Snapshot::compile(stored.configuration) {
-        Ok(snapshot) => {
-            snapshot.left_out().warn(&"last-known-good file", None);
+    match CompiledConfiguration::compile(stored.configuration, None) {
+        Ok(compiled) => {
+            compiled.left_out().warn(&"last-known-good file", None);
             tracing::warn!(
                 path = %file.path().display(),
                 age_seconds = stored.age.as_secs(),
                 "serving flags of the last-known-good file until the relay proxy answers"
             );
-            Some(snapshot)
+            Some(compiled)
         }
         Err(error) => {
             tracing::warn!(
@@ -130,10 +130,13 @@ async fn write_pending(shared: Arc<Shared>, mut stop: StopSignal) {
             () = shared.woken.notified() => false,
         };
         let pending = shared.state().pending.take();
-        if let Some((snapshot, file)) = pending {
-            let shared = Arc::clone(&shared);
-            // An error means that the runtime is ending.
-            let _ = tokio::task::spawn_blocking(move || shared.write(&snapshot, &file)).await;
+        if let Some((compiled, file)) = pending {
+            let writing = Arc::clone(&shared);
+            let written = tokio::task::spawn_blocking(move || writing.write(&compiled, &file));
+            // The write panicked, or the runtime is ending.
+            if written.await.is_err() {
+                shared.state().written = None;
+            }
         }
         if is_last {
             return;
@@ -152,13 +155,15 @@ impl Shared {
     }
 
     /// Warns once of a series of failures; the next confirmation tries again.
-    fn write(&self, snapshot: &Snapshot, file: &LastKnownGood) {
+    fn write(&self, compiled: &CompiledConfiguration, file: &LastKnownGood) {
         let now = Instant::now();
-        let stored = file.store(&snapshot.configuration());
+        let stored = file.store(&compiled.configuration());
         let mut state = self.state();
         let was_failing = std::mem::replace(&mut state.is_failing, stored.is_err());
+        // An earlier write was of flags that are old now.
+        state.written = stored.is_ok().then_some(now);
         match stored {
-            Ok(()) => state.written = Some(now),
+            Ok(()) => {}
             Err(error) if was_failing => {
                 tracing::debug!(%error, "last-known-good file still not written");
             }
@@ -200,8 +205,8 @@ mod tests {
         let begun = Instant::now();
         for number in 0..100 {
             let configuration = FlagConfiguration::new(flags(number));
-            let snapshot = Arc::new(Snapshot::compile(configuration).unwrap());
-            writer.loaded(&snapshot, file.clone());
+            let compiled = Arc::new(CompiledConfiguration::compile(configuration, None).unwrap());
+            writer.loaded(&compiled, file.clone());
             sleep(Duration::from_millis(100)).await;
             let content = written();
             if seen.last().map(|(_, last)| last) != Some(&content) {
@@ -215,5 +220,46 @@ mod tests {
         }
         writer.stop(hour).await;
         assert_eq!(written(), Some(flags(99)));
+    }
+
+    /// After a restart older flags would be served, so the next poll tries again, also shortly after
+    /// an earlier configuration was written.
+    #[tokio::test(start_paused = true)]
+    async fn failed_write_is_repeated_at_the_next_poll() {
+        let parent = tempfile::tempdir().unwrap();
+        let directory = parent.path().join("state");
+        let day = Duration::from_secs(24 * 3_600);
+        let file = LastKnownGood::new(directory.join("flags"), day, b"", b"relay");
+        let permit = Arc::new(Semaphore::new(1));
+        let writer = LastKnownGoodWriter::start(permit).unwrap();
+        let compiled = |flags: &str| {
+            let configuration = FlagConfiguration::new(flags.to_owned());
+            Arc::new(CompiledConfiguration::compile(configuration, None).unwrap())
+        };
+        let (old, new) = (r#"{"old":{}}"#, r#"{"new":{}}"#);
+        let settled = async || {
+            sleep(2 * PAUSE).await;
+            let stored = file.load().ok()?;
+            stored.configuration.flags.map(|flags| flags.to_string())
+        };
+        std::fs::create_dir(&directory).unwrap();
+        writer.loaded(&compiled(old), file.clone());
+        assert_eq!(settled().await.as_deref(), Some(old));
+        std::fs::remove_dir_all(&directory).unwrap();
+        let current = compiled(new);
+        writer.loaded(&current, file.clone());
+        for is_writable in [false, true] {
+            assert_eq!(settled().await, None);
+            if is_writable {
+                std::fs::create_dir(&directory).unwrap();
+            }
+            writer.confirmed(&current, file.clone());
+        }
+        assert_eq!(settled().await.as_deref(), Some(new));
+        // Once it is written it is renewed only towards the age limit.
+        std::fs::remove_dir_all(&directory).unwrap();
+        std::fs::create_dir(&directory).unwrap();
+        writer.confirmed(&current, file.clone());
+        assert_eq!(settled().await, None);
     }
 }

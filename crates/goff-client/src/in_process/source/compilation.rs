@@ -8,7 +8,7 @@ use goff_core::FlagConfiguration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use crate::in_process::snapshot::Snapshot;
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 use crate::in_process::source::relay_source::FetchError;
 
 /// At most one running compilation, and its result until it is taken. Compiling runs on a thread
@@ -16,8 +16,8 @@ use crate::in_process::source::relay_source::FetchError;
 #[derive(Debug)]
 pub(crate) struct Compilation {
     permit: Arc<Semaphore>,
-    task: JoinSet<Result<Snapshot, FetchError>>,
-    done: Option<Result<Snapshot, FetchError>>,
+    task: JoinSet<Result<CompiledConfiguration, FetchError>>,
+    done: Option<Result<CompiledConfiguration, FetchError>>,
 }
 
 impl Compilation {
@@ -30,16 +30,24 @@ impl Compilation {
         }
     }
 
-    /// Begins to compile what was fetched with the API key of this number. The result of an earlier
-    /// compilation has been taken.
-    pub(crate) fn start(&mut self, configuration: FlagConfiguration, key: u64) {
+    /// Begins to compile what was fetched with the API key of this number, as far as it differs from
+    /// the configuration held. The result of an earlier compilation has been taken.
+    pub(crate) fn start(
+        &mut self,
+        configuration: FlagConfiguration,
+        key: u64,
+        held: Option<Arc<CompiledConfiguration>>,
+    ) {
         let permit = Arc::clone(&self.permit);
         self.task.spawn(async move {
-            let compiled = compile(permit, move || Snapshot::compile(configuration)).await;
-            let snapshot = compiled
+            let compiled = compile(permit, move || {
+                CompiledConfiguration::compile(configuration, held.as_deref())
+            })
+            .await;
+            let compiled = compiled
                 .ok_or(FetchError::Panicked("compiling"))?
                 .map_err(FetchError::Unreadable)?;
-            Ok(snapshot.of_key(key))
+            Ok(compiled.of_key(key))
         });
     }
 
@@ -66,7 +74,10 @@ impl Compilation {
     }
 
     /// Takes the result, if it comes within `timeout`. The compilation goes on if it does not.
-    pub(crate) async fn result(&mut self, timeout: Duration) -> Result<Snapshot, FetchError> {
+    pub(crate) async fn result(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<CompiledConfiguration, FetchError> {
         let _ = tokio::time::timeout(timeout, self.ended()).await;
         self.done.take().unwrap_or(Err(FetchError::Slow(timeout)))
     }

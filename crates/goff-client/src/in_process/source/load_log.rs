@@ -6,7 +6,7 @@ use goff_core::__internal::shown_flag_key;
 use goff_core::FlagConfiguration;
 use tokio::time::Instant;
 
-use crate::in_process::snapshot::Snapshot;
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 use crate::remote::outage_log::whole_ms;
 
 /// One line for each new configuration, one when loading begins to fail, and one when that is over
@@ -39,12 +39,12 @@ impl LoadLog {
     }
 
     /// The configuration that arrived is served.
-    pub(crate) fn loaded(&mut self, snapshot: &Snapshot, is_same_version: bool) {
+    pub(crate) fn loaded(&mut self, compiled: &CompiledConfiguration, is_same_version: bool) {
         let Some(Received { began, bytes }) = self.received.take() else {
             return;
         };
-        let (flags, duration_ms) = (snapshot.len(), whole_ms(began));
-        let etag = snapshot.etag().map(|etag| {
+        let (flags, duration_ms) = (compiled.len(), whole_ms(began));
+        let etag = compiled.etag().map(|etag| {
             let text = String::from_utf8_lossy(etag.as_bytes()).into_owned();
             shown_flag_key(&text).into_owned()
         });

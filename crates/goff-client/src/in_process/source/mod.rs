@@ -1,6 +1,7 @@
 //! Where the flags of a session come from, and what keeps them current.
 
 pub(crate) mod compilation;
+pub(crate) mod fetch_schedule;
 pub(crate) mod load_log;
 pub(crate) mod pending_changes;
 pub(crate) mod poller;
@@ -20,6 +21,7 @@ use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttemp
 use crate::in_process::file::source::FlagFileSource;
 use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
 use crate::in_process::mode::InProcessMode;
+use crate::in_process::replaced::ReplacedConfigurations;
 use crate::in_process::source::compilation::Compilation;
 use crate::in_process::source::load_log::LoadLog;
 use crate::in_process::source::pending_changes::PendingChanges;
@@ -59,15 +61,16 @@ impl ConfigurationSource {
                     key: relay.key.subscribe(),
                     changes,
                     requests,
-                    replaced: Vec::new(),
+                    replaced: ReplacedConfigurations::default(),
                     interval: relay.interval,
                     log: LoadLog::default(),
+                    fetch_took: Duration::ZERO,
                 };
                 ConfigurationPoller::start(poll, requester, on_refused)
                     .map(|poller| Some(Self::Poller(poller)))
             }
-            InProcessMode::Flags(snapshot) => {
-                current.evaluator.replace(Some(Arc::clone(snapshot)));
+            InProcessMode::Flags(compiled) => {
+                current.evaluator.replace(Some(Arc::clone(compiled)));
                 Ok(None)
             }
             #[cfg(feature = "file")]

@@ -2,19 +2,20 @@
 //! once.
 
 use std::future::pending;
-use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use goff_core::__internal::{BackgroundTask, Backoff, Panicked, contained, jittered, random_u64};
+use goff_core::__internal::{BackgroundTask, Backoff, Panicked, contained, random_u64, spread};
 use goff_core::{NoRuntimeError, RelayError};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 use crate::in_process::current_configuration::{CurrentConfiguration, FirstAttempt};
 use crate::in_process::last_known_good::writer::LastKnownGoodWriter;
-use crate::in_process::snapshot::{Snapshot, retire};
+use crate::in_process::replaced::ReplacedConfigurations;
 use crate::in_process::source::compilation::Compilation;
+use crate::in_process::source::fetch_schedule::{LONGEST_PAUSE, Schedule};
 use crate::in_process::source::load_log::LoadLog;
 use crate::in_process::source::pending_changes::PendingChanges;
 use crate::in_process::source::refresh_requests::{RefreshRequester, RefreshRequests};
@@ -43,11 +44,12 @@ pub(crate) struct Poll {
     pub(crate) key: watch::Receiver<SourceKey>,
     pub(crate) changes: Arc<PendingChanges>,
     pub(crate) requests: RefreshRequests,
-    /// Configurations that are no longer needed, until they are freed.
-    pub(crate) replaced: Vec<Arc<Snapshot>>,
+    pub(crate) replaced: ReplacedConfigurations,
     pub(crate) interval: Duration,
     pub(crate) compilation: Compilation,
     pub(crate) log: LoadLog,
+    /// The time of the last request.
+    pub(crate) fetch_took: Duration,
 }
 
 impl ConfigurationPoller {
@@ -118,14 +120,16 @@ impl Poll {
     }
 
     /// Polling panicked: a fault of this crate, or of the application's `tracing` subscriber. After a
-    /// pause it goes on.
+    /// pause, or when a refresh is requested, it goes on.
     async fn panicked(
-        &self,
+        &mut self,
         panicked: Panicked,
         earlier: u64,
         report: &watch::Sender<Option<FirstAttempt>>,
     ) {
-        self.current.failed(ClientError::configuration(panicked));
+        let error = ClientError::configuration(panicked);
+        self.current.failed(error.clone());
+        self.requests.end(&Err(error));
         if self.current.held().is_some() {
             self.current.status.stale();
         } else {
@@ -141,7 +145,10 @@ impl Poll {
         } else {
             tracing::debug!("polling of the flag configuration panicked again");
         }
-        tokio::time::sleep(self.interval.min(LONGEST_PAUSE)).await;
+        tokio::select! {
+            () = tokio::time::sleep(self.interval.min(LONGEST_PAUSE)) => {}
+            () = self.requests.wait() => {}
+        }
     }
 
     /// Tries until a configuration is loaded.
@@ -152,9 +159,9 @@ impl Poll {
         &mut self,
         report: &watch::Sender<Option<FirstAttempt>>,
     ) -> Result<(), RelayError> {
-        let begun = Instant::now();
+        let mut begun = Instant::now();
         let mut backoff = Backoff::new(self.interval.min(LONGEST_PAUSE));
-        let mut refusals = 0;
+        let (mut refusals, mut refused_key) = (0, self.key.borrow().number);
         loop {
             self.changes.take();
             let error = match self.refresh().await {
@@ -168,6 +175,10 @@ impl Poll {
             if let Some(refusal) = error.refusal()
                 && self.current.held().is_none()
             {
+                let key = self.key.borrow().number;
+                if key != refused_key {
+                    (refusals, refused_key, begun) = (0, key, Instant::now());
+                }
                 refusals += 1;
                 // A gateway that restarts may refuse a good key; a bad key is refused each time.
                 // Initialization waits, so that only an early refusal is worth another attempt.
@@ -175,7 +186,13 @@ impl Poll {
                     && (report.borrow().is_some() || begun.elapsed() < EARLY)
                 {
                     tracing::debug!(%error, "flag configuration refused, trying again");
-                    tokio::time::sleep(PAUSE_AFTER_REFUSAL * refusals).await;
+                    // A gateway that restarts refuses all clients.
+                    let late = spread(PAUSE_AFTER_REFUSAL, random_u64());
+                    let pause = Instant::now() + PAUSE_AFTER_REFUSAL * refusals + late;
+                    tokio::select! {
+                        () = sleep_until(pause) => {}
+                        () = rekeyed(&mut self.key) => {}
+                    }
                     continue;
                 }
                 tracing::error!(
@@ -207,7 +224,7 @@ impl Poll {
                 () = sleep_until(pause) => {}
                 () = self.compilation.ended() => {}
                 () = self.requests.wait() => {}
-                () = rekeyed(&mut self.key) => refusals = 0,
+                () = rekeyed(&mut self.key) => {}
             }
         }
     }
@@ -226,11 +243,15 @@ impl Poll {
                 () = self.compilation.ended() => {}
                 () = self.requests.wait() => {}
                 () = rekeyed(&mut self.key) => failures = 0,
+                () = self.replaced.wait() => {
+                    self.replaced.free().await;
+                    continue;
+                }
             }
             let announced = self.changes.take();
             let refreshed = self.refresh().await;
             if announced.any {
-                schedule.announcements.fetched();
+                schedule.fetched_announced(self.fetch_took);
             }
             match refreshed {
                 Ok(is_loaded) => {
@@ -243,7 +264,7 @@ impl Poll {
                     self.failed(error);
                     // The flags of a new key are awaited as an announced change is.
                     let key = self.key.borrow().number;
-                    let is_owed = |held: Arc<Snapshot>| !held.is_of_key(key);
+                    let is_owed = |held: Arc<CompiledConfiguration>| !held.is_of_key(key);
                     let owes_flags = self.current.held().is_none_or(is_owed);
                     schedule.failed(announced.any || owes_flags);
                     // GOFF-EVT-005.
@@ -258,19 +279,12 @@ impl Poll {
     /// One round, which serves the requests made before it. Returns whether a fetched configuration
     /// was loaded.
     async fn refresh(&mut self) -> Result<bool, FetchError> {
-        let requests = self.requests.take();
+        self.requests.begin();
         let refreshed = self.round().await;
-        for request in requests {
-            let reply = refreshed.as_ref().map(drop);
-            // Fails for a caller that has given up.
-            let _ = request.send(reply.map_err(|error| error.clone().into()));
-        }
-        let replaced = mem::take(&mut self.replaced);
-        if !replaced.is_empty() {
-            // An error means that the runtime is ending, or that freeing panicked.
-            let freeing = move || replaced.into_iter().for_each(retire);
-            let _ = tokio::task::spawn_blocking(freeing).await;
-        }
+        let reply = refreshed.as_ref().map(drop);
+        self.requests
+            .end(&reply.map_err(|error| error.clone().into()));
+        self.replaced.free().await;
         refreshed
     }
 
@@ -301,6 +315,7 @@ impl Poll {
             () = rekeyed(&mut keys) => return Ok(false),
             fetched = self.source.fetch(held.as_deref()) => fetched,
         };
+        self.fetch_took = began.elapsed();
         match fetched? {
             // Flags, enrichment and ETag stay (GOFF-IP-007, GOFF-IP-015).
             Fetched::NotModified => {
@@ -313,7 +328,8 @@ impl Poll {
             Fetched::Received(configuration) => {
                 drop(held);
                 self.log.received(began, &configuration);
-                self.compilation.start(configuration, key.number);
+                let earlier = self.current.held();
+                self.compilation.start(configuration, key.number, earlier);
                 self.load_compiled(key).await?;
                 Ok(true)
             }
@@ -324,28 +340,31 @@ impl Poll {
     async fn load_compiled(&mut self, key: &SourceKey) -> Result<(), FetchError> {
         let timeout = self.source.relay.timeout;
         let mut keys = self.key.clone();
-        let snapshot = tokio::select! {
+        let compiled = tokio::select! {
             biased;
             () = rekeyed(&mut keys) => return Ok(()),
             compiled = self.compilation.result(timeout) => Arc::new(compiled?),
         };
-        if !snapshot.is_of_key(key.number) {
+        if !compiled.is_of_key(key.number) {
             return Ok(());
         }
         // Before it is served: a client that is shut down as soon as it serves the flags stores them.
         if let (Some(writer), Some(file)) = (&self.writer, &key.file) {
-            writer.loaded(&snapshot, file.clone());
+            writer.loaded(&compiled, file.clone());
         }
         let held = self.current.held();
-        let before = held.as_deref().map(Snapshot::left_out);
-        snapshot.left_out().warn(&"flag configuration", before);
-        let is_same_version = held.as_deref().map(Snapshot::etag) == Some(snapshot.etag());
+        let before = held.as_deref().map(CompiledConfiguration::left_out);
+        compiled.left_out().warn(&"flag configuration", before);
+        let is_same_version =
+            held.as_deref().map(CompiledConfiguration::etag) == Some(compiled.etag());
         drop(held);
-        let (current, next) = (self.current.clone(), Arc::clone(&snapshot));
+        let (current, next) = (self.current.clone(), Arc::clone(&compiled));
         let loading = tokio::task::spawn_blocking(move || current.loaded(next)).await;
         let replaced = loading.map_err(|_| FetchError::Panicked("comparing"))?;
-        self.log.loaded(&snapshot, is_same_version);
-        self.replaced.extend(replaced);
+        self.log.loaded(&compiled, is_same_version);
+        if let Some(replaced) = replaced {
+            self.replaced.add(replaced);
+        }
         Ok(())
     }
 
@@ -359,9 +378,9 @@ impl Poll {
             return false;
         };
         match writer.restore(file).await {
-            Some(snapshot) => {
-                let snapshot = snapshot.of_key(key.number);
-                self.current.restored(Arc::new(snapshot));
+            Some(compiled) => {
+                let compiled = compiled.of_key(key.number);
+                self.current.restored(Arc::new(compiled));
                 true
             }
             None => false,
@@ -387,156 +406,12 @@ async fn rekeyed(key: &mut watch::Receiver<SourceKey>) {
     }
 }
 
-/// The times of the next fetches.
-#[derive(Debug)]
-struct Schedule {
-    interval: Duration,
-    poll: Instant,
-    /// The next repetition after a lagging instance answered, and its number.
-    lagging: Option<(Instant, usize)>,
-    retry: Option<Instant>,
-    /// The fetch of the announced changes.
-    announced: Option<Instant>,
-    announcements: Announcements,
-    /// No announcement causes a fetch before this time, after a failure.
-    held_until: Option<Instant>,
-    /// An announced change is not fetched yet.
-    owes_fetch: bool,
-    backoff: Backoff,
-}
-
-impl Schedule {
-    fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            poll: Instant::now() + jittered(interval, random_u64()),
-            lagging: None,
-            retry: None,
-            announced: None,
-            announcements: Announcements::default(),
-            held_until: None,
-            owes_fetch: false,
-            backoff: Backoff::new(interval.min(LONGEST_PAUSE)),
-        }
-    }
-
-    /// Waits for the next fetch and takes it off the schedule.
-    async fn wait(&mut self) {
-        let lagging = self.lagging.map(|(at, _)| at);
-        let Some(next) = [Some(self.poll), lagging, self.retry, self.announced]
-            .into_iter()
-            .flatten()
-            .min()
-        else {
-            return pending().await;
-        };
-        sleep_until(next).await;
-        let now = Instant::now();
-        if self.poll <= now {
-            // From now: after a jump of the clock, missed polls are not made up for.
-            self.poll = now + jittered(self.interval, random_u64());
-        }
-        if self.retry.is_some_and(|at| at <= now) {
-            self.retry = None;
-        }
-        // Whatever causes the fetch, it finds the announced changes.
-        self.announced = None;
-        if let Some((at, round)) = self.lagging
-            && at <= now
-        {
-            self.lagging = LAG_PAUSES
-                .get(round + 1)
-                .map(|pause| (now + *pause, round + 1));
-        }
-    }
-
-    /// A change was announced.
-    fn announced(&mut self, random: u64) {
-        if self.announced.is_none() {
-            let at = self.announcements.next_fetch(random);
-            self.announced = Some(self.held_until.map_or(at, |held| at.max(held)));
-        }
-    }
-
-    fn succeeded(&mut self, is_loaded: bool, names_fetched: bool) {
-        self.retry = None;
-        self.held_until = None;
-        self.owes_fetch = false;
-        self.backoff = Backoff::new(self.interval.min(LONGEST_PAUSE));
-        if is_loaded {
-            self.lagging = None;
-        } else if names_fetched && self.lagging.is_none() {
-            // One series of repetitions at a time.
-            self.lagging = LAG_PAUSES.first().map(|pause| (Instant::now() + *pause, 0));
-        }
-    }
-
-    fn failed(&mut self, was_announced: bool) {
-        self.owes_fetch |= was_announced;
-        let held = Instant::now() + self.backoff.pause(random_u64());
-        self.held_until = Some(held);
-        if self.owes_fetch {
-            self.retry = Some(held);
-        }
-    }
-}
-
-/// The pace of announced fetches: a server may announce changes at any rate, and announces each to
-/// all clients at the same time.
-#[derive(Debug)]
-struct Announcements {
-    /// When the last announced fetch ended.
-    last: Option<Instant>,
-    /// The time until the next one, if there is one within [`LONGEST_GAP`].
-    gap: Duration,
-}
-
-impl Default for Announcements {
-    fn default() -> Self {
-        Self {
-            last: None,
-            gap: SHORTEST_GAP,
-        }
-    }
-}
-
-impl Announcements {
-    /// When to fetch a change that is announced now.
-    fn next_fetch(&mut self, random: u64) -> Instant {
-        let now = Instant::now();
-        let drawn = (LONGEST_JITTER.as_nanos() * u128::from(random)) >> u64::BITS;
-        let jittered = now + Duration::from_nanos(u64::try_from(drawn).unwrap_or(u64::MAX));
-        let Some(last) = self.last.filter(|last| now - *last < LONGEST_GAP) else {
-            self.gap = SHORTEST_GAP;
-            return jittered;
-        };
-        let at = jittered.max(last + self.gap);
-        self.gap = (self.gap * 2).min(LONGEST_GAP);
-        at
-    }
-
-    fn fetched(&mut self) {
-        self.last = Some(Instant::now());
-    }
-}
-
-const LONGEST_JITTER: Duration = Duration::from_millis(30);
-const SHORTEST_GAP: Duration = Duration::from_millis(100);
-const LONGEST_GAP: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const FAILURES_UNTIL_STALE: u32 = 3;
 const REFUSALS_UNTIL_FATAL: u32 = 3;
 const PAUSE_AFTER_REFUSAL: Duration = Duration::from_millis(200);
 
 /// The time since the start in which a refusal of the first attempt is tried again.
 const EARLY: Duration = Duration::from_secs(1);
-
-/// Pauses before a fetch is repeated after "not modified" contradicted an announced change.
-const LAG_PAUSES: [Duration; 3] = [
-    Duration::from_secs(1),
-    Duration::from_secs(5),
-    Duration::from_secs(15),
-];
 
 #[cfg(test)]
 mod tests {
@@ -568,6 +443,105 @@ mod tests {
         tokio::time::timeout(limit, waiting).await.unwrap();
     }
 
+    /// A poller with a timeout of 5 s, and an interval of 100 s.
+    fn start(
+        relay: &ScriptedRelay,
+        current: &CurrentConfiguration,
+        key: watch::Receiver<SourceKey>,
+        permit: &Arc<Semaphore>,
+    ) -> ConfigurationPoller {
+        let (requester, requests) = RefreshRequests::channel();
+        let poll = Poll {
+            source: RelaySource {
+                relay: BoundedRelay {
+                    client: Arc::new(relay.clone()),
+                    timeout: Duration::from_secs(5),
+                    keeps_timeout: false,
+                    requests: Arc::default(),
+                },
+                flags: Arc::default(),
+            },
+            current: current.clone(),
+            writer: None,
+            key,
+            changes: Arc::new(PendingChanges::new(Arc::default())),
+            requests,
+            replaced: ReplacedConfigurations::default(),
+            interval: Duration::from_secs(100),
+            compilation: Compilation::new(Arc::clone(permit)),
+            log: LoadLog::default(),
+            fetch_took: Duration::ZERO,
+        };
+        ConfigurationPoller::start(poll, requester, Box::new(|| {})).unwrap()
+    }
+
+    /// Refusals of the key before do not count, and their time does not either: a new key has three
+    /// attempts.
+    #[cfg(feature = "http")]
+    #[tokio::test(start_paused = true)]
+    async fn new_key_has_all_attempts() {
+        for (delay, refusals_before) in [(0, 2), (900, 1)] {
+            let relay = ScriptedRelay::new();
+            relay.set_configuration_failure(Some(RelayError::Status {
+                status: 401,
+                path: String::new(),
+                message: None,
+                code: goff_core::ErrorCode::General,
+                server: None,
+            }));
+            relay.set_configuration_delay(Some(Duration::from_millis(delay)));
+            let status = Arc::new(StatusCell::new());
+            let current = CurrentConfiguration {
+                evaluator: Arc::new(InProcessEvaluator::new(None, Arc::default())),
+                status: status.begin(),
+            };
+            let key = watch::Sender::new(SourceKey::default());
+            let permit = Arc::new(Semaphore::new(1));
+            let poller = start(&relay, &current, key.subscribe(), &permit);
+            relay.wait_for_configuration_requests(refusals_before).await;
+            // In the pause after the refusal.
+            tokio::time::sleep(Duration::from_millis(delay + 50)).await;
+            relay.set_configuration_delay(None);
+            key.send_modify(|source| source.replace(b"new"));
+            until(|| relay.configuration_requests().len() >= refusals_before + 2).await;
+            relay.set_configuration(flags(1));
+            relay.set_configuration_failure(None);
+            let mut first = poller.first_attempt();
+            let attempt = first.wait_for(Option::is_some).await.unwrap().clone();
+            assert!(matches!(attempt, Some(FirstAttempt::Loaded)), "{attempt:?}");
+            assert_eq!(
+                relay.configuration_requests().len(),
+                refusals_before + 3,
+                "{delay}"
+            );
+        }
+    }
+
+    /// A snapshot that outlives its configuration is not what frees it.
+    #[tokio::test(start_paused = true)]
+    async fn configuration_is_freed_after_its_last_reader() {
+        let relay = ScriptedRelay::new();
+        relay.set_configuration(flags(1));
+        let current = CurrentConfiguration {
+            evaluator: Arc::new(InProcessEvaluator::new(None, Arc::default())),
+            status: Arc::new(StatusCell::new()).begin(),
+        };
+        let key = watch::Sender::new(SourceKey::default()).subscribe();
+        let poller = start(&relay, &current, key, &Arc::new(Semaphore::new(1)));
+        until(|| current.held().is_some()).await;
+        let reader = current.held().unwrap();
+        let replaced = Arc::downgrade(&reader);
+        relay.set_configuration(flags(2));
+        until(|| !Arc::ptr_eq(&reader, &current.held().unwrap())).await;
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        drop(reader);
+        assert!(replaced.upgrade().is_some());
+        let dropped = Instant::now();
+        until(|| replaced.strong_count() == 0).await;
+        assert!(dropped.elapsed() < Duration::from_secs(3));
+        poller.stop(Duration::from_secs(1)).await;
+    }
+
     /// A compilation that takes longer than `timeout` is a failed refresh. It goes on alone, without
     /// another fetch, and its flags are served as soon as it is done.
     #[tokio::test(start_paused = true)]
@@ -580,32 +554,13 @@ mod tests {
             status: status.begin(),
         };
         let permit = Arc::new(Semaphore::new(1));
-        let (requester, requests) = RefreshRequests::channel();
-        let poll = Poll {
-            source: RelaySource {
-                relay: BoundedRelay {
-                    client: Arc::new(relay.clone()),
-                    timeout: Duration::from_secs(5),
-                    requests: Arc::default(),
-                },
-                flags: Arc::default(),
-            },
-            current: current.clone(),
-            writer: None,
-            key: watch::Sender::new(SourceKey::default()).subscribe(),
-            changes: Arc::new(PendingChanges::new(Arc::default())),
-            requests,
-            replaced: Vec::new(),
-            interval: Duration::from_secs(100),
-            compilation: Compilation::new(Arc::clone(&permit)),
-            log: LoadLog::default(),
-        };
         let requests = || relay.configuration_requests().len();
         let failures = || current.evaluator.counters.failed_refreshes.load(Relaxed);
         // As long as the permit is taken, the compilation does not end.
         let slow = Arc::clone(&permit).acquire_owned().await.unwrap();
         let begun = Instant::now();
-        let poller = ConfigurationPoller::start(poll, requester, Box::new(|| {})).unwrap();
+        let key = watch::Sender::new(SourceKey::default()).subscribe();
+        let poller = start(&relay, &current, key, &permit);
         let mut first = poller.first_attempt();
         let attempt = first.wait_for(Option::is_some).await.unwrap().clone();
         assert!(matches!(attempt, Some(FirstAttempt::Failed)), "{attempt:?}");
@@ -642,24 +597,5 @@ mod tests {
         let begun = Instant::now();
         poller.stop(Duration::from_secs(1)).await;
         assert!(begun.elapsed() < Duration::from_secs(1));
-    }
-
-    /// 100 ms after the first fetch, then twice as long each time, up to a second; after a quiet
-    /// second at once.
-    #[tokio::test(start_paused = true)]
-    async fn gap_grows_under_announcements_and_is_gone_after_a_quiet_second() {
-        let mut announcements = Announcements::default();
-        for _ in 0..2 {
-            for gap in [0, 100, 200, 400, 800, 1_000, 1_000] {
-                let at = announcements.next_fetch(0);
-                assert_eq!((at - Instant::now()).as_millis(), gap);
-                sleep_until(at).await;
-                announcements.fetched();
-            }
-            tokio::time::sleep(LONGEST_GAP).await;
-        }
-        let at = announcements.next_fetch(u64::MAX);
-        let jitter = at - Instant::now();
-        assert!(jitter <= LONGEST_JITTER && jitter > LONGEST_JITTER / 2);
     }
 }

@@ -14,7 +14,10 @@ pub(crate) struct RefreshRequester(mpsc::UnboundedSender<Reply>);
 #[derive(Debug)]
 pub(crate) struct RefreshRequests {
     receiver: mpsc::UnboundedReceiver<Reply>,
+    /// The request that [`wait`](Self::wait) has found.
     first: Option<Reply>,
+    /// Those that the refresh in progress serves.
+    begun: Vec<Reply>,
 }
 
 /// Gets how the refresh has ended. Dropping it says that the task has ended.
@@ -31,8 +34,12 @@ impl RefreshRequester {
 impl RefreshRequests {
     pub(crate) fn channel() -> (RefreshRequester, Self) {
         let (sender, receiver) = mpsc::unbounded_channel();
-        let first = None;
-        (RefreshRequester(sender), Self { receiver, first })
+        let requests = Self {
+            receiver,
+            first: None,
+            begun: Vec::new(),
+        };
+        (RefreshRequester(sender), requests)
     }
 
     /// Waits for the next request, which stays to be taken.
@@ -45,13 +52,21 @@ impl RefreshRequests {
         }
     }
 
-    /// Takes the requests whose callers still wait. One refresh that begins afterwards serves all.
-    pub(crate) fn take(&mut self) -> Vec<Reply> {
-        let mut requests: Vec<Reply> = self.first.take().into_iter().collect();
+    /// A refresh begins, for all requests so far. Returns whether a caller waits for it.
+    pub(crate) fn begin(&mut self) -> bool {
+        self.begun.extend(self.first.take());
         while let Ok(request) = self.receiver.try_recv() {
-            requests.push(request);
+            self.begun.push(request);
         }
-        requests.retain(|request| !request.is_closed());
-        requests
+        self.begun.retain(|request| !request.is_closed());
+        !self.begun.is_empty()
+    }
+
+    /// The refresh has ended.
+    pub(crate) fn end(&mut self, result: &Result<(), ClientError>) {
+        for request in self.begun.drain(..) {
+            // Fails for a caller that has given up.
+            let _ = request.send(result.clone());
+        }
     }
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use goff_core::__internal::{Panicked, end_after};
 use goff_engine::FlagSet;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 
 use crate::in_process::InProcessEvaluator;
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 #[cfg(feature = "file")]
 use crate::in_process::file::merged::MergedFiles;
 use crate::in_process::left_out::LeftOut;
-use crate::in_process::snapshot::Snapshot;
 use crate::in_process::source::refresh_requests::RefreshRequester;
 use crate::status::error::ClientError;
 use crate::status::events::ChangedFlags;
@@ -34,9 +35,9 @@ impl Refresher {
         self,
         evaluator: Arc<InProcessEvaluator>,
     ) -> Option<Result<Refreshed, ClientError>> {
-        let before = evaluator.snapshot();
+        let before = evaluator.current();
         let replies: Option<Vec<_>> = self.tasks.iter().map(RefreshRequester::ask).collect();
-        let end = Instant::now() + self.timeout;
+        let end = end_after(self.timeout);
         for reply in replies? {
             match timeout_at(end, reply).await {
                 Ok(Ok(Ok(()))) => {}
@@ -52,7 +53,7 @@ impl Refresher {
         if let Some(error) = self.files.and_then(|files| files.failure()) {
             return Some(Err(ClientError::configuration(error)));
         }
-        let after = evaluator.snapshot()?;
+        let after = evaluator.current()?;
         if before
             .as_ref()
             .is_some_and(|before| Arc::ptr_eq(before, &after))
@@ -61,13 +62,29 @@ impl Refresher {
         }
         // Comparing and freeing large configurations takes long.
         let comparing = tokio::task::spawn_blocking(move || compare(before, after));
-        comparing.await.ok().map(Ok)
+        match comparing.await {
+            Ok(refreshed) => Some(Ok(refreshed)),
+            Err(error) if error.is_panic() => {
+                let error = Panicked("comparing the flags with those before");
+                Some(Err(ClientError::configuration(error)))
+            }
+            // The runtime is ending.
+            Err(_) => None,
+        }
     }
 }
 
 /// Blocks.
-fn compare(before: Option<Arc<Snapshot>>, after: Arc<Snapshot>) -> Refreshed {
-    let none = || Arc::new(Snapshot::new(FlagSet::default(), LeftOut::default()));
+fn compare(
+    before: Option<Arc<CompiledConfiguration>>,
+    after: Arc<CompiledConfiguration>,
+) -> Refreshed {
+    let none = || {
+        Arc::new(CompiledConfiguration::new(
+            FlagSet::default(),
+            LeftOut::default(),
+        ))
+    };
     let is_first = before.is_none();
     let difference = after.difference(&before.unwrap_or_else(none));
     if difference.is_empty() && !is_first {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use goff_core::{ConfigurationUpdate, FlagConfiguration, RelayError};
 use goff_engine::FlagSetError;
 
-use crate::in_process::snapshot::Snapshot;
+use crate::in_process::compiled_configuration::CompiledConfiguration;
 use crate::remote::bounded_relay::BoundedRelay;
 use crate::status::error::ClientError;
 
@@ -61,8 +61,11 @@ impl From<FetchError> for ClientError {
 
 impl RelaySource {
     /// Fetches, unless `held` is still the current configuration.
-    pub(crate) async fn fetch(&self, held: Option<&Snapshot>) -> Result<Fetched, FetchError> {
-        let etag = held.and_then(Snapshot::etag);
+    pub(crate) async fn fetch(
+        &self,
+        held: Option<&CompiledConfiguration>,
+    ) -> Result<Fetched, FetchError> {
+        let etag = held.and_then(CompiledConfiguration::etag);
         let relay = &self.relay;
         let call = relay.flag_configuration(&self.flags, etag);
         let configuration = match call.await? {

@@ -49,7 +49,7 @@ pub enum ProxyFault {
     EndlessHead,
     /// Closes the connection without an answer.
     Close,
-    /// Opens the tunnel, and sends bytes of its own through it first.
+    /// Opens the tunnel, and sends other bytes through it than those of the target first.
     Chatter,
 }
 

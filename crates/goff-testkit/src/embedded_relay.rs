@@ -1,5 +1,6 @@
 //! [`EmbeddedRelay`]: a relay proxy inside the test, over real HTTP and WebSocket.
 
+mod activity;
 mod answer;
 mod authentication;
 mod builder;
@@ -17,16 +18,19 @@ mod routes;
 mod server;
 mod service;
 mod socket;
+mod tasks;
 
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use goff_engine::FlagFileFormat;
 use serde_json::Value;
 
+pub use activity::RelayActivity;
 pub use builder::{EmbeddedRelayBuilder, FlagSetOptions};
 pub use collector::{CollectedEvent, CollectedKind};
 pub use faults::{Fault, RelayEndpoint};
@@ -45,7 +49,7 @@ use service::Service;
 /// answers of each. The tests of this project send the same requests to it and to a real relay
 /// proxy and compare status, shape, codes and values. These differences are intended:
 ///
-/// * no server-sent events, manifest, metrics, Swagger pages, CORS or `?pretty`; bodies in JSON only;
+/// * no server-sent events, metrics, Swagger pages, CORS or `?pretty`; bodies in JSON only;
 /// * other words for malformed JSON, which may be nested 128 deep and hold no lone surrogates;
 /// * an OFREP evaluation never changes the metadata of a disabled flag, so no such change is
 ///   announced;
@@ -143,14 +147,15 @@ impl EmbeddedRelay {
     ///
     /// # Errors
     /// The flags cannot be loaded, which leaves the earlier ones in place; the file cannot be
-    /// written; there is more than one flag set.
+    /// written; there is more than one flag set, or flag file.
     pub fn set_flags(&self, text: &str) -> io::Result<()> {
         let [set] = self.service.flag_sets.as_slice() else {
             return Err(io::Error::other("there is more than one flag set"));
         };
-        match set.file() {
-            Some(path) => replace(&path, text)?,
-            None => set.set_source(Source::Text(text.to_owned(), FlagFileFormat::Yaml)),
+        match set.files().as_slice() {
+            [path] => replace(path, text)?,
+            [_, ..] => return Err(io::Error::other("there is more than one flag file")),
+            [] => set.set_source(Source::Text(text.to_owned(), FlagFileFormat::Yaml)),
         }
         self.reload()
     }
@@ -253,6 +258,17 @@ impl EmbeddedRelay {
     /// The server's thread has panicked.
     pub fn stop(&self) -> io::Result<()> {
         self.server.stop()
+    }
+
+    /// Closes the listener, idle connections and change streams, and every other connection when its
+    /// request is answered, as a process does that is asked to end. What is left after `timeout` is cut
+    /// off; so it is if another thread calls [`stop`](Self::stop). Returns whether every request was
+    /// answered.
+    ///
+    /// # Errors
+    /// The server's thread has panicked.
+    pub fn drain(&self, timeout: Duration) -> io::Result<bool> {
+        self.server.drain(timeout)
     }
 
     /// Loads the flags and listens again at the same address. A running relay proxy stops first.

@@ -6,7 +6,8 @@
 //! * [`RecordingSink`]: records events and invalidations;
 //! * [`RecordingLog`]: records log lines;
 //! * [`FaultyServer`]: an HTTP server on loopback with scripted answers, faults included;
-//! * [`ConnectProxy`]: an HTTP proxy on loopback that opens tunnels, faults included.
+//! * [`ConnectProxy`]: an HTTP proxy on loopback that opens tunnels, faults included;
+//! * [`RoundRobinBalancer`]: a TCP load balancer on loopback that counts requests and bytes.
 //!
 //! For tests only: no other crate needs it at run time.
 
@@ -15,16 +16,18 @@ mod embedded_relay;
 mod faulty_server;
 mod recording_log;
 mod recording_sink;
+mod round_robin_balancer;
 mod scripted_relay;
 mod test_flags;
 
 pub use connect_proxy::{ConnectProxy, ProxyFault};
 pub use embedded_relay::{
     CollectedEvent, CollectedKind, EmbeddedRelay, EmbeddedRelayBuilder, Fault, FlagSetOptions,
-    RelayEndpoint,
+    RelayActivity, RelayEndpoint,
 };
 pub use faulty_server::{Answer, FaultyServer, SeenRequest};
 pub use recording_log::{LogLine, RecordingLog};
 pub use recording_sink::RecordingSink;
+pub use round_robin_balancer::{RoundRobinBalancer, TrafficSecond};
 pub use scripted_relay::{ConfigurationRequest, ScriptedRelay, ScriptedRequest};
 pub use test_flags::{FlagError, TestFlags};

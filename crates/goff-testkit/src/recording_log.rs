@@ -1,20 +1,23 @@
 //! A log in memory.
 
 use std::fmt::{self, Write as _};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::subscriber::NoSubscriber;
+use tracing::{Dispatch, Event, Level, Metadata, Subscriber};
 
 /// A `tracing` subscriber that keeps its lines. Clones share them.
 ///
-/// `tracing` caches for the whole process whether a line is enabled, so a test that installs a
-/// subscriber belongs in a test binary without other tests.
+/// `tracing` caches for the whole process whether a line is enabled. While there is a single
+/// subscriber, it decides by that of the thread that reaches the line first, which may have none; a
+/// `RecordingLog` therefore registers others that are never used.
 #[derive(Debug, Clone, Default)]
 pub struct RecordingLog {
     targets: &'static str,
     lines: Arc<Mutex<Vec<LogLine>>>,
+    panics: Arc<Mutex<(&'static str, usize)>>,
 }
 
 /// A line of a [`RecordingLog`].
@@ -33,6 +36,8 @@ impl RecordingLog {
     /// A log of the targets that begin with `targets`, such as `goff`; of all targets if it is empty.
     #[must_use]
     pub fn of(targets: &'static str) -> Self {
+        static UNUSED: OnceLock<[Dispatch; 2]> = OnceLock::new();
+        UNUSED.get_or_init(|| [(); 2].map(|()| Dispatch::new(NoSubscriber::new())));
         Self {
             targets,
             ..Self::default()
@@ -62,6 +67,25 @@ impl RecordingLog {
             .collect()
     }
 
+    /// Panics at the next events with this text, so often: as a fault in the subscriber of an
+    /// application. The lines are kept too.
+    pub fn panic_at(&self, text: &'static str, times: usize) {
+        *self.panics.lock().unwrap_or_else(PoisonError::into_inner) = (text, times);
+    }
+
+    /// How many panics are still to come.
+    #[must_use]
+    pub fn panics_left(&self) -> usize {
+        self.panics.lock().unwrap_or_else(PoisonError::into_inner).1
+    }
+
+    fn panics_at(&self, message: &str) -> bool {
+        let mut panics = self.panics.lock().unwrap_or_else(PoisonError::into_inner);
+        let panics_now = panics.1 > 0 && message.contains(panics.0);
+        panics.1 -= usize::from(panics_now);
+        panics_now
+    }
+
     fn add(&self, level: Level, target: &'static str, line: Line) {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.push(LogLine {
@@ -88,7 +112,9 @@ impl Subscriber for RecordingLog {
     fn event(&self, event: &Event<'_>) {
         let mut line = Line::default();
         event.record(&mut line);
+        let panics = self.panics_at(&line.message);
         self.add(*event.metadata().level(), event.metadata().target(), line);
+        assert!(!panics, "on purpose");
     }
 
     fn record(&self, _: &Id, values: &Record<'_>) {
@@ -114,5 +140,20 @@ impl Visit for Line {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_kept_though_a_thread_without_a_log_reached_it_first() {
+        let log = RecordingLog::of("goff_testkit");
+        let _guard = tracing::subscriber::set_default(log.clone());
+        let say = || tracing::info!("said");
+        std::thread::spawn(say).join().unwrap();
+        say();
+        assert_eq!(log.at(Level::INFO), ["said"]);
     }
 }

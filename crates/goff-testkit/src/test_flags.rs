@@ -172,7 +172,9 @@ impl TestFlags {
         self.lock().sinks.push(sink);
     }
 
-    /// The collected usage data, in order.
+    /// The usage data that clients delivered, in order. With remote evaluation that is answers from the
+    /// cache, evaluations that failed before a request, and tracking events; the evaluations that
+    /// these flags answered are not in it, as a relay proxy records those itself.
     #[must_use]
     pub fn events(&self) -> Vec<Event> {
         let state = self.lock();

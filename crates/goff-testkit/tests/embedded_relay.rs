@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
-use goff_testkit::{EmbeddedRelay, Fault, FlagSetOptions, RelayEndpoint};
+use goff_testkit::{EmbeddedRelay, Fault, FlagSetOptions, RelayActivity, RelayEndpoint};
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
@@ -127,6 +127,84 @@ fn a_stopped_relay_refuses_connections_and_starts_again_at_its_address() {
     let address = address(&relay);
     drop(relay);
     TcpStream::connect(address).unwrap_err();
+}
+
+/// A connection whose request the relay has begun to read.
+fn begun(relay: &EmbeddedRelay) -> TcpStream {
+    let mut stream = TcpStream::connect(address(relay)).unwrap();
+    let patience = Some(Duration::from_secs(10));
+    stream.set_read_timeout(patience).unwrap();
+    write!(
+        stream,
+        "POST /v1/feature/flag/eval HTTP/1.1\r\nHost: relay\r\nExpect: 100-continue\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        CONTEXT.len()
+    )
+    .unwrap();
+    let mut head = [0; 25];
+    stream.read_exact(&mut head).unwrap();
+    assert_eq!(&head, b"HTTP/1.1 100 Continue\r\n\r\n");
+    stream
+}
+
+fn finish(mut begun: &TcpStream) -> String {
+    begun.write_all(CONTEXT.as_bytes()).unwrap();
+    let mut answer = String::new();
+    while !answer.ends_with("}\n") {
+        let mut byte = [0];
+        begun.read_exact(&mut byte).unwrap();
+        answer.push(char::from(byte[0]));
+    }
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_draining_relay_answers_what_was_asked_and_closes_what_is_idle() {
+    let relay = relay();
+    let mut stream = stream(&relay).await;
+    let (unused, used, mut waiting) = (
+        TcpStream::connect(address(&relay)).unwrap(),
+        begun(&relay),
+        begun(&relay),
+    );
+    assert!(is_value(&Ok(finish(&used))));
+    std::thread::scope(|scope| {
+        let drained = scope.spawn(|| relay.drain(Duration::from_secs(60)));
+        until(|| TcpStream::connect(address(&relay)).is_err());
+        for mut connection in [&used, &unused] {
+            assert_eq!(connection.read(&mut [0]).unwrap(), 0);
+        }
+        assert!(is_value(&Ok(finish(&waiting))));
+        assert!(drained.join().unwrap().unwrap());
+    });
+    assert_eq!(waiting.read(&mut [0]).unwrap(), 0);
+    while let Some(Ok(received)) = stream.next().await {
+        assert!(matches!(received, Message::Ping(_)), "{received:?}");
+    }
+    relay.start().unwrap();
+    assert!(is_value(&evaluate(&relay)));
+}
+
+#[test]
+fn a_drain_ends_with_its_timeout_and_with_a_stop() {
+    let relay = relay();
+    for is_stopped in [false, true] {
+        let mut waiting = begun(&relay);
+        std::thread::scope(|scope| {
+            let timeout = Duration::from_millis(if is_stopped { 600_000 } else { 50 });
+            let drained = scope.spawn({
+                let relay = &relay;
+                move || relay.drain(timeout)
+            });
+            if is_stopped {
+                until(|| TcpStream::connect(address(&relay)).is_err());
+                relay.stop().unwrap();
+            }
+            assert!(!drained.join().unwrap().unwrap());
+        });
+        assert!(matches!(waiting.read(&mut [0]), Ok(0) | Err(_)));
+        relay.start().unwrap();
+    }
 }
 
 #[test]
@@ -305,4 +383,43 @@ fn beyond_its_capacity_the_oldest_events_are_dropped() {
     let users: Vec<_> = relay.feature_events();
     let users: Vec<_> = users.iter().map(|event| &event["userKey"]).collect();
     assert_eq!(users, ["b", "c"]);
+}
+
+#[test]
+fn flags_left_out_by_another_load_are_reported_once() {
+    let (sender, left_out) = std::sync::mpsc::channel();
+    let observed = move |activity| {
+        if let RelayActivity::LeftOut { problems, .. } = activity {
+            sender.send(problems.len()).unwrap();
+        }
+    };
+    let invalid = "invalid: {variations: {a: 1}}";
+    let builder = EmbeddedRelay::builder().flags(format!("{FLAGS}\n{invalid}"));
+    let relay = builder.on_activity(observed).start().unwrap();
+    let other = "other: {variations: {a: 1}}";
+    for flags in [
+        format!("{FLAGS}\n{invalid}\n{other}"),
+        format!("{FLAGS}\n{invalid}\n{other}\n# a comment"),
+        FLAGS.to_owned(),
+        format!("{FLAGS}\n{invalid}"),
+    ] {
+        relay.set_flags(&flags).unwrap();
+    }
+    assert_eq!(left_out.try_iter().collect::<Vec<_>>(), [2, 1]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_socket_replaces_only_one_at_which_nothing_listens() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("relay.sock");
+    let start = || EmbeddedRelay::builder().listen_at_socket(&path).start();
+    let first = start().unwrap();
+    assert_eq!(start().unwrap_err().kind(), ErrorKind::AddrInUse);
+    drop(first);
+    drop(start().unwrap());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "a file").unwrap();
+    assert_eq!(start().unwrap_err().kind(), ErrorKind::AddrInUse);
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "a file");
 }

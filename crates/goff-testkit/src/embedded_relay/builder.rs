@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
+use goff_core::__internal::A_YEAR;
 use goff_engine::FlagFileFormat;
 use serde_json::{Map, Value};
 
 use super::EmbeddedRelay;
+use super::activity::{Observer, RelayActivity};
 use super::authentication::Keys;
 use super::change_stream::ChangeStreams;
 use super::collector::Collected;
@@ -45,6 +47,7 @@ pub struct EmbeddedRelayBuilder {
     ping_interval: Duration,
     kept_events: usize,
     is_debug: bool,
+    observer: Observer,
 }
 
 impl EmbeddedRelayBuilder {
@@ -59,6 +62,7 @@ impl EmbeddedRelayBuilder {
             ping_interval: Duration::from_secs(1),
             kept_events: 100_000,
             is_debug: false,
+            observer: Observer::default(),
         }
     }
 
@@ -69,7 +73,8 @@ impl EmbeddedRelayBuilder {
     }
 
     /// Flags from a file: YAML, or by its extension JSON or TOML. It is read again at each
-    /// [poll](Self::poll_interval), and changes are sent on the change streams.
+    /// [poll](Self::poll_interval), and changes are sent on the change streams. Called again, it adds
+    /// a file: of flags with the same key, that of the last file is served.
     pub fn flag_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.flags = self.flags.flag_file(path);
         self
@@ -121,7 +126,8 @@ impl EmbeddedRelayBuilder {
         self
     }
 
-    /// Listens on a Unix socket at this path, and replaces what is there.
+    /// Listens on a Unix socket at this path, and replaces a socket there at which nothing listens.
+    /// On Unix systems only.
     #[cfg(unix)]
     pub fn listen_at_socket(mut self, path: impl Into<PathBuf>) -> Self {
         self.address = Address::Unix(path.into());
@@ -135,9 +141,9 @@ impl EmbeddedRelayBuilder {
     }
 
     /// The interval of the pings on change streams. Default: 1 s, as in the real relay proxy; at
-    /// least 1 ms.
+    /// least 1 ms, and at most a year.
     pub fn ping_interval(mut self, interval: Duration) -> Self {
-        self.ping_interval = interval.max(Duration::from_millis(1));
+        self.ping_interval = interval.clamp(Duration::from_millis(1), A_YEAR);
         self
     }
 
@@ -151,6 +157,24 @@ impl EmbeddedRelayBuilder {
     /// Default: false.
     pub fn debug(mut self, debug: bool) -> Self {
         self.is_debug = debug;
+        self
+    }
+
+    /// A function that is called with what the relay proxy does, on its thread, so it must not wait.
+    /// Default: none.
+    ///
+    /// ```
+    /// use goff_testkit::{EmbeddedRelay, RelayActivity};
+    ///
+    /// let relay = EmbeddedRelay::builder().on_activity(|activity| {
+    ///     if let RelayActivity::Request { method, path, status, .. } = activity {
+    ///         println!("{status} {method} {path}");
+    ///     }
+    /// });
+    /// # drop(relay);
+    /// ```
+    pub fn on_activity(mut self, call: impl Fn(RelayActivity) + Send + Sync + 'static) -> Self {
+        self.observer = Observer(Some(Box::new(call)));
         self
     }
 
@@ -174,6 +198,7 @@ impl EmbeddedRelayBuilder {
             flag_sets,
             path_prefix: self.path_prefix,
             is_debug: self.is_debug,
+            observer: self.observer,
             collected: Collected::new(self.kept_events),
             streams: Arc::new(ChangeStreams::new(self.ping_interval)),
             faults: Default::default(),
@@ -225,7 +250,10 @@ impl FlagSetOptions {
 
     /// As [`EmbeddedRelayBuilder::flag_file`].
     pub fn flag_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.source = Source::File(path.into());
+        match &mut self.source {
+            Source::Files(paths) => paths.push(path.into()),
+            Source::Text(..) => self.source = Source::Files(vec![path.into()]),
+        }
         self
     }
 

@@ -1,6 +1,6 @@
 //! The flag configuration and its hashes.
 
-use hyper::header::LAST_MODIFIED;
+use hyper::header::{HeaderName, LAST_MODIFIED};
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, hash};
@@ -60,4 +60,39 @@ pub(super) fn hashes(set: &FlagSet) -> Answer {
         })
         .collect();
     Answer::json(200, json!({"hash": hash(&all), "flags": flags})).with_etag()
+}
+
+/// The manifest of the flags that have a default value in their metadata (docs/relay-protocol.md 17).
+pub(super) fn manifest(set: &FlagSet) -> Answer {
+    let mut flags = Vec::new();
+    for (key, flag) in &set.loaded().served {
+        let variations = flag.get("variations").and_then(Value::as_object);
+        let Some(kind) = variations.and_then(manifest_type) else {
+            return Answer::failure(500, "error while generating manifest");
+        };
+        let metadata = |name: &str| flag.get("metadata").and_then(|metadata| metadata.get(name));
+        if let Some(default) = metadata("defaultValue") {
+            let description = metadata("description").and_then(Value::as_str);
+            flags.push(json!({
+                "key": key,
+                "type": kind,
+                "defaultValue": default,
+                "description": description.unwrap_or_default(),
+            }));
+        }
+    }
+    Answer::json(200, json!({"flags": flags}))
+        .with(HeaderName::from_static("x-manifest-capabilities"), "read")
+}
+
+fn manifest_type(variations: &Map<String, Value>) -> Option<&'static str> {
+    let all = |is_one: fn(&Value) -> bool| variations.values().all(is_one);
+    match variations.values().next()? {
+        Value::Bool(_) => Some("boolean"),
+        Value::Number(_) if all(Value::is_i64) => Some("integer"),
+        Value::Number(_) => Some("float"),
+        Value::String(_) => Some("string"),
+        Value::Object(_) => Some("object"),
+        Value::Array(_) | Value::Null => None,
+    }
 }

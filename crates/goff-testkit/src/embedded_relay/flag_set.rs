@@ -1,9 +1,9 @@
 //! A flag set: the source of its flags, the loaded flags, and the changes of a new load.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -28,8 +28,8 @@ pub(super) struct FlagSet {
 /// The source of flags.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
-    /// A file, read again at every poll.
-    File(PathBuf),
+    /// Files, read again at every poll.
+    Files(Vec<PathBuf>),
     Text(String, FlagFileFormat),
 }
 
@@ -39,10 +39,19 @@ pub(super) struct Loaded {
     pub(super) flags: Flags,
     /// Each flag in the form of the configuration endpoint.
     pub(super) served: BTreeMap<String, Value>,
-    /// The text from which they were loaded.
-    text: Vec<u8>,
+    /// The texts from which they were loaded.
+    texts: Vec<Vec<u8>>,
     /// Why flags of the source are not served.
     problems: Vec<String>,
+}
+
+/// What another load of flags changed.
+#[derive(Debug, Default)]
+pub(super) struct Reload {
+    /// The message for the change streams, if other flags are served.
+    pub(super) message: Option<Arc<str>>,
+    /// Why flags are not served, if it is not as before.
+    pub(super) problems: Vec<String>,
 }
 
 /// Why flags could not be loaded. The earlier flags stay.
@@ -90,11 +99,11 @@ impl FlagSet {
         self.loaded().problems.clone()
     }
 
-    /// The file, if flags come from one.
-    pub(super) fn file(&self) -> Option<PathBuf> {
+    /// The files, if flags come from them.
+    pub(super) fn files(&self) -> Vec<PathBuf> {
         match &*lock(&self.source) {
-            Source::File(path) => Some(path.clone()),
-            Source::Text(..) => None,
+            Source::Files(paths) => paths.clone(),
+            Source::Text(..) => Vec::new(),
         }
     }
 
@@ -102,41 +111,64 @@ impl FlagSet {
         *lock(&self.source) = source;
     }
 
-    /// Loads the flags again. Returns the change message if something changed.
-    pub(super) fn load(&self) -> Result<Option<Arc<str>>, LoadError> {
+    /// Loads the flags again.
+    pub(super) fn load(&self) -> Result<Reload, LoadError> {
         // The lock is held throughout, so that loads do not overlap.
         let source = lock(&self.source);
-        let (text, format) = match &*source {
-            Source::Text(text, format) => (Cow::Borrowed(text.as_bytes()), *format),
-            Source::File(path) => (Cow::Owned(read(path)?), format_of(path)),
+        let (texts, places) = match &*source {
+            Source::Text(text, format) => (vec![text.clone().into_bytes()], vec![(None, *format)]),
+            Source::Files(paths) => {
+                let texts: Result<_, LoadError> = paths.iter().map(|path| read(path)).collect();
+                let place = |path| (Some(path), format_of(path));
+                (
+                    texts?,
+                    paths.iter().map(PathBuf::as_path).map(place).collect(),
+                )
+            }
         };
         let before = self.loaded();
         let is_first = lock(&self.loaded_at).is_none();
-        if !is_first && before.text == *text {
+        if !is_first && before.texts == texts {
             *lock(&self.loaded_at) = Some(SystemTime::now());
-            return Ok(None);
+            return Ok(Reload::default());
         }
-        let after = Loaded::parse(text.into_owned(), format)?;
-        let message = change_message(&before.served, &after.served).filter(|_| !is_first);
+        let mut after = Loaded::default();
+        for (text, (path, format)) in texts.iter().zip(places) {
+            after.add(text, path, format)?;
+        }
+        after.texts = texts;
+        let mut reload = Reload::default();
+        if !is_first {
+            reload.message = change_message(&before.served, &after.served);
+            if after.problems != before.problems {
+                reload.problems.clone_from(&after.problems);
+            }
+        }
         *lock(&self.loaded) = Arc::new(after);
         *lock(&self.loaded_at) = Some(SystemTime::now());
-        Ok(message)
+        Ok(reload)
     }
 }
 
 impl Loaded {
-    /// Parses flags as the relay proxy does: a flag that cannot be decoded refuses the whole text;
-    /// an invalid flag is left out.
-    fn parse(text: Vec<u8>, format: FlagFileFormat) -> Result<Self, LoadError> {
-        let file = FlagFile::parse(&text, format).map_err(|error| LoadError(error.to_string()))?;
-        if let Some(problem) = file.problems.iter().find(|problem| problem.refuses_file()) {
-            return Err(LoadError(problem.to_string()));
-        }
-        let mut loaded = Self {
-            text,
-            problems: file.problems.iter().map(ToString::to_string).collect(),
-            ..Self::default()
+    /// Adds flags as the relay proxy does: a flag that cannot be decoded refuses the whole text; an
+    /// invalid flag is left out.
+    fn add(
+        &mut self,
+        text: &[u8],
+        path: Option<&Path>,
+        format: FlagFileFormat,
+    ) -> Result<(), LoadError> {
+        let located = |message: &dyn fmt::Display| match path {
+            Some(path) => format!("{}: {message}", path.display()),
+            None => message.to_string(),
         };
+        let file = FlagFile::parse(text, format).map_err(|error| LoadError(located(&error)))?;
+        if let Some(problem) = file.problems.iter().find(|problem| problem.refuses_file()) {
+            return Err(LoadError(located(problem)));
+        }
+        let problems = file.problems.iter().map(|problem| located(problem));
+        self.problems.extend(problems);
         let left_out: HashSet<&str> = file.problems.iter().map(FlagProblem::flag).collect();
         for flag in file
             .flags
@@ -144,11 +176,11 @@ impl Loaded {
             .filter(|flag| !left_out.contains(flag.key()))
         {
             if let Some(served) = flag_value(flag) {
-                loaded.served.insert(flag.key().to_owned(), served);
-                loaded.flags.insert(flag.clone());
+                self.served.insert(flag.key().to_owned(), served);
+                self.flags.insert(flag.clone());
             }
         }
-        Ok(loaded)
+        Ok(())
     }
 }
 
@@ -178,9 +210,29 @@ fn change_message(
     Some(format!("{message}\n").into())
 }
 
+/// Reads a file that can be read again: of a pipe the second reading waits or is empty.
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    fs::read(path).map_err(|error| LoadError(format!("{}: {error}", path.display())))
+    let read = || {
+        let metadata = fs::metadata(path)?;
+        if !metadata.is_file() {
+            return Err(io::Error::other(
+                "not a regular file, which can be read again",
+            ));
+        }
+        let mut text = Vec::new();
+        if metadata.len() <= LARGEST {
+            File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
+        }
+        if metadata.len().max(text.len() as u64) > LARGEST {
+            let message = format!("larger than {} MiB; split the file", LARGEST >> 20);
+            return Err(io::Error::other(message));
+        }
+        Ok(text)
+    };
+    read().map_err(|error| LoadError(format!("{}: {error}", path.display())))
 }
+
+const LARGEST: u64 = 256 << 20;
 
 /// The format by the extension; YAML if it is unknown.
 fn format_of(path: &Path) -> FlagFileFormat {
@@ -209,12 +261,12 @@ b: {variations: {x: 1}, defaultRule: {variation: x}}
     fn a_load_announces_its_changes() {
         let set = set(FLAGS);
         // The first load announces nothing.
-        assert!(set.load().unwrap().is_none());
-        assert!(set.load().unwrap().is_none());
+        assert!(set.load().unwrap().message.is_none());
+        assert!(set.load().unwrap().message.is_none());
         let text = FLAGS.replace("b:", "c:");
         let text = text.replace("a: {", "a: {version: '2', ");
         set.set_source(Source::Text(text, FlagFileFormat::Yaml));
-        let message = set.load().unwrap().unwrap();
+        let message = set.load().unwrap().message.unwrap();
         assert!(message.ends_with('\n'));
         let message: Value = serde_json::from_str(&message).unwrap();
         let flag = json!({"variations": {"x": 1}, "defaultRule": {"variation": "x"}});
@@ -229,6 +281,23 @@ b: {variations: {x: 1}, defaultRule: {variation: x}}
     }
 
     #[test]
+    fn only_files_of_a_bounded_size_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let large = folder.path().join("large.yaml");
+        File::create(&large).unwrap().set_len(LARGEST + 1).unwrap();
+        for (path, message) in [
+            (large, "larger than 256 MiB"),
+            (folder.path().to_owned(), "not a regular file"),
+            (folder.path().join("none"), "none: "),
+            #[cfg(unix)]
+            ("/dev/zero".into(), "not a regular file"),
+        ] {
+            let error = read(&path).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    #[test]
     fn a_malformed_file_changes_nothing_and_an_invalid_flag_is_left_out() {
         let set = set(FLAGS);
         set.load().unwrap();
@@ -240,7 +309,7 @@ b: {variations: {x: 1}, defaultRule: {variation: x}}
         let text = format!("{FLAGS}d: {{variations: {{x: 1}}}}\n");
         set.set_source(Source::Text(text, FlagFileFormat::Yaml));
         // The served flags are the same.
-        assert!(set.load().unwrap().is_none());
+        assert!(set.load().unwrap().message.is_none());
         assert_eq!(set.loaded().flags.len(), 2);
         assert_eq!(set.problems().len(), 1, "{:?}", set.problems());
     }

@@ -14,6 +14,7 @@ pub(super) enum Route<'p> {
     EvaluateAllOfrep,
     Configuration,
     Hashes,
+    Manifest,
     Collector,
     ChangeStream,
     DeprecatedChangeStream,
@@ -42,7 +43,7 @@ impl Route<'_> {
         match self {
             Self::Evaluate(_) | Self::EvaluateOfrep(_) => RelayEndpoint::Evaluation,
             Self::EvaluateAll | Self::EvaluateAllOfrep => RelayEndpoint::BulkEvaluation,
-            Self::Configuration | Self::Hashes => RelayEndpoint::Configuration,
+            Self::Configuration | Self::Hashes | Self::Manifest => RelayEndpoint::Configuration,
             Self::Collector => RelayEndpoint::Collector,
             Self::ChangeStream | Self::DeprecatedChangeStream => RelayEndpoint::ChangeStream,
             _ => RelayEndpoint::Other,
@@ -57,7 +58,7 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> (Gate, Route<'p>) {
         let rest = path.strip_prefix(group);
         rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let gate = if is_below("/v1") || is_below("/ofrep/v1") {
+    let gate = if is_below("/v1") || is_below("/ofrep/v1") || is_below("/openfeature/v0") {
         Gate::Evaluation
     } else if is_below("/admin/v1") {
         Gate::Admin
@@ -73,6 +74,7 @@ pub(super) fn route<'p>(method: &Method, path: &'p str) -> (Gate, Route<'p>) {
         "/v1/data/collector" => (Method::POST, Route::Collector),
         "/v1/flag/configuration" => (Method::POST, Route::Configuration),
         "/v1/flag/change" => (Method::GET, Route::Hashes),
+        "/openfeature/v0/manifest" => (Method::GET, Route::Manifest),
         "/ofrep/v1/evaluate/flags" => (Method::POST, Route::EvaluateAllOfrep),
         "/stream/v1/ws/flag/change" => (Method::GET, Route::ChangeStream),
         DEPRECATED_STREAM => (Method::GET, Route::DeprecatedChangeStream),

@@ -1,7 +1,10 @@
 //! The thread of an embedded relay proxy, and its commands.
 
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::unix::fs::FileTypeExt as _;
 #[cfg(unix)]
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, mpsc as blocking};
@@ -13,13 +16,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
 #[cfg(unix)]
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 use tokio::runtime;
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
-use super::service::{Service, Tasks, spawn};
+use super::service::Service;
 use super::socket::{Socket, Stream};
+use super::tasks::Tasks;
 
 /// The address to listen at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +47,8 @@ type Reply<T> = blocking::SyncSender<T>;
 enum Command {
     Start(Address, Reply<io::Result<Address>>),
     Stop(Reply<()>),
+    /// Whether nothing was cut off.
+    Drain(Duration, Reply<bool>),
     /// Blocks the thread until the other end is dropped.
     Pause(blocking::Receiver<()>, Reply<()>),
 }
@@ -73,6 +78,11 @@ impl Server {
     /// Closes the listener and every connection.
     pub(super) fn stop(&self) -> io::Result<()> {
         self.request(Command::Stop)
+    }
+
+    /// Closes the listener, and the connections when their requests are answered. Whether all were.
+    pub(super) fn drain(&self, timeout: Duration) -> io::Result<bool> {
+        self.request(|reply| Command::Drain(timeout, reply))
     }
 
     /// Blocks the thread until [`resume`](Self::resume).
@@ -118,23 +128,39 @@ async fn serve(
     poll_interval: Duration,
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) {
-    let tasks = Tasks::default();
-    while let Some(command) = commands.recv().await {
+    let tasks = Arc::new(Tasks::default());
+    let mut next = None;
+    loop {
+        let command = match next.take() {
+            None => commands.recv().await,
+            next => next,
+        };
+        let Some(command) = command else { break };
         match command {
             Command::Start(address, reply) => {
-                end(&tasks).await;
+                tasks.end(ready(())).await;
+                tasks.set_draining(false);
                 let listening = Listener::bind(address).await.map(|(listener, address)| {
-                    let poll = poll(Arc::clone(&service), poll_interval);
-                    spawn(&tasks, poll);
+                    tasks.spawn_endless(poll(Arc::clone(&service), poll_interval));
                     let accept = accept(listener, Arc::clone(&service), Arc::clone(&tasks));
-                    spawn(&tasks, accept);
+                    tasks.spawn_endless(accept);
                     address
                 });
                 let _ = reply.send(listening);
             }
             Command::Stop(reply) => {
-                end(&tasks).await;
+                tasks.end(ready(())).await;
                 let _ = reply.send(());
+            }
+            Command::Drain(timeout, reply) => {
+                tasks.set_draining(true);
+                // Another command ends the wait.
+                let cut = async {
+                    let command = tokio::time::timeout(timeout, commands.recv()).await;
+                    next = command.ok().flatten();
+                };
+                let is_drained = tasks.end(cut).await;
+                let _ = reply.send(is_drained);
             }
             Command::Pause(resumed, reply) => {
                 let _ = reply.send(());
@@ -143,21 +169,7 @@ async fn serve(
             }
         }
     }
-    end(&tasks).await;
-}
-
-/// Ends all tasks, and with them the listener and the connections.
-async fn end(tasks: &Tasks) {
-    loop {
-        let mut running = {
-            let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::replace(&mut *tasks, JoinSet::new())
-        };
-        if running.is_empty() {
-            return;
-        }
-        running.shutdown().await;
-    }
+    tasks.end(ready(())).await;
 }
 
 /// Reloads the flags at an interval. The service keeps the error of a failed load.
@@ -185,8 +197,12 @@ impl Listener {
             }
             #[cfg(unix)]
             Address::Unix(path) => {
-                // An earlier listener leaves its socket behind.
-                let _ = std::fs::remove_file(&path);
+                // An earlier listener leaves its socket behind. Anything else at the path stays.
+                let metadata = std::fs::symlink_metadata(&path);
+                let is_socket = metadata.is_ok_and(|found| found.file_type().is_socket());
+                if is_socket && UnixStream::connect(&path).await.is_err() {
+                    std::fs::remove_file(&path)?;
+                }
                 Ok((Self::Unix(UnixListener::bind(&path)?), Address::Unix(path)))
             }
         }
@@ -205,7 +221,7 @@ impl Listener {
     }
 }
 
-async fn accept(listener: Listener, service: Arc<Service>, tasks: Tasks) {
+async fn accept(listener: Listener, service: Arc<Service>, tasks: Arc<Tasks>) {
     loop {
         let Ok(socket) = listener.accept().await else {
             // The peer has gone, or the process is out of file descriptors for the moment.
@@ -223,8 +239,14 @@ async fn accept(listener: Listener, service: Arc<Service>, tasks: Tasks) {
             .timer(TokioTimer::new())
             .serve_connection(TokioIo::new(socket), answer)
             .with_upgrades();
-        spawn(&tasks, async move {
+        let draining = Arc::clone(&tasks);
+        tasks.spawn(async move {
+            tokio::pin!(connection);
             // An error means that the client went away.
+            tokio::select! {
+                _ = connection.as_mut() => return,
+                () = draining.draining() => connection.as_mut().graceful_shutdown(),
+            }
             let _ = connection.await;
         });
     }

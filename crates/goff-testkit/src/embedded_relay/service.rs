@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -10,8 +10,8 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::task::JoinSet;
 
+use super::activity::{Observer, RelayActivity};
 use super::answer::{Answer, add};
 use super::authentication::{Keys, selecting_key};
 use super::change_stream::{self, ChangeStreams};
@@ -20,10 +20,11 @@ use super::configuration;
 use super::date::rfc_3339;
 use super::evaluation::{self, GoffRequest};
 use super::faults::{Effect, Faults, RelayEndpoint};
-use super::flag_set::{FlagSet, LoadError};
+use super::flag_set::{FlagSet, LoadError, Reload};
 use super::request_json::{BodyError, Members};
 use super::routes::{Gate, Route, route, routed_path};
 use super::socket::SocketEnd;
+use super::tasks::Tasks;
 
 /// The state from which requests are answered.
 #[derive(Debug)]
@@ -34,21 +35,12 @@ pub(super) struct Service {
     /// Empty, or with a slash at its start.
     pub(super) path_prefix: String,
     pub(super) is_debug: bool,
+    pub(super) observer: Observer,
     pub(super) collected: Collected,
     pub(super) streams: Arc<ChangeStreams>,
     pub(super) faults: Faults,
     /// The error of the last load, if it failed.
     pub(super) load_error: Mutex<Option<String>>,
-}
-
-/// The tasks of the connections. They end when the server stops.
-pub(super) type Tasks = Arc<Mutex<JoinSet<()>>>;
-
-/// Adds a task, and removes those that have ended.
-pub(super) fn spawn(tasks: &Tasks, task: impl Future<Output = ()> + Send + 'static) {
-    let mut tasks = tasks.lock().unwrap_or_else(PoisonError::into_inner);
-    while tasks.try_join_next().is_some() {}
-    tasks.spawn(task);
 }
 
 impl Service {
@@ -57,23 +49,60 @@ impl Service {
         let mut outcome = Ok(());
         for set in &self.flag_sets {
             match set.load() {
-                Ok(None) => {}
-                Ok(Some(message)) => self.streams.send(&message),
+                Ok(Reload { message, problems }) => {
+                    if let Some(message) = message {
+                        self.streams.send(&message);
+                        self.observer.call(|| RelayActivity::changed(&message));
+                    }
+                    if !problems.is_empty() {
+                        self.observer.call(|| RelayActivity::LeftOut { problems });
+                    }
+                }
                 Err(error) => outcome = Err(error),
             }
         }
         let failure = outcome.as_ref().err().map(ToString::to_string);
         let load_error = self.load_error.lock();
-        *load_error.unwrap_or_else(PoisonError::into_inner) = failure;
+        let mut load_error = load_error.unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = failure.as_ref().filter(|_| *load_error != failure) {
+            let error = error.clone();
+            self.observer.call(|| RelayActivity::LoadFailed { error });
+        }
+        *load_error = failure;
+        drop(load_error);
         outcome
     }
 
-    /// Answers one request.
+    /// Answers one request, and tells the observer.
     pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        end: SocketEnd,
+        tasks: Arc<Tasks>,
+    ) -> Response<Full<Bytes>> {
+        let started = Instant::now();
+        let (method, path) = (
+            request.method().to_string(),
+            request.uri().path().to_owned(),
+        );
+        let response = Arc::clone(&self).answer_unobserved(request, end.clone(), tasks);
+        let response = response.await;
+        if !end.is_set() {
+            self.observer.call(|| RelayActivity::Request {
+                method,
+                path,
+                status: response.status().as_u16(),
+                duration: started.elapsed(),
+            });
+        }
+        response
+    }
+
+    async fn answer_unobserved(
         self: Arc<Self>,
         mut request: Request<Incoming>,
         end: SocketEnd,
-        tasks: Tasks,
+        tasks: Arc<Tasks>,
     ) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let path = path.strip_prefix(&self.path_prefix).unwrap_or_default();
@@ -103,7 +132,7 @@ impl Service {
             return match change_stream::handshake(&mut request, is_deprecated) {
                 Ok((response, upgrade)) => {
                     let streams = Arc::clone(&self.streams);
-                    spawn(&tasks, change_stream::serve(upgrade, streams));
+                    tasks.spawn_endless(change_stream::serve(upgrade, streams));
                     response
                 }
                 Err(refusal) => refusal.into_response(request.headers(), self.is_debug),
@@ -176,11 +205,12 @@ impl Service {
                 configuration::configuration(self.flag_set(headers)?, &requested)
             }
             Route::Hashes => configuration::hashes(self.flag_set(headers)?),
+            Route::Manifest => configuration::manifest(self.flag_set(headers)?),
             Route::Collector => {
                 let batch = Batch::read(body())?;
                 let set = self.flag_set(headers)?;
                 let (answer, events) = batch.collect(set.name.as_deref());
-                self.collected.add(events);
+                self.collect(events);
                 answer
             }
             Route::Health => Answer::json(200, json!({"initialized": true})),
@@ -216,10 +246,17 @@ impl Service {
     }
 
     fn record(&self, set: &FlagSet, event: Option<Value>) {
-        self.collected.add(event.map(|json| CollectedEvent {
+        self.collect(event.map(|json| CollectedEvent {
             kind: CollectedKind::Feature,
             flag_set: set.name.clone(),
             json,
+        }));
+    }
+
+    fn collect(&self, events: impl IntoIterator<Item = CollectedEvent>) {
+        self.collected.add(events.into_iter().inspect(|event| {
+            self.observer
+                .call(|| RelayActivity::Collected(event.clone()));
         }));
     }
 

@@ -42,6 +42,13 @@ impl SocketEnd {
     pub(super) fn set(&self, end: EndFault) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     }
+
+    pub(super) fn is_set(&self) -> bool {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some()
+    }
 }
 
 impl Socket {
@@ -88,9 +95,13 @@ impl AsyncWrite for Socket {
         match &mut *end.0.lock().unwrap_or_else(PoisonError::into_inner) {
             None => delegate!(stream, poll_write(context, bytes)),
             Some(EndFault::Reset) => {
-                if let Stream::Tcp(stream) = stream {
+                match stream {
                     // A linger time of zero sends RST instead of FIN.
-                    SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?;
+                    Stream::Tcp(stream) => {
+                        SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?;
+                    }
+                    #[cfg(unix)]
+                    Stream::Unix(_) => {}
                 }
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }

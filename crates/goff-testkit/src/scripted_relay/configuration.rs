@@ -5,10 +5,12 @@ use std::time::Duration;
 use goff_core::{ConfigurationUpdate, Etag, FlagConfiguration, RelayError};
 
 /// A request for the flag configuration that a [`ScriptedRelay`](crate::ScriptedRelay) received.
+///
+/// *Specification*: GOFF-IP-002.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct ConfigurationRequest {
-    /// The requested flags; empty means all (GOFF-IP-002).
+    /// The requested flags; empty means all.
     pub flags: Vec<String>,
     /// The ETag that the client sent.
     pub held: Option<Etag>,

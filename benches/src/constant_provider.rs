@@ -11,10 +11,11 @@ use open_feature::{
 };
 use tokio::runtime::Runtime;
 
-/// Returns one answer; as a boolean it is true.
+/// Returns one answer; as a boolean it is true, unless [`answering`](Self::answering) changes that.
 #[expect(missing_debug_implementations, reason = "the SDK's hooks have none")]
 pub struct ConstantProvider {
     answer: Answer,
+    boolean: bool,
     metadata: ProviderMetadata,
     hooks: Vec<HookWrapper>,
 }
@@ -36,6 +37,7 @@ impl ConstantProvider {
     pub fn new(answer: Answer) -> Self {
         Self {
             answer,
+            boolean: true,
             metadata: ProviderMetadata::new("constant"),
             hooks: Vec::new(),
         }
@@ -53,6 +55,12 @@ impl ConstantProvider {
             ],
             ..Self::new(answer)
         }
+    }
+
+    /// With this value for booleans.
+    #[must_use]
+    pub fn answering(self, boolean: bool) -> Self {
+        Self { boolean, ..self }
     }
 
     fn details<T>(&self, value: T) -> EvaluationResult<ResolutionDetails<T>> {
@@ -81,7 +89,7 @@ impl FeatureProvider for ConstantProvider {
         _: &str,
         _: &EvaluationContext,
     ) -> EvaluationResult<ResolutionDetails<bool>> {
-        self.details(true)
+        self.details(self.boolean)
     }
 
     async fn resolve_int_value(

@@ -5,6 +5,9 @@
 //! with [`Suite::finish`], whose exit code says whether every required budget held.
 
 pub mod constant_provider;
+pub mod contexts;
+mod core_context;
+pub mod measured_context;
 pub mod measured_flags;
 mod native_context;
 pub mod scaling;
@@ -325,7 +328,17 @@ fn measure_window(operations: u64, run: &mut dyn FnMut(u64)) -> Window {
 /// Time that this thread has spent on a CPU.
 #[must_use]
 pub fn thread_cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    cpu_time(ClockId::ThreadCPUTime)
+}
+
+/// Time that the threads of this process have spent on a CPU.
+#[must_use]
+pub fn process_cpu_time() -> Duration {
+    cpu_time(ClockId::ProcessCPUTime)
+}
+
+fn cpu_time(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     Duration::new(
         u64::try_from(time.tv_sec).unwrap_or_default(),
         u32::try_from(time.tv_nsec).unwrap_or_default(),

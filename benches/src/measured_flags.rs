@@ -1,13 +1,10 @@
-//! The flags that evaluation is measured with, and the measured context in other forms.
+//! The flags that evaluation is measured with.
 
 use std::fmt::Write as _;
 
-use goff_core::EvaluationContext;
-use open_feature::EvaluationContextFieldValue;
 use serde_json::{Map, Value, json};
 
 use crate::Budget;
-pub use crate::native_context::{NativeContext, USER};
 
 /// Flags in the configuration that contains the measured ones.
 pub const FLAGS: usize = 1_000;
@@ -127,55 +124,6 @@ pub fn document() -> Map<String, Value> {
 #[must_use]
 pub fn key_of(name: &str) -> String {
     format!("measured {name}")
-}
-
-/// The measured context as a JSON object.
-#[must_use]
-pub fn map_context() -> Map<String, Value> {
-    let native = NativeContext::new();
-    let attributes = native.attributes.into_iter();
-    attributes
-        .map(|(name, value)| (name.to_owned(), value))
-        .chain([("targetingKey".to_owned(), USER.into())])
-        .collect()
-}
-
-/// The measured context as this project's own context.
-#[must_use]
-pub fn core_context() -> EvaluationContext {
-    let native = NativeContext::new();
-    let builder = EvaluationContext::builder().targeting_key(USER);
-    let attributes = native.attributes.iter();
-    attributes
-        .fold(builder, |builder, (name, value)| {
-            builder.attribute(*name, value.clone())
-        })
-        .build()
-}
-
-/// The measured context as the SDK's context.
-#[must_use]
-pub fn sdk_context() -> open_feature::EvaluationContext {
-    let context = open_feature::EvaluationContext::default().with_targeting_key(USER);
-    let native = NativeContext::new();
-    native
-        .attributes
-        .iter()
-        .fold(context, |context, (name, value)| {
-            context.with_custom_field(*name, sdk_field(value))
-        })
-}
-
-fn sdk_field(value: &Value) -> EvaluationContextFieldValue {
-    match value {
-        Value::Bool(value) => (*value).into(),
-        Value::String(text) => text.as_str().into(),
-        Value::Number(number) => match number.as_i64() {
-            Some(int) => int.into(),
-            None => number.as_f64().unwrap_or_default().into(),
-        },
-        other => EvaluationContextFieldValue::new_struct(other.clone()),
-    }
 }
 
 /// A realistic configuration: mostly small flags, some with rules and metadata, no two alike.

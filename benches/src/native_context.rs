@@ -1,10 +1,10 @@
-//! The context of the engine's measurements. `default-profile` compiles this file too.
+//! The context of the engine's measurements. `default-profile` and `tests-wasm` compile this file too.
 
 use goff_engine::{Attribute, Attributes};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-/// The targeting key of every measured context.
-pub const USER: &str = "8f14e45f-ceea-467f-a0e6-2f1d3c5b7a90";
+use crate::measured_context;
+pub use crate::measured_context::USER;
 
 /// Ten attributes beside the targeting key, looked up by scanning.
 #[derive(Debug)]
@@ -18,18 +18,7 @@ impl NativeContext {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            attributes: vec![
-                ("age", json!(42)),
-                ("beta", json!(true)),
-                ("company", json!({"id": 7, "plan": "team"})),
-                ("country", json!("FR")),
-                ("email", json!("ada@example.com")),
-                ("plan", json!("pro")),
-                ("ratio", json!(0.25)),
-                ("score", json!(17)),
-                ("tags", json!(["alpha", "beta"])),
-                ("version", json!("1.4.0")),
-            ],
+            attributes: measured_context::attributes(),
         }
     }
 }

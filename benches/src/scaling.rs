@@ -1,40 +1,52 @@
-//! The speed-up of two threads over one, beside that of plain arithmetic on the same machine.
+//! The speed-up of several threads over one, beside that of plain arithmetic on the same machine.
 
 use std::hint::black_box;
+use std::thread;
 use std::time::Instant;
 
 use crate::{Budget, Row, Suite, WINDOWS, median};
 
-/// Adds a row: the speed-up of `work`, called with the number of its thread (0 or 1), beside that of
-/// arithmetic. `at_least` is the budget of their ratio, if there is one.
-pub fn two_threads(
+/// Adds a row for 2, 4, 8 and 16 threads, as far as they can run at the same time: the speed-up of
+/// `work`, called with the number of its thread, beside that of arithmetic. `at_least` is the budget of
+/// their ratio, if there is one.
+pub fn threads(
     suite: &mut Suite,
     name: &str,
     work: &(dyn Fn(usize) + Sync),
     at_least: Option<f64>,
 ) {
-    if !suite.wants(name) {
-        return;
+    let processors = thread::available_parallelism().map_or(1, Into::into);
+    // On one processor the row says only that two threads are no slower.
+    for threads in THREADS.into_iter().filter(|n| *n <= processors.max(2)) {
+        let name = format!("{name}, {threads} threads beside 1");
+        if !suite.wants(&name) {
+            continue;
+        }
+        let (mut measured, mut plain) = (Vec::new(), Vec::new());
+        for _ in 0..WINDOWS {
+            measured.push(speed_up(threads, work));
+            plain.push(speed_up(threads, &arithmetic));
+        }
+        let (value, baseline) = (median(&mut measured), median(&mut plain));
+        let budget = at_least.map_or(Budget::Stated, Budget::AtLeast);
+        suite.add(Row::stated(name, value, "x").beside(baseline, "arithmetic", budget));
     }
-    let (mut measured, mut plain) = (Vec::new(), Vec::new());
-    for _ in 0..WINDOWS {
-        measured.push(speed_up(work));
-        plain.push(speed_up(&arithmetic));
-    }
-    let (value, baseline) = (median(&mut measured), median(&mut plain));
-    let budget = at_least.map_or(Budget::Stated, Budget::AtLeast);
-    suite.add(Row::stated(name, value, "x").beside(baseline, "arithmetic", budget));
 }
 
-fn speed_up(work: &(dyn Fn(usize) + Sync)) -> f64 {
+const THREADS: [usize; 4] = [2, 4, 8, 16];
+
+/// The most threads of a row.
+pub const MOST_THREADS: usize = 16;
+
+fn speed_up(threads: usize, work: &(dyn Fn(usize) + Sync)) -> f64 {
     let start = Instant::now();
-    work(0);
-    work(1);
+    (0..threads).for_each(work);
     let one = start.elapsed();
     let start = Instant::now();
-    std::thread::scope(|scope| {
-        scope.spawn(|| work(0));
-        scope.spawn(|| work(1));
+    thread::scope(|scope| {
+        for thread in 0..threads {
+            scope.spawn(move || work(thread));
+        }
     });
     one.as_secs_f64() / start.elapsed().as_secs_f64()
 }

@@ -8,8 +8,10 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, Stdio};
 use std::time::Instant;
 
-use goff_benches::measured_flags::{NativeContext, document, key_of, measured};
+use goff_benches::contexts::{NativeContext, core_context};
+use goff_benches::measured_flags::{document, key_of, measured};
 use goff_benches::{Budget, Row, Suite, WINDOWS, median};
+use goff_client::LocalFlags;
 use goff_engine::{FlagContext, FlagSet, Timestamp};
 use serde_json::Value;
 
@@ -18,50 +20,55 @@ type Failure = Box<dyn std::error::Error>;
 fn main() -> Result<ExitCode, Failure> {
     let mut suite = Suite::from_arguments()?;
     let names: Vec<_> = measured().into_iter().map(|(name, ..)| name).collect();
-    let rows = names.iter().take(6).map(|name| (*name, row_name(name)));
-    let wanted: Vec<_> = rows.filter(|(_, row)| suite.wants(row)).collect();
+    let rows = ["engine", "client"].into_iter().flat_map(|what| {
+        let row = move |name| (what, name, format!("default profile, {what}: {name}"));
+        names.iter().take(6).map(row)
+    });
+    let wanted: Vec<_> = rows.filter(|(.., row)| suite.wants(row)).collect();
     if wanted.is_empty() {
         return suite.finish().map_err(Into::into);
     }
     let configuration = Value::from(document()).to_string();
     let mut users_build = UsersBuild::start(&configuration)?;
     let flags = FlagSet::from_json(configuration.as_bytes())?;
-    let context = NativeContext::new();
+    let local = LocalFlags::from_flags(&configuration)?;
+    let (native, context) = (NativeContext::new(), core_context());
     let flag_context = FlagContext::default();
     let now = Timestamp::from_unix_seconds(1_720_000_000);
-    for (name, row) in wanted {
+    for (what, name, row) in wanted {
         let key = key_of(name);
-        let bench_build = || {
-            let start = Instant::now();
-            for _ in 0..OPERATIONS {
-                black_box(flags.evaluate(black_box(&key), black_box(&context), &flag_context, now));
-            }
-            start.elapsed().as_secs_f64() * 1e9 / f64::from(OPERATIONS)
+        let engine = || {
+            black_box(flags.evaluate(black_box(&key), black_box(&native), &flag_context, now));
         };
-        users_build.evaluate(&key)?;
+        let client = || {
+            black_box(local.evaluate(black_box(&key), black_box(&context), false));
+        };
+        let bench_build = || match what {
+            "engine" => nanoseconds(engine),
+            _ => nanoseconds(client),
+        };
+        users_build.evaluate(what, &key)?;
         bench_build();
         let (mut users, mut benches) = (Vec::new(), Vec::new());
         for _ in 0..WINDOWS {
-            users.push(users_build.evaluate(&key)?);
+            users.push(users_build.evaluate(what, &key)?);
             benches.push(bench_build());
         }
         let (value, baseline) = (median(&mut users), median(&mut benches));
         let budget = Budget::AtMost(1.4);
-        // Cargo's default profile lacks link-time optimization.
-        suite.add(
-            Row::stated(row, value, "ns")
-                .beside(baseline, "the bench profile", budget)
-                .to_do(),
-        );
+        suite.add(Row::stated(row, value, "ns").beside(baseline, "the bench profile", budget));
     }
     suite.finish().map_err(Into::into)
 }
 
-const OPERATIONS: u32 = 5_000;
-
-fn row_name(flag: &str) -> String {
-    format!("default profile, engine: {flag}")
+/// What one call takes.
+fn nanoseconds(evaluate: impl Fn()) -> f64 {
+    let start = Instant::now();
+    (0..OPERATIONS).for_each(|_| evaluate());
+    start.elapsed().as_secs_f64() * 1e9 / f64::from(OPERATIONS)
 }
+
+const OPERATIONS: u32 = 5_000;
 
 /// The program in the default profile. Closing its standard input ends it.
 struct UsersBuild {
@@ -100,8 +107,8 @@ impl UsersBuild {
     }
 
     /// Nanoseconds of one evaluation.
-    fn evaluate(&mut self, key: &str) -> Result<f64, Failure> {
-        writeln!(self.input, "{OPERATIONS} {key}")?;
+    fn evaluate(&mut self, what: &str, key: &str) -> Result<f64, Failure> {
+        writeln!(self.input, "{what} {OPERATIONS} {key}")?;
         self.input.flush()?;
         let mut answer = String::new();
         self.output.read_line(&mut answer)?;

@@ -3,10 +3,9 @@
 
 use std::{alloc::System, collections::HashMap, hint::black_box, process::ExitCode, time::Instant};
 
-use goff_benches::measured_flags::{
-    NativeContext, USER, configuration, document, key_of, map_context, measured,
-};
-use goff_benches::scaling::two_threads;
+use goff_benches::contexts::{NativeContext, USER, map_context};
+use goff_benches::measured_flags::{configuration, document, key_of, measured};
+use goff_benches::scaling::threads;
 use goff_benches::{
     Budget, Comparison, Measure, Row, Suite, WINDOWS, median, thread_cpu_time, window,
 };
@@ -129,12 +128,8 @@ fn loading(suite: &mut Suite) -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Two threads on one snapshot, beside two threads of plain arithmetic.
+/// Several threads on one configuration, beside as many of plain arithmetic.
 fn scaling(suite: &mut Suite) -> Result<(), Box<dyn std::error::Error>> {
-    const NAME: &str = "scaling: 2 threads on one snapshot";
-    if !suite.wants(NAME) {
-        return Ok(());
-    }
     let flags = FlagSet::from_json(configuration(100).as_bytes())?;
     let keys: Vec<&str> = flags.iter().map(goff_engine::Flag::key).collect();
     let native = NativeContext::new();
@@ -147,6 +142,6 @@ fn scaling(suite: &mut Suite) -> Result<(), Box<dyn std::error::Error>> {
             }
         }
     };
-    two_threads(suite, NAME, &|_| evaluate(), Some(0.95));
+    threads(suite, "engine", &|_| evaluate(), Some(0.95));
     Ok(())
 }

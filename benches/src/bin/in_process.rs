@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use goff_benches::constant_provider::{Answer, ConstantProvider, client, evaluate_through};
-use goff_benches::measured_flags::{
-    NativeContext, configuration, core_context, document, key_of, measured, sdk_context,
-};
-use goff_benches::scaling::two_threads;
+use goff_benches::contexts::{NativeContext, core_context, sdk_context};
+use goff_benches::measured_flags::{configuration, document, key_of, measured};
+use goff_benches::scaling::{MOST_THREADS, threads};
 use goff_benches::{
     Budget, Comparison, Measure, Row, Suite, WINDOWS, median, thread_cpu_time, window,
 };
 use goff_client::__internal::EngineContext;
 use goff_client::{
-    ContextView, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions, Invalidation, LocalFlags,
+    ContextView, EvaluationContext, EvaluationType, GoFeatureFlag, GoFeatureFlagOptions,
+    Invalidation, LocalFlags,
 };
 use goff_core::{
     ConfigurationUpdate, Etag, EventBatch, FlagConfiguration, RelayClient, RelayError, Resolution,
@@ -28,6 +28,12 @@ use goff_testkit::EmbeddedRelay;
 use open_feature::EvaluationReason;
 use serde_json::{Map, Value, json};
 use tokio::runtime::Runtime;
+
+/// What goff-codegen makes for [`FLAG`].
+#[allow(unreachable_pub, clippy::allow_attributes, reason = "generated")]
+mod typed {
+    include!(concat!(env!("OUT_DIR"), "/flags.rs"));
+}
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -60,7 +66,7 @@ impl FlagsRelay {
     }
 
     fn serve(&self, flags: Arc<str>, version: usize) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = FlagConfiguration::new(flags)
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = FlagConfiguration::new(&*flags)
             .with_etag(Etag::from_bytes(format!("\"{version}\"").as_bytes()));
     }
 
@@ -201,6 +207,23 @@ fn evaluations(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
             black_box(unrecorded.evaluate(FLAG, &native, false).value);
         }
     });
+    suite.compare(Comparison {
+        name: "in-process, LocalFlags, a generated function",
+        measure: Measure::NanosecondsPerOperation,
+        operations: 50_000,
+        subject: &mut |operations| {
+            for _ in 0..operations {
+                black_box(typed::bool_targeting_match(&unrecorded, &native));
+            }
+        },
+        baseline_name: "the untyped call",
+        baseline: &mut |operations| {
+            for _ in 0..operations {
+                black_box(unrecorded.evaluate(FLAG, &native, false).value);
+            }
+        },
+        budget: Budget::AtMost(1.1),
+    });
     Ok(())
 }
 
@@ -306,22 +329,48 @@ fn contexts(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
 fn scaling(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
     let relay = FlagsRelay::serving(&Value::from(flags()).to_string(), 1);
     // One context for each user, as in an application.
-    let contexts = [core_context(), core_context()];
-    for (name, is_disabled) in [
-        ("in-process, not recorded, 2 threads beside 1", true),
-        ("in-process, recorded, 2 threads beside 1", false),
-    ] {
-        let (_goff, local) = relay.connect(runtime, |options| {
-            options.disable_data_collection(is_disabled)
+    let contexts: Vec<_> = (0..MOST_THREADS).map(|_| core_context()).collect();
+    for (recorded, of_snapshot, of_flags) in [("not recorded", 0.9, 0.85), ("recorded", 0.6, 0.6)] {
+        let (goff, local) = relay.connect(runtime, |options| {
+            options.disable_data_collection(recorded == "not recorded")
         })?;
-        let evaluate = |thread: usize| {
-            for _ in 0..50_000 {
-                if let Some(context) = contexts.get(thread) {
-                    black_box(local.evaluate(FLAG, context, false).value);
-                }
+        let snapshot = local.snapshot();
+        let evaluate_each = |thread: usize, evaluate: &dyn Fn(&EvaluationContext)| {
+            if let Some(context) = contexts.get(thread) {
+                (0..50_000).for_each(|_| evaluate(context));
             }
         };
-        two_threads(suite, name, &evaluate, None);
+        let from_snapshot = |thread| {
+            evaluate_each(thread, &|context| {
+                black_box(snapshot.evaluate(FLAG, context, false).value);
+            });
+        };
+        let from_flags = |thread| {
+            evaluate_each(thread, &|context| {
+                black_box(local.evaluate(FLAG, context, false).value);
+            });
+        };
+        let from_client = |thread: usize| {
+            runtime.block_on(async {
+                if let Some(context) = contexts.get(thread) {
+                    for _ in 0..50_000 {
+                        black_box(goff.evaluate(FLAG, context, false).await.value);
+                    }
+                }
+            });
+        };
+        for (name, work, at_least) in [
+            (
+                "snapshot",
+                &from_snapshot as &(dyn Fn(usize) + Sync),
+                of_snapshot,
+            ),
+            ("LocalFlags", &from_flags, of_flags),
+            ("native client", &from_client, of_flags),
+        ] {
+            let name = format!("in-process, {name}, {recorded}");
+            threads(suite, &name, work, Some(at_least));
+        }
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Uncached remote evaluation on loopback, beside a bare hyper client and the generic OFREP provider.
+//! Remote evaluation on loopback, uncached and with new keys, beside a bare hyper client and the
+//! generic OFREP provider.
 //! The server is a separate process: this program, started with `--serve`.
 
 use std::convert::Infallible;
@@ -6,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use goff_benches::{Budget, Comparison, Measure, Suite};
@@ -23,6 +25,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
+use tokio::sync::Semaphore;
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -32,20 +35,20 @@ fn main() -> Result<ExitCode, Failure> {
         return Ok(ExitCode::SUCCESS);
     }
     let mut suite = Suite::from_arguments()?;
-    if !suite.wants("remote uncached") {
-        return suite.finish().map_err(Into::into);
-    }
     let server = Server::start()?;
     let runtime = runtime()?;
-    let context = Arc::new(native_context());
-
-    let options = GoFeatureFlagOptions::new(server.url()).disable_cache(true);
-    let goff = Arc::new(runtime.block_on(GoFeatureFlag::connect(options))?);
+    let attributes = Arc::new(attributes());
+    let context = Arc::new(native_context(&attributes, KEY));
+    let connect = |options| runtime.block_on(GoFeatureFlag::connect(options));
+    let options = || GoFeatureFlagOptions::new(server.url());
+    let goff = Arc::new(connect(options().disable_cache(true))?);
+    let caching = Arc::new(connect(options())?);
     let bare = Arc::new(Bare::new(&server));
     let ofrep = Arc::new(Ofrep::new(&runtime, &server)?);
+    let users = Arc::new(AtomicU64::new(0));
 
-    for (in_flight, requests) in [(1, 2_000), (64, 8_000)] {
-        let mut ours = |requests| {
+    for (in_flight, requests) in [(1, 2_000), (8, 4_000), (64, 8_000), (512, 16_000)] {
+        let mut uncached = |requests| {
             let (goff, context) = (Arc::clone(&goff), Arc::clone(&context));
             run(&runtime, requests, in_flight, move || {
                 let (goff, context) = (Arc::clone(&goff), Arc::clone(&context));
@@ -55,45 +58,76 @@ fn main() -> Result<ExitCode, Failure> {
                 }
             });
         };
-        let mut theirs = |requests| {
+        let mut barely = |requests| {
             let bare = Arc::clone(&bare);
             run(&runtime, requests, in_flight, move || {
                 let bare = Arc::clone(&bare);
-                async move { assert!(bare.evaluate().await.unwrap_or(false)) }
+                async move { assert!(bare.evaluate(KEY, &bare.custom).await.unwrap_or(false)) }
             });
         };
         suite.compare(Comparison {
             name: &format!("remote uncached, {in_flight} in flight, bare client"),
             measure: Measure::OperationsPerSecond,
             operations: requests,
-            subject: &mut ours,
+            subject: &mut uncached,
             baseline_name: "bare hyper-util client",
-            baseline: &mut theirs,
-            budget: if in_flight == 1 {
-                Budget::Stated
-            } else {
-                Budget::AtLeast(0.9)
-            },
+            baseline: &mut barely,
+            budget: Budget::AtLeast(0.9),
         });
-        let mut generic = |requests| {
-            let ofrep = Arc::clone(&ofrep);
-            run(&runtime, requests, in_flight, move || {
+        if [1, 64].contains(&in_flight) {
+            let mut generic = |requests| {
                 let ofrep = Arc::clone(&ofrep);
-                async move { assert!(ofrep.evaluate().await) }
+                run(&runtime, requests, in_flight, move || {
+                    let ofrep = Arc::clone(&ofrep);
+                    async move { assert!(ofrep.evaluate().await) }
+                });
+            };
+            suite.compare(Comparison {
+                name: &format!("remote uncached, {in_flight} in flight, open-feature-ofrep"),
+                measure: Measure::OperationsPerSecond,
+                operations: requests,
+                subject: &mut uncached,
+                baseline_name: "open-feature-ofrep",
+                baseline: &mut generic,
+                budget: if in_flight == 1 {
+                    Budget::Stated
+                } else {
+                    Budget::AtLeast(1.5)
+                },
+            });
+        }
+        // As in an application, each request of a user makes a context.
+        let next_user = || {
+            let users = Arc::clone(&users);
+            move || format!("{KEY}-{}", users.fetch_add(1, Ordering::Relaxed))
+        };
+        let mut missing = |requests| {
+            let (goff, attributes, next) =
+                (Arc::clone(&caching), Arc::clone(&attributes), next_user());
+            run(&runtime, requests, in_flight, move || {
+                let (goff, context) = (Arc::clone(&goff), native_context(&attributes, &next()));
+                async move {
+                    let details = goff.evaluate(FLAG, &context, false).await;
+                    assert!(details.value, "{:?}", details.error());
+                }
+            });
+        };
+        let mut barely_new = |requests| {
+            let (bare, next) = (Arc::clone(&bare), next_user());
+            run(&runtime, requests, in_flight, move || {
+                let (bare, key, custom) = (Arc::clone(&bare), next(), bare.custom.clone());
+                async move { assert!(bare.evaluate(&key, &custom).await.unwrap_or(false)) }
             });
         };
         suite.compare(Comparison {
-            name: &format!("remote uncached, {in_flight} in flight, open-feature-ofrep"),
+            name: &format!("remote, every key new, {in_flight} in flight"),
             measure: Measure::OperationsPerSecond,
             operations: requests,
-            subject: &mut ours,
-            baseline_name: "open-feature-ofrep",
-            baseline: &mut generic,
-            budget: if in_flight == 1 {
-                Budget::Stated
-            } else {
-                Budget::AtLeast(1.5)
-            },
+            subject: &mut missing,
+            baseline_name: "bare hyper-util client",
+            baseline: &mut barely_new,
+            // The bare client keeps no answer.
+            budget: Budget::Stated,
         });
     }
     suite.finish().map_err(Into::into)
@@ -144,13 +178,13 @@ fn attributes() -> Map<String, Value> {
     }
 }
 
-fn native_context() -> EvaluationContext {
-    attributes()
-        .into_iter()
-        .fold(
-            EvaluationContext::builder().targeting_key(KEY),
-            |builder, (name, value)| builder.attribute(name, value),
-        )
+fn native_context(attributes: &Map<String, Value>, key: &str) -> EvaluationContext {
+    let builder = EvaluationContext::builder().targeting_key(key);
+    let attributes = attributes.iter();
+    attributes
+        .fold(builder, |builder, (name, value)| {
+            builder.attribute(name.as_str(), value.clone())
+        })
         .build()
 }
 
@@ -169,9 +203,11 @@ fn sdk_context() -> open_feature::EvaluationContext {
         })
 }
 
-/// The least that a client can do: write the context with serde_json, post it, parse the answer.
+/// The least that a client can do: write the context with serde_json, post it, parse the answer. It
+/// has as many requests in flight as ours has by default.
 struct Bare {
     client: Client<HttpConnector, Full<Bytes>>,
+    permits: Semaphore,
     url: String,
     custom: Map<String, Value>,
 }
@@ -202,12 +238,13 @@ impl Bare {
         );
         Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
+            permits: Semaphore::new(256),
             url: format!("{}/v1/feature/{FLAG}/eval", server.url()),
             custom,
         }
     }
 
-    async fn evaluate(&self) -> Result<bool, Failure> {
+    async fn evaluate(&self, key: &str, custom: &Map<String, Value>) -> Result<bool, Failure> {
         #[derive(serde::Serialize)]
         struct Body<'a> {
             #[serde(rename = "evaluationContext")]
@@ -221,15 +258,13 @@ impl Bare {
             custom: &'a Map<String, Value>,
         }
         let body = serde_json::to_vec(&Body {
-            context: Context {
-                key: KEY,
-                custom: &self.custom,
-            },
+            context: Context { key, custom },
             default: (),
         })?;
         let request = Request::post(self.url.as_str())
             .header("content-type", "application/json")
             .body(Full::from(body))?;
+        let _permit = self.permits.acquire().await?;
         let response = self.client.request(request).await?;
         let body = response.into_body().collect().await?.to_bytes();
         let answer: Answer = serde_json::from_slice(&body)?;

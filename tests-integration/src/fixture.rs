@@ -35,12 +35,25 @@ pub fn relay(instance: Instance) -> &'static RelayProxy {
 /// # Panics
 ///
 /// As [`relay`].
-#[expect(clippy::panic, reason = "a test fails without its relay proxy")]
 pub fn own_relay(instance: Instance) -> RelayProxy {
-    let started = RelaySource::configured().and_then(|source| match &source {
+    started(|source| match source {
         RelaySource::Endpoint(url) if instance == Instance::Open => RelayProxy::external(url),
         source => RelayProxy::start(instance, source),
-    });
+    })
+}
+
+/// A relay proxy for one test, with the flags of this text instead of `relay/flags.yaml`.
+///
+/// # Panics
+///
+/// As [`relay`]; the source is an endpoint.
+pub fn own_relay_with_flags(instance: Instance, flags: &str) -> RelayProxy {
+    started(|source| RelayProxy::start_with_flags(instance, source, Some(flags)))
+}
+
+#[expect(clippy::panic, reason = "a test fails without its relay proxy")]
+fn started(start: impl FnOnce(&RelaySource) -> Result<RelayProxy, StartError>) -> RelayProxy {
+    let started = RelaySource::configured().and_then(|source| start(&source));
     let relay = started.unwrap_or_else(|error: StartError| panic!("{error}"));
     report_version(&relay);
     relay

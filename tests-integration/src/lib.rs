@@ -45,14 +45,15 @@ mod stripping_proxy;
 mod wire;
 
 pub use breakable_proxy::BreakableProxy;
-pub use fixture::{own_relay, relay};
+pub use fixture::{own_relay, own_relay_with_flags, relay};
 pub use goff_testkit::CollectedKind;
 pub use long_form::number_from_environment;
 pub use recorded_events::RecordedEvents;
 pub use relay_config::{
-    ADMIN_KEY, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance, KEY_WITHOUT_FLAG_SET,
-    TEAM_A_KEY, TEAM_B_KEY,
+    ADMIN_KEY, CANONICAL_FLAGS, EVALUATION_KEY, EVALUATION_KEY_TO_ESCAPE, Instance,
+    KEY_WITHOUT_FLAG_SET, TEAM_A_KEY, TEAM_B_KEY,
 };
+pub use relay_process::processor_time;
 pub use relay_proxy::{RelayProxy, flag_set_key};
 pub use relay_source::RelaySource;
 pub use start_error::StartError;

@@ -64,6 +64,9 @@ impl fmt::Display for Instance {
     }
 }
 
+/// The flags that OpenFeature's suites assume, for [`own_relay_with_flags`](crate::own_relay_with_flags).
+pub const CANONICAL_FLAGS: &str = include_str!("../relay/canonical-flags.yaml");
+
 /// The flag files of the configurations.
 pub(crate) const FLAG_FILES: [(&str, &str); 3] = [
     file!("flags.yaml"),

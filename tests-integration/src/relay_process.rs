@@ -157,10 +157,29 @@ impl RelayProcess {
         Ok(())
     }
 
+    /// The processor time so far; `None` for a container, or outside Linux.
+    pub(crate) fn processor_time(&self) -> Option<Duration> {
+        if self.container.is_some() {
+            return None;
+        }
+        let process_id = fs::read_to_string(self.directory.join("process-id")).ok()?;
+        processor_time(&fs::read_to_string(format!("/proc/{}/stat", process_id.trim())).ok()?)
+    }
+
     pub(crate) fn log(&self) -> String {
         let bytes = fs::read(self.directory.join("log")).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()
     }
+}
+
+/// The processor time, of user and system, in a `/proc/PID/stat`.
+pub fn processor_time(stat: &str) -> Option<Duration> {
+    // The name is in parentheses and may contain parentheses; the 12th and 13th fields after it are ticks, of which Linux
+    // shows a hundred a second.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some(Duration::from_millis((ticks()? + ticks()?) * 10))
 }
 
 /// The threads of a process stop one by one after `kill` has returned. One that still runs may answer a request.

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use goff_testkit::CollectedKind;
 use serde_json::json;
@@ -41,11 +42,20 @@ impl RelayProxy {
     /// It has not loaded them in three attempts on three ports; the error shows its log. `source` is an
     /// endpoint.
     pub fn start(instance: Instance, source: &RelaySource) -> Result<Self, StartError> {
+        Self::start_with_flags(instance, source, None)
+    }
+
+    /// As [`start`](Self::start), with other flags, if any.
+    pub(crate) fn start_with_flags(
+        instance: Instance,
+        source: &RelaySource,
+        flags: Option<&str>,
+    ) -> Result<Self, StartError> {
         const ATTEMPTS: usize = 3;
         let mut failure = None;
         for _ in 0..ATTEMPTS {
             // The relay proxy cannot bind port 0. A port that is free now may be in use when it binds.
-            match Self::start_once(instance, source, None, None) {
+            match Self::start_once(instance, source, None, flags) {
                 Ok(started) => return Ok(started),
                 Err(error) => failure = Some(error),
             }
@@ -172,6 +182,14 @@ impl RelayProxy {
     /// The version in its answers; empty if they have none.
     pub fn version(&self) -> &str {
         &self.version
+    }
+
+    /// The processor time that it has taken so far; `None` unless it is a process of this machine, on Linux.
+    pub fn processor_time(&self) -> Option<Duration> {
+        match &self.server {
+            Server::Process(process) => process.processor_time(),
+            Server::Embedded(_) | Server::External => None,
+        }
     }
 
     /// The events of one kind that it has written so far; none for an external one.

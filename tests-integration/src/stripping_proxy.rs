@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -19,12 +20,24 @@ use tokio::task::AbortHandle;
 
 use crate::{Address, RelayProxy, wire};
 
-/// Forwards `PREFIX/…` to `/…` of a relay proxy, and answers 404 with HTML to everything else. Stops when dropped.
-/// Runs on the runtime of the test.
+/// Forwards `PREFIX/…` to `/…` of a relay proxy, and answers 404 with HTML to everything else. It records the requests.
+/// Stops when dropped. Runs on the runtime of the test.
 #[derive(Debug)]
 pub struct StrippingProxy {
     endpoint: String,
     accepting: AbortHandle,
+    requests: Arc<Mutex<Vec<String>>>,
+}
+
+/// What a gateway does with requests.
+#[derive(Clone, Default)]
+struct Rules {
+    prefix: &'static str,
+    /// Every request without this `Authorization` is answered 401.
+    authorization: Option<&'static str>,
+    /// Below the prefix; not found.
+    lacking: Option<&'static str>,
+    requests: Arc<Mutex<Vec<String>>>,
 }
 
 impl StrippingProxy {
@@ -34,7 +47,8 @@ impl StrippingProxy {
     ///
     /// No port can be bound.
     pub async fn start(relay: &RelayProxy, prefix: &'static str) -> io::Result<Self> {
-        Self::with_credentials(relay, prefix, None).await
+        let rules = Rules::default();
+        Self::with(relay, Rules { prefix, ..rules }).await
     }
 
     /// A gateway that also answers 401 with HTML to every request without this `Authorization`.
@@ -47,32 +61,35 @@ impl StrippingProxy {
         prefix: &'static str,
         authorization: &'static str,
     ) -> io::Result<Self> {
-        Self::with_credentials(relay, prefix, Some(authorization)).await
+        let rules = Rules {
+            prefix,
+            authorization: Some(authorization),
+            ..Rules::default()
+        };
+        Self::with(relay, rules).await
     }
 
-    async fn with_credentials(
-        relay: &RelayProxy,
-        prefix: &'static str,
-        authorization: Option<&'static str>,
-    ) -> io::Result<Self> {
+    /// A gateway without a prefix that answers 404 with HTML to this path.
+    ///
+    /// # Errors
+    ///
+    /// No port can be bound.
+    pub async fn lacking(relay: &RelayProxy, path: &'static str) -> io::Result<Self> {
+        let (lacking, rules) = (Some(path), Rules::default());
+        Self::with(relay, Rules { lacking, ..rules }).await
+    }
+
+    async fn with(relay: &RelayProxy, rules: Rules) -> io::Result<Self> {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
-        let endpoint = format!("http://{}{prefix}", listener.local_addr()?);
+        let endpoint = format!("http://{}{}", listener.local_addr()?, rules.prefix);
         let relay = relay.address().clone();
+        let requests = Arc::clone(&rules.requests);
         let accepting = tokio::spawn(async move {
             // Ends at the first failure to accept; the test then sees its requests refused.
             while let Ok((stream, _)) = listener.accept().await {
-                let relay = relay.clone();
+                let (relay, rules) = (relay.clone(), rules.clone());
                 let service = service_fn(move |request: Request<Incoming>| {
-                    let relay = relay.clone();
-                    let sent = request.headers().get(AUTHORIZATION);
-                    let is_allowed =
-                        authorization.is_none_or(|it| sent.is_some_and(|sent| sent == it));
-                    async move {
-                        if is_allowed {
-                            return forward(relay, prefix, request).await;
-                        }
-                        Ok(plain(StatusCode::UNAUTHORIZED, "<html>who are you?</html>"))
-                    }
+                    answer(relay.clone(), rules.clone(), request)
                 });
                 let connection =
                     http1::Builder::new().serve_connection(TokioIo::new(stream), service);
@@ -82,6 +99,7 @@ impl StrippingProxy {
         Ok(Self {
             endpoint,
             accepting: accepting.abort_handle(),
+            requests,
         })
     }
 
@@ -89,6 +107,33 @@ impl StrippingProxy {
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
+
+    /// Method and path of each request so far, as it came, without the query.
+    pub fn requests(&self) -> Vec<String> {
+        let requests = self.requests.lock();
+        requests.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+async fn answer(
+    relay: Address,
+    rules: Rules,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let path = request.uri().path();
+    let line = format!("{} {path}", request.method());
+    let requests = rules.requests.lock();
+    requests.unwrap_or_else(PoisonError::into_inner).push(line);
+    let sent = request.headers().get(AUTHORIZATION);
+    let wanted = rules.authorization;
+    if wanted.is_some_and(|wanted| sent.is_none_or(|sent| sent != wanted)) {
+        return Ok(plain(StatusCode::UNAUTHORIZED, "<html>who are you?</html>"));
+    }
+    let below = path.strip_prefix(rules.prefix);
+    if below.is_some() && below == rules.lacking {
+        return Ok(plain(StatusCode::NOT_FOUND, "<html>no such page</html>"));
+    }
+    forward(relay, rules.prefix, request).await
 }
 
 impl Drop for StrippingProxy {

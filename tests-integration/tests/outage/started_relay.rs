@@ -73,6 +73,7 @@ async fn outages_cost_the_timeout_and_nothing_else() {
                     relay = Some(started.await.unwrap().unwrap());
                 }
             }
+            // How long a failure lasts, and below, how long the relay proxy answers between two.
             while step.elapsed() < Duration::from_secs(1) {
                 highest = highest.max(Open::now(&gateway));
                 sleep(Duration::from_millis(20)).await;

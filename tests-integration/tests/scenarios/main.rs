@@ -13,6 +13,8 @@ mod following;
 #[cfg(test)]
 mod real_relay;
 #[cfg(test)]
+mod recording_hook;
+#[cfg(test)]
 mod recording_transport;
 #[cfg(test)]
 mod started_relay;

@@ -1,9 +1,13 @@
-//! Flag files in unusual spellings: what a real relay proxy makes of them, the embedded one, and a client with the file.
+//! Flag files in unusual spellings: what a real relay proxy makes of them, the embedded one, a client with the file, and
+//! `goff evaluate`.
 
 mod spellings;
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
+use goff_engine::{FlagFile, FlagFileFormat, LintCode, LintSeverity, Timestamp, lint};
 use goff_provider::native::EvaluationContext;
 use goff_provider::{GoFeatureFlag, GoFeatureFlagOptions};
 use goff_testkit::{EmbeddedRelay, FlagSetOptions};
@@ -37,6 +41,7 @@ async fn flag_files_are_read_as_by_a_real_relay_proxy() {
         .collect();
     let real = RelayProxy::start_with_flag_files(&contents).unwrap();
     let directory = tempfile::tempdir().unwrap();
+    let goff = built_command();
     let mut differences = 0;
     for (number, file) in files.iter().enumerate() {
         let path = directory
@@ -50,7 +55,23 @@ async fn flag_files_are_read_as_by_a_real_relay_proxy() {
             Err(_) => not_found(),
         };
         let client = in_process(&path).await;
-        for (name, seen) in [("embedded", embedded), ("file mode", client)] {
+        if let Some(is_refused) = lint_refuses(&path, &file.content)
+            && is_refused != (expected == not_found() || is_never_answered(&expected))
+        {
+            differences += 1;
+            let text = String::from_utf8_lossy(&file.content);
+            println!(
+                "--- {} ---\n{text}\nreal {expected:?}\nlint says error: {is_refused}",
+                file.extension
+            );
+        }
+        let command = evaluated_by(&goff, &path);
+        let all = [
+            ("embedded", embedded),
+            ("file mode", client),
+            ("goff evaluate", command),
+        ];
+        for (name, seen) in all {
             if !agree(&expected, &seen, name) {
                 differences += 1;
                 let text = String::from_utf8_lossy(&file.content);
@@ -62,6 +83,31 @@ async fn flag_files_are_read_as_by_a_real_relay_proxy() {
         }
     }
     assert_eq!(differences, 0, "the differences are printed above");
+}
+
+/// Whether the relay proxy has a flag that it cannot write as JSON.
+fn is_never_answered(seen: &[Seen]) -> bool {
+    seen.iter().all(|seen| seen.error.as_deref() == Some("500"))
+}
+
+/// Whether the linter says that the flag `f` is not served; nothing if the file has no such flag.
+fn lint_refuses(path: &Path, content: &[u8]) -> Option<bool> {
+    let format = FlagFileFormat::of_path(path).unwrap();
+    let file = FlagFile::parse(content, format);
+    if file.is_ok_and(|file| file.flags.get("f").is_none()) {
+        return None;
+    }
+    let found = lint(content, format, Timestamp::from_unix_seconds(1_900_000_000));
+    let mut errors = found
+        .iter()
+        .filter(|found| found.severity == LintSeverity::Error);
+    Some(errors.any(|error| {
+        let is_files = matches!(
+            error.code,
+            LintCode::MalformedFile | LintCode::UndecodableFlag
+        );
+        is_files || error.flag.as_deref() == Some("f")
+    }))
 }
 
 fn agree(real: &[Seen], seen: &[Seen], name: &str) -> bool {
@@ -118,7 +164,7 @@ async fn over_http(address: &Address, key: &str) -> Vec<Seen> {
     all
 }
 
-async fn in_process(path: &std::path::Path) -> Vec<Seen> {
+async fn in_process(path: &Path) -> Vec<Seen> {
     let options = GoFeatureFlagOptions::from_file(path);
     let Ok(client) = GoFeatureFlag::connect(options).await else {
         return not_found();
@@ -151,6 +197,54 @@ async fn in_process(path: &std::path::Path) -> Vec<Seen> {
     }
     let _ = client.shutdown(Duration::from_secs(1)).await;
     all
+}
+
+/// The command `goff`, which this test is not built with.
+fn built_command() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let profile = test.ancestors().nth(2).unwrap();
+    let mut build = Command::new(env!("CARGO"));
+    build.args([
+        "build",
+        "--package",
+        "goff-cli",
+        "--bin",
+        "goff",
+        "--target-dir",
+    ]);
+    build.arg(profile.parent().unwrap());
+    if profile.ends_with("release") {
+        build.arg("--release");
+    }
+    assert!(build.status().unwrap().success());
+    profile.join(format!("goff{}", std::env::consts::EXE_SUFFIX))
+}
+
+fn evaluated_by(goff: &Path, path: &Path) -> Vec<Seen> {
+    let evaluate = |user: &&str| {
+        let mut command = Command::new(goff);
+        command.args(["evaluate", "f", "--json", "-c", "x=1", "-u", user, "-f"]);
+        let output = command.arg(path).output().unwrap();
+        if output.status.code() == Some(2) {
+            return not_found().swap_remove(0);
+        }
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
+        match answer["errorCode"].as_str() {
+            Some(code) => Seen {
+                error: Some(code.to_owned()),
+                ..Seen::default()
+            },
+            None => Seen {
+                value: plain(&answer["value"]),
+                reason: text("reason"),
+                variant: text("variant"),
+                metadata: without_marks(answer["metadata"].as_object()),
+                error: None,
+            },
+        }
+    };
+    USERS.iter().map(evaluate).collect()
 }
 
 /// The value with each whole double as an integer.

@@ -75,6 +75,14 @@ pub(super) fn seen_with<T>(
     }
 }
 
+/// What a hook of the SDK got.
+pub(crate) fn seen_by_hook(
+    got: Result<&EvaluationDetails<open_feature::Value>, &EvaluationError>,
+) -> Seen {
+    let got = got.cloned().map_err(Clone::clone);
+    seen_with(got, Value::Null, |value| json_of(&value))
+}
+
 fn scalar(value: FlagMetadataValue) -> Value {
     match value {
         FlagMetadataValue::Bool(value) => value.into(),

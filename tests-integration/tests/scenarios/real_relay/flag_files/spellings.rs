@@ -99,6 +99,12 @@ pub(super) fn files() -> Vec<File> {
         );
         add("toml", format!("[f]\n{TOML}metadata = {{m = {value}}}\n"));
     }
+    for tables in TOML_TABLES {
+        add(
+            "toml",
+            format!("{tables}variations = {{a = 'A', b = 'B'}}\ndefaultRule.variation = 'a'\n"),
+        );
+    }
     for member in TOML_MEMBERS.split('|').map(str::trim) {
         add("toml", format!("[f]\n{TOML}{member}\n"));
     }
@@ -322,6 +328,14 @@ const TOML_DATES: &str = "2024-01-01 | 2024-01-01T10:00:00 | 2024-01-01 10:00:00
     '2024-01-01' | '2024-01-01T00:00:00Z' | '2024-01-01T1:00:00Z' | 2024-01-01T10:00:00.5+02:00 | 2024-01-01t10:00:00z | 1 | true | \
     2024-01-01T10:00 | 10:00 | 2024-01-01T10:00Z | 2024-01-01 10:00:00.123456789123 | 2024-02-30 | [2024-01-01] | \
     2024-01-01T23:59:60Z | 2024-01-01  10:00:00 | 2024-01-01T10:00:00,5Z | 2024-1-1";
+/// Dotted keys that add to tables of other headers.
+const TOML_TABLES: [&str; 3] = [
+    "[[f.targeting]]\nquery = 'x eq 1'\n[f]\ntargeting.percentage.a = 30\ntargeting.percentage.b = 70\n",
+    "[[f.targeting]]\nquery = 'x eq 2'\nvariation = 'b'\n[[f.targeting]]\nquery = 'x eq 1'\n[f]\n\
+     targeting.percentage.a = 0\ntargeting.percentage.b = 100\n",
+    "[f.metadata.m]\nx = 1\n[f]\nmetadata.n = 2\n",
+];
+
 const TOML_MEMBERS: &str = "Disable = true | disable = 'yes' | disable = 'true' | disable = 1 | TrackEvents = false | VERSION = 'x' | \
     version = 1 | version = true | version = 1.5 | version = 2024-01-01 | converter = 1 | converter = 'x' | metadata = 1 | \
     metadata = [] | targeting = {} | targeting = [{Query = 'x eq 1', VARIATION = 'b'}] | owner = 1 | disable = true\ndisable = false | \

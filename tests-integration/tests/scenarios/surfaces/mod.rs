@@ -25,12 +25,12 @@ use goff_provider::{
     LocalFlags, RemoteProtocol, ResolutionError,
 };
 use goff_tests_integration::{CollectedKind, RelayProxy};
-use open_feature::{Client, OpenFeature, StructValue};
+use open_feature::{Client, Hook, OpenFeature, StructValue};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-pub(crate) use answer::Seen;
+pub(crate) use answer::{Seen, seen_by_hook};
 use answer::{json_of, seen, seen_with};
 pub(crate) use request::{Typed, User};
 
@@ -48,10 +48,7 @@ enum Api {
     Native,
     Local(LocalFlags),
     /// The registry owns the provider, so it must outlive the client.
-    OpenFeature(
-        #[expect(dead_code, reason = "keeps the provider")] OpenFeature,
-        Client,
-    ),
+    OpenFeature(OpenFeature, Client),
 }
 
 /// Connects every surface to an endpoint. `adjust` adds options.
@@ -108,18 +105,16 @@ pub(crate) async fn started_in_process(
 }
 
 /// The result of an initialization.
-type Started = Result<(), InitializeError>;
+pub(crate) type Started = Result<(), InitializeError>;
 
-async fn native(mode: &str, options: GoFeatureFlagOptions) -> (Surface, Started) {
+pub(crate) async fn native(mode: &str, options: GoFeatureFlagOptions) -> (Surface, Started) {
     let (goff, started) = start(options).await;
     (Surface::new(mode, "native", goff, Api::Native), started)
 }
 
-async fn open_feature(mode: &str, options: GoFeatureFlagOptions) -> (Surface, Started) {
+pub(crate) async fn open_feature(mode: &str, options: GoFeatureFlagOptions) -> (Surface, Started) {
     let (goff, started) = start(options).await;
-    let (registry, client) = open_feature_client(&goff).await;
-    let api = Api::OpenFeature(registry, client);
-    (Surface::new(mode, "OpenFeature", goff, api), started)
+    (Surface::through_open_feature(mode, &goff).await, started)
 }
 
 /// A client of the OpenFeature SDK over a separate registry, because the tests of a process run concurrently.
@@ -153,6 +148,26 @@ impl Surface {
     fn new(mode: &str, name: &str, goff: GoFeatureFlag, api: Api) -> Self {
         let name = format!("{mode} {name}");
         Self { name, goff, api }
+    }
+
+    /// The native API of a client that may not be started.
+    pub(crate) fn over(mode: &str, goff: &GoFeatureFlag) -> Self {
+        Self::new(mode, "native", goff.clone(), Api::Native)
+    }
+
+    /// The SDK over a client, which it starts unless that has happened.
+    pub(crate) async fn through_open_feature(mode: &str, goff: &GoFeatureFlag) -> Self {
+        let (registry, client) = open_feature_client(goff).await;
+        let api = Api::OpenFeature(registry, client);
+        Self::new(mode, "OpenFeature", goff.clone(), api)
+    }
+
+    /// Adds a hook to the client of the SDK, if it is one.
+    pub(crate) fn with_hook(mut self, hook: impl Hook) -> Self {
+        if let Api::OpenFeature(registry, client) = self.api {
+            self.api = Api::OpenFeature(registry, client.with_hook(hook));
+        }
+        self
     }
 
     /// A user for one test on this surface. Tests share the relay proxy and tell its events apart by user.

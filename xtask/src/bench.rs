@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: every program of the crate `goff-benches`, one after the other.
 
+pub(crate) mod peers;
+
 use std::path::PathBuf;
 
 use serde_json::Value;

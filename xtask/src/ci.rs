@@ -5,7 +5,7 @@ use std::thread;
 use crate::integration::{self, Relay};
 use crate::parts::Parts;
 use crate::program::{Failure, Program, no_arguments};
-use crate::{conformance, fuzz, relay_proxy, tidy};
+use crate::{conformance, fuzz, packages, platforms, relay_proxy, tidy};
 
 /// Runs every part, even after one has failed, and ends with the time of each.
 pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
@@ -35,11 +35,13 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             .env("RUSTDOCFLAGS", "-D warnings")
             .run()
     });
+    parts.run("platforms", || platforms::run(&[]));
     parts.run("tests", || {
         Program::cargo("test --workspace --all-features --no-fail-fast")
             .words("--exclude goff-tests-integration")
             .run()
     });
+    parts.run("packages", || packages::run(&[]));
     parts.run("integration, embedded relay proxy", || {
         integration::run_against(&Relay::Embedded, &[])
     });
@@ -61,9 +63,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
     parts.finish()
 }
 
-/// Each library alone, with the combinations of features that these arguments of cargo-hack choose.
+/// Each library alone, with the combinations of features that these arguments of cargo-hack choose. cargo refuses
+/// `--lib` for goff-cli and the example, which have neither a library nor features.
 pub(crate) fn clippy_with_features(combinations: &str) -> Result<(), Failure> {
-    Program::cargo("hack clippy --workspace --exclude xtask --lib")
+    Program::cargo("hack clippy --workspace --exclude xtask --exclude goff-cli --lib")
+        .words("--exclude typed-flags")
         .words(combinations)
         .words("-- -D warnings")
         .run()

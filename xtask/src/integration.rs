@@ -58,8 +58,15 @@ fn print_left_out(relay: &Relay) -> Result<(), Failure> {
 
 /// `cargo test` of the integration tests with the relay proxy at hand; `Relay::Auto` must have been resolved.
 pub(crate) fn tests(relay: &Relay) -> Result<Program, Failure> {
+    with_relay(
+        Program::cargo("test --package goff-tests-integration"),
+        relay,
+    )
+}
+
+/// A program that starts relay proxies as the tests do, with the one at hand.
+pub(crate) fn with_relay(tests: Program, relay: &Relay) -> Result<Program, Failure> {
     // Variables of the caller must not choose another relay proxy.
-    let tests = Program::cargo("test --package goff-tests-integration");
     let variables = ["BINARY", "COMPOSE_FILE", "EMBEDDED", "ENDPOINT"];
     let tests = variables.iter().fold(tests, |tests, name| {
         tests.env_remove(&format!("GOFF_RELAY_{name}"))
@@ -185,7 +192,7 @@ impl Options {
     }
 }
 
-fn parse_relay(value: &str) -> Result<Relay, Failure> {
+pub(crate) fn parse_relay(value: &str) -> Result<Relay, Failure> {
     match value.split_once('=') {
         None if value == "auto" => Ok(Relay::Auto),
         None if value == "docker" => Ok(Relay::Docker),

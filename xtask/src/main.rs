@@ -10,12 +10,16 @@ mod ci;
 mod conformance;
 mod fuzz;
 mod integration;
+mod packages;
 mod parts;
+mod platforms;
 mod program;
 mod relay_proxy;
 mod release_check;
 mod soak;
+mod tck;
 mod tidy;
+mod wasm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -54,15 +58,49 @@ const COMMANDS: &[Command] = &[
     ),
     (
         "bench",
-        "[FILTER] [--json FILE]",
-        "the benchmarks beside their baselines",
-        bench::run,
+        "[FILTER] [--json FILE] | peers [--official FILE] [--rounds N] [--leave-out PEER]… | peers --builds",
+        "the benchmarks beside their baselines; peers writes BENCHMARKS.md",
+        |arguments| match arguments.split_first() {
+            Some((first, rest)) if first == "peers" => bench::peers::run(rest),
+            _ => bench::run(arguments),
+        },
     ),
     (
         "soak",
-        "NAME [--minutes N] [--seed S]",
+        "NAME [--minutes N] [--seed S] [--clients N]",
         "the long form of a test that CI runs short; NAME is NAMES",
         soak::run,
+    ),
+    (
+        "packages",
+        "",
+        "the packages as crates.io would get them, compiled and tested",
+        packages::run,
+    ),
+    (
+        "public-api",
+        "",
+        "lists the public items of the libraries in api/, for the review of a change",
+        release_check::public_api::write,
+    ),
+    (
+        "platforms",
+        "",
+        "the libraries compiled for Windows, macOS and WebAssembly",
+        platforms::run,
+    ),
+    (
+        "wasm",
+        "[--beside] [--documents N] [--evaluations N]",
+        "the engine as a WebAssembly module, tested in a host; --beside: and the official module and the Python provider",
+        wasm::run,
+    ),
+    (
+        "tck",
+        "--suite DIR [--relay SOURCE]… [--write]",
+        "OpenFeature's feature files, in a checkout of open-feature/spec, against the embedded and the real relay proxy; \
+         --write: docs/tck-report.md",
+        tck::run,
     ),
     (
         "tidy",
@@ -79,7 +117,7 @@ const COMMANDS: &[Command] = &[
     (
         "release-check",
         "[PART…]",
-        "what a release must pass and ci does not run: combinations of features, bench, every soak",
+        "what a release must pass and ci does not run; PART is PARTS",
         release_check::run,
     ),
 ];
@@ -111,6 +149,7 @@ fn usage() -> String {
     let mut usage = String::from("usage: cargo xtask COMMAND\n\n");
     for (name, arguments, what, _) in COMMANDS {
         let what = what.replace("NAMES", &soak::names());
+        let what = what.replace("PARTS", &release_check::names());
         usage.push_str(&format!("{name} {arguments}\n    {what}\n"));
     }
     usage

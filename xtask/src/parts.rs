@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::program::Failure;
+use crate::program::{Failure, Missing};
 
 /// What has run so far. A part that fails does not keep the next from running.
 #[derive(Debug, Default)]
@@ -22,24 +22,48 @@ impl Parts {
         self.done.push((name, start.elapsed(), outcome));
     }
 
-    /// Prints the table; a failure if a part failed.
+    /// Prints the table; a failure if a part failed, or could not run.
     pub(crate) fn finish(self) -> Result<(), Failure> {
         println!("\n{self}");
-        let (all, failed) = (self.done.len(), self.done.iter());
-        match failed.filter(|(.., outcome)| outcome.is_err()).count() {
-            0 => Ok(()),
-            failed => Err(format!("{failed} of {all} parts failed").into()),
+        let count = |wanted| {
+            let states = self.done.iter().map(|(.., outcome)| state(outcome));
+            states.filter(|state| *state == wanted).count()
+        };
+        match (count(FAILED), count(NOT_RUN), self.done.len()) {
+            (0, 0, _) => Ok(()),
+            (failed, 0, all) => Err(format!("{failed} of {all} parts failed").into()),
+            (failed, not_run, all) => {
+                Err(format!("{failed} of {all} parts failed, {not_run} did not run").into())
+            }
         }
+    }
+
+    /// The name of each part and its line in the table.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&'static str, String)> {
+        self.done.iter().map(|(name, time, outcome)| {
+            let (seconds, state) = (time.as_secs_f64(), state(outcome));
+            (*name, format!("{seconds:>8.1} s  {state:<7}  {name}"))
+        })
+    }
+}
+
+const FAILED: &str = "FAILED";
+const NOT_RUN: &str = "NOT RUN";
+
+/// A part that needs what this machine lacks is neither passed nor failed.
+fn state(outcome: &Result<(), Failure>) -> &'static str {
+    match outcome {
+        Ok(()) => "ok",
+        Err(failure) if failure.is::<Missing>() => NOT_RUN,
+        Err(_) => FAILED,
     }
 }
 
 /// A line for each part, and the time of all.
 impl fmt::Display for Parts {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (name, time, outcome) in &self.done {
-            let outcome = if outcome.is_ok() { "ok" } else { "FAILED" };
-            let seconds = time.as_secs_f64();
-            writeln!(formatter, "{seconds:>8.1} s  {outcome:<6}  {name}")?;
+        for (_, line) in self.lines() {
+            writeln!(formatter, "{line}")?;
         }
         let total: Duration = self.done.iter().map(|(_, time, _)| *time).sum();
         write!(formatter, "{:>8.1} s  in all", total.as_secs_f64())
@@ -61,9 +85,20 @@ mod tests {
         });
         assert!(ran);
         let table = parts.to_string();
-        assert!(table.contains("FAILED  first"), "{table}");
-        assert!(table.contains("ok      second"), "{table}");
+        assert!(table.contains("FAILED   first"), "{table}");
+        assert!(table.contains("ok       second"), "{table}");
         let failure = parts.finish().unwrap_err();
         assert_eq!(failure.to_string(), "1 of 2 parts failed");
+    }
+
+    #[test]
+    fn a_part_that_lacks_a_tool_is_neither_passed_nor_failed() {
+        let mut parts = Parts::default();
+        parts.run("first", || Ok(()));
+        parts.run("second", || Err(Missing("a tool".into()).into()));
+        let table = parts.to_string();
+        assert!(table.contains("NOT RUN  second"), "{table}");
+        let failure = parts.finish().unwrap_err();
+        assert_eq!(failure.to_string(), "0 of 2 parts failed, 1 did not run");
     }
 }

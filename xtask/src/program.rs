@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,8 +16,74 @@ pub(crate) fn root() -> PathBuf {
     xtask.parent().map_or(xtask.clone(), PathBuf::from)
 }
 
+/// The directory of cargo's output.
+pub(crate) fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), Into::into)
+}
+
+/// An empty directory for what a command leaves, in place of the last one.
+pub(crate) fn empty_directory(path: &str) -> Result<PathBuf, Failure> {
+    let directory = root().join(path);
+    if directory.exists() {
+        fs::remove_dir_all(&directory)?;
+    }
+    fs::create_dir_all(&directory)?;
+    Ok(directory)
+}
+
 /// Why a command failed, for its user to read.
 pub(crate) type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What this machine lacks, and the command that installs it.
+#[derive(Debug)]
+pub(crate) struct Missing(pub(crate) String);
+
+impl fmt::Display for Missing {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "not run: {}", self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
+/// A program from crates.io, and the version whose output the commands here understand.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tool(pub(crate) &'static str, pub(crate) &'static str);
+
+impl Tool {
+    /// The program, if it is installed in this version.
+    pub(crate) fn program(self) -> Result<Program, Failure> {
+        let Self(name, version) = self;
+        let installed = Program::new(name).args(["--version"]).output();
+        let installed = installed.unwrap_or_else(|_| "none".to_owned());
+        if installed.contains(version) {
+            return Ok(Program::new(name));
+        }
+        let (installed, wanted) = (installed.trim(), format!("{name}@{version}"));
+        Err(Missing(format!(
+            "{name} {version} is needed, {installed} is installed: `cargo install --locked {wanted}`"
+        ))
+        .into())
+    }
+}
+
+/// cargo with another compiler than the one that runs us, which rustup must have.
+pub(crate) fn cargo_of(compiler: &str, arguments: &str) -> Result<Program, Failure> {
+    let answers = Program::new("rustup").args(["run", compiler, "rustc", "--version"]);
+    if !answers.succeeds() {
+        return Err(Missing(format!(
+            "Rust {compiler} is not installed: `rustup toolchain install --profile minimal {compiler}`"
+        ))
+        .into());
+    }
+    let cargo = Program::new("cargo").args([format!("+{compiler}")]);
+    // The cargo that runs us has set them to its own compiler.
+    let cargo = cargo
+        .env_remove("CARGO")
+        .env_remove("RUSTC")
+        .env_remove("RUSTDOC");
+    Ok(cargo.words(arguments))
+}
 
 /// For a command that takes no arguments.
 pub(crate) fn no_arguments(arguments: &[String]) -> Result<(), Failure> {
@@ -146,5 +213,19 @@ mod tests {
             absent.unwrap_err(),
             &["`no-such-program` cannot be started"],
         );
+    }
+
+    #[test]
+    fn a_tool_or_compiler_that_is_absent_is_named_with_the_command_that_installs_it() {
+        let check = |failure: Failure, command: &str| {
+            assert!(failure.is::<Missing>(), "{failure}");
+            assert!(failure.to_string().contains(command), "{failure}");
+        };
+        let absent = Tool("no-such-program", "1.2.3").program().unwrap_err();
+        check(absent, "`cargo install --locked no-such-program@1.2.3`");
+        let older = Tool("cargo", "0.0.0").program().unwrap_err();
+        check(older, "cargo 0.0.0 is needed, cargo 1.");
+        let absent = cargo_of("1.0.0", "check").unwrap_err();
+        check(absent, "`rustup toolchain install --profile minimal 1.0.0`");
     }
 }

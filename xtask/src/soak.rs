@@ -18,6 +18,7 @@ const SOAKS: &[Soak] = &[
     ("fuzz", 5, fuzz),
     ("hostile", 2, hostile),
     ("outage", 1, outage),
+    ("fleet", 1, fleet),
 ];
 
 /// Runs the command.
@@ -97,6 +98,19 @@ fn outage(options: &Options) -> Result<(), Failure> {
     options.seeded(tests).run()
 }
 
+/// Hundreds of clients on one relay proxy, and on three behind a balancer. Without debug assertions and at full
+/// optimization, since clients and relay proxies share the processors.
+fn fleet(options: &Options) -> Result<(), Failure> {
+    integration::tests(&Relay::Auto.resolve()?)?
+        .words("--release --test fleet -- --nocapture --include-ignored")
+        .env("GOFF_FLEET_SECONDS", (options.minutes * 60).to_string())
+        .env(
+            "GOFF_FLEET_CLIENTS",
+            options.clients.unwrap_or(300).to_string(),
+        )
+        .run()
+}
+
 /// Flag files, configurations and answers made to exhaust the client.
 fn hostile(options: &Options) -> Result<(), Failure> {
     let test = Program::cargo("test --package goff-client --features file")
@@ -111,6 +125,8 @@ struct Options {
     minutes: u64,
     /// Without a seed, the test chooses one and prints it.
     seed: Option<u64>,
+    /// The number of clients of each kind, where a soak has clients.
+    clients: Option<u64>,
 }
 
 impl Options {
@@ -134,19 +150,25 @@ fn parse(arguments: &[String]) -> Result<(&'static Soak, Options), Failure> {
     let (name, arguments) = arguments.split_first().ok_or_else(wrong)?;
     let soak = SOAKS.iter().find(|(known, ..)| known == name);
     let soak = soak.ok_or_else(wrong)?;
-    let (mut minutes, mut seed) = (soak.1, None);
+    let (mut minutes, mut seed, mut clients) = (soak.1, None, None);
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--minutes" => minutes = number(argument, arguments.next())?,
             "--seed" => seed = Some(number(argument, arguments.next())?),
+            "--clients" if soak.0 == "fleet" => clients = Some(number(argument, arguments.next())?),
             _ => return Err(format!("unknown argument `{argument}`").into()),
         }
     }
-    match minutes {
-        0 => Err("`--minutes` needs a number above 0".into()),
-        _ => Ok((soak, Options { minutes, seed })),
+    if minutes == 0 || clients == Some(0) {
+        return Err("`--minutes` and `--clients` need a number above 0".into());
     }
+    let options = Options {
+        minutes,
+        seed,
+        clients,
+    };
+    Ok((soak, options))
 }
 
 #[cfg(test)]
@@ -160,7 +182,12 @@ mod tests {
     #[test]
     fn a_name_with_minutes_and_a_seed_is_understood() {
         let check = |arguments: &str, name: &str, minutes: u64, seed: Option<u64>| {
-            assert_eq!(parse(arguments).unwrap(), (name, Options { minutes, seed }));
+            let options = Options {
+                minutes,
+                seed,
+                clients: None,
+            };
+            assert_eq!(parse(arguments).unwrap(), (name, options));
         };
         check("stress", "stress", 1, None);
         check("stress --seed 0", "stress", 1, Some(0));
@@ -169,6 +196,11 @@ mod tests {
             "interleavings",
             5,
             Some(7),
+        );
+        let (name, options) = parse("fleet --clients 50").unwrap();
+        assert_eq!(
+            (name, options.minutes, options.clients),
+            ("fleet", 1, Some(50))
         );
     }
 
@@ -181,7 +213,12 @@ mod tests {
         check("", "the names are stress, interleavings");
         check("stres", "the names are stress");
         check("stress --minutes", "`--minutes` needs a number");
-        check("stress --minutes 0", "`--minutes` needs a number");
+        check(
+            "stress --minutes 0",
+            "`--minutes` and `--clients` need a number",
+        );
+        check("fleet --clients 0", "`--clients` need a number");
+        check("stress --clients 9", "`--clients`");
         check("stress --seed -1", "`--seed` needs a number");
         check("stress --hours 1", "`--hours`");
     }

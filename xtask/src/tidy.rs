@@ -3,8 +3,11 @@
 mod circles;
 mod dependency_table;
 mod documents;
+mod option_table;
 mod relay_version;
+mod requirement_ids;
 pub(crate) mod sources;
+mod tree_sizes;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -31,12 +34,30 @@ const CHECKS: &[Check] = &[
         let go_mod = fs::read_to_string(root().join("tests-integration/relay/go.mod"))?;
         Ok(relay_version::differences(&compose, &go_mod))
     }),
-    ("conformance", |project| report::faults(&project.sources)),
+    ("conformance", |project| {
+        report::faults(&project.packages, &project.sources)
+    }),
     ("map", |project| Ok(documents::map(&project.architecture))),
     ("circles", circles),
     ("entries", entries),
     ("citations", citations),
+    ("options", |project| {
+        let page = fs::read_to_string(root().join("docs/guide/options.md"))?;
+        option_table::faults(&page, &project.sources)
+    }),
+    ("links", |_| documents::links()),
+    ("requirement-ids", |project| {
+        let sources = project.sources.iter();
+        let mut faults = requirement_ids::in_pages()?;
+        faults.extend(
+            sources
+                .filter(|source| source.is_shipped())
+                .flat_map(requirement_ids::in_documentation),
+        );
+        Ok(faults)
+    }),
     ("fillers", |_| Ok(documents::fillers())),
+    ("tree-sizes", |_| tree_sizes::faults()),
 ];
 
 /// What the checks read.

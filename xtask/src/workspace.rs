@@ -11,10 +11,13 @@ use crate::program::{Failure, Program, root};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    pub(crate) version: String,
     /// Relative to the root.
     pub(crate) directory: PathBuf,
     /// Normal and build dependencies, optional ones and those of one platform included.
     pub(crate) dependencies: BTreeSet<String>,
+    /// Whether it may be published.
+    pub(crate) is_published: bool,
 }
 
 /// All members of the workspace, by name.
@@ -26,6 +29,34 @@ pub(crate) fn packages() -> Result<BTreeMap<String, Package>, Failure> {
     Ok(packages
         .map(|package| (package.name.clone(), package))
         .collect())
+}
+
+/// The names of the crates that may be published.
+pub(crate) fn published() -> Result<Vec<String>, Failure> {
+    let packages = packages()?.into_values();
+    let published = packages.filter(|package| package.is_published);
+    Ok(published.map(|package| package.name).collect())
+}
+
+/// Those of them that have a library, which is all but the commands.
+pub(crate) fn libraries() -> Result<Vec<String>, Failure> {
+    let mut names = published()?;
+    names.retain(|name| root().join("crates").join(name).join("src/lib.rs").exists());
+    Ok(names)
+}
+
+/// The oldest compiler that the crates build with, such as `1.88.0`.
+pub(crate) fn oldest_compiler() -> Result<String, Failure> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml"))?;
+    let stated = manifest.split("\nrust-version = \"").nth(1);
+    let version = stated.and_then(|stated| stated.split('"').next());
+    let version = version.ok_or("Cargo.toml states no `rust-version`")?;
+    Ok(version.to_owned()
+        + if version.matches('.').count() == 1 {
+            ".0"
+        } else {
+            ""
+        })
 }
 
 /// The crates in a build of this package with default features, and the package.
@@ -45,6 +76,7 @@ fn package(json: &Value) -> Package {
     let dependencies = dependencies.filter(|dependency| text(dependency, "kind") != "dev");
     Package {
         name: text(json, "name"),
+        version: text(json, "version"),
         directory: directory
             .strip_prefix(root())
             .unwrap_or(&manifest)
@@ -52,6 +84,8 @@ fn package(json: &Value) -> Package {
         dependencies: dependencies
             .map(|dependency| text(dependency, "name"))
             .collect(),
+        // An empty list forbids it, and null allows any registry.
+        is_published: json.get("publish").is_none_or(Value::is_null),
     }
 }
 

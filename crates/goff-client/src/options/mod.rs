@@ -275,15 +275,16 @@ impl GoFeatureFlagOptions {
     /// and outlasts every tokio runtime. Dropping the client inside a runtime is allowed.
     ///
     /// The thread begins with [`initialize`](crate::GoFeatureFlag::initialize), or with a
-    /// [`check`](crate::GoFeatureFlag::check) before it, and ends when the last handle of the client is dropped. A request costs two changes of thread and a copy of its
-    /// context more than one on the caller's runtime; answers from the cache and in-process
-    /// evaluations cost nothing more. A custom relay client or transport is called on this thread
-    /// and must not block it.
+    /// [`check`](crate::GoFeatureFlag::check) before it, and ends when the last handle of the client
+    /// is dropped. A request costs two changes of thread and a copy of its context more than one on
+    /// the caller's runtime; answers from the cache and in-process evaluations cost nothing more. A
+    /// custom relay client or transport is called on this thread and must not block it.
     ///
     /// In a process that was forked afterwards (on Unix systems) the thread is missing: requests and
     /// [`initialize`](crate::GoFeatureFlag::initialize) fail with
     /// [`NoRuntimeError::Forked`](crate::NoRuntimeError::Forked), and nothing is delivered, so that
-    /// no usage data is delivered twice. Make a client in each process.
+    /// no usage data is delivered twice. Fork before any thread starts, and make a client in each
+    /// process: a lock that another thread of any library holds at the fork is never released there.
     ///
     /// All modes. Default: `false`; `blocking::GoFeatureFlag` sets it.
     pub fn own_runtime(mut self, own_runtime: bool) -> Self {

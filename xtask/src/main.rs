@@ -58,7 +58,7 @@ const COMMANDS: &[Command] = &[
     ),
     (
         "bench",
-        "[FILTER] [--json FILE] | peers [--official FILE] [--rounds N] [--leave-out PEER]… | peers --builds",
+        "[FILTER] [--json FILE] | peers [--rounds N] [--leave-out PEER]… | peers --builds",
         "the benchmarks beside their baselines; peers writes BENCHMARKS.md",
         |arguments| match arguments.split_first() {
             Some((first, rest)) if first == "peers" => bench::peers::run(rest),

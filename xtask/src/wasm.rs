@@ -28,7 +28,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
         return Ok(());
     }
     let python = python()?;
-    let official = official_module(&python)?;
+    let official = module_of(&python)?;
     host("run --release --locked --bin beside")
         .env("GOFF_OFFICIAL_MODULE", &official)
         .run()?;
@@ -112,8 +112,13 @@ fn python() -> Result<PathBuf, Failure> {
     Ok(python)
 }
 
+/// The official module, installed with the provider for Python.
+pub(crate) fn official_module() -> Result<PathBuf, Failure> {
+    module_of(&python()?)
+}
+
 /// The module that the provider loads if it is not told another.
-fn official_module(python: &Path) -> Result<PathBuf, Failure> {
+fn module_of(python: &Path) -> Result<PathBuf, Failure> {
     const FIND: &str = "import gofeatureflag_python_provider.wasm as it, pathlib
 print(next(pathlib.Path(it.__file__).parent.glob('*.wasi')))";
     let found = Program::new(python).args(["-c", FIND]).output()?;

@@ -163,7 +163,8 @@ impl HttpRelayClientOptions {
 
     /// How many requests may be in flight at the same time, for each tokio runtime that sends some.
     /// Further ones wait, and the wait counts into the [`timeout`](Self::timeout). At most as many
-    /// connections are in use, and as many being opened. At least 1. No effect with [`transport`](Self::transport). Default: 256.
+    /// connections are in use, and as many being opened. At least 1. No effect with
+    /// [`transport`](Self::transport). Default: 256.
     #[must_use]
     pub fn max_requests_in_flight(mut self, requests: usize) -> Self {
         self.pool.max_requests_in_flight = requests;
@@ -171,11 +172,11 @@ impl HttpRelayClientOptions {
     }
 
     /// How many idle connections are kept for later requests, for each tokio runtime; 0 opens one
-    /// for each request. While as many requests as may be are in flight, none is closed, for those
-    /// that wait. No effect with [`transport`](Self::transport). Default: 128.
+    /// for each request. No effect with [`transport`](Self::transport). Default: as many as
+    /// [`max_requests_in_flight`](Self::max_requests_in_flight).
     #[must_use]
     pub fn max_idle_connections(mut self, connections: usize) -> Self {
-        self.pool.max_idle_connections = connections;
+        self.pool.max_idle_connections = Some(connections);
         self
     }
 

@@ -22,7 +22,8 @@ use crate::error::OptionError;
 pub(crate) struct PoolSettings {
     pub(crate) connect_timeout: Duration,
     pub(crate) max_requests_in_flight: usize,
-    pub(crate) max_idle_connections: usize,
+    /// `None` for as many as may be in flight.
+    pub(crate) max_idle_connections: Option<usize>,
     pub(crate) idle_timeout: Duration,
     pub(crate) max_connection_age: Option<Duration>,
 }
@@ -52,7 +53,7 @@ impl Default for PoolSettings {
         Self {
             connect_timeout: Duration::from_secs(10),
             max_requests_in_flight: 256,
-            max_idle_connections: 128,
+            max_idle_connections: None,
             idle_timeout: Duration::from_secs(50),
             max_connection_age: Some(Duration::from_secs(5 * 60)),
         }
@@ -260,17 +261,14 @@ impl Pool {
         self.state().hand_over(connection, max_idle);
     }
 
-    /// How many idle connections to keep. While as many requests as may be are in flight, others
-    /// probably wait to follow them, and need these connections in a moment.
+    /// How many idle connections to keep.
     fn max_idle(&self) -> usize {
-        match (
-            self.settings.max_idle_connections,
-            self.permits.available_permits(),
-        ) {
-            (0, _) => 0,
-            (kept, 0) => kept.max(self.settings.max_requests_in_flight),
-            (kept, _) => kept,
-        }
+        let PoolSettings {
+            max_idle_connections,
+            max_requests_in_flight,
+            ..
+        } = self.settings;
+        max_idle_connections.unwrap_or(max_requests_in_flight)
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {

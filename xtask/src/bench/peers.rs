@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use crate::program::{Failure, Program, number, root, target};
+use crate::wasm;
 use figures::Figures;
 use known::PROGRAMS;
 
@@ -42,7 +43,6 @@ struct Options {
     builds: bool,
     /// Packages.
     left_out: Vec<String>,
-    official: Option<PathBuf>,
     rounds: usize,
 }
 
@@ -50,7 +50,6 @@ fn read(arguments: &[String]) -> Result<Options, Failure> {
     let mut options = Options {
         builds: false,
         left_out: Vec::new(),
-        official: None,
         rounds: 7,
     };
     let mut arguments = arguments.iter();
@@ -65,12 +64,6 @@ fn read(arguments: &[String]) -> Result<Options, Failure> {
                 }
                 options.left_out.push(package);
             }
-            "--official" => {
-                let file = arguments.next().ok_or("`--official` needs a file")?;
-                options.official = Some(fs::canonicalize(file).map_err(|error| {
-                    format!("the official module `{file}` cannot be found: {error}")
-                })?);
-            }
             "--rounds" => match number(argument, arguments.next())?.try_into() {
                 Ok(rounds @ 1..) => options.rounds = rounds,
                 _ => return Err("`--rounds` needs a number from 1".into()),
@@ -82,15 +75,18 @@ fn read(arguments: &[String]) -> Result<Options, Failure> {
 }
 
 fn measure(options: &Options) -> Result<Figures, Failure> {
+    let (wanted, left_out): (Vec<_>, Vec<_>) = PROGRAMS
+        .iter()
+        .partition(|program| !options.left_out.iter().any(|name| name == program.package));
+    for program in left_out {
+        println!("{}: left out", program.package);
+    }
     let relay = Relay::start()?;
+    let needs_official = wanted.iter().any(|program| program.needs_official_module);
+    let official = needs_official.then(wasm::official_module).transpose()?;
     let mut programs = Vec::new();
-    for program in PROGRAMS {
-        let lacks_module = program.needs_official_module && options.official.is_none();
-        if lacks_module || options.left_out.iter().any(|name| name == program.package) {
-            println!("{}: left out", program.package);
-        } else {
-            programs.push((program.package, build(program.package)?));
-        }
+    for program in wanted {
+        programs.push((program.package, build(program.package)?));
     }
     let mut figures = Figures::new(options.rounds);
     for round in 0..options.rounds {
@@ -102,7 +98,7 @@ fn measure(options: &Options) -> Result<Figures, Failure> {
         }
         for (package, file) in order {
             let program = Program::new(file).args([&relay.endpoint]);
-            let program = match &options.official {
+            let program = match &official {
                 Some(module) => program.env("GOFF_OFFICIAL_MODULE", module),
                 None => program,
             };
@@ -165,14 +161,11 @@ mod tests {
 
     #[test]
     fn arguments_are_read_and_wrong_ones_refused() {
-        let options = read(&words("--official Cargo.toml --rounds 3 --leave-out flagd")).unwrap();
+        let options = read(&words("--rounds 3 --leave-out flagd")).unwrap();
         assert_eq!(options.left_out, ["peer-flagd"]);
-        assert!(options.official.is_some_and(|file| file.is_absolute()));
         assert_eq!((options.rounds, options.builds), (3, false));
         assert!(read(&words("--builds")).unwrap().builds);
         for wrong in [
-            "--official",
-            "--official absent",
             "--leave-out",
             "--leave-out absent",
             "--rounds 0",

@@ -100,7 +100,8 @@ impl GoFeatureFlagOptions {
     }
 
     /// How many idle connections are kept for later requests, on each tokio runtime and for each
-    /// base URL; 0 opens one for each request. Default: 128.
+    /// base URL; 0 opens one for each request. Default: as many as
+    /// [`max_requests_in_flight`](Self::max_requests_in_flight).
     pub fn max_idle_connections(mut self, connections: usize) -> Self {
         self.http.max_idle_connections = Some(connections);
         self

@@ -423,12 +423,11 @@ async fn number_of_idle_connections_is_an_option() {
     }
 }
 
-/// Requests that wait for others to end take over their connections, more than are kept idle.
+/// As many connections are kept as requests may be in flight, so those that wait take them over.
 #[tokio::test]
 async fn waiting_requests_take_over_connections() {
     let server = server([Answer::new(200, STATIC)]).await;
-    let limits = options(&server.url()).max_requests_in_flight(8);
-    let client = client(limits.max_idle_connections(1));
+    let client = client(options(&server.url()).max_requests_in_flight(8));
     let mut tasks = JoinSet::new();
     for _ in 0..32 {
         let client = client.clone();
@@ -439,9 +438,8 @@ async fn waiting_requests_take_over_connections() {
         });
     }
     tasks.join_all().await;
-    // Nearly one for each request if those beyond one were closed.
-    assert!(server.connections() < 100, "{}", server.connections());
-    until(&client, |stats| stats.open_connections == 1).await;
+    assert!(server.connections() <= 16, "{}", server.connections());
+    assert!(client.transport_stats().open_connections >= 8);
 }
 
 #[test]

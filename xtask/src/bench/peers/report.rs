@@ -18,7 +18,7 @@ pub(super) fn write(figures: &Figures, builds: Option<&[Build]>) -> Result<(), F
     let mut page = format!(
         "# Beside peers\n\n\
          The same six questions, asked of this project and of the crates that a Rust user would take otherwise. Written by \
-         `cargo xtask bench peers --official FILE`, where the file is the official engine's WebAssembly module; \
+         `cargo xtask bench peers`; \
          `cargo xtask bench peers --builds` measures the builds.\n\n\
          * Machine: {}. It is shared and noisy: ratios carry over to other machines, times do not.\n\
          * Each peer is a program that is built alone, in cargo's default release profile. The programs run in turns, {} \
@@ -222,15 +222,7 @@ fn asked(figures: &Figures) -> Result<String, Failure> {
                 .any(|subject| subject.starts_with(peer.subjects))
         };
         if !is_measured(Place::Local) && !is_measured(Place::Remote) {
-            let why = match peer.needs_official_module {
-                true => ": it needs `--official FILE`",
-                false => "",
-            };
-            let _ = writeln!(
-                table,
-                "| {} | | | Left out of this run{why}. |",
-                peer.subjects
-            );
+            let _ = writeln!(table, "| {} | | | Left out of this run. |", peer.subjects);
             continue;
         }
         let Peer {

@@ -114,15 +114,19 @@ impl Arguments {
         } else {
             ""
         };
-        log.line(
-            &json!({"event": "listening", "endpoint": endpoint, "needsKey": needs_key}),
-            &format!(
-                "{} at {}{needs}",
-                styled(GREEN, "listening"),
-                shown(&endpoint)
-            ),
-        )?;
-        relay::block_on(serve(relay, activities, &counts, log))?;
+        relay::block_on(async {
+            // Who reads the line may send a signal.
+            let stop = Stop::new()?;
+            log.line(
+                &json!({"event": "listening", "endpoint": endpoint, "needsKey": needs_key}),
+                &format!(
+                    "{} at {}{needs}",
+                    styled(GREEN, "listening"),
+                    shown(&endpoint)
+                ),
+            )?;
+            serve(relay, stop, activities, &counts, log).await
+        })?;
         Ok(Verdict::Good)
     }
 }
@@ -130,11 +134,11 @@ impl Arguments {
 /// Serves until a signal, then answers what was asked. A second signal ends the wait for that.
 async fn serve(
     relay: EmbeddedRelay,
+    mut stop: Stop,
     activities: Receiver<RelayActivity>,
     counts: &Counts,
     log: Log,
 ) -> Result<(), Failure> {
-    let mut stop = Stop::new()?;
     let (sender, mut printed) = oneshot::channel();
     // A thread, since it waits for the reader of the output, which may have stopped to read.
     std::thread::spawn(move || {

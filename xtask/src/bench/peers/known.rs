@@ -33,7 +33,7 @@ const PEER: Peer = Peer {
 /// How this project's subjects begin.
 pub(super) const OURS: &str = "goff";
 
-/// The first is row 1 in the process, and `peer-bare` row 1 of remote evaluation.
+/// In the order of the rows: the first two are row 1 in the process and row 1 on a server.
 pub(super) const PROGRAMS: &[Peer] = &[
     Peer {
         package: "peer-constant",
@@ -41,6 +41,14 @@ pub(super) const PROGRAMS: &[Peer] = &[
         crates: &["open-feature"],
         call: "`Client::get_bool_value` over a provider that returns a constant with variant, reason and one metadata entry",
         differs: "Evaluates nothing: it is what the OpenFeature SDK costs.",
+        ..PEER
+    },
+    Peer {
+        package: "peer-bare",
+        subjects: "bare hyper client",
+        crates: &["hyper", "hyper-util"],
+        call: "a POST request with a prepared body; the answer is parsed as JSON",
+        differs: "Writes no context and handles no error: it is what a request costs.",
         ..PEER
     },
     Peer {
@@ -114,14 +122,6 @@ pub(super) const PROGRAMS: &[Peer] = &[
         ..PEER
     },
     Peer {
-        package: "peer-bare",
-        subjects: "bare hyper client",
-        crates: &["hyper", "hyper-util"],
-        call: "a POST request with a prepared body; the answer is parsed as JSON",
-        differs: "Writes no context and handles no error: it is what a request costs.",
-        ..PEER
-    },
-    Peer {
         package: "peer-ofrep",
         subjects: "open-feature-ofrep",
         crates: &["open-feature-ofrep"],
@@ -150,6 +150,14 @@ pub(super) fn is_baseline(subject: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Ratios are to the first row.
+    #[test]
+    fn baselines_come_first() {
+        let baselines = PROGRAMS.iter().map(|peer| is_baseline(peer.subjects));
+        let expected = (0..PROGRAMS.len()).map(|at| at < 2);
+        assert!(baselines.eq(expected));
+    }
 
     #[test]
     fn subjects_belong_to_one_peer() {

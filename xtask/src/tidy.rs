@@ -94,6 +94,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Failure> {
             println!("tidy: no faults, {} hints", hints.len());
             Ok(())
         }
+        1 => Err("1 fault".into()),
         count => Err(format!("{count} faults").into()),
     }
 }

@@ -326,6 +326,10 @@ fn contexts(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Of a thread in a window, which takes about as long as the arithmetic does: a processor that slept
+/// needs a millisecond to wake up.
+const EVALUATIONS: u32 = 200_000;
+
 fn scaling(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
     let relay = FlagsRelay::serving(&Value::from(flags()).to_string(), 1);
     // One context for each user, as in an application.
@@ -337,7 +341,7 @@ fn scaling(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
         let snapshot = local.snapshot();
         let evaluate_each = |thread: usize, evaluate: &dyn Fn(&EvaluationContext)| {
             if let Some(context) = contexts.get(thread) {
-                (0..50_000).for_each(|_| evaluate(context));
+                (0..EVALUATIONS).for_each(|_| evaluate(context));
             }
         };
         let from_snapshot = |thread| {
@@ -353,7 +357,7 @@ fn scaling(suite: &mut Suite, runtime: &Runtime) -> Result<(), Failure> {
         let from_client = |thread: usize| {
             runtime.block_on(async {
                 if let Some(context) = contexts.get(thread) {
-                    for _ in 0..50_000 {
+                    for _ in 0..EVALUATIONS {
                         black_box(goff.evaluate(FLAG, context, false).await.value);
                     }
                 }

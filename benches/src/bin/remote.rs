@@ -47,7 +47,13 @@ fn main() -> Result<ExitCode, Failure> {
     let ofrep = Arc::new(Ofrep::new(&runtime, &server)?);
     let users = Arc::new(AtomicU64::new(0));
 
-    for (in_flight, requests) in [(1, 2_000), (8, 4_000), (64, 8_000), (512, 16_000)] {
+    for (in_flight, requests) in [
+        (1, 2_000),
+        (8, 4_000),
+        (64, 8_000),
+        (256, 16_000),
+        (512, 16_000),
+    ] {
         let mut uncached = |requests| {
             let (goff, context) = (Arc::clone(&goff), Arc::clone(&context));
             run(&runtime, requests, in_flight, move || {

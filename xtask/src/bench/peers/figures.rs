@@ -9,18 +9,8 @@ use crate::program::Failure;
 pub(super) enum Place {
     /// In the process; figures are nanoseconds.
     Local,
-    /// On a server; figures are answers in a second.
+    /// On a server; figures are nanoseconds of the client's CPU time.
     Remote,
-}
-
-impl Place {
-    /// Whether one figure is better than another.
-    pub(super) fn is_better(self, one: f64, other: f64) -> bool {
-        match self {
-            Self::Local => one < other,
-            Self::Remote => one > other,
-        }
-    }
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -216,11 +206,5 @@ mod tests {
         ] {
             assert_eq!(figure(line), None, "{line}");
         }
-    }
-
-    #[test]
-    fn less_time_and_more_answers_are_better() {
-        assert!(Place::Local.is_better(1.0, 2.0) && !Place::Local.is_better(2.0, 1.0));
-        assert!(Place::Remote.is_better(2.0, 1.0) && !Place::Remote.is_better(1.0, 2.0));
     }
 }

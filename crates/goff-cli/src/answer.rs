@@ -45,10 +45,13 @@ impl Answer {
     }
 
     pub(crate) fn of_relay_proxy(flag: &str, resolution: Resolution) -> Self {
+        // The bulk answer names no variant for a disabled flag; that to a single flag does.
+        let of_disabled =
+            (resolution.reason == goff_core::Reason::Disabled).then(|| SDK_DEFAULT.to_owned());
         Self {
             flag: flag.to_owned(),
             value: resolution.value,
-            variant: resolution.variant,
+            variant: resolution.variant.or(of_disabled),
             reason: resolution.reason.as_str().to_owned(),
             error_code: None,
             error_details: None,

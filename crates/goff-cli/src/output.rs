@@ -140,6 +140,12 @@ pub(crate) fn grouped(number: u64) -> String {
     grouped
 }
 
+/// A number of things, such as `1 file` or `1,000 files`.
+pub(crate) fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {noun}{plural}", grouped(number))
+}
+
 /// A text in a style.
 pub(crate) fn styled(style: Style, text: impl Display) -> String {
     format!("{style}{text}{style:#}")

@@ -15,7 +15,7 @@ use crate::arguments::SourceArguments;
 use crate::failure::{Failure, Verdict};
 use crate::file;
 use crate::flags;
-use crate::output::{DIM, Output, YELLOW, complain, grouped, shown, styled, warn};
+use crate::output::{DIM, Output, YELLOW, complain, counted, grouped, shown, styled, warn};
 use crate::relay;
 
 /// Generate typed functions for flags, or find flags that no code uses.
@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["file", "endpoint"])]
     manifest: Option<PathBuf>,
     /// What the relay proxy is asked for.
-    #[arg(long, value_enum, default_value_t = Answer::Manifest, requires = "endpoint")]
+    #[arg(long, value_enum, default_value_t = Answer::Manifest, requires = "endpoint", conflicts_with_all = ["file", "manifest"])]
     from: Answer,
     /// What the functions call.
     #[arg(long, value_enum, default_value_t = Called::Native)]
@@ -116,6 +116,12 @@ impl Arguments {
             }
             error => Failure::at(&place, error),
         })?;
+        let is_of_relay = self.manifest.is_none() && self.source.file.is_none();
+        let is_empty = module.functions().is_empty() && module.left_out().is_empty();
+        if is_of_relay && is_empty && self.from == Answer::Manifest {
+            let message = "its manifest has no flag, because none has a `defaultValue` in its metadata; try `--from configuration`";
+            return Err(Failure::at(&place, message));
+        }
         for flag in module.left_out() {
             let (key, reason) = (shown(&flag.key), flag.reason);
             warn(&format!("flag `{key}` has no function: {reason}"));
@@ -206,9 +212,8 @@ impl Arguments {
             return Ok(verdict);
         }
         let state = if is_same { "is up to date" } else { "written" };
-        let functions = if count == 1 { "function" } else { "functions" };
-        let count = grouped(count as u64);
-        verdict.after(output.text(&format!("{} {state}: {count} {functions}\n", shown(&place))))
+        let functions = counted(count as u64, "function");
+        verdict.after(output.text(&format!("{} {state}: {functions}\n", shown(&place))))
     }
 
     /// Lists the functions that the sources do not call.
@@ -239,10 +244,10 @@ impl Arguments {
             text += &format!("{key}: no code calls {}\n", function.name);
         }
         let summary = format!(
-            "{} of {} functions unused, by a search for their names in {} files",
+            "{} of {} unused, by a search for their names in {}",
             grouped(unused.len() as u64),
-            grouped(module.functions().len() as u64),
-            grouped(count),
+            counted(module.functions().len() as u64, "function"),
+            counted(count, "file"),
         );
         text += &format!("{}\n", styled(DIM, summary));
         verdict.after(output.text(&text))

@@ -33,7 +33,7 @@ pub(crate) struct Arguments {
     /// How to print what is found.
     #[arg(long, value_enum, default_value_t = Format::Text, conflicts_with = "json")]
     format: Format,
-    /// A code of a warning to leave out. Repeat it for several.
+    /// A code whose warnings to leave out; errors stay. Repeat it for several.
     #[arg(long, value_name = "CODE", value_parser = parse_code)]
     allow: Vec<LintCode>,
     /// For the warnings that depend on the time: RFC 3339, or a date.

@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::failure::{Failure, Verdict};
 use crate::output::{
-    BOLD, DIM, GREEN, Output, RED, YELLOW, brief, grouped, presentable, shown, styled,
+    BOLD, DIM, GREEN, Output, RED, YELLOW, brief, counted, grouped, presentable, shown, styled,
 };
 use crate::relay;
 
@@ -249,10 +249,10 @@ impl Log {
         let [requests, events, lost] = [&counts.requests, &counts.events, &counts.lost]
             .map(|count| count.load(Ordering::Relaxed));
         let mut text = format!(
-            "{} after {} requests and {} events",
+            "{} after {} and {}",
             styled(GREEN, "stopped"),
-            grouped(requests),
-            grouped(events)
+            counted(requests, "request"),
+            counted(events, "event")
         );
         if !is_drained {
             text += "; requests without an answer were cut off";

@@ -29,7 +29,8 @@ fn a_session() {
 /// The embedded relay proxy evaluates the same file.
 #[test]
 fn a_relay_proxy_gives_the_same_answers_as_its_file() {
-    let goff = Goff::with(&[("flags.yaml", FLAGS)]);
+    let disabled = "\noff: {disable: true, variations: {on: true}, defaultRule: {variation: on}}\n";
+    let goff = Goff::with(&[("flags.yaml", &*(FLAGS.to_owned() + disabled))]);
     let relay = EmbeddedRelay::builder()
         .flag_file(goff.path("flags.yaml"))
         .api_key("secret")
@@ -45,6 +46,7 @@ fn a_relay_proxy_gives_the_same_answers_as_its_file() {
         "new-checkout -u user-7",
         "banner --at 2026-12-24",
         "banner --at 2026-11-30T23:59:59Z",
+        "off",
         "--all -u user-1 --at 2026-12-24",
     ];
     for arguments in arguments {

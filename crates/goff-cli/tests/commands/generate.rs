@@ -126,6 +126,22 @@ fn a_relay_proxy_gives_a_manifest_or_its_configuration() {
     assert!(relay.events().is_empty());
 }
 
+/// No function, and nothing unused among none, would look like success.
+#[test]
+fn a_manifest_without_flags_is_an_error() {
+    let relay = EmbeddedRelay::builder().flags(FLAGS).start().unwrap();
+    let goff = Goff::with(&[("flags.yaml", FLAGS), ("main.rs", "fn main() {}")]);
+    let line = format!("goff generate rust --endpoint {}", relay.endpoint());
+    for arguments in ["", "--output flags.rs", "--unused main.rs"] {
+        let ran = goff.run(&format!("{line} {arguments}"));
+        ran.has(2, &["`defaultValue`", "`--from configuration`"]);
+    }
+    goff.run(&format!("{line} --from configuration"))
+        .has(0, &["pub async fn "]);
+    goff.run("goff generate -f flags.yaml --from configuration")
+        .has(2, &["--from", "cannot be used with"]);
+}
+
 #[test]
 fn a_list_has_no_function_for_the_sdk_and_no_manifest() {
     let lists = "list:\n  variations: {a: [1]}\n  defaultRule: {variation: a}\n";

@@ -1,4 +1,8 @@
 //! Finds errors in flag files, and what their author probably does not want.
+//!
+//! A new lint is a code in `code.rs`, with its explanation; a check in `flags.rs`, `members.rs` or
+//! `queries.rs`; a case in `tests/lint`, from which its page in `docs/lint` is written; and a line in
+//! `docs/SUMMARY.md`.
 
 mod code;
 mod diagnostic;

@@ -8,7 +8,8 @@
 //! operator and a literal become one test) and `program.rs` (the tests in the order of
 //! evaluation). An operator is a variant in the lexer and its test in `literal.rs`; the other two
 //! do not know the single operators. For explanations, `outline.rs` finds the parts of a query from
-//! those of its program, and `reasons.rs` says why a condition holds.
+//! those of its program, and `reasons.rs` says why a condition holds; `remarks.rs` warns of single
+//! operators. JSONLogic's operators are in `json_logic/operators.rs`.
 
 mod lexer;
 mod literal;

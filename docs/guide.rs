@@ -19,5 +19,6 @@ pages! {
     programs = "guide/programs.md",
     results = "guide/results.md",
     snapshots = "guide/snapshots.md",
+    telemetry = "operating/telemetry.md",
     testing = "guide/testing.md",
 }

@@ -79,11 +79,12 @@ pub(super) fn citations(path: &Path, text: &str) -> Result<Vec<String>, Failure>
     Ok(faults)
 }
 
-/// Each relative link of a document leads to a file, in the book to one that the book has, and each page of the book is
-/// in its table of contents.
+/// Each relative link of a document leads to a file, in the book to one that the book has. The table of contents has each
+/// page of the book, and docs/guide.rs each one with code.
 pub(super) fn links() -> Result<Vec<String>, Failure> {
     let mut faults = Vec::new();
     let summary = fs::read_to_string(root().join("docs/SUMMARY.md"))?;
+    let compiled = fs::read_to_string(root().join("docs/guide.rs"))?;
     let files = Program::new("git").args(["ls-files", "*.md"]).output()?;
     for file in files.lines() {
         let text = fs::read_to_string(root().join(file))?;
@@ -95,6 +96,12 @@ pub(super) fn links() -> Result<Vec<String>, Failure> {
         };
         if page != "SUMMARY.md" && !summary.contains(&format!("({page})")) {
             faults.push(format!("docs/SUMMARY.md does not list {page}"));
+        }
+        let mut lines = text.lines();
+        if lines.any(|line| line.starts_with("```rust") && !line.contains("ignore"))
+            && !compiled.contains(&format!("\"{page}\""))
+        {
+            faults.push(format!("docs/guide.rs does not compile {page}"));
         }
         let leaves = |link: &&str| link.matches("../").count() > page.matches('/').count();
         let outside = relative_links(&text).filter(leaves);
@@ -118,7 +125,7 @@ pub(super) fn fillers() -> Vec<String> {
     const FILLERS: &str = r"\b(whoever|nobody|somebody|everybody|of its own|by itself|meanwhile)\b";
     // Without a hit, git fails.
     let lines = Program::new("git")
-        .args(["grep", "-niE", FILLERS, "--", "*.rs", "*.md"])
+        .args(["grep", "-niE", FILLERS, "--", "*.rs", "*.md", "*.toml"])
         .output()
         .unwrap_or_default();
     let this = "xtask/src/tidy/documents.rs";

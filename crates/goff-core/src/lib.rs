@@ -91,6 +91,6 @@ pub mod __internal {
     pub use crate::task::{
         A_YEAR, BackgroundTask, Backoff, IoRuntime, NoRuntimeError, NotAnswered, OwnRuntime,
         Panicked, StopSignal, Stopped, contained, end_after, first_interval, for_each_trace_header,
-        in_current_context, jittered, logged, random_u64, shortened, spread, timeout,
+        in_current_context, jittered, logged, random_u64, shortened, spread, timeout, timeout_at,
     };
 }

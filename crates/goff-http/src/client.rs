@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use goff_core::__internal::{RequestObserver, flag_not_found, logged, random_u64, timeout};
+use goff_core::__internal::{
+    A_YEAR, RequestObserver, flag_not_found, logged, random_u64, timeout_at,
+};
 use goff_core::{
     ApiKey, BodyProblem, BulkEvaluation, Cause, ConfigurationUpdate, ConnectionError, ContextView,
     Endpoint, ErrorCode, Etag, EventBatch, RelayClient, RelayError, Resolution,
@@ -241,19 +243,28 @@ impl HttpRelayClient {
         request: EndpointRequest,
         read: impl FnOnce(Received<'_>) -> Result<T, RelayError> + Send + 'static,
     ) -> Result<T, RelayError> {
-        let purpose = request.purpose;
+        // In parts, so that the future does not hold what the transport takes.
+        let EndpointRequest {
+            purpose,
+            method,
+            path,
+            body,
+            if_none_match,
+            min_size_limit,
+            may_resend,
+        } = request;
         self.rate_limits.of(purpose).check()?;
-        let uri = self.uri(&request.path)?;
+        let uri = self.uri(&path)?;
         let headers = self.credentials.for_request()?;
-        let max_size = self.max_response_size.max(request.min_size_limit);
+        let max_size = self.max_response_size.max(min_size_limit);
         let progress = Arc::new(SendProgress::new(self.observer.clone()));
         let mut sending = self.transport.send(HttpRequest {
-            method: request.method,
+            method,
             uri: uri.clone(),
-            headers: headers.to_send(request.if_none_match),
-            body: request.body,
+            headers: headers.to_send(if_none_match),
+            body,
             max_response_size: max_size,
-            may_resend: request.may_resend,
+            may_resend,
             expected_size: match purpose {
                 Purpose::Configuration => self.configuration_size.load(Ordering::Relaxed),
                 _ => 0,
@@ -278,16 +289,21 @@ impl HttpRelayClient {
                     return Err(unread(problem, received, uri.path()));
                 }
             };
-            status = Some(response.status);
+            let received = response.status;
+            status = Some(received);
             progress.answered();
-            self.note_retry_after(purpose, &response);
-            if purpose == Purpose::Configuration && response.status == StatusCode::OK {
-                let size = response.body.len();
-                self.configuration_size.store(size, Ordering::Relaxed);
+            let (runtime, reading) = self.received(response, purpose, uri.clone(), max_size, read);
+            match runtime {
+                None => reading(),
+                Some(runtime) => match runtime.spawn_blocking(reading).await {
+                    Ok(read) => read,
+                    // The runtime ends, or reading panicked.
+                    Err(_) => Err(interrupted(received)),
+                },
             }
-            self.read(response, purpose, &uri, max_size, read).await
         };
-        let outcome = timeout(self.timeout, pin!(exchange)).await;
+        let end = started + self.timeout.min(A_YEAR);
+        let outcome = timeout_at(end, pin!(exchange)).await;
         if outcome.is_none() {
             progress.time_out();
         }
@@ -313,18 +329,32 @@ impl HttpRelayClient {
         Arc::new(ConnectionError::new(&self.address, problem, cause))
     }
 
-    /// Reads a response: a large one where that delays no other task.
-    async fn read<T: Send + 'static>(
+    /// What reads a response, and the runtime that reads a large one where that delays no other task.
+    fn received<T, F>(
         &self,
         mut response: HttpResponse,
         purpose: Purpose,
-        uri: &Uri,
+        uri: Uri,
         max_size: usize,
-        read: impl FnOnce(Received<'_>) -> Result<T, RelayError> + Send + 'static,
-    ) -> Result<T, RelayError> {
-        let is_large = response.body.len() > LARGE_BODY || is_encoded(&response);
+        read: F,
+    ) -> (
+        Option<Handle>,
+        impl FnOnce() -> Result<T, RelayError> + use<T, F>,
+    )
+    where
+        F: FnOnce(Received<'_>) -> Result<T, RelayError>,
+    {
+        self.note_retry_after(purpose, &response);
         let status = response.status;
-        let (uri, secrets) = (uri.clone(), self.credentials.secrets_in_use());
+        let is_configuration = purpose == Purpose::Configuration && status == StatusCode::OK;
+        if is_configuration {
+            let size = response.body.len();
+            self.configuration_size.store(size, Ordering::Relaxed);
+        }
+        let is_large = response.body.len() > LARGE_BODY || is_encoded(&response);
+        // Outside a runtime there is no other thread.
+        let runtime = is_large.then(|| Handle::try_current().ok()).flatten();
+        let secrets = self.credentials.secrets_in_use();
         let reading = move || {
             let too_large = BodyProblem::TooLarge { limit: max_size };
             let decoded = match response.body.len() > max_size {
@@ -334,7 +364,7 @@ impl HttpRelayClient {
             if let Err(problem) = decoded {
                 return Err(unread(problem, status, uri.path()));
             }
-            let text = (purpose == Purpose::Configuration && status == StatusCode::OK)
+            let text = is_configuration
                 .then(|| take_text(&mut response.body))
                 .flatten();
             read(Received {
@@ -346,21 +376,7 @@ impl HttpRelayClient {
                 max_size,
             })
         };
-        // Outside a runtime there is no other thread.
-        let runtime = Handle::try_current().ok().filter(|_| is_large);
-        let Some(runtime) = runtime else {
-            return reading();
-        };
-        let read = runtime.spawn_blocking(reading).await;
-        read.unwrap_or_else(|_| {
-            // The runtime ends, or reading panicked.
-            let message = "reading it was interrupted".to_owned();
-            Err(RelayError::Body {
-                problem: BodyProblem::Unreadable { message },
-                status: status.as_u16(),
-                server: None,
-            })
-        })
+        (runtime, reading)
     }
 
     /// The URL of `path`, which may hold a flag key, below the endpoint and its prefix.
@@ -480,6 +496,16 @@ impl fmt::Debug for HttpRelayClient {
             .field("debug", &self.debug)
             .field("headers", &self.credentials.names())
             .finish_non_exhaustive()
+    }
+}
+
+/// The error for a body whose reading was interrupted.
+fn interrupted(status: StatusCode) -> RelayError {
+    let message = "reading it was interrupted".to_owned();
+    RelayError::Body {
+        problem: BodyProblem::Unreadable { message },
+        status: status.as_u16(),
+        server: None,
     }
 }
 

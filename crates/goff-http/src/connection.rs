@@ -69,14 +69,15 @@ impl Connection {
         })
     }
 
-    /// Sends a request. [`finished`](Self::finished) marks the end of the response.
-    pub(crate) async fn send(
+    /// Sends a request at once, and waits for the head of the response. [`finished`](Self::finished)
+    /// marks the end of the response.
+    pub(crate) fn send(
         &mut self,
         request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
+    ) -> impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>> {
         self.is_busy = true;
         self.has_response.store(false, Ordering::Release);
-        self.sender.try_send_request(request).await
+        self.sender.try_send_request(request)
     }
 
     /// The whole response was read.

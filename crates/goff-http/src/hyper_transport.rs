@@ -61,40 +61,6 @@ impl HyperTransport {
         self.settings = settings;
         self
     }
-
-    /// Sends a request over one connection after the other, until there is a response or an error.
-    async fn respond<'a>(
-        pool: &'a Arc<Pool>,
-        request: &'a HttpRequest,
-    ) -> Result<(Response<Incoming>, Connection, Exchange<'a>), TransportError> {
-        let mut may_resend = request.may_resend;
-        loop {
-            let connection = pool.checkout().await;
-            let mut connection =
-                connection.map_err(|error| NotConnected(HyperError::cause(error)))?;
-            let exchange = Exchange::new(pool, &connection, &request.progress);
-            let mut error = match connection.send(message(request)).await {
-                Ok(response) => return Ok((response, connection, exchange)),
-                Err(error) => error,
-            };
-            if error.take_message().is_some() && exchange.is_on_kept_connection {
-                // The connection closed while it was idle; nothing was written.
-                continue;
-            }
-            if exchange.is_unanswered() {
-                exchange.distrust_idle_connections();
-                if mem::take(&mut may_resend) {
-                    continue;
-                }
-            }
-            let cause = HyperError::cause(error.into_error());
-            return Err(if request.progress.may_be_sent() {
-                Interrupted(cause)
-            } else {
-                NotConnected(cause)
-            });
-        }
-    }
 }
 
 #[async_trait]
@@ -104,13 +70,8 @@ impl HttpTransport for HyperTransport {
         let pool = self.pools.current(&self.connect, &self.settings);
         let pool = pool.map_err(|error| NotConnected(Arc::new(error)))?;
         let _in_flight = pool.enter().await;
-        request.progress.in_flight();
-        let (response, connection, _exchange) = Self::respond(&pool, &request).await?;
-        request.progress.answered();
-        let (head, body) = response.into_parts();
-        let body = read_body(body, head.status, &request).await?;
-        pool.put_back(connection);
-        Ok(HttpResponse::new(head.status, body).with_headers(head.headers))
+        // Boxed, so that requests that wait until fewer are in flight keep little memory.
+        Box::pin(send_over(&pool, &request)).await
     }
 
     fn close_idle(&self) {
@@ -133,6 +94,54 @@ impl fmt::Debug for HyperTransport {
             .field("settings", &self.settings)
             .field("stats", &HttpTransport::stats(self))
             .finish_non_exhaustive()
+    }
+}
+
+/// Sends a request, and reads the whole response.
+async fn send_over(
+    pool: &Arc<Pool>,
+    request: &HttpRequest,
+) -> Result<HttpResponse, TransportError> {
+    request.progress.in_flight();
+    let (response, connection, _exchange) = respond(pool, request).await?;
+    request.progress.answered();
+    let (head, body) = response.into_parts();
+    let body = read_body(body, head.status, request).await?;
+    pool.put_back(connection);
+    Ok(HttpResponse::new(head.status, body).with_headers(head.headers))
+}
+
+/// Sends a request over one connection after the other, until there is a response or an error.
+async fn respond<'a>(
+    pool: &'a Arc<Pool>,
+    request: &'a HttpRequest,
+) -> Result<(Response<Incoming>, Connection, Exchange<'a>), TransportError> {
+    let mut may_resend = request.may_resend;
+    loop {
+        let began = Instant::now();
+        let connection = pool.checkout(began).await;
+        let mut connection = connection.map_err(|error| NotConnected(HyperError::cause(error)))?;
+        let exchange = Exchange::new(pool, &connection, &request.progress, began);
+        let mut error = match connection.send(message(request)).await {
+            Ok(response) => return Ok((response, connection, exchange)),
+            Err(error) => error,
+        };
+        if error.take_message().is_some() && exchange.is_on_kept_connection {
+            // The connection closed while it was idle; nothing was written.
+            continue;
+        }
+        if exchange.is_unanswered() {
+            exchange.distrust_idle_connections();
+            if mem::take(&mut may_resend) {
+                continue;
+            }
+        }
+        let cause = HyperError::cause(error.into_error());
+        return Err(if request.progress.may_be_sent() {
+            Interrupted(cause)
+        } else {
+            NotConnected(cause)
+        });
     }
 }
 
@@ -160,7 +169,12 @@ struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    fn new(pool: &'a Pool, connection: &Connection, progress: &'a SendProgress) -> Self {
+    fn new(
+        pool: &'a Pool,
+        connection: &Connection,
+        progress: &'a SendProgress,
+        began: Instant,
+    ) -> Self {
         let is_on_kept_connection = connection.was_kept();
         progress.on_connection(is_on_kept_connection);
         Self {
@@ -168,7 +182,7 @@ impl<'a> Exchange<'a> {
             progress,
             is_on_kept_connection,
             has_response: connection.has_response(),
-            began: Instant::now(),
+            began,
         }
     }
 

@@ -161,12 +161,11 @@ impl Pool {
         }
     }
 
-    /// An idle connection, or a new one.
+    /// An idle connection, or a new one, for a request that begins now.
     ///
     /// # Errors
     /// The attempt to open a connection for this request failed.
-    pub(crate) async fn checkout(self: &Arc<Self>) -> io::Result<Connection> {
-        let began = Instant::now();
+    pub(crate) async fn checkout(self: &Arc<Self>, began: Instant) -> io::Result<Connection> {
         let (connection, attempt_for) = {
             let mut state = self.state();
             if let Some(idle) = state.pop_idle(began, self.settings.idle_timeout) {

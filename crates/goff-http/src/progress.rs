@@ -59,8 +59,8 @@ impl SendProgress {
 
     /// The head of the response has arrived.
     pub(crate) fn answered(&self) {
-        let before = self.stage.fetch_max(ANSWERED, Ordering::AcqRel);
-        if let Some(observer) = self.observer.as_ref().filter(|_| before != ANSWERED) {
+        let is_first = self.stage.swap(ANSWERED, Ordering::AcqRel) != ANSWERED;
+        if let Some(observer) = self.observer.as_ref().filter(|_| is_first) {
             logged(|| observer.answered());
         }
     }

@@ -71,10 +71,11 @@ impl StreamTask {
     /// Listens again after a panic, which is a fault of the sink or the connector, or of this crate.
     async fn keep_listening(&mut self) {
         loop {
-            let Err(panicked) = contained("listening", self.listen()).await;
+            let Err(panicked) = contained("listening", pin!(self.listen())).await;
             self.streams = Streams::default();
             // Telling the sink may panic again.
-            let told = contained("listening", async { self.pause_after_panic(panicked) }).await;
+            let telling = pin!(async { self.pause_after_panic(panicked) });
+            let told = contained("listening", telling).await;
             sleep(told.unwrap_or(self.pauses.longest)).await;
         }
     }

@@ -126,9 +126,9 @@ impl Lifecycle {
                 version = named;
                 result
             };
-            let result = requests
-                .measured(Operation::Check, request, |()| RequestResult::Answered)
-                .await;
+            let running = requests.begin(Operation::Check);
+            let result = request.await;
+            running.ended(&result, |()| RequestResult::Answered);
             let latency = started.elapsed();
             Answer {
                 version,

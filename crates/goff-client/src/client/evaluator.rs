@@ -386,7 +386,7 @@ async fn request_all(
 impl RelayCall {
     /// Evaluates where `runtime` says.
     pub(crate) async fn outcome(
-        self,
+        &self,
         flag_key: &str,
         context: &dyn ContextView,
         runtime: &IoRuntime,
@@ -405,12 +405,12 @@ impl RelayCall {
     }
 
     /// Evaluates on the current runtime.
-    async fn outcome_here(self, flag_key: &str, context: &dyn ContextView) -> Outcome {
+    async fn outcome_here(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
         match self {
-            Self::Evaluate(remote, key) => remote.request(flag_key, context, key).await,
+            Self::Evaluate(remote, key) => remote.request(flag_key, context, key.as_ref()).await,
             #[cfg(feature = "in-process")]
-            Self::FallBack(evaluator, outcome) => {
-                evaluator.fall_back(flag_key, context, outcome).await
+            Self::FallBack(evaluator, local) => {
+                evaluator.fall_back(flag_key, context, local.clone()).await
             }
         }
     }
@@ -424,14 +424,14 @@ impl RelayCall {
         }
     }
 
-    fn failed(self, flag_key: &str, error: RelayError) -> Outcome {
+    fn failed(&self, flag_key: &str, error: RelayError) -> Outcome {
         match self {
             Self::Evaluate(..) => {
                 let origin = error.origin();
                 Outcome::new(flag_key, Err(Box::new(error.into())), origin)
             }
             #[cfg(feature = "in-process")]
-            Self::FallBack(_, local) => fallback::failed(local, &error.into()),
+            Self::FallBack(_, local) => fallback::failed(local.clone(), &error.into()),
         }
     }
 }

@@ -3,10 +3,10 @@
 use goff_core::{ContextView, ResolutionError};
 use goff_engine::Explanation;
 use goff_hooks::EnrichedContext;
+use std::pin::pin;
 
 use crate::client::GoFeatureFlag;
 use crate::client::pending::CLOSED;
-use crate::client::session::InFlightGuard;
 
 impl GoFeatureFlag {
     /// Says why a flag has its value for a context: the steps that are in force, the bucketing key,
@@ -58,12 +58,12 @@ impl GoFeatureFlag {
         flag_key: &str,
         context: &dyn ContextView,
     ) -> Result<Explanation, ResolutionError> {
-        let session = InFlightGuard::new(self.session()?);
+        let session = self.session()?;
         let enriched = EnrichedContext::new(context, self.exporter_metadata());
-        let explained = session
-            .evaluator
-            .explain(flag_key, &enriched, session.runtime.io());
-        session
+        let evaluator = &session.evaluator;
+        let explained = pin!(evaluator.explain(flag_key, &enriched, session.runtime.io()));
+        let mut in_flight = session.enter();
+        in_flight
             .until_cut_off(explained)
             .await
             .ok_or(CLOSED)??

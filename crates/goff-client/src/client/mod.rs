@@ -45,7 +45,7 @@ use crate::client::lifecycle::Lifecycle;
 use crate::client::local_flags::LocalFlags;
 use crate::client::panicked::{BULK, call_panicked, caught_call};
 use crate::client::pending::{CLOSED, PendingEvaluation, not_evaluated};
-use crate::client::session::{InFlightGuard, Session};
+use crate::client::session::Session;
 use crate::client::snapshot::Snapshot;
 use crate::details::{EvaluationDetails, PROVIDER_NAME, Recorder, TypedRequest};
 use crate::options::GoFeatureFlagOptions;
@@ -289,12 +289,13 @@ impl GoFeatureFlag {
     }
 
     async fn prefetched(&self, context: &dyn ContextView) -> Result<Prefetched, ResolutionError> {
-        let session = InFlightGuard::new(self.session()?);
+        let session = self.session()?;
         let enriched = EnrichedContext::new(context, self.exporter_metadata());
         let evaluator = &session.evaluator;
         let all = pin!(evaluator.prefetch(&enriched, session.runtime.io()));
         let all = contained(BULK, all);
-        let all = session
+        let mut in_flight = session.enter();
+        let all = in_flight
             .until_cut_off(all)
             .await
             .ok_or(CLOSED)?
@@ -376,12 +377,13 @@ impl GoFeatureFlag {
         &self,
         context: &dyn ContextView,
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
-        let session = InFlightGuard::new(self.session()?);
+        let session = self.session()?;
         let enriched = EnrichedContext::new(context, self.exporter_metadata());
         let evaluator = &session.evaluator;
         let all = pin!(evaluator.evaluate_all(&enriched, session.runtime.io()));
         let all = contained(BULK, all);
-        session
+        let mut in_flight = session.enter();
+        in_flight
             .until_cut_off(all)
             .await
             .ok_or(CLOSED)?

@@ -9,13 +9,14 @@ use goff_core::{ContextView, Origin, Outcome, ResolutionError};
 
 use crate::client::evaluator::RelayCall;
 use crate::client::panicked::panicked;
-use crate::client::session::{InFlightGuard, Session};
+use crate::client::session::{InFlight, Session};
 
 /// An evaluation that needs the relay proxy. Nothing is sent before
 /// [`outcome`](Self::outcome) is awaited. Shutdown waits for it from now on.
 #[must_use = "nothing is evaluated before the outcome is awaited"]
 pub struct PendingEvaluation<'a> {
-    session: InFlightGuard,
+    session: Arc<Session>,
+    in_flight: InFlight,
     call: RelayCall,
     flag_key: &'a str,
     context: &'a dyn ContextView,
@@ -31,7 +32,8 @@ impl<'a> PendingEvaluation<'a> {
         context: &'a dyn ContextView,
     ) -> Box<Self> {
         Box::new(Self {
-            session: InFlightGuard::new(session),
+            in_flight: session.enter(),
+            session,
             call,
             flag_key,
             context,
@@ -44,19 +46,15 @@ impl<'a> PendingEvaluation<'a> {
         self.outcome_in_flight().await.0
     }
 
-    /// The outcome, and the guard that keeps shutdown waiting until the evaluation is recorded.
-    pub(crate) async fn outcome_in_flight(self: Box<Self>) -> (Outcome, InFlightGuard) {
-        let Self {
-            session,
-            call,
-            flag_key,
-            context,
-        } = *self;
+    /// The outcome, and what keeps shutdown waiting until the evaluation is recorded.
+    pub(crate) async fn outcome_in_flight(mut self: Box<Self>) -> (Outcome, InFlight) {
+        let flag_key = self.flag_key;
         let outcome = {
+            let io = self.session.runtime.io();
             // A future that is passed by value is stored twice: as an argument, and where it is awaited.
-            let outcome = pin!(call.outcome(flag_key, context, session.runtime.io()));
-            let outcome = pin!(contained("the evaluation", outcome));
-            session.until_cut_off(outcome).await
+            let outcome = pin!(self.call.outcome(flag_key, self.context, io));
+            let outcome = contained("the evaluation", outcome);
+            self.in_flight.until_cut_off(outcome).await
         };
         let outcome = match outcome {
             Some(Ok(outcome)) => outcome,
@@ -66,7 +64,7 @@ impl<'a> PendingEvaluation<'a> {
             }
             None => not_evaluated(flag_key, CLOSED),
         };
-        (outcome, session)
+        (outcome, self.in_flight)
     }
 }
 

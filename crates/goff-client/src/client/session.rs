@@ -1,8 +1,9 @@
 //! What exists between initialization and shutdown.
 
-use std::future::Future;
-use std::ops::Deref;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use goff_core::__internal::{BackgroundTask, IoRuntime, timeout};
@@ -27,14 +28,8 @@ pub(crate) struct Session {
     pub(crate) stream: ChangeStream,
     status: SessionStatus,
     _health: Option<BackgroundTask>,
-    in_flight: watch::Sender<InFlightEvaluations>,
-}
-
-/// The evaluations that wait for the relay proxy.
-#[derive(Debug, Clone, Copy, Default)]
-struct InFlightEvaluations {
-    count: usize,
-    is_cut_off: bool,
+    /// Whether the evaluations in flight are cut off. Each of them has a receiver.
+    cut_off: watch::Sender<bool>,
 }
 
 impl Session {
@@ -72,7 +67,7 @@ impl Session {
             changes,
             stream,
             status,
-            in_flight: watch::Sender::default(),
+            cut_off: watch::Sender::new(false),
         })
     }
 
@@ -102,62 +97,41 @@ impl Session {
         self.evaluator.first_attempt().await
     }
 
-    /// Runs an evaluation that waits; `None` when the client's shutdown has run out of time.
-    pub(crate) async fn until_cut_off<T>(&self, evaluation: impl Future<Output = T>) -> Option<T> {
-        let mut in_flight = self.in_flight.subscribe();
-        tokio::select! {
-            biased;
-            result = evaluation => Some(result),
-            // The sender is in `self`, so the channel is open.
-            _ = in_flight.wait_for(|in_flight| in_flight.is_cut_off) => None,
-        }
+    /// An evaluation that waits for the relay proxy begins.
+    pub(crate) fn enter(&self) -> InFlight {
+        InFlight(self.cut_off.subscribe())
     }
 
     /// Stops the change stream and the loading of flags, and waits until `end` for the evaluations
     /// in flight. Those left then, and any later ones, are cut off.
     pub(crate) async fn stop(&self, end: Instant) {
         let finishing = async {
-            let mut in_flight = self.in_flight.subscribe();
-            let idle = in_flight.wait_for(|in_flight| in_flight.count == 0);
             let left = end.saturating_duration_since(Instant::now());
-            let _ = timeout(left, idle).await;
-            self.in_flight
-                .send_modify(|in_flight| in_flight.is_cut_off = true);
+            let _ = timeout(left, self.cut_off.closed()).await;
+            self.cut_off.send_replace(true);
         };
         tokio::join!(self.stream.stop(end), self.evaluator.stop(end), finishing);
     }
 }
 
-/// One evaluation in flight. Shutdown waits for it, so it is held until the evaluation is
-/// recorded: the last delivery then includes its event.
+/// One evaluation in flight. Shutdown waits until it is dropped, so it is held until the evaluation
+/// is recorded: the last delivery then includes its event.
 #[derive(Debug)]
-pub(crate) struct InFlightGuard(Arc<Session>);
+pub(crate) struct InFlight(watch::Receiver<bool>);
 
-impl InFlightGuard {
-    pub(crate) fn new(session: Arc<Session>) -> Self {
-        session.in_flight.send_if_modified(|in_flight| {
-            in_flight.count += 1;
-            // Receivers wait for the count to fall only.
-            false
-        });
-        Self(session)
-    }
-}
-
-impl Deref for InFlightGuard {
-    type Target = Session;
-
-    fn deref(&self) -> &Session {
-        &self.0
-    }
-}
-
-impl Drop for InFlightGuard {
-    fn drop(&mut self) {
-        self.0.in_flight.send_if_modified(|in_flight| {
-            in_flight.count -= 1;
-            in_flight.count == 0
-        });
+impl InFlight {
+    /// Runs an evaluation that waits; `None` when the client's shutdown has run out of time.
+    pub(crate) async fn until_cut_off<T>(
+        &mut self,
+        mut evaluation: impl Future<Output = T> + Unpin,
+    ) -> Option<T> {
+        let mut cut_off = pin!(self.0.wait_for(|is_cut_off| *is_cut_off));
+        poll_fn(|context| match Pin::new(&mut evaluation).poll(context) {
+            Poll::Ready(result) => Poll::Ready(Some(result)),
+            // A session that is gone waits for nothing.
+            Poll::Pending => cut_off.as_mut().poll(context).map(|_| None),
+        })
+        .await
     }
 }
 

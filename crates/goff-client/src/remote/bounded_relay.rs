@@ -37,10 +37,10 @@ impl BoundedRelay {
     where
         F: Future<Output = Result<T, RelayError>>,
     {
-        let call = pin!(self.contained(call));
-        self.requests
-            .measured(operation, call, |_| RequestResult::Answered)
-            .await
+        let running = self.requests.begin(operation);
+        let answer = self.contained(call).await;
+        running.ended(&answer, |_| RequestResult::Answered);
+        answer
     }
 
     /// As [`bounded`](Self::bounded), for the flag configuration.
@@ -49,14 +49,14 @@ impl BoundedRelay {
         flags: &[String],
         held: Option<&Etag>,
     ) -> Result<ConfigurationUpdate, RelayError> {
-        let call = pin!(self.contained(|client| client.flag_configuration(flags, held)));
-        let result = |update: &ConfigurationUpdate| match update {
+        let running = self.requests.begin(Operation::FlagConfiguration);
+        let update = self.contained(|client| client.flag_configuration(flags, held));
+        let update = update.await;
+        running.ended(&update, |update| match update {
             ConfigurationUpdate::NotModified => RequestResult::NotModified,
             ConfigurationUpdate::Loaded(_) => RequestResult::Answered,
-        };
-        self.requests
-            .measured(Operation::FlagConfiguration, call, result)
-            .await
+        });
+        update
     }
 
     /// As [`bounded`](Self::bounded), but not counted.
@@ -68,10 +68,11 @@ impl BoundedRelay {
         F: Future<Output = Result<T, RelayError>>,
     {
         let call = pin!(async { call(&*self.client).await });
-        let call = pin!(contained("the relay client", call));
+        let call = contained("the relay client", call);
         let answer = match self.keeps_timeout {
             true => Some(call.await),
-            false => timeout(self.limit(), call).await,
+            // Boxed, so that the future of other requests is small.
+            false => Box::pin(timeout(self.limit(), call)).await,
         };
         match answer {
             Some(Ok(result)) => result,

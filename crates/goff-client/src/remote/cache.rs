@@ -133,15 +133,9 @@ impl ResolutionCache {
     /// Caches an answer if the relay proxy marked it cacheable and its flag was not invalidated
     /// since (GOFF-CACHE-005). `cached` is the answer as later callers get it; `request` is its number,
     /// in the order in which requests began.
-    pub(crate) fn put(
-        &self,
-        key: CacheKey,
-        flag_key: &Arc<str>,
-        cached: &Arc<Resolution>,
-        epoch: Epoch,
-        request: u64,
-    ) {
-        if !cached.cacheable || !self.is_fresh(flag_key, epoch) {
+    pub(crate) fn put(&self, key: CacheKey, cached: &Arc<Resolution>, epoch: Epoch, request: u64) {
+        let flag_key = Arc::clone(key.flag_key());
+        if !cached.cacheable || !self.is_fresh(&flag_key, epoch) {
             return;
         }
         let bytes = BOOKKEEPING + key.memory_size() + cached.memory_size();
@@ -151,7 +145,7 @@ impl ResolutionCache {
         }
         let now = Instant::now();
         let cached = CachedResolution {
-            flag_key: Arc::clone(flag_key),
+            flag_key,
             resolution: Arc::clone(cached),
             epoch,
             request,
@@ -301,13 +295,7 @@ mod tests {
     ) {
         let context = context(n);
         let key = CacheKeyRef::new(flag_key, &context).unwrap();
-        cache.put(
-            key.to_owned_key(&context),
-            &flag_key.into(),
-            &resolution.into(),
-            epoch,
-            0,
-        );
+        cache.put(key.to_owned_key(&context), &resolution.into(), epoch, 0);
     }
 
     fn has(cache: &ResolutionCache, flag_key: &str, n: i64) -> bool {
@@ -467,7 +455,7 @@ mod tests {
         let key = CacheKeyRef::new("d", &context).unwrap();
         let answer = Arc::new(resolution());
         let owned = key.to_owned_key(&context);
-        cache.put(owned, &"d".into(), &answer, cache.epoch(), 0);
+        cache.put(owned, &answer, cache.epoch(), 0);
         assert!(cache.get_ref(key).is_none());
     }
 
@@ -483,7 +471,7 @@ mod tests {
         for (request, served) in [(2, 2), (1, 2), (3, 3)] {
             let answer = resolution().with_value(request).into();
             let owned = key.to_owned_key(&context);
-            cache.put(owned, &"a".into(), &answer, cache.epoch(), request);
+            cache.put(owned, &answer, cache.epoch(), request);
             let cached = cache.get_ref(key).unwrap();
             assert_eq!(cached.resolution.value, serde_json::Value::from(served));
         }
@@ -502,7 +490,7 @@ mod tests {
                 start.wait();
                 let owned = key.to_owned_key(&context);
                 let request = round * 2 + (first + round) % 2;
-                cache.put(owned, &"a".into(), &answer, cache.epoch(), request);
+                cache.put(owned, &answer, cache.epoch(), request);
                 start.wait();
                 let newest = cache.get_ref(key).unwrap().request;
                 assert_eq!(newest, round * 2 + 1);

@@ -181,7 +181,7 @@ impl Permission {
 
     /// Sends the request, and notes how it ends.
     pub(crate) async fn send<T>(
-        mut self,
+        &mut self,
         request: impl Future<Output = Result<T, RelayError>>,
     ) -> Result<T, RelayError> {
         let began = (!self.breaker.has_reports).then(Instant::now);

@@ -26,10 +26,10 @@ impl RelayClient for MeasuredCollector {
     }
 
     async fn collect(&self, batch: &EventBatch) -> Result<(), RelayError> {
-        let call = self.client.collect(batch);
-        self.requests
-            .measured(Operation::Collect, call, |()| RequestResult::Answered)
-            .await
+        let running = self.requests.begin(Operation::Collect);
+        let collected = self.client.collect(batch).await;
+        running.ended(&collected, |()| RequestResult::Answered);
+        collected
     }
 }
 

@@ -100,70 +100,63 @@ impl RemoteEvaluator {
         }
     }
 
-    /// Evaluates with a request, after [`look_up`](Self::look_up) missed. Concurrent equal
-    /// evaluations on one runtime share one request. Called inside that runtime.
+    /// Evaluates with a request, after [`look_up`](Self::look_up) missed. Called inside the runtime of
+    /// the request.
     pub(crate) async fn request(
         self: &Arc<Self>,
         flag_key: &str,
         context: &dyn ContextView,
-        key: Option<CacheKey>,
+        key: Option<&CacheKey>,
     ) -> Outcome {
-        let stale_key = key.clone().filter(|_| self.serves_stale());
-        let outcome = self.request_fresh(flag_key, context, key).await;
-        match stale_key {
-            Some(key) => self.or_stale(&key, outcome),
-            None => outcome,
-        }
-    }
-
-    async fn request_fresh(
-        self: &Arc<Self>,
-        flag_key: &str,
-        context: &dyn ContextView,
-        key: Option<CacheKey>,
-    ) -> Outcome {
-        let permission = match self.breaker.admit() {
-            Ok(permission) => permission,
-            Err(error) => {
-                count(&self.counters.circuit_open);
-                return Outcome::new(flag_key, Err(Box::new(error.into())), Origin::NotEvaluated);
-            }
+        let Some((cache, key)) = self.cache.as_ref().zip(key) else {
+            return self.request_alone(flag_key, context).await;
         };
-        if let (Some(cache), Some(key), Ok(runtime)) = (&self.cache, key, Handle::try_current()) {
-            match self.join(cache, key, &runtime, permission) {
-                Joined::Cached(cached) => return self.hit(cached),
-                Joined::Waits(waiting) => {
-                    if let Some(answer) = waiting.answer().await {
-                        return self.outcome(answer);
-                    }
-                    // The request was cancelled: its runtime, or this client, is shutting down.
-                }
-            }
-            return match self.breaker.admit() {
-                Ok(permission) => self.request_alone(flag_key, context, permission).await,
-                Err(error) => {
-                    Outcome::new(flag_key, Err(Box::new(error.into())), Origin::NotEvaluated)
-                }
-            };
+        let outcome = self.request_shared(cache, key, context).await;
+        match cache.serves_stale() {
+            true => self.or_stale(cache, key, outcome),
+            false => outcome,
         }
-        self.request_alone(flag_key, context, permission).await
     }
 
-    fn serves_stale(&self) -> bool {
-        self.cache
-            .as_ref()
-            .is_some_and(ResolutionCache::serves_stale)
+    /// Concurrent equal evaluations on one runtime share one request.
+    async fn request_shared(
+        self: &Arc<Self>,
+        cache: &ResolutionCache,
+        key: &CacheKey,
+        context: &dyn ContextView,
+    ) -> Outcome {
+        let joined = match self.admit() {
+            Ok(permission) => self.join(cache, key.clone(), permission),
+            Err(error) => return not_sent(key.flag_key(), error),
+        };
+        match joined {
+            Joined::Cached(cached) => return self.hit(cached),
+            Joined::Waits(waiting) => {
+                if let Some(answer) = waiting.answer().await {
+                    return self.outcome(answer);
+                }
+            }
+        }
+        // The request was cancelled: its runtime, or this client, is shutting down. Boxed, because
+        // that is rare.
+        Box::pin(self.request_alone(key.flag_key(), context)).await
+    }
+
+    fn admit(&self) -> Result<Permission, RelayError> {
+        self.breaker
+            .admit()
+            .inspect_err(|_| count(&self.counters.circuit_open))
     }
 
     /// An expired answer instead of a failure of the relay proxy. The relay proxy may have recorded a
     /// request that was lost, so its origin stays unknown.
-    fn or_stale(&self, key: &CacheKey, outcome: Outcome) -> Outcome {
+    fn or_stale(&self, cache: &ResolutionCache, key: &CacheKey, outcome: Outcome) -> Outcome {
         let cannot_answer = matches!(
             &outcome.result,
             Err(error) if matches!(&**error, ResolutionError::Relay(error) if cannot_answer(error))
         );
-        let stale = self.cache.as_ref().filter(|_| cannot_answer);
-        let Some(stale) = stale.and_then(|cache| cache.get_stale(key)) else {
+        let stale = cannot_answer.then(|| cache.get_stale(key)).flatten();
+        let Some(stale) = stale else {
             return outcome;
         };
         count(&self.counters.stale);
@@ -183,7 +176,7 @@ impl RemoteEvaluator {
         &self,
         context: &dyn ContextView,
     ) -> Result<BulkEvaluation, RelayError> {
-        let permission = self.breaker.admit()?;
+        let mut permission = self.breaker.admit()?;
         let call = pin!(self.relay.bounded(Operation::EvaluateAll, |client| {
             client.evaluate_all(context)
         }));
@@ -244,7 +237,8 @@ impl RemoteEvaluator {
         loop {
             self.breaker.next_try().await;
             sleep(patience).await;
-            let Some(permission) = self.breaker.admit().ok().filter(Permission::is_probe) else {
+            let Some(mut permission) = self.breaker.admit().ok().filter(Permission::is_probe)
+            else {
                 continue;
             };
             let answer = permission.send(self.relay.flag_configuration(&flags, None));
@@ -265,10 +259,10 @@ impl RemoteEvaluator {
         self: &Arc<Self>,
         cache: &ResolutionCache,
         key: CacheKey,
-        runtime: &Handle,
         permission: Permission,
     ) -> Joined {
-        let key = RequestKey::new(runtime, key);
+        let runtime = Handle::current();
+        let key = RequestKey::new(&runtime, key);
         let requests = self.in_flight.lock();
         let is_fresh = |epoch| cache.is_fresh(key.evaluation().flag_key(), epoch);
         if let Some(waiting) = requests.join(&key, is_fresh) {
@@ -286,7 +280,11 @@ impl RemoteEvaluator {
     }
 
     /// Sends a request, and caches its answer.
-    async fn send(self: Arc<Self>, request: Arc<SharedRequest>, permission: Permission) -> Landing {
+    async fn send(
+        self: Arc<Self>,
+        request: Arc<SharedRequest>,
+        mut permission: Permission,
+    ) -> Landing {
         let key = request.evaluation();
         let relay = &self.relay;
         let call = pin!(relay.bounded(Operation::Evaluate, |client| {
@@ -297,24 +295,16 @@ impl RemoteEvaluator {
         let first = first.map(Arc::new).map_err(ResolutionError::from);
         let followers = first.as_ref().map(cached_form).map_err(Clone::clone);
         if let (Some(cache), Ok(cached)) = (&self.cache, &followers) {
-            let flag_key = key.flag_key().into();
-            cache.put(
-                key.clone(),
-                &flag_key,
-                cached,
-                request.epoch,
-                request.number,
-            );
+            cache.put(key.clone(), cached, request.epoch, request.number);
         }
         Landing { first, followers }
     }
 
-    async fn request_alone(
-        &self,
-        flag_key: &str,
-        context: &dyn ContextView,
-        permission: Permission,
-    ) -> Outcome {
+    async fn request_alone(&self, flag_key: &str, context: &dyn ContextView) -> Outcome {
+        let mut permission = match self.admit() {
+            Ok(permission) => permission,
+            Err(error) => return not_sent(flag_key, error),
+        };
         count(&self.counters.misses);
         let relay = &self.relay;
         let call = pin!(relay.bounded(Operation::Evaluate, |client| {
@@ -346,6 +336,10 @@ impl RemoteEvaluator {
         count(counter);
         Outcome::new(answer.flag_key, answer.result.map_err(Box::new), origin)
     }
+}
+
+fn not_sent(flag_key: &str, error: RelayError) -> Outcome {
+    Outcome::new(flag_key, Err(Box::new(error.into())), Origin::NotEvaluated)
 }
 
 enum Joined {

@@ -235,7 +235,7 @@ impl SharedRequest {
     /// Hands the result to every caller that still waits.
     fn complete(&self, landing: Landing) {
         let mut answer = SharedAnswer {
-            flag_key: self.evaluation().flag_key().into(),
+            flag_key: Arc::clone(self.evaluation().flag_key()),
             result: landing.first,
             is_first: true,
         };

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -48,28 +47,15 @@ impl RequestCounters {
         }
     }
 
-    /// Runs a request. `success` tells a 304 from other answers.
-    pub(crate) async fn measured<T>(
-        &self,
-        operation: Operation,
-        request: impl Future<Output = Result<T, RelayError>>,
-        success: impl FnOnce(&T) -> RequestResult,
-    ) -> Result<T, RelayError> {
-        let mut running = Running {
+    /// A request begins. If what this returns is dropped before it has [ended](RunningRequest::ended),
+    /// the request was given up.
+    pub(crate) fn begin(&self, operation: Operation) -> RunningRequest<'_> {
+        RunningRequest {
             counters: self,
             operation,
             result: RequestResult::GivenUp,
             began: Instant::now(),
-        };
-        let answer = request.await;
-        running.result = match &answer {
-            Ok(answer) => success(answer),
-            Err(error) => {
-                self.count_code(error.code().as_str());
-                RequestResult::of(error)
-            }
-        };
-        answer
+        }
     }
 
     pub(crate) fn stats(&self) -> RequestStats {
@@ -151,14 +137,31 @@ impl OperationCounters {
 }
 
 /// A request that has not ended; dropped when it does.
-struct Running<'a> {
+pub(crate) struct RunningRequest<'a> {
     counters: &'a RequestCounters,
     operation: Operation,
     result: RequestResult,
     began: Instant,
 }
 
-impl Drop for Running<'_> {
+impl RunningRequest<'_> {
+    /// The request has ended. `success` tells a 304 from other answers.
+    pub(crate) fn ended<T>(
+        mut self,
+        answer: &Result<T, RelayError>,
+        success: impl FnOnce(&T) -> RequestResult,
+    ) {
+        self.result = match answer {
+            Ok(answer) => success(answer),
+            Err(error) => {
+                self.counters.count_code(error.code().as_str());
+                RequestResult::of(error)
+            }
+        };
+    }
+}
+
+impl Drop for RunningRequest<'_> {
     fn drop(&mut self) {
         let duration = self.began.elapsed();
         let counters = self.counters.of(self.operation);
@@ -193,13 +196,9 @@ mod tests {
         let counters = RequestCounters::default();
         for (milliseconds, bucket) in [(0, 0), (5, 0), (6, 1), (10_000, 13), (10_001, 14)] {
             let before = counters.stats().evaluate.durations;
-            let request = async {
-                tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-                Ok(())
-            };
-            let measured =
-                counters.measured(Operation::Evaluate, request, |()| RequestResult::Answered);
-            measured.await.unwrap();
+            let running = counters.begin(Operation::Evaluate);
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            running.ended(&Ok(()), |()| RequestResult::Answered);
             let after = counters.stats().evaluate.durations;
             assert_eq!(after.buckets[bucket], before.buckets[bucket] + 1);
             assert_eq!(after.count(), before.count() + 1);
@@ -208,15 +207,14 @@ mod tests {
     }
 
     /// A server that makes up codes takes no memory.
-    #[tokio::test]
-    async fn error_codes_are_bounded() {
+    #[test]
+    fn error_codes_are_bounded() {
         let counters = RequestCounters::default();
         for index in 0..100 {
             for _ in 0..2 {
-                let request = async { Err::<(), _>(failure(&format!("CODE_{index:03}"))) };
-                let request =
-                    counters.measured(Operation::Evaluate, request, |()| RequestResult::Answered);
-                request.await.unwrap_err();
+                let answer = Err(failure(&format!("CODE_{index:03}")));
+                let running = counters.begin(Operation::Evaluate);
+                running.ended(&answer, |()| RequestResult::Answered);
             }
         }
         let stats = counters.stats();

@@ -18,7 +18,7 @@ use crate::context::{ContextError, ContextView, EvaluationContext};
 /// *Specification*: GOFF-CACHE-004.
 #[derive(Clone)]
 pub struct CacheKey {
-    flag_key: Box<str>,
+    flag_key: Arc<str>,
     context: Arc<EvaluationContext>,
     /// Of the native context that the key was made from.
     native: Option<Arc<Content>>,
@@ -28,7 +28,7 @@ pub struct CacheKey {
 impl CacheKey {
     /// The flag's key.
     #[must_use]
-    pub fn flag_key(&self) -> &str {
+    pub fn flag_key(&self) -> &Arc<str> {
         &self.flag_key
     }
 
@@ -162,7 +162,7 @@ mod tests {
         assert!(key.matches(&owned));
         assert!(!CacheKeyRef::new("flag", &forty).unwrap().matches(&owned));
         assert!(!CacheKeyRef::new("other", &thirty).unwrap().matches(&owned));
-        assert_eq!(owned.flag_key(), "flag");
+        assert_eq!(&**owned.flag_key(), "flag");
         assert_eq!(**owned.context(), thirty);
     }
 

@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 /// A call that panicked.
@@ -17,19 +17,17 @@ pub fn logged(write: impl FnOnce()) {
     let _ = catch_unwind(AssertUnwindSafe(write));
 }
 
-/// Runs a call into code of the application, or a task that must not end silently. `what` names it
-/// in the error.
+/// Runs a call into code of the application, or a task that must not end silently; `call` is pinned.
+/// `what` names it in the error.
 ///
 /// # Errors
 /// The call panicked.
-pub async fn contained<T>(
+pub fn contained<T>(
     what: &'static str,
-    call: impl Future<Output = T>,
-) -> Result<T, Panicked> {
-    let mut call = pin!(call);
-    poll_fn(|context| {
-        catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(context)))
+    mut call: impl Future<Output = T> + Unpin,
+) -> impl Future<Output = Result<T, Panicked>> {
+    poll_fn(move |context| {
+        catch_unwind(AssertUnwindSafe(|| Pin::new(&mut call).poll(context)))
             .map_or(Poll::Ready(Err(Panicked(what))), |poll| poll.map(Ok))
     })
-    .await
 }

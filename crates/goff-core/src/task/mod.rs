@@ -15,5 +15,5 @@ pub use contained::{Panicked, contained, logged};
 pub use io_runtime::{IoRuntime, NoRuntimeError, NotAnswered};
 pub use own_runtime::OwnRuntime;
 pub use spread::{first_interval, jittered, random_u64, shortened, spread};
-pub use timeout::{A_YEAR, end_after, timeout};
+pub use timeout::{A_YEAR, end_after, timeout, timeout_at};
 pub use trace_context::{for_each_trace_header, in_current_context};

@@ -4,18 +4,22 @@ use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_timer::Delay;
 use tokio::runtime::Handle;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 /// Waits for `future`, for at most `limit`; `None` if that has passed. It uses the timers of the
 /// current tokio runtime, and outside one a timer that needs no runtime. A `limit` of more than a
 /// year counts as a year.
 pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let (began, limit) = (Instant::now(), limit.min(A_YEAR));
-    let (mut future, mut sleep) = (pin!(future), pin!(tokio_sleep(limit)));
+    timeout_at(end_after(limit), future).await
+}
+
+/// As [`timeout`], until a time.
+pub async fn timeout_at<T>(end: Instant, future: impl Future<Output = T>) -> Option<T> {
+    let (mut future, mut sleep) = (pin!(future), pin!(tokio_sleep(end)));
     let mut delay = None;
     poll_fn(|context| {
         if let Poll::Ready(output) = future.as_mut().poll(context) {
@@ -27,7 +31,7 @@ pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Opt
         {
             return elapsed.map(|()| None);
         }
-        let remaining = || Delay::new(limit.saturating_sub(began.elapsed()));
+        let remaining = || Delay::new(end.saturating_duration_since(Instant::now()));
         let delay = delay.get_or_insert_with(remaining);
         Pin::new(delay).poll(context).map(|()| None)
     })
@@ -37,14 +41,14 @@ pub async fn timeout<T>(limit: Duration, future: impl Future<Output = T>) -> Opt
 /// The end of a wait that begins now. As in [`timeout`], a `limit` of more than a year counts as a
 /// year.
 #[must_use]
-pub fn end_after(limit: Duration) -> tokio::time::Instant {
-    tokio::time::Instant::now() + limit.min(A_YEAR)
+pub fn end_after(limit: Duration) -> Instant {
+    Instant::now() + limit.min(A_YEAR)
 }
 
 /// A timer of the current tokio runtime, if it has timers. To poll it panics if the runtime has ended.
-fn tokio_sleep(limit: Duration) -> Option<Sleep> {
+fn tokio_sleep(end: Instant) -> Option<Sleep> {
     Handle::try_current().ok()?;
-    catch_unwind(|| tokio::time::sleep(limit)).ok()
+    catch_unwind(|| tokio::time::sleep_until(end)).ok()
 }
 
 /// Whether the current tokio runtime has timers, and has not ended. tokio reveals that only by a

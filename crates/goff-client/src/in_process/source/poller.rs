@@ -2,6 +2,7 @@
 //! once.
 
 use std::future::pending;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,7 +66,8 @@ impl ConfigurationPoller {
             let polling = async {
                 let mut panics = 0;
                 let refusal = loop {
-                    match contained("polling", poll.run(&report)).await {
+                    let polled = contained("polling", pin!(poll.run(&report))).await;
+                    match polled {
                         Ok(refusal) => break refusal,
                         Err(panicked) => poll.panicked(panicked, panics, &report).await,
                     }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use goff_benches::{Budget, Comparison, Measure, Suite};
@@ -169,6 +170,8 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 const FLAG: &str = "bool_targeting_match";
+/// The default of ours.
+const TIMEOUT: Duration = Duration::from_secs(10);
 const KEY: &str = "d45e303a-38c2-11ed-a261-0242ac120002";
 
 /// The attributes of every contestant.
@@ -209,8 +212,8 @@ fn sdk_context() -> open_feature::EvaluationContext {
         })
 }
 
-/// The least that a client can do: write the context with serde_json, post it, parse the answer. It
-/// has as many requests in flight as ours has by default.
+/// The least that a client can do: write the context with serde_json, post it with a timeout, parse
+/// the answer. It has as many requests in flight as ours has by default.
 struct Bare {
     client: Client<HttpConnector, Full<Bytes>>,
     permits: Semaphore,
@@ -270,11 +273,14 @@ impl Bare {
         let request = Request::post(self.url.as_str())
             .header("content-type", "application/json")
             .body(Full::from(body))?;
-        let _permit = self.permits.acquire().await?;
-        let response = self.client.request(request).await?;
-        let body = response.into_body().collect().await?.to_bytes();
-        let answer: Answer = serde_json::from_slice(&body)?;
-        Ok(answer.value == true)
+        let exchange = async {
+            let _permit = self.permits.acquire().await?;
+            let response = self.client.request(request).await?;
+            let body = response.into_body().collect().await?.to_bytes();
+            let answer: Answer = serde_json::from_slice(&body)?;
+            Ok(answer.value == true)
+        };
+        tokio::time::timeout(TIMEOUT, exchange).await?
     }
 }
 

@@ -59,11 +59,12 @@ pub(super) fn keeps_semver() -> Result<(), Failure> {
     }
 }
 
-/// The last release; before the first one, the commit that last changed the listings in `api/`.
+/// The last release; before the first one, the commit that last changed the listings in `api/`, or the
+/// manifest of the workspace, without which an older commit may not build.
 fn baseline() -> Result<String, Failure> {
     let git = |arguments| Program::new("git").words(arguments).output();
     let release = git("describe --tags --abbrev=0 --match v[0-9]*");
-    let revision = release.or_else(|_| git("log -1 --format=%H -- api"))?;
+    let revision = release.or_else(|_| git("log -1 --format=%H -- api Cargo.toml"))?;
     match revision.trim() {
         "" => Err("no commit in this clone has changed api/: fetch all of the history".into()),
         revision => Ok(revision.to_owned()),
@@ -88,27 +89,25 @@ fn list(folder: &str) -> Result<(), Failure> {
 /// What rustdoc writes for machines about the libraries of a checkout, in an own folder.
 fn document(checkout: &Path, folder: &str) -> Result<PathBuf, Failure> {
     let folder = empty_directory(folder)?;
-    let written = target().join("doc");
+    // cargo takes what another checkout built for up to date where the sources are older.
+    let built = match checkout == root() {
+        true => target(),
+        false => checkout.join("target"),
+    };
     let names = workspace::libraries()?;
     let names = names
         .iter()
         .filter(|name| checkout.join("crates").join(name).exists());
-    for name in names.clone() {
-        // What another checkout left there.
-        let stale = written.join(json(name));
-        if stale.exists() {
-            fs::remove_file(stale)?;
-        }
-    }
     let flags = "-Z unstable-options --output-format=json --cap-lints=allow";
     cargo_of(&nightly()?, "doc --lib --no-deps --all-features --locked")?
         .args(names.clone().flat_map(|name| ["--package", name]))
         .directory(checkout)
-        .env("CARGO_TARGET_DIR", target())
+        .env("CARGO_TARGET_DIR", &built)
         .env("RUSTDOCFLAGS", flags)
         .run()?;
     for name in names {
-        fs::copy(written.join(json(name)), folder.join(json(name)))?;
+        let written = built.join("doc").join(json(name));
+        fs::copy(written, folder.join(json(name)))?;
     }
     Ok(folder)
 }

@@ -224,11 +224,11 @@ pub(crate) fn names(changed: &ChangedFlags, flag: &str) -> bool {
 pub(crate) fn modify_flag() {
     let with =
         |value: &str| format!("{{ foo: foo, bar: bar }}\n  defaultRule: {{ variation: {value} }}");
-    let (foo, bar) = (with("foo"), with("bar"));
+    let (one, other) = (with("foo"), with("bar"));
     let relay = relay();
     relay
-        .edit_flags(&foo, &bar)
-        .or_else(|_| relay.edit_flags(&bar, &foo))
+        .edit_flags(&one, &other)
+        .or_else(|_| relay.edit_flags(&other, &one))
         .unwrap();
 }
 

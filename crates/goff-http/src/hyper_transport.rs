@@ -118,10 +118,9 @@ async fn respond<'a>(
 ) -> Result<(Response<Incoming>, Connection, Exchange<'a>), TransportError> {
     let mut may_resend = request.may_resend;
     loop {
-        let began = Instant::now();
-        let connection = pool.checkout(began).await;
+        let connection = pool.checkout().await;
         let mut connection = connection.map_err(|error| NotConnected(HyperError::cause(error)))?;
-        let exchange = Exchange::new(pool, &connection, &request.progress, began);
+        let exchange = Exchange::new(pool, &connection, &request.progress);
         let mut error = match connection.send(message(request)).await {
             Ok(response) => return Ok((response, connection, exchange)),
             Err(error) => error,
@@ -169,12 +168,7 @@ struct Exchange<'a> {
 }
 
 impl<'a> Exchange<'a> {
-    fn new(
-        pool: &'a Pool,
-        connection: &Connection,
-        progress: &'a SendProgress,
-        began: Instant,
-    ) -> Self {
+    fn new(pool: &'a Pool, connection: &Connection, progress: &'a SendProgress) -> Self {
         let is_on_kept_connection = connection.was_kept();
         progress.on_connection(is_on_kept_connection);
         Self {
@@ -182,7 +176,7 @@ impl<'a> Exchange<'a> {
             progress,
             is_on_kept_connection,
             has_response: connection.has_response(),
-            began,
+            began: Instant::now(),
         }
     }
 

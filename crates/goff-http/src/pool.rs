@@ -161,11 +161,12 @@ impl Pool {
         }
     }
 
-    /// An idle connection, or a new one, for a request that begins now.
+    /// An idle connection, or a new one.
     ///
     /// # Errors
     /// The attempt to open a connection for this request failed.
-    pub(crate) async fn checkout(self: &Arc<Self>, began: Instant) -> io::Result<Connection> {
+    pub(crate) async fn checkout(self: &Arc<Self>) -> io::Result<Connection> {
+        let began = Instant::now();
         let (connection, attempt_for) = {
             let mut state = self.state();
             if let Some(idle) = state.pop_idle(began, self.settings.idle_timeout) {

@@ -59,10 +59,10 @@ impl GoFeatureFlag {
         context: &dyn ContextView,
     ) -> Result<Explanation, ResolutionError> {
         let session = self.session()?;
+        let mut in_flight = session.enter();
         let enriched = EnrichedContext::new(context, self.exporter_metadata());
         let evaluator = &session.evaluator;
         let explained = pin!(evaluator.explain(flag_key, &enriched, session.runtime.io()));
-        let mut in_flight = session.enter();
         in_flight
             .until_cut_off(explained)
             .await

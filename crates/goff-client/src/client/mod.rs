@@ -290,11 +290,11 @@ impl GoFeatureFlag {
 
     async fn prefetched(&self, context: &dyn ContextView) -> Result<Prefetched, ResolutionError> {
         let session = self.session()?;
+        let mut in_flight = session.enter();
         let enriched = EnrichedContext::new(context, self.exporter_metadata());
         let evaluator = &session.evaluator;
         let all = pin!(evaluator.prefetch(&enriched, session.runtime.io()));
         let all = contained(BULK, all);
-        let mut in_flight = session.enter();
         let all = in_flight
             .until_cut_off(all)
             .await
@@ -378,11 +378,11 @@ impl GoFeatureFlag {
         context: &dyn ContextView,
     ) -> Result<BTreeMap<String, EvaluationDetails<Value>>, ResolutionError> {
         let session = self.session()?;
+        let mut in_flight = session.enter();
         let enriched = EnrichedContext::new(context, self.exporter_metadata());
         let evaluator = &session.evaluator;
         let all = pin!(evaluator.evaluate_all(&enriched, session.runtime.io()));
         let all = contained(BULK, all);
-        let mut in_flight = session.enter();
         in_flight
             .until_cut_off(all)
             .await

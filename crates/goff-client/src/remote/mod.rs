@@ -261,6 +261,7 @@ impl RemoteEvaluator {
         key: CacheKey,
         permission: Permission,
     ) -> Joined {
+        // Nothing was awaited since the caller has checked that there is a runtime.
         let runtime = Handle::current();
         let key = RequestKey::new(&runtime, key);
         let requests = self.in_flight.lock();

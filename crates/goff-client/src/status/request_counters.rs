@@ -137,6 +137,7 @@ impl OperationCounters {
 }
 
 /// A request that has not ended; dropped when it does.
+#[must_use = "a request that is dropped was given up"]
 pub(crate) struct RunningRequest<'a> {
     counters: &'a RequestCounters,
     operation: Operation,

@@ -178,6 +178,8 @@ impl Worker {
                 yield_now().await;
             }
         }
+        // A collector need not wait.
+        yield_now().await;
         batch
     }
 

@@ -98,6 +98,9 @@ struct Health {
     state: State,
     since: Instant,
     last_error: Option<(ClientError, Instant)>,
+    /// The runtime of the session has ended. What its tasks report after that, while the runtime
+    /// drops one and another still runs, changes nothing.
+    is_final: bool,
 }
 
 impl Health {
@@ -107,7 +110,18 @@ impl Health {
             state,
             since: Instant::now(),
             last_error: None,
+            is_final: false,
         }
+    }
+
+    /// Returns whether the state changed.
+    fn enter(&mut self, state: State) -> bool {
+        let changes = self.state != state;
+        if changes {
+            self.state = state;
+            self.since = Instant::now();
+        }
+        changes
     }
 }
 
@@ -248,14 +262,28 @@ impl SessionStatus {
 
     /// The runtime of the session has ended, and with it all that kept flags current.
     pub(crate) fn runtime_ended(&self) {
-        if self.cell.state() == State::Fatal {
-            return;
+        let error = ClientError::runtime(NoRuntimeError::Ended);
+        let mut before = None;
+        self.cell.health.send_if_modified(|health| {
+            if !self.may_change(health) || health.state == State::Fatal {
+                return false;
+            }
+            before = Some(health.state);
+            health.is_final = true;
+            health.last_error = Some((error.clone(), Instant::now()));
+            let state = match health.state {
+                State::Ready => State::Stale,
+                State::NotReady => State::Error,
+                state => state,
+            };
+            health.enter(state)
+        });
+        if before.is_some() {
+            self.cell.events.send(ClientEvent::Error(error));
         }
-        self.failed(ClientError::runtime(NoRuntimeError::Ended));
-        if self.enter(State::Stale, &[State::Ready]) {
+        if before == Some(State::Ready) {
             self.cell.events.send(ClientEvent::Stale);
         }
-        self.enter(State::Error, &[State::NotReady]);
     }
 
     /// Remembers a failure as the last one, and reports it.
@@ -266,7 +294,7 @@ impl SessionStatus {
 
     pub(crate) fn set_last_error(&self, error: Option<ClientError>) {
         self.cell.health.send_if_modified(|health| {
-            if health.generation == self.generation {
+            if self.may_change(health) {
                 health.last_error = error.map(|error| (error, Instant::now()));
             }
             // Receivers wait for states only.
@@ -293,13 +321,12 @@ impl SessionStatus {
     /// Returns whether the state changed.
     fn enter(&self, state: State, from: &[State]) -> bool {
         self.cell.health.send_if_modified(|health| {
-            let changes = health.generation == self.generation && from.contains(&health.state);
-            if changes {
-                health.state = state;
-                health.since = Instant::now();
-            }
-            changes
+            self.may_change(health) && from.contains(&health.state) && health.enter(state)
         })
+    }
+
+    fn may_change(&self, health: &Health) -> bool {
+        health.generation == self.generation && !health.is_final
     }
 }
 
@@ -318,6 +345,40 @@ fn as_optional_seconds<S: Serializer>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The runtime drops one task of the session while another still runs.
+    #[tokio::test]
+    async fn reports_after_the_end_of_the_runtime_are_ignored() {
+        for (report, at_the_end, events) in [
+            (SessionStatus::ready as fn(&_), State::Stale, 3),
+            (SessionStatus::stale, State::Stale, 2),
+            (|_| {}, State::Error, 1),
+        ] {
+            let cell = Arc::new(StatusCell::new());
+            let mut seen = cell.subscribe();
+            let session = cell.begin();
+            report(&session);
+            session.runtime_ended();
+            session.ready();
+            session.stale();
+            session.unanswered(Some(ClientError::stream(NoRuntimeError::Outside)));
+            session.runtime_ended();
+            let status = cell.get(None);
+            assert_eq!(status.state, at_the_end);
+            let error = status.last_error.map(|error| error.to_string());
+            let ended = ClientError::runtime(NoRuntimeError::Ended).to_string();
+            assert_eq!(error, Some(ended));
+            // The next session reports as ever.
+            cell.begin().ready();
+            assert_eq!(cell.state(), State::Ready);
+            drop((session, cell));
+            let mut sent = 0;
+            while seen.next().await.is_some() {
+                sent += 1;
+            }
+            assert_eq!(sent, events + 1);
+        }
+    }
 
     /// GOFF-LIFE-004: what a session reports after its end changes nothing.
     #[tokio::test]

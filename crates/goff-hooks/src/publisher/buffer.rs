@@ -122,11 +122,11 @@ impl EventBuffer {
         self.counts.left_out += 1;
     }
 
-    /// Moves the oldest event into the batch in flight.
-    pub(super) fn take(&mut self) -> Option<WeighedEvent> {
-        let event = self.queue.pop_front()?;
-        self.in_flight += 1;
-        Some(event)
+    /// Moves the oldest events, at most `limit`, into the batch in flight.
+    pub(super) fn take(&mut self, limit: usize) -> impl Iterator<Item = WeighedEvent> {
+        let count = limit.min(self.queue.len());
+        self.in_flight += count;
+        self.queue.drain(..count)
     }
 
     /// Counts events in flight as delivered.

@@ -285,7 +285,7 @@ impl Queue {
         if state.stops {
             return None;
         }
-        state.buffer.take()
+        state.buffer.take(1).next()
     }
 
     fn pass_on(&self, event: WeighedEvent) {

@@ -127,8 +127,10 @@ impl SharedBuffer {
 
     /// Moves the oldest events, at most `limit`, into the batch in flight.
     pub(super) fn take(&self, limit: usize) -> Vec<WeighedEvent> {
-        let mut state = self.lock();
-        (0..limit).map_while(|_| state.buffer.take()).collect()
+        // Allocated before the lock is taken.
+        let mut taken = Vec::with_capacity(limit);
+        taken.extend(self.lock().buffer.take(limit));
+        taken
     }
 
     /// Returns events in flight to the front, in their order.

@@ -47,7 +47,7 @@ fn id(event: &WeighedEvent) -> i64 {
 }
 
 fn take(buffer: &mut EventBuffer, count: usize) -> Vec<WeighedEvent> {
-    (0..count).map_while(|_| buffer.take()).collect()
+    buffer.take(count).collect()
 }
 
 fn ids<'a>(events: impl IntoIterator<Item = &'a WeighedEvent>) -> Vec<i64> {
@@ -109,7 +109,7 @@ fn buffer_without_room_drops_every_event() {
         let mut buffer = EventBuffer::new(Limits { events, weight });
         push(&mut buffer, feature(0));
         push(&mut buffer, failed(1));
-        assert!(buffer.take().is_none());
+        assert!(buffer.take(1).next().is_none());
         let counts = buffer.counts();
         assert_eq!((counts.recorded, counts.dropped), (2, 2));
     }

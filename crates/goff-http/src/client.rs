@@ -254,13 +254,13 @@ impl HttpRelayClient {
             may_resend,
         } = request;
         self.rate_limits.of(purpose).check()?;
-        let uri = self.uri(&path)?;
+        let path = [&*self.prefix, &path].concat();
         let headers = self.credentials.for_request()?;
         let max_size = self.max_response_size.max(min_size_limit);
         let progress = Arc::new(SendProgress::new(self.observer.clone()));
         let mut sending = self.transport.send(HttpRequest {
             method,
-            uri: uri.clone(),
+            uri: self.uri(&path)?,
             headers: headers.to_send(if_none_match),
             body,
             max_response_size: max_size,
@@ -286,20 +286,23 @@ impl HttpRelayClient {
                     status = Some(received);
                     progress.answered();
                     let problem = BodyProblem::TooLarge { limit: max_size };
-                    return Err(unread(problem, received, uri.path()));
+                    return Err(unread(problem, received, &path));
                 }
             };
             let received = response.status;
             status = Some(received);
             progress.answered();
-            let (runtime, reading) = self.received(response, purpose, uri.clone(), max_size, read);
+            let (runtime, reading) = self.received(response, purpose, max_size, read);
             match runtime {
-                None => reading(),
-                Some(runtime) => match runtime.spawn_blocking(reading).await {
-                    Ok(read) => read,
-                    // The runtime ends, or reading panicked.
-                    Err(_) => Err(interrupted(received)),
-                },
+                None => reading(&path),
+                Some(runtime) => {
+                    let path = path.clone();
+                    match runtime.spawn_blocking(move || reading(&path)).await {
+                        Ok(read) => read,
+                        // The runtime ends, or reading panicked.
+                        Err(_) => Err(interrupted(received)),
+                    }
+                }
             }
         };
         let end = started + self.timeout.min(A_YEAR);
@@ -320,7 +323,7 @@ impl HttpRelayClient {
         if let (Err(error), Purpose::Evaluation) = (&result, purpose) {
             progress.failed(started, error);
         }
-        logged(|| self.log(uri.path(), status, started, result.as_ref().err()));
+        logged(|| self.log(&path, status, started, result.as_ref().err()));
         result
     }
 
@@ -334,12 +337,11 @@ impl HttpRelayClient {
         &self,
         mut response: HttpResponse,
         purpose: Purpose,
-        uri: Uri,
         max_size: usize,
         read: F,
     ) -> (
         Option<Handle>,
-        impl FnOnce() -> Result<T, RelayError> + use<T, F>,
+        impl FnOnce(&str) -> Result<T, RelayError> + use<T, F>,
     )
     where
         F: FnOnce(Received<'_>) -> Result<T, RelayError>,
@@ -355,14 +357,14 @@ impl HttpRelayClient {
         // Outside a runtime there is no other thread.
         let runtime = is_large.then(|| Handle::try_current().ok()).flatten();
         let secrets = self.credentials.secrets_in_use();
-        let reading = move || {
+        let reading = move |path: &str| {
             let too_large = BodyProblem::TooLarge { limit: max_size };
             let decoded = match response.body.len() > max_size {
                 true => Err(too_large),
                 false => decode(&mut response, max_size, &secrets),
             };
             if let Err(problem) = decoded {
-                return Err(unread(problem, status, uri.path()));
+                return Err(unread(problem, status, path));
             }
             let text = is_configuration
                 .then(|| take_text(&mut response.body))
@@ -371,7 +373,7 @@ impl HttpRelayClient {
                 response: &response,
                 text: text.as_ref(),
                 purpose,
-                path: uri.path(),
+                path,
                 secrets: &secrets,
                 max_size,
             })
@@ -379,18 +381,18 @@ impl HttpRelayClient {
         (runtime, reading)
     }
 
-    /// The URL of `path`, which may hold a flag key, below the endpoint and its prefix.
+    /// The URL of `path`, which may hold a flag key and begins with the prefix of the endpoint.
     fn uri(&self, path: &str) -> Result<Uri, RelayError> {
-        let whole = [&*self.prefix, path].concat();
         let too_long = || {
-            let key = path.trim_start_matches("/v1/feature/");
+            let key = path.strip_prefix(&*self.prefix).unwrap_or(path);
+            let key = key.trim_start_matches("/v1/feature/");
             let key = key.trim_start_matches("/ofrep/v1/evaluate/flags/");
             unreachable(key, "is too long for a URL")
         };
-        if whole.len() > MAX_PATH_LENGTH {
+        if path.len() > MAX_PATH_LENGTH {
             return Err(too_long());
         }
-        let path = PathAndQuery::from_maybe_shared(Bytes::from(whole)).map_err(|_| too_long())?;
+        let path = PathAndQuery::try_from(path).map_err(|_| too_long())?;
         let mut parts = Parts::default();
         parts.scheme = Some(self.scheme.clone());
         parts.authority = Some(self.authority.clone());

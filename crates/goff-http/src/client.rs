@@ -255,12 +255,13 @@ impl HttpRelayClient {
         } = request;
         self.rate_limits.of(purpose).check()?;
         let path = [&*self.prefix, &path].concat();
+        let uri = self.uri(&path)?;
         let headers = self.credentials.for_request()?;
         let max_size = self.max_response_size.max(min_size_limit);
         let progress = Arc::new(SendProgress::new(self.observer.clone()));
         let mut sending = self.transport.send(HttpRequest {
             method,
-            uri: self.uri(&path)?,
+            uri,
             headers: headers.to_send(if_none_match),
             body,
             max_response_size: max_size,

@@ -98,8 +98,8 @@ struct Health {
     state: State,
     since: Instant,
     last_error: Option<(ClientError, Instant)>,
-    /// The runtime of the session has ended. What its tasks report after that, while the runtime
-    /// drops one and another still runs, changes nothing.
+    /// The runtime of the session has ended. A runtime drops its tasks one by one while others, and
+    /// blocking calls, still run; what those report of the relay proxy says nothing any more.
     is_final: bool,
 }
 
@@ -112,16 +112,6 @@ impl Health {
             last_error: None,
             is_final: false,
         }
-    }
-
-    /// Returns whether the state changed.
-    fn enter(&mut self, state: State) -> bool {
-        let changes = self.state != state;
-        if changes {
-            self.state = state;
-            self.since = Instant::now();
-        }
-        changes
     }
 }
 
@@ -179,10 +169,23 @@ impl StatusCell {
     pub(crate) fn close(&self) {
         self.health.send_modify(|health| {
             health.generation += 1;
-            health.state = State::Closed;
-            health.since = Instant::now();
+            self.change(health, State::Closed);
         });
-        self.events.send(ClientEvent::Closed);
+    }
+
+    /// Changes the state, and says so. Under the lock of `health`, so that the last event is that of
+    /// the last state.
+    fn change(&self, health: &mut Health, state: State) {
+        health.state = state;
+        health.since = Instant::now();
+        let event = match state {
+            State::Ready => ClientEvent::Ready,
+            State::Stale => ClientEvent::Stale,
+            State::Closed => ClientEvent::Closed,
+            // Their event is the error.
+            State::NotReady | State::Error | State::Fatal => return,
+        };
+        self.events.send(event);
     }
 
     /// Waits until evaluations are answered, or the relay proxy has refused the key. Returns
@@ -223,16 +226,12 @@ impl SessionStatus {
     /// Evaluations are answered, with current flags (GOFF-EVT-006).
     pub(crate) fn ready(&self) {
         self.recovered();
-        if self.enter(State::Ready, &[State::NotReady, State::Error, State::Stale]) {
-            self.cell.events.send(ClientEvent::Ready);
-        }
+        self.enter(State::Ready, &[State::NotReady, State::Error, State::Stale]);
     }
 
     /// Evaluations are answered, with flags that may be old (GOFF-EVT-005).
     pub(crate) fn stale(&self) {
-        if self.enter(State::Stale, &[State::NotReady, State::Error, State::Ready]) {
-            self.cell.events.send(ClientEvent::Stale);
-        }
+        self.enter(State::Stale, &[State::NotReady, State::Error, State::Ready]);
     }
 
     /// The relay proxy does not answer (remote evaluation).
@@ -263,43 +262,42 @@ impl SessionStatus {
     /// The runtime of the session has ended, and with it all that kept flags current.
     pub(crate) fn runtime_ended(&self) {
         let error = ClientError::runtime(NoRuntimeError::Ended);
-        let mut before = None;
         self.cell.health.send_if_modified(|health| {
-            if !self.may_change(health) || health.state == State::Fatal {
+            let is_over = health.is_final || health.state == State::Fatal;
+            if health.generation != self.generation || is_over {
                 return false;
             }
-            before = Some(health.state);
             health.is_final = true;
             health.last_error = Some((error.clone(), Instant::now()));
-            let state = match health.state {
-                State::Ready => State::Stale,
-                State::NotReady => State::Error,
-                state => state,
-            };
-            health.enter(state)
-        });
-        if before.is_some() {
             self.cell.events.send(ClientEvent::Error(error));
-        }
-        if before == Some(State::Ready) {
-            self.cell.events.send(ClientEvent::Stale);
-        }
+            match health.state {
+                State::Ready => self.cell.change(health, State::Stale),
+                State::NotReady => self.cell.change(health, State::Error),
+                _ => {}
+            }
+            true
+        });
     }
 
     /// Remembers a failure as the last one, and reports it.
     pub(crate) fn failed(&self, error: ClientError) {
-        self.set_last_error(Some(error.clone()));
-        self.send(ClientEvent::Error(error));
+        if self.set_last_error(Some(error.clone())) {
+            self.send(ClientEvent::Error(error));
+        }
     }
 
-    pub(crate) fn set_last_error(&self, error: Option<ClientError>) {
+    /// Returns whether the session may still report.
+    pub(crate) fn set_last_error(&self, error: Option<ClientError>) -> bool {
+        let mut may_report = false;
         self.cell.health.send_if_modified(|health| {
-            if self.may_change(health) {
+            may_report = health.generation == self.generation && !health.is_final;
+            if may_report {
                 health.last_error = error.map(|error| (error, Instant::now()));
             }
             // Receivers wait for states only.
             false
         });
+        may_report
     }
 
     /// Flags have changed, or may have.
@@ -321,12 +319,18 @@ impl SessionStatus {
     /// Returns whether the state changed.
     fn enter(&self, state: State, from: &[State]) -> bool {
         self.cell.health.send_if_modified(|health| {
-            self.may_change(health) && from.contains(&health.state) && health.enter(state)
+            let (state, from) = match (health.is_final, state) {
+                (false, _) => (state, from),
+                // Flags that were being loaded are served; nothing keeps them current.
+                (true, State::Ready | State::Stale) => (State::Stale, &[State::Error][..]),
+                (true, _) => return false,
+            };
+            let changes = health.generation == self.generation && from.contains(&health.state);
+            if changes {
+                self.cell.change(health, state);
+            }
+            changes
         })
-    }
-
-    fn may_change(&self, health: &Health) -> bool {
-        health.generation == self.generation && !health.is_final
     }
 }
 
@@ -348,35 +352,46 @@ mod tests {
 
     /// The runtime drops one task of the session while another still runs.
     #[tokio::test]
-    async fn reports_after_the_end_of_the_runtime_are_ignored() {
-        for (report, at_the_end, events) in [
-            (SessionStatus::ready as fn(&_), State::Stale, 3),
-            (SessionStatus::stale, State::Stale, 2),
-            (|_| {}, State::Error, 1),
+    async fn after_the_end_of_the_runtime_nothing_counts_but_flags_that_arrive() {
+        type Report = fn(&SessionStatus);
+        let nothing: Report = |_| {};
+        let (ready, stale): (Report, Report) = (SessionStatus::ready, SessionStatus::stale);
+        for (before, after, state, events) in [
+            (ready, nothing, State::Stale, "ready error stale"),
+            (ready, ready, State::Stale, "ready error stale"),
+            (stale, ready, State::Stale, "stale error"),
+            (nothing, nothing, State::Error, "error"),
+            (nothing, ready, State::Stale, "error stale"),
+            (nothing, stale, State::Stale, "error stale"),
         ] {
             let cell = Arc::new(StatusCell::new());
-            let mut seen = cell.subscribe();
+            let mut subscription = cell.subscribe();
             let session = cell.begin();
-            report(&session);
+            before(&session);
             session.runtime_ended();
-            session.ready();
-            session.stale();
+            after(&session);
             session.unanswered(Some(ClientError::stream(NoRuntimeError::Outside)));
+            session.failed(ClientError::stream(NoRuntimeError::Outside));
             session.runtime_ended();
             let status = cell.get(None);
-            assert_eq!(status.state, at_the_end);
+            assert_eq!(status.state, state, "{events}");
             let error = status.last_error.map(|error| error.to_string());
             let ended = ClientError::runtime(NoRuntimeError::Ended).to_string();
-            assert_eq!(error, Some(ended));
+            assert_eq!(error, Some(ended), "{events}");
             // The next session reports as ever.
             cell.begin().ready();
             assert_eq!(cell.state(), State::Ready);
             drop((session, cell));
-            let mut sent = 0;
-            while seen.next().await.is_some() {
-                sent += 1;
+            let mut seen = Vec::new();
+            while let Some(event) = subscription.next().await {
+                seen.push(match event {
+                    ClientEvent::Ready => "ready",
+                    ClientEvent::Stale => "stale",
+                    ClientEvent::Error(_) => "error",
+                    _ => "other",
+                });
             }
-            assert_eq!(sent, events + 1);
+            assert_eq!(seen.join(" "), format!("{events} ready"));
         }
     }
 

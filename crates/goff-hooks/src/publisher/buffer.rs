@@ -122,7 +122,8 @@ impl EventBuffer {
         self.counts.left_out += 1;
     }
 
-    /// Moves the oldest events, at most `limit`, into the batch in flight.
+    /// Moves the oldest events, at most `limit`, into the batch in flight. Those that are not read from
+    /// the iterator would be lost.
     pub(super) fn take(&mut self, limit: usize) -> impl Iterator<Item = WeighedEvent> {
         let count = limit.min(self.queue.len());
         self.in_flight += count;

@@ -1,7 +1,7 @@
 //! The bench harness: a subject beside its baseline, in interleaved windows of one run.
 //!
-//! Absolute times vary between machines and over time; the ratio of two medians taken in turns is
-//! stable. A bench program makes a [`Suite`] from its arguments, passes it [`Comparison`]s, and ends
+//! Absolute times vary between machines and over time; the ratio of two windows next to each other
+//! hardly does, and a row has the median of these ratios. A bench program makes a [`Suite`] from its arguments, passes it [`Comparison`]s, and ends
 //! with [`Suite::finish`], whose exit code says whether every required budget held.
 
 pub mod constant_provider;
@@ -39,7 +39,8 @@ pub struct Row {
     pub unit: &'static str,
     /// The baseline's median in the same run, where there is one.
     pub baseline: Option<f64>,
-    /// `value` divided by `baseline`, where there is one.
+    /// `value` divided by `baseline`, where there is one; of windows in turns, the median of the ratios
+    /// of neighbours.
     pub ratio: Option<f64>,
     /// What must hold, in words; empty for a figure that is only stated.
     pub budget: String,
@@ -78,6 +79,28 @@ impl Row {
             baseline: Some(baseline),
             ratio: Some(ratio),
             ..self.judged(budget.words(baseline_name), budget.holds(ratio))
+        }
+    }
+
+    /// The medians of `pairs`, each a value and that of the baseline next to it.
+    #[must_use]
+    pub fn of_pairs(
+        name: impl Into<String>,
+        pairs: &[(f64, f64)],
+        unit: &'static str,
+        baseline_name: &str,
+        budget: Budget,
+    ) -> Self {
+        let middle = |of: fn(&(f64, f64)) -> f64| {
+            let mut values: Vec<_> = pairs.iter().map(of).collect();
+            median(&mut values)
+        };
+        let ratio = middle(|(value, baseline)| value / baseline);
+        Self {
+            baseline: Some(middle(|(_, baseline)| *baseline)),
+            ratio: Some(ratio),
+            ..Self::stated(name, middle(|(value, _)| *value), unit)
+                .judged(budget.words(baseline_name), budget.holds(ratio))
         }
     }
 
@@ -237,15 +260,15 @@ impl Suite {
                 run_subject();
             }
         }
-        let (value, baseline) = (median(&mut subjects), median(&mut baselines));
         let (unit, is_time) = match measure {
             Measure::NanosecondsPerOperation => ("ns", true),
             Measure::OperationsPerSecond => ("1/s", false),
         };
+        let pairs: Vec<_> = subjects.into_iter().zip(baselines).collect();
         self.add(Row {
             cpu: is_time.then(|| median(&mut cpu)),
             baseline_cpu: is_time.then(|| median(&mut baseline_cpu)),
-            ..Row::stated(name, value, unit).beside(baseline, baseline_name, budget)
+            ..Row::of_pairs(name, &pairs, unit, baseline_name, budget)
         });
     }
 

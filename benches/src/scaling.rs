@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::thread;
 use std::time::Instant;
 
-use crate::{Budget, Row, Suite, WINDOWS, median};
+use crate::{Budget, Row, Suite, WINDOWS};
 
 /// Adds a row for 2, 4, 8 and 16 threads, as far as they can run at the same time: the speed-up of
 /// `work`, called with the number of its thread, beside that of arithmetic. `at_least` is the budget of
@@ -22,14 +22,11 @@ pub fn threads(
         if !suite.wants(&name) {
             continue;
         }
-        let (mut measured, mut plain) = (Vec::new(), Vec::new());
-        for _ in 0..WINDOWS {
-            measured.push(speed_up(threads, work));
-            plain.push(speed_up(threads, &arithmetic));
-        }
-        let (value, baseline) = (median(&mut measured), median(&mut plain));
+        let pairs: Vec<_> = (0..WINDOWS)
+            .map(|_| (speed_up(threads, work), speed_up(threads, &arithmetic)))
+            .collect();
         let budget = at_least.map_or(Budget::Stated, Budget::AtLeast);
-        suite.add(Row::stated(name, value, "x").beside(baseline, "arithmetic", budget));
+        suite.add(Row::of_pairs(name, &pairs, "x", "arithmetic", budget));
     }
 }
 

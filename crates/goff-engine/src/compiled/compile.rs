@@ -56,7 +56,7 @@ impl Body {
         let needs = flag.needs.take().filter(|names| !names.is_empty());
         let needs = needs.map(|names| Box::new(Needs(names.into_iter().map(Box::from).collect())));
         let version = flag.version.take().unwrap_or_default().into();
-        let bucketing_key = flag.bucketing_key.take().map(Box::from);
+        let bucketing_key = flag.bucketing_key.take();
         let track_events = flag.track_events.unwrap_or(true);
         let defined = flag.variations.take();
         let defines_variations = defined.is_some();
@@ -86,7 +86,7 @@ impl Body {
             version,
             metadata,
             needs,
-            bucketing_key,
+            bucketing_key: bucketing_key.map(|key| Box::new(key.into())),
             names: compiler.interner.names(compiler.names.finish()),
             answers: compiler.answers.into(),
             states: compiler.states.into(),

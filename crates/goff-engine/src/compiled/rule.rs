@@ -24,7 +24,7 @@ impl Rule {
     /// The bytes that a copy takes.
     pub(crate) fn copied_size(&self) -> usize {
         let serving = match &self.serving {
-            Serving::Split(split) => size_of::<Split>() + size_of_val(&*split.buckets),
+            Serving::Split(split) => size_of::<Split>() + size_of_val(&*split.parts),
             Serving::ProgressiveRollout(_) => size_of::<ProgressiveRollout>(),
             _ => 0,
         };
@@ -51,14 +51,15 @@ pub(crate) enum Serving {
 #[derive(Clone, Debug)]
 pub(crate) struct Split {
     total: u32,
-    buckets: Box<[Bucket]>,
-    /// Whether the buckets are in ascending order. Negative and very large percentages break it.
+    parts: Box<[Part]>,
+    /// Whether the parts are in ascending order. Negative and very large percentages break it.
     ascending: bool,
 }
 
+/// The buckets of one variation, from the end of the part before.
 #[derive(Clone, Copy, Debug)]
-struct Bucket {
-    start: u32,
+struct Part {
+    /// The bucket after the last one.
     end: u32,
     answer: u32,
 }
@@ -72,14 +73,12 @@ impl Split {
         // Added in the order of descending names, because the official engine's order is random.
         let total: f64 = entries.iter().rev().map(|(_, percentage)| percentage).sum();
         let mut bound = 0.0_f64;
-        let buckets: Box<[Bucket]> = entries
+        let parts: Box<[Part]> = entries
             .iter()
             .rev()
             .map(|(name, percentage)| {
-                let start = bound;
                 bound += percentage * 1000.0;
-                Bucket {
-                    start: buckets_of(start),
+                Part {
                     end: buckets_of(bound),
                     answer: answer(name.as_ref()),
                 }
@@ -87,9 +86,8 @@ impl Split {
             .collect();
         Self {
             total: buckets_of(total * 1000.0),
-            ascending: buckets.is_sorted_by_key(|bucket| bucket.end)
-                && buckets.iter().all(|bucket| bucket.start <= bucket.end),
-            buckets,
+            ascending: parts.is_sorted_by_key(|part| part.end),
+            parts,
         }
     }
 
@@ -101,25 +99,24 @@ impl Split {
     /// The first bucket of each variation, in descending order of names, and the one after its last,
     /// and its answer.
     pub(crate) fn ranges(&self) -> impl ExactSizeIterator<Item = (Range<u32>, u32)> {
-        self.buckets
-            .iter()
-            .map(|bucket| (bucket.start..bucket.end, bucket.answer))
+        let mut start = 0;
+        self.parts.iter().map(move |part| {
+            let range = start..part.end;
+            start = part.end;
+            (range, part.answer)
+        })
     }
 
     /// The answer for a hash; none if it is in no bucket.
     #[inline]
     pub(crate) fn pick(&self, hash: BucketingHash) -> Option<u32> {
-        let place = hash.bucket(self.total);
-        let first = if self.ascending {
-            self.buckets.partition_point(|bucket| bucket.end <= place)
-        } else {
-            0
-        };
-        self.buckets
-            .get(first..)?
-            .iter()
-            .find(|bucket| bucket.start <= place && place < bucket.end)
-            .map(|bucket| bucket.answer)
+        let bucket = hash.bucket(self.total);
+        if self.ascending {
+            let part = self.parts.partition_point(|part| part.end <= bucket);
+            return Some(self.parts.get(part)?.answer);
+        }
+        let (_, answer) = self.ranges().find(|(range, _)| range.contains(&bucket))?;
+        Some(answer)
     }
 }
 
@@ -236,11 +233,35 @@ mod tests {
     #[test]
     fn buckets_go_by_descending_name() {
         let split = Split::new(&[("A", 10.0), ("B", 90.0)], |name| u32::from(name == "B"));
-        let bounds: Vec<_> = split
-            .buckets
-            .iter()
-            .map(|bucket| (bucket.start, bucket.end, bucket.answer))
-            .collect();
-        assert_eq!(bounds, [(0, 90_000, 1), (90_000, 100_000, 0)]);
+        let ranges: Vec<_> = split.ranges().collect();
+        assert_eq!(ranges, [(0..90_000, 1), (90_000..100_000, 0)]);
+    }
+
+    /// Each bucket is given by the range that contains it, also where negative or very large
+    /// percentages break the order.
+    #[test]
+    fn bucket_is_picked_by_its_range() {
+        for percentages in [
+            [10.0, 0.0, 90.0],
+            [0.0, 0.0, 100.0],
+            [50.0, -20.0, 70.0],
+            [-1.0, 1.0, 100.0],
+            [60.0, 60.0, -20.0],
+            [30.0, 4_294_967.296, 70.0],
+            [0.001, 99.998, 0.001],
+        ] {
+            let names = ["c", "b", "a"];
+            let mut entries: Vec<_> = names.into_iter().zip(percentages).collect();
+            entries.reverse();
+            let split = Split::new(&entries, |name| u32::from(name.as_bytes()[0]));
+            for user in 0..2_000 {
+                let hash = BucketingHash::new().write("flag").write(&user.to_string());
+                let bucket = hash.bucket(split.total());
+                let mut ranges = split.ranges();
+                let expected = ranges.find(|(range, _)| range.contains(&bucket));
+                let expected = expected.map(|(_, answer)| answer);
+                assert_eq!(split.pick(hash), expected, "{percentages:?} {bucket}");
+            }
+        }
     }
 }

@@ -179,7 +179,7 @@ impl<'a, A: Attributes + ?Sized, O: Observer> Run<'a, A, O> {
 
     #[inline]
     fn bucketing_key(&self) -> Result<Cow<'a, str>, EvaluationError<'a>> {
-        match self.body.bucketing_key.as_deref() {
+        match self.body.bucketing_key() {
             None => {
                 if self.body.needs_bucketing && self.scope.targeting_key.is_empty() {
                     return Err(EvaluationError::EmptyTargetingKey);

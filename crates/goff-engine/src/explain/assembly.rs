@@ -149,10 +149,7 @@ fn shown_steps(effective: &Effective<'_>) -> Vec<super::explanation::ExplainedSt
 }
 
 fn source(body: &Body, flag_context: &FlagContext) -> ExplainedKey {
-    let path = body
-        .bucketing_key
-        .as_deref()
-        .filter(|path| !path.is_empty());
+    let path = body.bucketing_key().filter(|path| !path.is_empty());
     let first = path.and_then(|path| path.split('.').next());
     ExplainedKey {
         key: String::new(),

@@ -280,6 +280,7 @@ impl SessionStatus {
     }
 
     /// Remembers a failure as the last one, and reports it.
+    #[cfg(feature = "in-process")]
     pub(crate) fn failed(&self, error: ClientError) {
         if self.set_last_error(Some(error.clone())) {
             self.send(ClientEvent::Error(error));
@@ -371,6 +372,7 @@ mod tests {
             session.runtime_ended();
             after(&session);
             session.unanswered(Some(ClientError::stream(NoRuntimeError::Outside)));
+            #[cfg(feature = "in-process")]
             session.failed(ClientError::stream(NoRuntimeError::Outside));
             session.runtime_ended();
             let status = cell.get(None);

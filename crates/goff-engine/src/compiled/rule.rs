@@ -248,7 +248,10 @@ mod tests {
             [-1.0, 1.0, 100.0],
             [60.0, 60.0, -20.0],
             [30.0, 4_294_967.296, 70.0],
-            [0.001, 99.998, 0.001],
+            // So few buckets that each bound is met.
+            [0.001, 0.0, 0.002],
+            [0.002, 0.001, 0.001],
+            [0.003, -0.001, 0.002],
         ] {
             let names = ["c", "b", "a"];
             let mut entries: Vec<_> = names.into_iter().zip(percentages).collect();

@@ -1,6 +1,7 @@
 //! Requests as the server receives them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use goff_core::{ApiKey, RelayClient, RelayError};
 use goff_http::RemoteProtocol;
@@ -71,13 +72,15 @@ async fn requests_match_the_protocols_exactly() {
     }
 }
 
-/// docs/relay-protocol.md 5; docs/python-parity.md C6, C42.
+/// Without asking the header provider either. docs/relay-protocol.md 5; docs/python-parity.md C6, C42.
 #[tokio::test]
 async fn unreachable_keys_are_refused_without_a_request() {
     let server = server([Answer::new(200, STATIC)]).await;
     let long = "x".repeat(100_000);
     for protocol in [RemoteProtocol::FeatureEval, RemoteProtocol::Ofrep] {
-        let client = client(options(&server.url()).protocol(protocol));
+        let provider = || -> Vec<(String, String)> { panic!("asked for headers") };
+        let options = options(&server.url()).header_provider(Arc::new(provider));
+        let client = client(options.protocol(protocol));
         for key in ["", ".", "..", "a/b", "/", &long] {
             let error = client.evaluate(key, &context()).await.unwrap_err();
             assert_matches!(error, RelayError::UnreachableFlagKey { .. }, key);

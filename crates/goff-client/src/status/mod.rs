@@ -77,7 +77,8 @@ pub enum State {
 }
 
 impl State {
-    /// Whether evaluations are answered.
+    /// Whether evaluations are answered: `Ready` and `Stale`. False for `Error`, although cached
+    /// answers are served then too (remote evaluation).
     #[must_use]
     pub fn answers(self) -> bool {
         matches!(self, Self::Ready | Self::Stale)

@@ -210,7 +210,11 @@ impl<'a> Received<'a> {
             let problem = "expected an object, not an array".to_owned();
             return Err(self.refused(Problem::Unreadable(problem)));
         }
-        serde_json::from_slice(body).map_err(|error| {
+        let read = match self.text {
+            Some(text) => serde_json::from_str(text),
+            None => serde_json::from_slice(body),
+        };
+        read.map_err(|error| {
             let object = read_object(body).map(Answer::from_error);
             if object.is_some_and(|answer| answer.error_code.is_some()) {
                 self.refusal()

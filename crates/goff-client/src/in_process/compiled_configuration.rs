@@ -304,16 +304,20 @@ impl CompiledConfiguration {
             ..Difference::default()
         };
         let mut served_before = earlier.served_in_order();
+        let mut kept = 0;
         for flag in self.served() {
-            match served_before(flag.key()) {
-                None => {
-                    difference.added.insert(flag.key().to_owned());
-                }
-                Some(before) if !is_same_flag(before, flag) => {
-                    difference.updated.insert(flag.key().to_owned());
-                }
-                Some(_) => {}
+            let Some(before) = served_before(flag.key()) else {
+                difference.added.insert(flag.key().to_owned());
+                continue;
+            };
+            kept += 1;
+            if !is_same_flag(before, flag) {
+                difference.updated.insert(flag.key().to_owned());
             }
+        }
+        // None was removed, then.
+        if kept == earlier.flags.len() {
+            return difference;
         }
         let mut served_now = self.served_in_order();
         for flag in earlier.served() {

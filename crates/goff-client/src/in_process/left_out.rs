@@ -22,12 +22,13 @@ impl LeftOut {
     /// checked again.
     pub(crate) fn refreshed(&self, before: &FlagSet, flags: &FlagSet) -> Self {
         let mut before = InOrder::new(before);
-        let readable = flags.iter().filter(|flag| flag.error().is_none());
-        readable
+        flags
+            .iter()
             .filter_map(|flag| {
                 let is_same = |before| __internal::is_same(flag, before);
                 let reason = match before.find(flag.key()) {
                     Some((_, before)) if is_same(before) => self.reason(flag.key())?.to_owned(),
+                    _ if flag.error().is_some() => return None,
                     _ => flag.validate().err()?.to_string(),
                 };
                 Some((flag.key().to_owned(), reason))

@@ -158,9 +158,10 @@ impl Flag {
         Arc::ptr_eq(&self.text, text)
     }
 
-    /// Whether both are the same compiled flag, and not only equal ones.
+    /// Whether both, which have the same name, are the same compiled flag, and not only equal ones.
+    /// What was compiled is not read: when flags are refreshed, hardly any of it is in a cache.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.body, &other.body) && self.body.is_ok()
+        Arc::ptr_eq(&self.body, &other.body)
     }
 
     pub(crate) fn body(&self) -> Option<&Body> {

@@ -27,7 +27,8 @@ pub struct DeliveryReport {
     /// The same of an event sink beside the data collector.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub event_sink: Option<UsageStats>,
-    /// Why the last batch was not delivered; `None` if it was.
+    /// Why the last batch was not delivered; `None` if it was. Where events are pending because the
+    /// runtime of the publisher has ended, it says so.
     #[serde(serialize_with = "as_text")]
     pub error: Option<RelayError>,
 }

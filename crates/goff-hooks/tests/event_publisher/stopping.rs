@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use goff_core::{ContextView, EventBatch, RelayClient, RelayError, Resolution};
-use goff_hooks::EventPublisher;
+use goff_hooks::{DeliveryReport, EventPublisher};
 use goff_testkit::{RecordingLog, ScriptedRelay};
 use tokio::time::Instant;
 
@@ -308,14 +308,24 @@ fn publisher_outlives_its_runtime() {
     let second = runtime();
     let report = second.block_on(publisher.flush(SECOND));
     assert_eq!(counts(&report), (6, 0, 0, 6));
-    second.block_on(async {
+    let names_runtime = |report: &DeliveryReport| {
+        let error = report.error.as_ref().unwrap().to_string();
+        assert!(error.contains("tokio runtime"), "{error}");
+    };
+    names_runtime(&report);
+    let report = second.block_on(async {
         publisher.start().unwrap();
-        publisher.flush(SECOND).await;
+        publisher.flush(SECOND).await
     });
+    assert!(report.error.is_none(), "{report:?}");
     assert_eq!(batches(&relay).concat(), [0, 1, 2, 3, 4, 5]);
     drop(second);
+    let report = runtime().block_on(publisher.flush(SECOND));
+    assert!(report.error.is_none(), "nothing is pending: {report:?}");
+    record(&publisher, 6..7);
     let report = runtime().block_on(publisher.shutdown(SECOND));
-    assert_eq!(counts(&report), (6, 6, 0, 0));
+    assert_eq!(counts(&report), (7, 6, 0, 1));
+    names_runtime(&report);
 }
 
 /// Another executor can wait for the publisher, whether its runtime is driven or not.

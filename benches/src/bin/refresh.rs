@@ -322,7 +322,10 @@ fn measure(flags: usize) -> Result<(), Failure> {
         for flag in set.iter() {
             black_box(flag.validate().is_ok());
         }
-        println!("compile_ms_{round} {}", milliseconds(thread_cpu_time() - cpu));
+        println!(
+            "compile_ms_{round} {}",
+            milliseconds(thread_cpu_time() - cpu)
+        );
         keys = set.iter().map(Flag::key).map(str::to_owned).collect();
         drop(set);
         thread::sleep(QUIET.saturating_sub(begun.elapsed()));

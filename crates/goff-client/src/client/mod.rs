@@ -9,6 +9,7 @@ pub(crate) mod evaluator;
 #[cfg(feature = "in-process")]
 mod explain;
 pub(crate) mod flag_list;
+pub(crate) mod in_flight;
 pub(crate) mod lifecycle;
 #[cfg(feature = "in-process")]
 pub(crate) mod local_flags;

@@ -8,8 +8,9 @@ use goff_core::__internal::contained;
 use goff_core::{ContextView, Origin, Outcome, ResolutionError};
 
 use crate::client::evaluator::RelayCall;
+use crate::client::in_flight::InFlight;
 use crate::client::panicked::panicked;
-use crate::client::session::{InFlight, Session};
+use crate::client::session::Session;
 
 /// An evaluation that needs the relay proxy. Nothing is sent before
 /// [`outcome`](Self::outcome) is awaited. Shutdown waits for it from now on.

@@ -1,18 +1,15 @@
 //! What exists between initialization and shutdown.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use goff_core::__internal::{BackgroundTask, IoRuntime, timeout};
 use goff_core::{NoRuntimeError, RelayError};
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::client::changes::ChangeSink;
 use crate::client::evaluator::Evaluator;
+use crate::client::in_flight::{Evaluations, InFlight};
 use crate::client::session_runtime::SessionRuntime;
 use crate::client::stream::ChangeStream;
 use crate::options::settings::{Mode, Settings};
@@ -28,8 +25,7 @@ pub(crate) struct Session {
     pub(crate) stream: ChangeStream,
     status: SessionStatus,
     _health: Option<BackgroundTask>,
-    /// Whether the evaluations in flight are cut off. Each of them has a receiver.
-    cut_off: watch::Sender<bool>,
+    in_flight: Arc<Evaluations>,
 }
 
 impl Session {
@@ -67,7 +63,7 @@ impl Session {
             changes,
             stream,
             status,
-            cut_off: watch::Sender::new(false),
+            in_flight: Arc::default(),
         })
     }
 
@@ -99,7 +95,7 @@ impl Session {
 
     /// An evaluation that waits for the relay proxy begins.
     pub(crate) fn enter(&self) -> InFlight {
-        InFlight(self.cut_off.subscribe())
+        self.in_flight.enter()
     }
 
     /// Stops the change stream and the loading of flags, and waits until `end` for the evaluations
@@ -107,31 +103,10 @@ impl Session {
     pub(crate) async fn stop(&self, end: Instant) {
         let finishing = async {
             let left = end.saturating_duration_since(Instant::now());
-            let _ = timeout(left, self.cut_off.closed()).await;
-            self.cut_off.send_replace(true);
+            let _ = timeout(left, self.in_flight.ended()).await;
+            self.in_flight.cut_off();
         };
         tokio::join!(self.stream.stop(end), self.evaluator.stop(end), finishing);
-    }
-}
-
-/// One evaluation in flight. Shutdown waits until it is dropped, so it is held until the evaluation
-/// is recorded: the last delivery then includes its event.
-#[derive(Debug)]
-pub(crate) struct InFlight(watch::Receiver<bool>);
-
-impl InFlight {
-    /// Runs an evaluation that waits; `None` when the client's shutdown has run out of time.
-    pub(crate) async fn until_cut_off<T>(
-        &mut self,
-        mut evaluation: impl Future<Output = T> + Unpin,
-    ) -> Option<T> {
-        let mut cut_off = pin!(self.0.wait_for(|is_cut_off| *is_cut_off));
-        poll_fn(|context| match Pin::new(&mut evaluation).poll(context) {
-            Poll::Ready(result) => Poll::Ready(Some(result)),
-            // A session that is gone waits for nothing.
-            Poll::Pending => cut_off.as_mut().poll(context).map(|_| None),
-        })
-        .await
     }
 }
 

@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(woken.0.load(Ordering::Relaxed), 0);
         drop(second);
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        // One that began meanwhile delays it.
+        // A later one delays it.
         let third = evaluations.enter();
         assert!(poll(ended.as_mut(), &woken).is_pending());
         drop(third);

@@ -299,11 +299,17 @@ fn client_starts_again_after_the_end_of_its_runtime() {
             assert_eq!(goff.evaluate("flag", &user("b"), 0_i64).await.value, 7);
             let report = goff.flush(TIMEOUT).await;
             assert_eq!((report.delivered, report.pending), (0, 2));
+            let error = report.error.unwrap().to_string();
+            assert!(
+                error.contains("has ended; call `initialize` again"),
+                "{error}"
+            );
             goff.initialize().await.unwrap();
             assert_eq!(goff.status().state, State::Ready);
             assert_eq!(goff.status().last_error, None);
             let report = goff.flush(TIMEOUT).await;
             assert_eq!((report.delivered, report.pending), (2, 0));
+            assert!(report.error.is_none(), "{report:?}");
             // Nothing begins anew as long as the runtime lives.
             let tasks = Handle::current().metrics().num_alive_tasks();
             goff.initialize().await.unwrap();

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use goff_core::__internal::{BackgroundTask, end_after, timeout as wait};
-use goff_core::{Event, EventSink, NoRuntimeError, RelayClient, RelayError};
+use goff_core::{Event, EventSink, NoRuntimeError, RelayClient};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -159,15 +159,15 @@ impl EventPublisher {
     /// [`start`](Self::start); the caller may be on any executor.
     pub async fn flush(&self, timeout: Duration) -> DeliveryReport {
         let (request, done) = oneshot::channel();
-        let requested = self
+        let is_requested = self
             .session()
             .as_ref()
-            .map(|session| session.flush_requests.send(request));
-        if let Some(Ok(())) = requested {
+            .is_some_and(|session| session.flush_requests.send(request).is_ok());
+        if is_requested {
             // Finished, timed out or given up by a task that ended: the report has the result.
             let _ = wait(timeout, done).await;
         }
-        self.report_of(requested.is_some_and(|requested| requested.is_err()))
+        self.buffer.report()
     }
 
     /// Delivers the pending events, ends the background task and refuses events from then on. It
@@ -187,13 +187,12 @@ impl EventPublisher {
             session: session.number,
         };
         let _ = session.deadline.set(deadline);
-        let has_ended = session.flush_requests.is_closed();
         session
             .worker
             .stop(timeout.saturating_add(CUT_OFF_GRACE))
             .await;
         drop(closing);
-        let report = self.report_of(has_ended);
+        let report = self.buffer.report();
         log_shutdown(&report);
         report
     }
@@ -202,16 +201,6 @@ impl EventPublisher {
     #[must_use]
     pub fn report(&self) -> DeliveryReport {
         self.buffer.report()
-    }
-
-    /// The report. Where the runtime had ended, it says why events are pending.
-    fn report_of(&self, has_ended: bool) -> DeliveryReport {
-        let mut report = self.buffer.report();
-        if has_ended && report.pending > 0 {
-            let ended = Arc::new(NoRuntimeError::Ended);
-            report.error = Some(RelayError::NotConnected(ended));
-        }
-        report
     }
 
     /// What became of every evaluation and event so far.

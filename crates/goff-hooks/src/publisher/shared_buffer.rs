@@ -1,9 +1,9 @@
 //! The event buffer behind its one lock.
 
 use std::mem;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use goff_core::{Event, RelayError};
+use goff_core::{Event, NoRuntimeError, RelayError};
 use tokio::sync::Notify;
 
 use super::buffer::{EventBuffer, Limits, WeighedEvent};
@@ -34,6 +34,8 @@ struct State {
     size_trigger_fired: bool,
     /// The size trigger is off, because the last delivery failed.
     size_trigger_off: bool,
+    /// The worker ended with its runtime.
+    has_ended: bool,
     /// Evaluations that the relay proxy may or may not have recorded.
     unknown: u64,
     /// The number of times the queue was opened.
@@ -65,10 +67,16 @@ impl SharedBuffer {
         let mut state = self.lock();
         state.is_open = true;
         state.session += 1;
+        state.has_ended = false;
         state.refusal_logged = false;
         state.size_trigger_fired = false;
         state.size_trigger_off = false;
         state.session
+    }
+
+    /// The worker ends with its runtime.
+    pub(super) fn ended(&self) {
+        self.lock().has_ended = true;
     }
 
     /// Refuses events from now on, unless a later session has begun.
@@ -168,7 +176,11 @@ impl SharedBuffer {
 
     pub(super) fn report(&self) -> DeliveryReport {
         let state = self.lock();
-        DeliveryReport::of(&state.buffer, state.error.clone())
+        let error = match state.has_ended && state.buffer.pending() > 0 {
+            true => Some(RelayError::NotConnected(Arc::new(NoRuntimeError::Ended))),
+            false => state.error.clone(),
+        };
+        DeliveryReport::of(&state.buffer, error)
     }
 
     pub(super) fn stats(&self) -> UsageStats {

@@ -27,6 +27,14 @@ pub(super) struct Worker {
     pub(super) deadline: Arc<OnceLock<Instant>>,
 }
 
+impl Drop for Worker {
+    fn drop(&mut self) {
+        if self.deadline.get().is_none() {
+            self.buffer.ended();
+        }
+    }
+}
+
 impl Worker {
     /// Delivers on the interval, on the size trigger, on request, and a last time when stopped.
     pub(super) async fn run(mut self) {

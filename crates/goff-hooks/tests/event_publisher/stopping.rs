@@ -326,6 +326,18 @@ fn publisher_outlives_its_runtime() {
     let report = runtime().block_on(publisher.shutdown(SECOND));
     assert_eq!(counts(&report), (7, 6, 0, 1));
     names_runtime(&report);
+    names_runtime(&publisher.report());
+    let third = runtime();
+    let report = third.block_on(async {
+        publisher.start().unwrap();
+        relay.set_collector_delay(Some(HOUR));
+        publisher.shutdown(Duration::from_millis(50)).await
+    });
+    assert_eq!(counts(&report), (7, 6, 0, 1));
+    assert!(
+        report.error.is_none(),
+        "its runtime has not ended: {report:?}"
+    );
 }
 
 /// Another executor can wait for the publisher, whether its runtime is driven or not.

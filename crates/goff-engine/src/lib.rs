@@ -278,7 +278,7 @@ pub mod __internal {
         flag.is_part_of(text)
     }
 
-    /// Whether both are one compiled flag, which was not compiled again.
+    /// Whether both, which have the same name, are one compiled flag, which was not compiled again.
     #[must_use]
     pub fn is_same(flag: &Flag, other: &Flag) -> bool {
         flag.is_same(other)

@@ -10,8 +10,9 @@ use tokio::sync::Notify;
 
 /// The evaluations in flight of a session.
 ///
-/// Their wakers are in one block of memory. In a list through the futures of the evaluations, each
-/// touches its neighbors, which are in no cache while hundreds wait (bench row "512 in flight").
+/// Their wakers are in one block of memory. A watch channel, which does the same, links the futures
+/// that wait, and each touches its neighbors, which are in no cache while hundreds wait (bench row
+/// "512 in flight").
 #[derive(Debug, Default)]
 pub(crate) struct Evaluations {
     state: Mutex<State>,

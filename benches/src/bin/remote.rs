@@ -1,6 +1,7 @@
 //! Remote evaluation on loopback, uncached and with new keys, beside a bare hyper client and the
 //! generic OFREP provider.
-//! The server is a separate process: this program, started with `--serve`.
+//! The server is a separate process: this program, started with `--serve`. So is each of the pairs
+//! of clients, ours and the bare one, that a row compares: `--pair`.
 
 use std::convert::Infallible;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -8,10 +9,10 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use goff_benches::{Budget, Comparison, Measure, Suite};
+use goff_benches::{Budget, Comparison, Measure, Row, Suite, median};
 use goff_client::{EvaluationContext, GoFeatureFlag, GoFeatureFlagOptions};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -31,9 +32,18 @@ use tokio::sync::Semaphore;
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<ExitCode, Failure> {
-    if std::env::args().nth(1).as_deref() == Some("--serve") {
-        runtime()?.block_on(serve())?;
-        return Ok(ExitCode::SUCCESS);
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some("--serve") => {
+            runtime()?.block_on(serve())?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Some("--pair") => {
+            let mut argument = || arguments.next().ok_or("`--pair IN_FLIGHT URL`");
+            measure_pair(argument()?.parse()?, &argument()?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        _ => {}
     }
     let mut suite = Suite::from_arguments()?;
     let server = Server::start()?;
@@ -44,7 +54,7 @@ fn main() -> Result<ExitCode, Failure> {
     let options = || GoFeatureFlagOptions::new(server.url());
     let goff = Arc::new(connect(options().disable_cache(true))?);
     let caching = Arc::new(connect(options())?);
-    let bare = Arc::new(Bare::new(&server));
+    let bare = Arc::new(Bare::new(&server.url()));
     let ofrep = Arc::new(Ofrep::new(&runtime, &server)?);
     let users = Arc::new(AtomicU64::new(0));
 
@@ -55,33 +65,10 @@ fn main() -> Result<ExitCode, Failure> {
         (256, 16_000),
         (512, 16_000),
     ] {
-        let mut uncached = |requests| {
-            let (goff, context) = (Arc::clone(&goff), Arc::clone(&context));
-            run(&runtime, requests, in_flight, move || {
-                let (goff, context) = (Arc::clone(&goff), Arc::clone(&context));
-                async move {
-                    let details = goff.evaluate(FLAG, &*context, false).await;
-                    assert!(details.value, "{:?}", details.error());
-                }
-            });
-        };
-        let mut barely = |requests| {
-            let bare = Arc::clone(&bare);
-            run(&runtime, requests, in_flight, move || {
-                let bare = Arc::clone(&bare);
-                async move { assert!(bare.evaluate(KEY, &bare.custom).await.unwrap_or(false)) }
-            });
-        };
-        suite.compare(Comparison {
-            name: &format!("remote uncached, {in_flight} in flight, bare client"),
-            measure: Measure::OperationsPerSecond,
-            operations: requests,
-            subject: &mut uncached,
-            baseline_name: "bare hyper-util client",
-            baseline: &mut barely,
-            budget: Budget::AtLeast(0.9),
-        });
+        beside_bare(&mut suite, &server, in_flight)?;
         if [1, 64].contains(&in_flight) {
+            let mut uncached =
+                |requests| evaluate_uncached(&runtime, &goff, &context, requests, in_flight);
             let mut generic = |requests| {
                 let ofrep = Arc::clone(&ofrep);
                 run(&runtime, requests, in_flight, move || {
@@ -140,6 +127,88 @@ fn main() -> Result<ExitCode, Failure> {
     suite.finish().map_err(Into::into)
 }
 
+/// Adds the row of our client beside the bare one.
+///
+/// Where the memory of a process happens to lie changes the ratio by some percent, for as long as the
+/// process lives. So a row has the median of many processes.
+fn beside_bare(suite: &mut Suite, server: &Server, in_flight: u64) -> Result<(), Failure> {
+    let name = format!("remote uncached, {in_flight} in flight, bare client");
+    if !suite.wants(&name) {
+        return Ok(());
+    }
+    let pairs = (0..PROCESSES).map(|_| {
+        let output = Command::new(std::env::current_exe()?)
+            .args(["--pair", &in_flight.to_string(), &server.url()])
+            .stderr(Stdio::inherit())
+            .output()?;
+        let line = String::from_utf8(output.stdout)?;
+        let (ours, bare) = line.trim().split_once(' ').ok_or("a pair failed")?;
+        Ok((ours.parse()?, bare.parse()?))
+    });
+    let pairs: Vec<(f64, f64)> = pairs.collect::<Result<_, Failure>>()?;
+    let budget = Budget::AtLeast(0.9);
+    let baseline = "bare hyper-util client";
+    suite.add(Row::of_pairs(name, &pairs, "1/s", baseline, budget));
+    Ok(())
+}
+
+/// Prints how many evaluations a second our client does, and the bare one.
+#[expect(
+    clippy::print_stdout,
+    reason = "the process that started this one reads it"
+)]
+fn measure_pair(in_flight: u64, url: &str) -> Result<(), Failure> {
+    let runtime = runtime()?;
+    let options = GoFeatureFlagOptions::new(url).disable_cache(true);
+    let goff = Arc::new(runtime.block_on(GoFeatureFlag::connect(options))?);
+    let context = Arc::new(native_context(&attributes(), KEY));
+    let bare = Arc::new(Bare::new(url));
+    let requests = 2_048.min(in_flight * 256);
+    let ours = || evaluate_uncached(&runtime, &goff, &context, requests, in_flight);
+    let barely = || {
+        let bare = Arc::clone(&bare);
+        run(&runtime, requests, in_flight, move || {
+            let bare = Arc::clone(&bare);
+            async move { assert!(bare.evaluate(KEY, &bare.custom).await.unwrap_or(false)) }
+        });
+    };
+    let per_second = |evaluate: &dyn Fn()| {
+        let started = Instant::now();
+        evaluate();
+        requests as f64 / started.elapsed().as_secs_f64()
+    };
+    // The connections are opened.
+    ours();
+    barely();
+    let rounds = (0..ROUNDS).map(|round| {
+        if round % 2 == 0 {
+            return (per_second(&ours), per_second(&barely));
+        }
+        let bare = per_second(&barely);
+        (per_second(&ours), bare)
+    });
+    let (mut ours, mut bare): (Vec<_>, Vec<_>) = rounds.unzip();
+    println!("{} {}", median(&mut ours), median(&mut bare));
+    Ok(())
+}
+
+fn evaluate_uncached(
+    runtime: &Runtime,
+    goff: &Arc<GoFeatureFlag>,
+    context: &Arc<EvaluationContext>,
+    requests: u64,
+    in_flight: u64,
+) {
+    let (goff, context) = (Arc::clone(goff), Arc::clone(context));
+    run(runtime, requests, in_flight, move || {
+        let (goff, context) = (Arc::clone(&goff), Arc::clone(&context));
+        async move {
+            let details = goff.evaluate(FLAG, &*context, false).await;
+            assert!(details.value, "{:?}", details.error());
+        }
+    });
+}
+
 /// Keeps `in_flight` requests going until `requests` are done.
 fn run<F, Fut>(runtime: &Runtime, requests: u64, in_flight: u64, evaluate: F)
 where
@@ -169,6 +238,10 @@ fn runtime() -> std::io::Result<Runtime> {
         .build()
 }
 
+/// The pairs of clients in a row, each in a process.
+const PROCESSES: usize = 40;
+/// The measurements of each client in a process.
+const ROUNDS: usize = 9;
 const FLAG: &str = "bool_targeting_match";
 /// The default of ours.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -237,7 +310,7 @@ struct Answer {
 }
 
 impl Bare {
-    fn new(server: &Server) -> Self {
+    fn new(url: &str) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let mut custom = attributes();
@@ -248,7 +321,7 @@ impl Bare {
         Self {
             client: Client::builder(TokioExecutor::new()).build(connector),
             permits: Semaphore::new(256),
-            url: format!("{}/v1/feature/{FLAG}/eval", server.url()),
+            url: format!("{url}/v1/feature/{FLAG}/eval"),
             custom,
         }
     }
